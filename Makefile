@@ -1,0 +1,30 @@
+# Everything starts here: `make run` and `make test` set up whatever is missing first.
+
+PYTHON ?= python3
+IN = .venv/bin/python
+HOLD = $(IN) -m ecom.broker run
+
+help: ## Show these lines
+	@sed -n 's/^\([a-z]*\):.*## /  make \1 - /p' Makefile
+
+run: setup ## Place orders in a running shop and watch the sagas
+	@$(HOLD) $(IN) -m ecom.demo
+
+test: setup ## Run the tests, then every notebook against its committed outputs
+	@$(HOLD) sh -c '$(IN) -m pytest -q && $(IN) -m pytest -q --nbval notebooks'
+
+lab: setup ## Open the notebooks in JupyterLab
+	@$(HOLD) .venv/bin/jupyter lab --notebook-dir=notebooks
+
+lint: setup ## Check the style of the code
+	@$(IN) -m ruff check .
+	@$(IN) -m ruff format --check .
+
+setup: ## Install what is missing (into .venv; RabbitMQ by apt on Debian and Ubuntu)
+	@PYTHON='$(PYTHON)' sh bin/setup
+
+clean: ## Remove all that setup and running have made here
+	rm -rf .venv .ecom *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help run test lab lint setup clean

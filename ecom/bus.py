@@ -1,0 +1,259 @@
+"""Everything that knows pika: connecting and reconnecting, consuming, confirmed publishing.
+
+Two connections: the broker blocks publishing ones when it is short of memory or disk, and a
+consumer sharing one would be blocked with it. What happens arrives as the runtime's inputs.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pika
+from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.channel import Channel
+
+from ecom import topology
+from ecom.ports import Ack, Confirmed, Delivery, Publish, PublisherDown, PublisherUp, Unsent
+from ecom.rows import Outbox
+
+PREFETCH = 500  # messages in hand, at most
+HEARTBEAT = 30  # seconds; a peer that is silent for two of these is gone
+BLOCKED_SECONDS = 300  # how long an alarm may block us before we connect anew
+FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
+
+PERSISTENT = 2
+
+log = logging.getLogger("ecom.bus")
+
+
+def parameters(url: str) -> pika.URLParameters:
+    """Connection parameters for an AMQP URL, with the settings that pika leaves unset."""
+    result = pika.URLParameters(url)
+    result.heartbeat = HEARTBEAT
+    result.blocked_connection_timeout = BLOCKED_SECONDS
+    result.socket_timeout = result.stack_timeout = 10
+    return result
+
+
+class Bus:
+    """One service's line to the broker. `put` is given the runtime's inputs as they happen."""
+
+    def __init__(self, url: str, shop: str, service: str, put: Callable[[Any], None]) -> None:
+        self._parameters = parameters(url)
+        self._shop = shop
+        self._service = service
+        self._put = put
+        self._session: _Session | None = None
+        self._epoch = 0
+        self.ready = asyncio.Event()  # set once it has been connected
+
+    async def run(self) -> None:
+        """Stay connected until cancelled: whatever ends a session, another follows."""
+        wait = FIRST_WAIT
+        while True:
+            self._epoch += 1
+            session = _Session(self._shop, self._service, self._epoch, self._put)
+            try:
+                await session.open(self._parameters)
+                self._session, wait = session, FIRST_WAIT
+                self._put(PublisherUp())
+                self.ready.set()
+                log.info("Connected to the broker")
+                reason = await session.ended
+            except (pika.exceptions.AMQPError, OSError, TimeoutError) as error:
+                reason = error
+            finally:
+                self._session = None
+                await session.close()
+            self._put(PublisherDown())
+            log.warning("No connection to the broker (%r); next attempt in %.1f s", reason, wait)
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+            wait = min(LONGEST_WAIT, wait * 2)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session right now."""
+        return self._session is not None
+
+    def publish(self, output: Publish) -> None:
+        """Publish a row; its fate comes back as `Confirmed` or `Unsent`. Unconnected: nothing,
+        as the runtime publishes anew after each `PublisherUp`."""
+        if self._session is not None:
+            self._session.publish(output.row)
+
+    def ack(self, output: Ack) -> None:
+        """Acknowledge; in vain after a reconnect, and then the inbox meets the duplicates."""
+        if self._session is not None and output.channel == self._epoch:
+            self._session.ack(output.tag)
+
+
+class _Session:
+    """Both connections, from opening them until either is lost."""
+
+    def __init__(self, shop: str, service: str, epoch: int, put: Callable[[Any], None]) -> None:
+        self._shop = shop
+        self._service = service
+        self._epoch = epoch
+        self._put = put
+        self._connections: list[AsyncioConnection] = []
+        self._unconfirmed: dict[int, tuple[int, str]] = {}  # delivery tag: seq, message id
+        self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
+        self._returned: set[str] = set()
+        self._published = 0
+        self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    async def open(self, parameters: pika.URLParameters) -> None:
+        self._out = await self._channel(await self._connect(parameters))
+        self._in = await self._channel(await self._connect(parameters))
+        await self._declare()
+        self._out.add_on_return_callback(self._on_return)
+        await self._call(
+            lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
+        )
+        await self._consume(1, careful=True)
+
+    async def _consume(self, prefetch: int, careful: bool = False) -> None:
+        """After a crash, messages are taken one at a time until a new one comes: each crash is
+        counted against all that were in hand, and the neighbours of a message that kills us
+        must not be set aside with it."""
+        await self._call(self._in.basic_qos, prefetch_count=prefetch)
+        self._careful = careful
+        self._in.basic_consume(topology.queue(self._shop, self._service), self._on_message)
+
+    async def _declare(self) -> None:
+        """Declare the shop's whole topology, so that no listener's queue can be missing."""
+        exchange, call, channel = topology.exchange(self._shop), self._call, self._out
+        await call(channel.exchange_declare, exchange=exchange, exchange_type="topic", durable=True)
+        for queue, arguments in topology.queues(self._shop).items():
+            await call(channel.queue_declare, queue=queue, durable=True, arguments=arguments)
+        for queue, key in topology.bindings(self._shop):
+            await call(channel.queue_bind, queue=queue, exchange=exchange, routing_key=key)
+
+    async def _call(self, method: Callable, **options: Any) -> Any:
+        """Call a pika method that takes a callback, and wait for that, or for the session's end."""
+        done = asyncio.get_running_loop().create_future()
+        method(callback=lambda *frames: done.done() or done.set_result(frames[0]), **options)
+        await asyncio.wait({done, self.ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise ConnectionError(repr(self.ended.result()) if self.ended.done() else "no answer")
+        return done.result()
+
+    async def _connect(self, parameters: pika.URLParameters) -> AsyncioConnection:
+        opened = asyncio.get_running_loop().create_future()
+        connection = AsyncioConnection(
+            parameters,
+            on_open_callback=lambda _: opened.done() or opened.set_result(None),
+            on_open_error_callback=lambda _, error: opened.done() or opened.set_exception(
+                error if isinstance(error, Exception) else ConnectionError(str(error))),
+            on_close_callback=lambda _, error: self._end(error),
+        )  # fmt: skip
+        self._connections.append(connection)
+        await opened
+        return connection
+
+    async def _channel(self, connection: AsyncioConnection) -> Channel:
+        channel = await self._call(lambda callback: connection.channel(on_open_callback=callback))
+        channel.add_on_close_callback(lambda _, error: self._end(error))
+        channel.add_on_cancel_callback(
+            lambda frame: self._end(ConnectionError("our queue is gone"))
+        )
+        return channel
+
+    def _end(self, error: Exception) -> None:
+        if not self.ended.done():
+            self.ended.set_result(error)
+
+    async def close(self) -> None:
+        self._end(ConnectionError("closed"))
+        for connection in self._connections:
+            if connection.is_open:
+                connection.close()
+
+    def publish(self, row: Outbox) -> None:
+        if row.exchange == "dead":
+            exchange, key = "", topology.dead_queue(self._shop, self._service)
+        else:
+            exchange, key = topology.exchange(self._shop), row.type
+        message_id = row.id or None
+        properties = pika.BasicProperties(
+            content_type="application/json", headers=row.headers, delivery_mode=PERSISTENT,
+            message_id=message_id,
+        )  # fmt: skip
+        try:
+            self._out.basic_publish(exchange, key, row.body, properties, mandatory=True)
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+            return
+        self._published += 1
+        self._tags.append(self._published)
+        self._unconfirmed[self._published] = row.seq, message_id
+
+    def ack(self, tag: int) -> None:
+        try:
+            self._in.basic_ack(tag, multiple=True)
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+
+    def _on_message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        self._put(
+            Delivery(self._epoch, method.delivery_tag, method.exchange, method.routing_key,
+                     properties.headers, body)
+        )  # fmt: skip
+        if self._careful and not method.redelivered:
+            self._careful = False
+            # The tags stay valid; the old consumer goes, with its limit of one message.
+            channel.basic_cancel(method.consumer_tag)
+            channel.basic_qos(prefetch_count=PREFETCH)
+            channel.basic_consume(topology.queue(self._shop, self._service), self._on_message)
+
+    def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        log.warning("Returned: no queue is bound for %s", method.routing_key)
+        self._returned.add(properties.message_id)
+
+    def _on_confirm(self, frame: Any) -> None:
+        """A publish is safe, or refused; a return always comes before its confirm."""
+        taken = frame.method.NAME == "Basic.Ack"
+        sent, unsent = [], []
+        for seq, message_id in self._settled(frame.method):
+            good = taken and message_id not in self._returned
+            (sent if good else unsent).append(seq)
+            self._returned.discard(message_id)
+        if sent:
+            self._put(Confirmed(sent))
+        if unsent:
+            self._put(Unsent(unsent))
+
+
+    def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
+        """What one confirm is about: one message, or all up to it. They may overtake others."""
+        if not method.multiple:
+            yield self._unconfirmed.pop(method.delivery_tag)
+            return
+        while self._tags and self._tags[0] <= method.delivery_tag:
+            if (found := self._unconfirmed.pop(self._tags.popleft(), None)) is not None:
+                yield found
+
+
+def declare(url: str, shop: str) -> None:
+    """Declare the shop's topology. Raises pika's errors if it exists in another shape."""
+    with closing(pika.BlockingConnection(parameters(url))) as connection:
+        channel = connection.channel()
+        name = topology.exchange(shop)
+        channel.exchange_declare(name, exchange_type="topic", durable=True)
+        for queue, arguments in topology.queues(shop).items():
+            channel.queue_declare(queue, durable=True, arguments=arguments)
+        for queue, key in topology.bindings(shop):
+            channel.queue_bind(queue, name, key)
+
+
+def remove_topology(url: str, shop: str) -> None:
+    """Delete the shop's exchange and queues with all that is in them; harmless to repeat."""
+    with closing(pika.BlockingConnection(parameters(url))) as connection:
+        channel = connection.channel()
+        channel.exchange_delete(topology.exchange(shop))
+        for queue in topology.queues(shop):
+            channel.queue_delete(queue)

@@ -1,0 +1,182 @@
+"""The `ecom` command: a shop that stays, orders from a terminal, and replays of real ones."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ecom.errors import ShopError
+
+WIDTH = 88
+STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
+
+
+class Friendly(click.Group):
+    """Turns what a user can mend into one sentence on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from ecom.broker import BrokerUnavailable
+
+        try:
+            return super().invoke(ctx)
+        except (ShopError, BrokerUnavailable) as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _named(command: Callable) -> Callable:
+    return click.option("--name", default="ecom", show_default=True, help="Which shop.")(command)
+
+
+def _as_json(command: Callable) -> Callable:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+@click.group(cls=Friendly, context_settings={"max_content_width": WIDTH})
+@click.version_option(package_name="ecom")
+def main() -> None:
+    """A shop of five services that agree without a coordinator: the Saga pattern on RabbitMQ.
+
+    Start with `ecom up` in one terminal; in another, `ecom place`, then `ecom orders`.
+    The broker is a private one, unless ECOM_AMQP_URL names yours.
+    """
+
+
+@main.command()
+@_named
+def up(name: str) -> None:
+    """Open a shop that keeps its orders, and keep it running.
+
+    Ctrl-C or `ecom down` closes it; the next `ecom up` goes on where it was. A service that dies is
+    started again.
+    """
+    from ecom.shop import Shop
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with Shop(name=name) as shop:
+            click.echo(f"{shop!r}.\nOrders are taken at {shop.url}/orders. Ctrl-C closes the shop.")
+            _keep_running(shop)
+    except KeyboardInterrupt:
+        click.echo("Closed.")
+
+
+def _keep_running(shop: Any) -> None:
+    while True:
+        for trouble in shop.revive():
+            click.echo(trouble, err=True)
+        time.sleep(0.5)
+
+
+@main.command()
+@_named
+def down(name: str) -> None:
+    """Close the shop that `ecom up` keeps running, wherever that is."""
+    from ecom.premises import folder_of, occupant
+
+    pid = occupant(folder_of(name))
+    if pid is None:
+        click.echo(f"Shop {name!r} is not open.")
+        return
+    os.kill(pid, signal.SIGTERM)
+    while occupant(folder_of(name)) is not None:
+        time.sleep(0.05)
+    click.echo(f"Shop {name!r} is closed.")
+
+
+@main.command()
+@_named
+@_as_json
+def status(name: str, as_json: bool) -> None:
+    """Show what runs, what waits, and how the orders stand."""
+    from ecom.status import status_of
+
+    state = status_of(_folder(name))
+    click.echo(json.dumps(state.as_dict()) if as_json else str(state))
+
+
+@main.command()
+@click.argument("customer")
+@click.argument("lines", nargs=-1, required=True, metavar="SKU=UNITS...")
+@click.option("--card", help="A test card; without it, the customer's own.")
+@_named
+@_as_json
+def place(
+    customer: str, lines: tuple[str, ...], card: str | None, name: str, as_json: bool
+) -> None:
+    """Place an order with a shop that is up.
+
+    Example: ecom place ada@example.com TEAPOT=1 KITE=2
+    """
+    from ecom.client import Client
+    from ecom.shop import order_for
+    from ecom.status import door_of
+
+    client = Client(lambda: door_of(_folder(name)))
+    order = client.place([order_for(customer, _units(lines), card)])[0]
+    click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
+
+
+def _units(lines: tuple[str, ...]) -> dict[str, int]:
+    units: dict[str, int] = {}
+    for line in lines:
+        sku, _, number = line.rpartition("=")
+        if not sku or not number.isdecimal():
+            raise click.BadParameter(f"{line!r} is not like TEAPOT=2", param_hint="SKU=UNITS")
+        units[sku] = units.get(sku, 0) + int(number)
+    return units
+
+
+@main.command()
+@click.option("--state", type=click.Choice(STATES), help="Only these.")
+@_named
+@_as_json
+def orders(state: str | None, name: str, as_json: bool) -> None:
+    """List the orders and how each ended."""
+    from ecom import frames
+
+    frame = frames.orders(_folder(name), state)
+    if as_json:
+        click.echo(json.dumps(frame.to_dict("records")))
+    elif frame.empty:
+        click.echo("No orders.")
+    else:
+        click.echo(frame.to_string(index=False, max_colwidth=40))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--stock", type=click.FloatRange(min=0), default=0.9, show_default=True,
+              help="Initial stock of each product, as a share of the file's demand.")  # fmt: skip
+@_as_json
+def replay(file: Path, stock: float, as_json: bool) -> None:
+    """Replay real orders: a CSV file of the Online Retail shape, gzipped or not.
+
+    Each invoice becomes an order; each C invoice that covers a whole earlier order of the same
+    customer, its cancellation; what cannot be replayed is counted by reason. Exit status 1 says that
+    the books are off or an order never ended.
+    """
+    from ecom.replay import replay as run
+
+    report = run(file, stock)
+    click.echo(json.dumps(report.as_dict()) if as_json else str(report))
+    sys.exit(0 if report.is_good else 1)
+
+
+def _folder(name: str) -> Path:
+    from ecom.premises import folder_of
+
+    folder = folder_of(name)
+    if not (folder / "order.db").exists():
+        raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
+    return folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The customer's side of the order service's door: HTTP, with one sentence for each refusal."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from ecom.errors import OrderRefused, ServiceDown
+
+AT_ONCE = 1_000  # orders in one request, at most
+SECONDS = 60.0  # how long one answer may take
+
+
+class Client:
+    """Places and cancels orders at the door whose address `find` returns.
+
+    The address is asked for again after a connection fails: a restarted service has a new one.
+    """
+
+    def __init__(self, find: Callable[[], str]) -> None:
+        self._find = find
+        self._http = httpx.Client(timeout=SECONDS)
+
+    def place(self, orders: list[dict[str, Any]]) -> list[str]:
+        """Place up to `AT_ONCE` orders, all or none; their ids. Raises `OrderRefused`."""
+        # The same key for a second try: the orders are placed once, whatever became of the first.
+        accepted = self._ask("POST", "/orders", orders, {"Idempotency-Key": uuid4().hex})
+        return [order["order_id"] for order in accepted]
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for this order to be undone. Raises `OrderRefused`."""
+        self._ask("POST", f"/orders/{order_id}/cancel")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _ask(self, method: str, path: str, body: Any = None, headers: Any = None) -> Any:
+        try:
+            answer = self._http.request(method, self._find() + path, json=body, headers=headers)
+        except httpx.TransportError:
+            answer = self._ask_again(method, path, body, headers)
+        if answer.is_success:
+            return answer.json()
+        if answer.status_code >= 500:
+            raise ServiceDown(f"The order service cannot answer just now: {_said(answer)}")
+        raise OrderRefused(_said(answer))
+
+    def _ask_again(self, method: str, path: str, body: Any, headers: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, self._find() + path, json=body, headers=headers)
+        except httpx.TransportError as error:
+            raise ServiceDown(
+                f"The order service does not answer ({error}); "
+                "if it was killed, start it with shop.start('order')."
+            ) from error
+
+
+def _said(answer: httpx.Response) -> str:
+    try:
+        said = answer.json()
+    except ValueError:
+        return answer.text[:300]
+    return str(said.get("detail", said) if isinstance(said, dict) else said)

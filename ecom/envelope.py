@@ -1,0 +1,146 @@
+"""The envelope around an event, and the strict door through which bytes become events.
+
+Wire format: CloudEvents 1.0 for RabbitMQ, binary content mode. Nothing that arrives can raise
+anything but `Refused`, which says in one sentence why.
+"""
+
+import json
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ecom.events import EVENTS, MAX_BODY, Event
+
+Headers = dict[str, Any]
+
+_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}\Z")
+_TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_CONTENT_TYPE = "application/json"
+_encode = msgspec.json.Encoder().encode
+_decoders = {key: msgspec.json.Decoder(kind).decode for key, kind in EVENTS.items()}
+
+
+class Refused(Exception):
+    """This message can never be handled; the text says why."""
+
+
+class Envelope(Struct, frozen=True):
+    """What every event carries besides itself."""
+
+    id: str  # unique; the inbox knows a duplicate by it
+    type: str  # routing key, e.g. "order.created"
+    version: int
+    time: str  # when it happened, RFC 3339, UTC
+    producer: str  # the service that said it
+    subject: str  # the order
+    correlation: str  # id of the command that began the saga: the same in all its events
+    causation: str  # id of what caused this event
+    traceparent: str  # W3C trace context, one trace an order
+
+
+def derived_id(cause: str, name: str) -> str:
+    """The id of what `cause` leads to under `name`: the same again when a handler runs again."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cause}/{name}"))
+
+
+def rfc3339(now: float) -> str:
+    """Epoch seconds as RFC 3339 text, UTC, milliseconds."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def trace_after(traceparent: str, correlation: str, id: str) -> str:
+    """The trace context of an event `id`, in the trace of its cause, else in a new one."""
+    trace = traceparent[3:35] if traceparent else _hex(correlation, 32)
+    return f"00-{trace}-{_hex(id, 16)}-01"
+
+
+def _hex(text: str, length: int) -> str:
+    digits = text.replace("-", "")[:length]
+    if len(digits) == length and re.fullmatch("[0-9a-f]*[1-9a-f][0-9a-f]*", digits):
+        return digits
+    return uuid.uuid5(uuid.NAMESPACE_OID, text).hex[:length]
+
+
+def encode(envelope: Envelope, event: Event) -> tuple[Headers, bytes]:
+    """The headers and body of `event`, ready to publish under the routing key `envelope.type`."""
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": envelope.id,
+        "ce-source": f"/ecom/{envelope.producer}",
+        "ce-type": envelope.type,
+        "ce-time": envelope.time,
+        "ce-subject": envelope.subject,
+        "ce-schemaversion": str(envelope.version),
+        "ce-correlationid": envelope.correlation,
+        "ce-causationid": envelope.causation,
+        "ce-traceparent": envelope.traceparent,
+    }
+    return headers, _encode(event)
+
+
+def decode(headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
+    """Read one message strictly. Raises `Refused`, and nothing else, for anything amiss."""
+    envelope = _read_envelope(headers or {})
+    event = _read_body(envelope.type, body)
+    if event.order_id != envelope.subject:
+        raise Refused("ce-subject is not the order the body speaks of")
+    return envelope, event
+
+
+def _read_envelope(headers: Headers) -> Envelope:
+    def text(name: str) -> str:
+        value = headers.get(f"ce-{name}")
+        if not isinstance(value, str) or not _ID.match(value):
+            raise Refused(f"header ce-{name} is missing or malformed")
+        return value
+
+    if headers.get("ce-specversion") != "1.0":
+        raise Refused("not a CloudEvent of specversion 1.0")
+    type_, source, version = text("type"), text("source"), text("schemaversion")
+    if type_ not in EVENTS:
+        raise Refused(f"unknown event type {type_}")
+    if not version.isdecimal() or int(version) < 1:
+        raise Refused("header ce-schemaversion is not a number")
+    if not source.endswith(f"/{EVENTS[type_].producer}"):
+        raise Refused(f"{type_} cannot come from {source}")
+    id_, correlation = text("id"), text("correlationid")
+    return Envelope(
+        id=id_, type=type_, version=int(version), time=text("time"), producer=EVENTS[type_].producer,
+        subject=text("subject"), correlation=correlation, causation=text("causationid"),
+        traceparent=_read_trace(headers.get("ce-traceparent"), correlation, id_),
+    )  # fmt: skip
+
+
+def _read_trace(value: object, correlation: str, id_: str) -> str:
+    """Tracing must never stop an order: a malformed context starts a new trace instead."""
+    if isinstance(value, str) and _TRACE.match(value):
+        return value
+    return trace_after("", correlation, id_)
+
+
+def _read_body(type_: str, body: bytes) -> Event:
+    if len(body) > MAX_BODY:
+        raise Refused(f"body of {len(body)} bytes, more than {MAX_BODY}")
+    try:
+        event = _decoders[type_](body)
+        # Our own events are canonical: they re-encode to the same bytes, and need no second look.
+        if _encode(event) != body:
+            json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
+        raise Refused(f"malformed body: {str(error)[:200]}") from None
+    return event
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

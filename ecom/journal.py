@@ -1,0 +1,61 @@
+"""A file that remembers what was asked under which key: what the sandboxed outside world keeps.
+
+Both the sandbox gateway's ledger and the local mailbox are one: a row is written once under its
+key, and whoever asks again gets the first answer. Calls that come together share one commit.
+"""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """One SQLite table of first answers. `columns` begins with the key."""
+
+    def __init__(self, path: Path, table: str, columns: tuple[str, ...]) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        names = ", ".join(columns)
+        self._db.execute(
+            f"CREATE TABLE IF NOT EXISTS {table} ({columns[0]} TEXT PRIMARY KEY, "
+            f"{', '.join(columns[1:])})"
+        )
+        marks = ", ".join("?" * len(columns))
+        self._insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"
+        self._select = f"SELECT {names} FROM {table} WHERE {columns[0]} = ?"
+        self._waiting: list[tuple[tuple, asyncio.Future]] = []
+
+    def read(self, key: str) -> tuple | None:
+        """The row under this key."""
+        return self._db.execute(self._select, (key,)).fetchone()
+
+    async def write_once(self, row: tuple[Any, ...]) -> tuple:
+        """Durably write the row unless its key is there; returns the row that is there."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._write)
+        done = loop.create_future()
+        self._waiting.append((row, done))
+        return await done
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(self._insert, [row for row, _ in waiting])
+            found = [self.read(row[0]) for row, _ in waiting]
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            for _, done in waiting:
+                done.cancelled() or done.set_exception(error)
+            return
+        for (_, done), row in zip(waiting, found, strict=True):
+            done.cancelled() or done.set_result(row)

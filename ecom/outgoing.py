@@ -1,0 +1,97 @@
+"""What leaves the service after a commit: outbox rows to publish, effects to perform.
+
+Both are one mechanism. A row is written with the state it follows from, taken on after the
+commit, and marked done in a later transaction. A window bounds what is under way; what does not
+fit stays in the table and follows when there is room. A row whose replica has died is due after
+its lease, and then anybody's.
+"""
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from msgspec.structs import replace
+
+from ecom.rows import Effect, Outbox
+from ecom.service import LEASE
+from ecom.store import AtMost, MoreThan, Transaction
+
+OutRow = TypeVar("OutRow", Outbox, Effect)
+
+
+class Outgoing(Generic[OutRow]):
+    """One replica's view of one table of outgoing rows."""
+
+    def __init__(self, kind: type[OutRow], owner: str, window: int, is_open: bool = False) -> None:
+        self._kind = kind
+        self._owner = owner
+        self._window = window
+        self._open = is_open
+        self._under_way: dict[int, OutRow] = {}
+        self._last = 0  # the highest seq taken on; our own rows beyond it are still to be
+
+    def open(self) -> None:
+        """A new connection: whatever is not known to be sent is sent (again), oldest first."""
+        self._open = True
+        self._under_way.clear()
+        self._last = 0
+
+    def close(self) -> None:
+        """No connection: leave rows in the table."""
+        self._open = False
+
+    def choose(self, tx: Transaction, now: float, look_for_due: bool) -> list[OutRow]:
+        """The rows to take on once the transaction is committed."""
+        room = self._window - len(self._under_way)
+        if not self._open or room <= 0:
+            return []
+        chosen = self._due(tx, now, room) if look_for_due else []
+        fresh = tx[self._kind].where(
+            limit=room - len(chosen), owner=self._owner, done_at=None, seq=MoreThan(self._last)
+        )
+        taken = {row.seq for row in chosen}
+        return chosen + [row for row in fresh if row.seq not in taken]
+
+    def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:
+        """Rows whose time has come: returned or failed ones, and a dead sibling's."""
+        rows = []
+        for row in tx[self._kind].where(limit=room, due=AtMost(now)):
+            row = replace(row, owner=self._owner, due=now + LEASE)
+            tx[self._kind].put(row)
+            if row.seq not in self._under_way:
+                rows.append(row)
+        return rows
+
+    def started(self, rows: Iterable[OutRow]) -> None:
+        """The transaction that chose these is committed; they are under way."""
+        for row in rows:
+            self._under_way[row.seq] = row
+            self._last = max(self._last, row.seq)
+
+    def pending(self, seq: int, tx: Transaction) -> OutRow | None:
+        """The row, unless it is done already."""
+        row = tx[self._kind].get(seq)
+        return row if row is not None and row.done_at is None else None
+
+    def done(self, seqs: Iterable[int], tx: Transaction, now: float) -> None:
+        """Mark rows as done."""
+        for seq in seqs:
+            row = self._under_way.get(seq) or self.pending(seq, tx)
+            if row is not None:
+                self.finish(row, tx, now)
+
+    def finish(self, row: OutRow, tx: Transaction, now: float) -> None:
+        """Mark this row as done, as it is given."""
+        tx[self._kind].put(replace(row, done_at=now, due=None))
+        self._under_way.pop(row.seq, None)
+
+    def again(self, seqs: Iterable[int], tx: Transaction, due: float) -> None:
+        """These were not taken: try again at `due`."""
+        for seq in seqs:
+            row = self.pending(seq, tx)
+            if row is not None:
+                self.later(row, due, tx)
+
+    def later(self, row: OutRow, due: float, tx: Transaction) -> None:
+        """Try this row again at `due`."""
+        tx[self._kind].put(replace(row, due=due))
+        self._under_way.pop(row.seq, None)

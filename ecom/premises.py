@@ -1,0 +1,123 @@
+"""Where a shop keeps its things: a folder, and a lock on it while anybody is in.
+
+The lock is held by the process that opened the shop and by every service it started, so a free lock
+means that all of them are gone, however they went. A folder made up for one use whose lock is free
+was abandoned, and the next shop to open clears it away.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from ecom.errors import ShopBusy, ShopError
+from ecom.settings import home
+
+LEAVING_SECONDS = 15.0  # how long services may take to notice that their shop is gone
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
+
+
+class Premises:
+    """The folder and name of an open shop. Raises `ShopBusy` when somebody else is in."""
+
+    def __init__(self, name: str | None, folder: Path | None) -> None:
+        self.is_temporary = name is None and folder is None
+        self.name = name or _name_for(folder)
+        self.keeps_name = name is not None
+        if not _NAME.match(self.name):
+            raise ShopError(f"{name!r} is no name for a shop: use a-z, 0-9 and -, at most 40.")
+        self.folder = (folder or folder_of(self.name)).absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = _move_in(self.folder)
+        if self.is_temporary:
+            (self.folder / "temporary").touch()
+
+    def leave(self) -> None:
+        """Give the lock back; remove the folder if it was made up."""
+        if self.is_temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self.lock)
+
+
+def folder_of(name: str) -> Path:
+    """Where the shop of this name keeps its databases, logs and notes."""
+    return home() / "shops" / name
+
+
+def occupant(folder: Path) -> int | None:
+    """The pid of the process that has the shop in `folder` open, or None."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid(lock)
+    finally:
+        os.close(lock)
+    return None
+
+
+def clear_abandoned() -> Iterator[str]:
+    """Remove made-up folders nobody is in; yields the name of each, before it is removed."""
+    for marker in (home() / "shops").glob("*/temporary"):
+        folder = marker.parent
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield folder.name
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+
+
+def _name_for(folder: Path | None) -> str:
+    """A name nobody has: always the same for one folder, so that its shop can be opened again."""
+    if folder is None:
+        return f"shop-{uuid.uuid4().hex[:10]}"
+    return f"shop-{hashlib.sha256(bytes(folder.absolute())).hexdigest()[:10]}"
+
+
+def _move_in(folder: Path) -> int:
+    """Take the folder's lock, waiting for those who are leaving. Raises `ShopBusy`."""
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    begun = time.monotonic()
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            owner = _pid(lock)
+            patience = 0.5 if _is_alive(owner) else LEAVING_SECONDS
+            if time.monotonic() - begun > patience:
+                os.close(lock)
+                raise ShopBusy(
+                    f"The shop in {folder} is open in process {owner}: close it there first, "
+                    "or choose another name."
+                ) from None
+            time.sleep(0.02)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    return lock
+
+
+def _pid(lock: int) -> int:
+    return int(os.pread(lock, 20, 0) or b"0")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return pid > 0

@@ -1,0 +1,196 @@
+"""One service as an operating-system process: `python -m ecom.process SERVICE`.
+
+Drives the sans-IO runtime with pika, SQLite, a clock and the outside world, in one event loop.
+The process ends cleanly on SIGTERM, and by itself when its parent does (end of file on stdin).
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ecom.bus import Bus
+from ecom.events import SERVICES
+from ecom.outside import outside, perform
+from ecom.ports import Ack, Command, Commit, Perform, Publish, Reply, Tick
+from ecom.rows import MACHINERY
+from ecom.runtime import Runtime
+from ecom.services import service_named
+from ecom.services.inventory import Stock
+from ecom.settings import Settings
+from ecom.sqlite import SqliteStore, create
+from ecom.store import StoreUnavailable, Transaction
+
+BATCH = 1_000  # inputs in one transaction, at most
+TICK = 0.1  # seconds between looks at what is due
+NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
+
+log = logging.getLogger("ecom.process")
+
+
+def database(folder: Path, service: str) -> Path:
+    """Where a service's database lies."""
+    return folder / f"{service}.db"
+
+
+def provision(folder: Path) -> None:
+    """Create every service's database and tables; harmless to repeat."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SERVICES:
+        create(database(folder, name), (*service_named(name).rows, *MACHINERY))
+
+
+def stock_shelves(folder: Path, stock: dict[str, int]) -> None:
+    """Give each product its initial units, unless the shop has had it before."""
+    store = SqliteStore(database(folder, "inventory"))
+    tx = Transaction(store)
+    for sku, units in stock.items():
+        if tx[Stock].get(sku) is None:
+            tx[Stock].put(Stock(sku, units, units))
+    tx.commit()
+    store.close()
+
+
+class Process:
+    """A service at work: inputs gather in a queue, and a batch of them is one step."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name, self.settings = name, settings
+        self.store = SqliteStore(database(settings.folder, name))
+        service = service_named(name, settings.hold_seconds)
+        self._runtime = Runtime(service, self.store, settings.replica, random.random)
+        self._inputs: deque[Any] = deque()
+        self._wake = asyncio.Event()
+        self._performers = outside(name, settings.folder, time.time)
+        self._tasks: set[asyncio.Task] = set()
+        self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
+
+    def put(self, what: Any) -> None:
+        """Add an input; it is handled in the next batch."""
+        self._inputs.append(what)
+        self._wake.set()
+
+    async def ask(self, id: str, message: Any) -> Any:
+        """Have a command handled; its handler's answer. Raises what the handler raised."""
+        answer = asyncio.get_running_loop().create_future()
+        self.put(Command(id, message, answer))
+        return await answer
+
+    async def work(self) -> None:
+        """Step after step, until cancelled between two."""
+        while True:
+            await self._wake.wait()
+            batch = [self._inputs.popleft() for _ in range(min(BATCH, len(self._inputs)))]
+            if not self._inputs:
+                self._wake.clear()
+            await self._step(batch)
+            await asyncio.sleep(0)  # let the sockets have their turn
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self.put(Tick())
+
+    async def _step(self, batch: list[Any]) -> None:
+        """One transaction; if the database is not to be had, the same batch again."""
+        while True:
+            try:
+                for output in self._runtime.step(batch, time.time()):
+                    self._carry_out(output)
+                return
+            except StoreUnavailable as error:
+                log.warning("The database is unavailable, trying again: %s", error)
+                await asyncio.sleep(random.uniform(0.05, 0.5))
+
+    def _carry_out(self, output: Any) -> None:
+        kind = type(output)
+        if kind is Commit:
+            output.transaction.commit()
+        elif kind is Publish:
+            self.bus.publish(output)
+            if output.row.type.endswith(NEWS):
+                log.info("Published %s event of order %s", output.row.type, output.row.order_id)
+        elif kind is Ack:
+            self.bus.ack(output)
+        elif kind is Perform:
+            self._start(self._perform(output))
+        elif kind is Reply:
+            self._answer(output)
+
+    def _answer(self, reply: Reply) -> None:
+        if reply.token.cancelled():
+            return  # whoever asked has gone
+        if isinstance(reply.value, Exception):
+            reply.token.set_exception(reply.value)
+        else:
+            reply.token.set_result(reply.value)
+
+    async def _perform(self, output: Perform) -> None:
+        self.put(await perform(self._performers, output))
+
+    def _start(self, work: Any) -> asyncio.Task:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; says in a file when it is ready. Raises what stops it else."""
+        tasks = [self._start(each) for each in (self.bus.run(), self.work(), self._tick())]
+        ready = {"service": self.name, "replica": self.settings.replica, "pid": os.getpid()}
+        if self.name == "order":
+            from ecom.door import open_door  # here: only this service pays for the web framework
+
+            ready["http"], serving = await open_door(self)
+            tasks.append(self._start(serving))
+        tasks.append(self._start(self._announce(ready)))
+        stopping = self._start(stop.wait())
+        await asyncio.wait({stopping, *tasks[:-1]}, return_when=asyncio.FIRST_COMPLETED)
+        failures = [task.exception() for task in tasks if task.done() and task.exception()]
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.store.close()
+        if failures:
+            raise failures[0]
+
+    async def _announce(self, ready: dict[str, Any]) -> None:
+        await self.bus.ready.wait()
+        path = self.settings.folder / f"{self.name}-{self.settings.replica}.json"
+        path.with_suffix(".tmp").write_text(json.dumps(ready))
+        path.with_suffix(".tmp").replace(path)
+
+
+async def _main(name: str, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the parent to act on
+    if not sys.stdin.isatty():
+        with suppress(OSError, PermissionError):  # a plain file, or none: nobody to outlive
+            loop.add_reader(sys.stdin.fileno(), stop.set)
+    await Process(name, settings).run(stop)
+
+
+def main(arguments: Iterable[str]) -> None:
+    """Run one service from the environment's settings."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO")
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # the bus says what there is to say
+    (name,) = arguments
+    settings = Settings.from_environment()
+    if not database(settings.folder, name).exists():
+        provision(settings.folder)
+    asyncio.run(_main(name, settings))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,66 @@
+"""A progress bar that suits where it is shown: a terminal, a notebook, or nowhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(total: int, what: str) -> "tqdm | NotebookBar":
+    """A bar for `total` things: in a notebook a display, in a terminal on stderr, else silent.
+
+    It has `update(n)` and `close()`, and is a context manager.
+    """
+    if _in_notebook():
+        return NotebookBar(total, what)
+    return tqdm(total=total, desc=what, leave=False, disable=not sys.stderr.isatty())
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+class NotebookBar:
+    """A bar in a notebook's output that leaves nothing behind.
+
+    It begins and ends empty, so that the stored output is the same however long it took.
+    """
+
+    def __init__(self, total: int, what: str) -> None:
+        from IPython.display import display
+
+        self.n = 0
+        self._total = total
+        self._what = what
+        self._drawn = time.monotonic()
+        self._handle: Any = display(_html(""), raw=True, display_id=True)
+
+    def update(self, n: int) -> None:
+        """`n` more are done."""
+        self.n += n
+        if time.monotonic() - self._drawn > 0.1:
+            self._drawn = time.monotonic()
+            bar = f'<progress value="{self.n}" max="{self._total}"></progress>'
+            self._handle.update(
+                _html(f"{self._what} {bar} {self.n} of {self._total}"), raw=True
+            )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._handle.update(_html(""), raw=True)
+
+    def __enter__(self) -> "NotebookBar":
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _html(text: str) -> dict[str, str]:
+    return {"text/html": text, "text/plain": ""}

@@ -1,0 +1,224 @@
+"""The runtime around a service, without any I/O: inputs in, outputs out, one transaction between.
+
+`Runtime.step` takes a batch of inputs (deliveries, confirms, effect results, commands, ticks) and
+yields outputs in the one order that is safe: commit, ack, reply, publish, perform. Whoever drives
+it carries each out before asking for the next; a crash between any two is mended by the next
+start. `ecom.process` drives it with pika and a clock, `ecom.lab` with a simulated world: so what
+the simulator explores is this very code.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.dead import Story, bury, describe, plain
+from ecom.envelope import Envelope, Refused, decode, derived_id
+from ecom.events import Event
+from ecom.outgoing import Outgoing
+from ecom.ports import (
+    Ack,
+    Command,
+    Commit,
+    Confirmed,
+    Delivery,
+    Failed,
+    Output,
+    Perform,
+    Performed,
+    Publish,
+    PublisherDown,
+    PublisherUp,
+    Reply,
+    Tick,
+    Unsent,
+)
+from ecom.rows import Counter, Effect, Inbox, Outbox, Timer, count
+from ecom.service import Cause, Impossible, Service, Work
+from ecom.store import AtMost, Store, StoreUnavailable, Transaction
+
+WINDOW = 2_000  # messages published and not yet confirmed, at most
+CONCURRENCY = 200  # effects performed at a time, at most
+AT_ONCE = 200  # timers and retries handled in one transaction, at most
+
+log = logging.getLogger("ecom")
+
+
+class Runtime:
+    """One replica of one service. `jitter` returns numbers in [0, 1) for the backoff."""
+
+    def __init__(
+        self, service: Service, store: Store, replica: str, jitter: Callable[[], float]
+    ) -> None:
+        self.service = service
+        self._store = store
+        self._replica = replica
+        self._jitter = jitter
+        self._outbox = Outgoing(Outbox, replica, WINDOW)
+        self._effects = Outgoing(Effect, replica, CONCURRENCY, is_open=True)
+        self._take: dict[type, Callable] = {
+            Delivery: self._delivery, Command: self._command, Tick: self._tick,
+            Confirmed: self._confirmed, Unsent: self._unsent,
+            Performed: self._performed, Failed: self._failed,
+            PublisherUp: lambda *_: self._outbox.open(),
+            PublisherDown: lambda *_: self._outbox.close(),
+        }  # fmt: skip
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
+        tx = Transaction(self._store)
+        acks: dict[int, int] = {}
+        replies: list[Reply] = []
+        try:
+            for each in inputs:
+                answer = self._take[type(each)](each, tx, now)
+                if type(each) is Delivery:
+                    acks[each.channel] = each.tag
+                elif type(each) is Command:
+                    replies.append(Reply(each.token, answer))
+            ticked = any(type(each) is Tick for each in inputs)
+            publishing = self._outbox.choose(tx, now, ticked)
+            performing = self._effects.choose(tx, now, ticked)
+        except BaseException:
+            tx.rollback()
+            raise
+        yield Commit(tx)
+        self._outbox.started(publishing)
+        self._effects.started(performing)
+        yield from (Ack(channel, tag) for channel, tag in acks.items())
+        yield from replies
+        for row in publishing:
+            yield Publish(row)
+        for row in performing:
+            yield Perform(row, self._message(row))
+
+    # ── what each input means ─────────────────────────────────────────────────────────────────
+    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        headers, body = delivery.headers or {}, delivery.body
+        try:
+            envelope, event = decode(headers, body)
+            # Brokers grant the right to publish by routing key: a type must not evade it. What
+            # comes through the default exchange was put into our queue by an operator's replay.
+            if delivery.exchange and delivery.key != envelope.type:
+                raise Refused(f"{envelope.type} came under the routing key {delivery.key[:100]}")
+        except Refused as refused:
+            work = self._work(Cause("", "", ""), tx, now)
+            story = Story("malformed", str(refused))
+            bury(work, delivery.exchange, delivery.key, headers, body, story)
+            return
+        if tx[Inbox].get(envelope.id) is None:
+            row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
+            self._event(row, envelope, event, headers, body, tx, now)
+
+    def _event(
+        self, row: Inbox, envelope: Envelope, event: Event, headers: dict, body: bytes, tx, now
+    ) -> None:
+        """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
+        cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
+        error = self._run(event, cause, tx, now, envelope)[1]
+        if error is not None:
+            row = replace(row, last_error=describe(error))
+            log.warning("%s of order %s failed: %s", row.type, row.order_id, row.last_error)
+            if self._may_retry(error, type(event), row.attempts):
+                due = now + self._delay(type(event), row.attempts)
+                row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
+                tx[Inbox].put(row)
+                return
+            row = replace(row, state="dead")
+            story = Story("failed", row.last_error, row.attempts, row.at)
+            bury(self._work(cause, tx, now), "events", row.type, headers, body, story)
+        tx[Inbox].put(row)
+        count(tx[Counter], f"handled:{row.type}")
+
+    def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
+        envelope, event = decode(row.headers, row.body)
+        again = replace(
+            row, state="done", attempts=row.attempts + 1, due=None, headers=None, body=None
+        )
+        self._event(again, envelope, event, row.headers, row.body, tx, now)
+
+    def _command(self, command: Command, tx: Transaction, now: float) -> Any:
+        answer, error = self._run(command.message, Cause(command.id, command.id, ""), tx, now)
+        return answer if error is None else error
+
+    def _confirmed(self, confirmed: Confirmed, tx: Transaction, now: float) -> None:
+        self._outbox.done(confirmed.seqs, tx, now)
+
+    def _unsent(self, unsent: Unsent, tx: Transaction, now: float) -> None:
+        self._outbox.again(unsent.seqs, tx, now + 1.0)
+
+    def _performed(self, performed: Performed, tx: Transaction, now: float) -> None:
+        row = self._effects.pending(performed.seq, tx)
+        if row is None:
+            return
+        result = performed.result
+        cause = Cause(derived_id(row.id, type(result).__name__), row.correlation, row.traceparent)
+        error = self._run(result, cause, tx, now)[1]
+        if error is None:
+            self._effects.finish(replace(row, attempts=row.attempts + 1, state="done"), tx, now)
+        else:
+            self._effect_failed(row, describe(error), isinstance(error, Impossible), tx, now)
+
+    def _failed(self, failed: Failed, tx: Transaction, now: float) -> None:
+        row = self._effects.pending(failed.seq, tx)
+        if row is not None:
+            self._effect_failed(row, failed.error, failed.final, tx, now)
+
+    def _effect_failed(self, row: Effect, error: str, final: bool, tx, now: float) -> None:
+        kind = self.service.kind_named(row.type)
+        row = replace(row, attempts=row.attempts + 1, last_error=error)
+        log.warning("%s failed, attempt %d: %s", row.key, row.attempts, error)
+        if not final and row.attempts < self.service.retry_for(kind).attempts:
+            self._effects.later(row, now + self._delay(kind, row.attempts), tx)
+            return
+        self._effects.finish(replace(row, state="dead"), tx, now)
+        headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id}
+        story = Story("effect failed", error, row.attempts, row.created_at)
+        work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
+        bury(work, "effects", row.type, headers, row.body, story)
+
+    def _tick(self, _: Tick, tx: Transaction, now: float) -> None:
+        for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):
+            self._retry(row, tx, now)
+        for timer in tx[Timer].where(limit=AT_ONCE, due=AtMost(now)):
+            id_ = derived_id(timer.correlation, timer.id)
+            cause = Cause(id_, timer.correlation, timer.traceparent)
+            error = self._run(self._message(timer), cause, tx, now)[1]
+            if error is None:
+                tx[Timer].delete(timer.id)
+            else:
+                log.warning("%s failed: %s", timer.id, describe(error))
+                tx[Timer].put(replace(timer, due=now + 1.0))  # a deadline never gives up
+
+    # ── how ───────────────────────────────────────────────────────────────────────────────────
+    def _run(
+        self, message: Struct, cause: Cause, tx: Transaction, now: float, envelope=None
+    ) -> tuple[Any, Exception | None]:
+        """Run the handler; if it raises, undo what it did, and only that."""
+        mark = tx.savepoint()
+        try:
+            handler = self.service.handlers.get(type(message))
+            if handler is None:
+                raise Impossible(f"{self.service.name} does not handle {type(message).__name__}")
+            return handler(message, self._work(cause, tx, now, envelope)), None
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            tx.undo_to(mark)
+            return None, error
+
+    def _work(self, cause: Cause, tx: Transaction, now: float, envelope=None) -> Work:
+        return Work(self.service.name, self._replica, tx, cause, now, envelope)
+
+    def _message(self, row: Timer | Effect) -> Struct:
+        return msgspec.json.decode(row.body, type=self.service.kind_named(row.type))
+
+    def _may_retry(self, error: Exception, kind: type[Struct], attempts: int) -> bool:
+        policy = self.service.retry_for(kind)
+        return not isinstance(error, Impossible) and attempts < policy.attempts
+
+    def _delay(self, kind: type[Struct], attempts: int) -> float:
+        return self.service.retry_for(kind).delay(attempts, self._jitter())

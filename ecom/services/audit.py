@@ -1,0 +1,39 @@
+"""Audit: hears everything, and keeps it: the event log that the notebooks tabulate."""
+
+import msgspec
+
+from ecom.events import EVENTS, Event
+from ecom.rows import Counter, count
+from ecom.service import Service, Work
+from ecom.store import Row
+
+
+class Entry(Row, frozen=True):
+    """One event, in the order in which audit heard of it."""
+
+    table = "events"
+
+    id: str
+    n: int
+    type: str
+    order_id: str
+    time: str
+    producer: str
+    causation: str
+    correlation: str
+    body: str
+
+
+def keep(event: Event, work: Work) -> None:
+    """Append the event to the log; the inbox has seen to it that it is new."""
+    about = work.envelope
+    entry = Entry(
+        about.id, count(work[Counter], "events"), about.type, about.subject, about.time,
+        about.producer, about.causation, about.correlation, msgspec.json.encode(event).decode(),
+    )  # fmt: skip
+    work[Entry].put(entry)
+
+
+def service() -> Service:
+    """The audit service."""
+    return Service(name="audit", rows=(Entry,), handlers=dict.fromkeys(EVENTS.values(), keep))

@@ -1,0 +1,173 @@
+"""Inventory: holds stock for an order, and is the arbiter between payment and the deadline.
+
+HELD → COMMITTED / EXPIRED / RELEASED, COMMITTED → RELEASED, or REJECTED. CANCELLED is a tombstone:
+the cancellation overtook the order, and what still arrives for it does nothing.
+"""
+
+import logging
+from collections import Counter as Tally
+from datetime import UTC, datetime
+from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.events import (
+    INSUFFICIENT_STOCK,
+    UNKNOWN_PRODUCT,
+    InventoryCommitted,
+    InventoryExpired,
+    InventoryFailed,
+    InventoryProcessed,
+    InventoryReleased,
+    OrderCancelled,
+    OrderCreated,
+    PaymentProcessed,
+)
+from ecom.service import Service, Work
+from ecom.store import Row
+
+HELD, COMMITTED, EXPIRED = "HELD", "COMMITTED", "EXPIRED"
+RELEASED, REJECTED, CANCELLED = "RELEASED", "REJECTED", "CANCELLED"
+
+log = logging.getLogger("ecom.inventory")
+
+
+class Stock(Row, frozen=True):
+    """Units of one product: available + held + committed = initial, none ever below zero."""
+
+    table = "stock"
+
+    sku: str
+    initial: int
+    available: int
+    held: int = 0
+    committed: int = 0
+
+
+class Reservation(Row, frozen=True):
+    """What one order holds: units by sku."""
+
+    table = "reservations"
+
+    order_id: str
+    state: str
+    customer: str
+    units: dict[str, int]
+    held_until: float | None
+    at: float
+
+
+class HoldDeadline(Struct, frozen=True):
+    """Timer: the hold of this order runs out now."""
+
+    order_id: str
+
+
+def hold_stock(order: OrderCreated, work: Work, hold_seconds: float) -> None:
+    """Hold every unit of the order, or none."""
+    if work[Reservation].get(order.order_id) is not None:
+        return  # a tombstone: the cancellation was here first
+    units = Tally()
+    for line in order.lines:
+        units[line.sku] += line.quantity
+    if problem := _shortage(units, work):
+        _reject(order, *problem, work)
+        return
+    _move(units, "available", "held", work)
+    until = work.now + hold_seconds
+    work[Reservation].put(
+        Reservation(order.order_id, HELD, order.customer, dict(units), until, work.now)
+    )
+    work.remind(until, HoldDeadline(order.order_id))
+    work.emit(
+        InventoryProcessed(
+            order.order_id, order.customer, order.card, order.total,
+            datetime.fromtimestamp(until, UTC),
+        )
+    )  # fmt: skip
+
+
+def _shortage(units: dict[str, int], work: Work) -> tuple[str, str] | None:
+    """The first reason and sku for which the order cannot be held."""
+    for sku, wanted in units.items():
+        stock = work[Stock].get(sku)
+        if stock is None:
+            return UNKNOWN_PRODUCT, sku
+        if stock.available < wanted:
+            return INSUFFICIENT_STOCK, sku
+    return None
+
+
+def _reject(order: OrderCreated, reason: str, sku: str, work: Work) -> None:
+    log.info("Failed to reserve stock for order %s: %s (%s)", order.order_id, reason, sku)
+    work[Reservation].put(
+        Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now)
+    )
+    work.emit(InventoryFailed(order.order_id, order.customer, reason, sku))
+
+
+def commit_stock(payment: PaymentProcessed, work: Work) -> None:
+    """Payment came first: the held stock belongs to the order. Too late, it does nothing here;
+    the order's cancellation refunds the money."""
+    reservation = _reservation(payment.order_id, work)
+    if reservation.state == HELD:
+        _move(reservation.units, "held", "committed", work)
+        work[Reservation].put(replace(reservation, state=COMMITTED, held_until=None))
+        work.forget(HoldDeadline, payment.order_id)
+        work.emit(InventoryCommitted(payment.order_id, payment.customer))
+
+
+def expire_hold(deadline: HoldDeadline, work: Work) -> None:
+    """The deadline came first: back on the shelf."""
+    reservation = _reservation(deadline.order_id, work)
+    if reservation.state == HELD:
+        _move(reservation.units, "held", "available", work)
+        work[Reservation].put(replace(reservation, state=EXPIRED, held_until=None))
+        work.emit(InventoryExpired(deadline.order_id, reservation.customer))
+
+
+def release_stock(cancelled: OrderCancelled, work: Work) -> None:
+    """Compensate: whatever the order has of ours goes back on the shelf."""
+    order_id = cancelled.order_id
+    reservation = work[Reservation].get(order_id)
+    if reservation is None:
+        tombstone = Reservation(order_id, CANCELLED, cancelled.customer, {}, None, work.now)
+        work[Reservation].put(tombstone)
+    elif reservation.state in (HELD, COMMITTED):
+        _move(reservation.units, reservation.state.lower(), "available", work)
+        work[Reservation].put(replace(reservation, state=RELEASED, held_until=None))
+        work.forget(HoldDeadline, order_id)
+        work.emit(InventoryReleased(order_id, cancelled.customer))
+
+
+def _reservation(order_id: str, work: Work) -> Reservation:
+    reservation = work[Reservation].get(order_id)
+    if reservation is None:
+        raise LookupError(f"no reservation for order {order_id} yet")  # retried
+    return reservation
+
+
+def _move(units: dict[str, int], source: str, target: str, work: Work) -> None:
+    """Move units of each sku from one column of the stock to another."""
+    for sku, quantity in units.items():
+        stock = work[Stock].get(sku)
+        changes = {
+            source: getattr(stock, source) - quantity,
+            target: getattr(stock, target) + quantity,
+        }
+        work[Stock].put(replace(stock, **changes))
+
+
+def service(hold_seconds: float) -> Service:
+    """The inventory service; it holds stock for `hold_seconds` while payment is awaited."""
+    return Service(
+        name="inventory",
+        rows=(Stock, Reservation),
+        handlers={
+            OrderCreated: partial(hold_stock, hold_seconds=hold_seconds),
+            PaymentProcessed: commit_stock,
+            OrderCancelled: release_stock,
+            HoldDeadline: expire_hold,
+        },
+    )

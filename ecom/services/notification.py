@@ -1,0 +1,115 @@
+"""Notification: tells each customer the outcome, once, and never two that contradict.
+
+Several events may tell of one cancellation (stock ran out, so the order was cancelled); the first
+to arrive is the news. A confirmation that arrives after the cancellation is no news at all.
+"""
+
+import logging
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.events import (
+    INSUFFICIENT_STOCK,
+    InventoryExpired,
+    InventoryFailed,
+    OrderCancelled,
+    OrderConfirmed,
+    PaymentFailed,
+    PaymentRefunded,
+)
+from ecom.service import Retry, Service, Work
+from ecom.store import Row
+
+log = logging.getLogger("ecom.notification")
+
+
+class Told(Row, frozen=True):
+    """What the customer of one order has been told."""
+
+    table = "told"
+
+    order_id: str
+    customer: str
+    confirmed: bool = False
+    cancelled: str | None = None  # the reason given
+    refunded: bool = False
+
+
+class SendMail(Struct, frozen=True):
+    """Effect: send one e-mail. Its key makes its Message-ID, the same however often it is sent."""
+
+    order_id: str
+    to: str
+    subject: str
+    body: str
+
+
+class MailSent(Struct, frozen=True):
+    """The mail server has it."""
+
+    order_id: str
+
+
+def tell_confirmed(event: OrderConfirmed, work: Work) -> None:
+    told = _told(event, work)
+    if not told.confirmed and told.cancelled is None:
+        work[Told].put(replace(told, confirmed=True))
+        subject = f"Order #{event.order_id} Confirmed"
+        body = f"Good news: your order is confirmed. We have taken £{event.total / 100:.2f}."
+        _mail(event, "confirmed", subject, body, work)
+
+
+def tell_cancelled(
+    event: InventoryFailed | InventoryExpired | PaymentFailed | OrderCancelled, work: Work
+) -> None:
+    told = _told(event, work)
+    if told.cancelled is None:
+        work[Told].put(replace(told, cancelled=event.reason))
+        out_of_stock = event.reason == INSUFFICIENT_STOCK
+        subject = f"Order #{event.order_id} Cancelled"
+        subject = f"Out of Stock - {subject}" if out_of_stock else subject
+        sorry = "Sorry, out of stock." if out_of_stock else f"Sorry: {event.reason}."
+        log.info(subject)
+        _mail(event, "cancelled", subject, f"{sorry} You pay nothing.", work)
+
+
+def tell_refunded(event: PaymentRefunded, work: Work) -> None:
+    told = _told(event, work)
+    if not told.refunded:
+        work[Told].put(replace(told, refunded=True))
+        subject = f"Refund for Order #{event.order_id}"
+        body = f"£{event.amount / 100:.2f} is on its way back to your card."
+        _mail(event, "refunded", subject, body, work)
+
+
+def mail_sent(sent: MailSent, work: Work) -> None:
+    """Nothing follows."""
+
+
+def _told(event, work: Work) -> Told:
+    return work[Told].get(event.order_id) or Told(event.order_id, event.customer)
+
+
+def _mail(event, about: str, subject: str, body: str, work: Work) -> None:
+    mail = SendMail(event.order_id, event.customer, subject, body)
+    work.request(mail, key=f"{about}/{event.order_id}")
+
+
+def service() -> Service:
+    """The notification service."""
+    return Service(
+        name="notification",
+        rows=(Told,),
+        handlers={
+            OrderConfirmed: tell_confirmed,
+            InventoryFailed: tell_cancelled,
+            InventoryExpired: tell_cancelled,
+            PaymentFailed: tell_cancelled,
+            OrderCancelled: tell_cancelled,
+            PaymentRefunded: tell_refunded,
+            MailSent: mail_sent,
+        },
+        effects=(SendMail,),
+        retries={SendMail: Retry(attempts=25)},  # about ten minutes of a mail server's absence
+    )

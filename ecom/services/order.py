@@ -1,0 +1,189 @@
+"""Orders: taken at the door, ended by what the other services say.
+
+PENDING → CONFIRMED → CANCELLED, or PENDING → CANCELLED. An order is CONFIRMED only by
+`inventory.committed`: confirming on `payment.processed` looks right, and sells stock whose hold
+has just expired.
+"""
+
+import logging
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.events import (
+    CUSTOMER_CANCELLED,
+    InventoryCommitted,
+    InventoryExpired,
+    InventoryFailed,
+    Line,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderCreated,
+    PaymentFailed,
+)
+from ecom.rows import Counter, count
+from ecom.service import Service, Work
+from ecom.store import Row
+
+PENDING, CONFIRMED, CANCELLED = "PENDING", "CONFIRMED", "CANCELLED"
+FIRST_ORDER = 1001
+
+log = logging.getLogger("ecom.order")
+
+
+class Order(Row, frozen=True):
+    """An order as its customer sees it. `total` is in pence."""
+
+    table = "orders"
+    indexes = ("(state, order_id)",)
+
+    order_id: str
+    customer: str
+    card: str
+    total: int
+    state: str
+    reason: str | None
+    placed_at: float
+    ended_at: float | None
+    lines: tuple[Line, ...]
+
+
+class Request(Row, frozen=True):
+    """An idempotency key we have seen, what was asked under it, and the order it made."""
+
+    table = "requests"
+
+    key: str
+    order_id: str
+    digest: str
+    at: float
+
+
+# ── Commands, from the door ───────────────────────────────────────────────────────────────────
+class PlaceOrder(Struct, frozen=True):
+    """A customer orders. The same `key` with the same `digest` is the same order."""
+
+    customer: str
+    card: str
+    lines: tuple[Line, ...]
+    key: str | None = None
+    digest: str = ""
+
+
+class CancelOrder(Struct, frozen=True):
+    """A customer has changed their mind."""
+
+    order_id: str
+
+
+class NoSuchOrder(Exception):
+    """There is no order of this number."""
+
+
+class KeyReused(Exception):
+    """This idempotency key was used for another order."""
+
+
+def place_order(command: PlaceOrder, work: Work) -> Order:
+    """Accept an order; returns it (the earlier one, if the key is known)."""
+    if command.key and (seen := work[Request].get(command.key)):
+        if seen.digest != command.digest:
+            raise KeyReused("this Idempotency-Key was used for a different order")
+        return work[Order].get(seen.order_id)
+    order_id = str(FIRST_ORDER - 1 + count(work[Counter], "orders"))
+    total = sum(line.quantity * line.unit_price for line in command.lines)
+    order = Order(
+        order_id, command.customer, command.card, total, PENDING, None, work.now, None,
+        command.lines,
+    )  # fmt: skip
+    work[Order].put(order)
+    if command.key:
+        work[Request].put(Request(command.key, order_id, command.digest, work.now))
+    work.emit(OrderCreated(order_id, command.customer, command.card, total, command.lines))
+    return order
+
+
+def cancel_order(command: CancelOrder, work: Work) -> Order:
+    """Cancel at the customer's wish, PENDING or CONFIRMED; an order cancelled before stays so."""
+    if work[Order].get(command.order_id) is None:
+        raise NoSuchOrder(f"there is no order {command.order_id}")
+    Orders(work).cancel(command.order_id, CUSTOMER_CANCELLED)
+    return work[Order].get(command.order_id)
+
+
+# ── Events, from the other services ───────────────────────────────────────────────────────────
+class OrderStatusUpdater(Protocol):
+    """All that the event handlers below know of orders."""
+
+    def confirm(self, order_id: str) -> None:
+        """The order succeeded, unless it was cancelled meanwhile."""
+
+    def cancel(self, order_id: str, reason: str) -> None:
+        """The order failed, unless it was cancelled before."""
+
+
+def on_inventory_committed(event: InventoryCommitted, orders: OrderStatusUpdater) -> None:
+    orders.confirm(event.order_id)
+
+
+def on_inventory_failed(event: InventoryFailed, orders: OrderStatusUpdater) -> None:
+    orders.cancel(event.order_id, event.reason)
+
+
+def on_inventory_expired(event: InventoryExpired, orders: OrderStatusUpdater) -> None:
+    orders.cancel(event.order_id, event.reason)
+
+
+def on_payment_failed(event: PaymentFailed, orders: OrderStatusUpdater) -> None:
+    orders.cancel(event.order_id, event.reason)
+
+
+class Orders:
+    """The orders of one unit of work: the `OrderStatusUpdater` behind the handlers."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def confirm(self, order_id: str) -> None:
+        order = self._order(order_id)
+        if order.state == PENDING:
+            self._end(order, CONFIRMED, None)
+            self._work.emit(OrderConfirmed(order_id, order.customer, order.total))
+
+    def cancel(self, order_id: str, reason: str) -> None:
+        order = self._order(order_id)
+        if order.state != CANCELLED:
+            self._end(order, CANCELLED, reason)
+            self._work.emit(OrderCancelled(order_id, order.customer, reason))
+            log.info("Order %s cancelled due to: %s", order_id, reason)
+
+    def _order(self, order_id: str) -> Order:
+        order = self._work[Order].get(order_id)
+        if order is None:
+            raise NoSuchOrder(f"there is no order {order_id}")
+        return order
+
+    def _end(self, order: Order, state: str, reason: str | None) -> None:
+        self._work[Order].put(replace(order, state=state, reason=reason, ended_at=self._work.now))
+
+
+def _updating(handler):
+    """Give an event handler the orders of its unit of work."""
+    return lambda event, work: handler(event, Orders(work))
+
+
+def service() -> Service:
+    """The order service."""
+    return Service(
+        name="order",
+        rows=(Order, Request),
+        handlers={
+            PlaceOrder: place_order,
+            CancelOrder: cancel_order,
+            InventoryCommitted: _updating(on_inventory_committed),
+            InventoryFailed: _updating(on_inventory_failed),
+            InventoryExpired: _updating(on_inventory_expired),
+            PaymentFailed: _updating(on_payment_failed),
+        },
+    )

@@ -1,0 +1,137 @@
+"""Payment: captures money once stock is held, and gives it back when the order is cancelled.
+
+PENDING → CAPTURED → REFUNDING → REFUNDED, or DECLINED. CANCELLED is a tombstone: the cancellation
+came first. If it came while a capture was under way, the money is refunded when it arrives.
+"""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.events import (
+    InventoryProcessed,
+    OrderCancelled,
+    PaymentFailed,
+    PaymentProcessed,
+    PaymentRefunded,
+)
+from ecom.service import Retry, Service, Work
+from ecom.store import Row
+
+PENDING, CAPTURED, DECLINED = "PENDING", "CAPTURED", "DECLINED"
+REFUNDING, REFUNDED, CANCELLED = "REFUNDING", "REFUNDED", "CANCELLED"
+
+
+class Payment(Row, frozen=True):
+    """One order's payment; `amount` in pence."""
+
+    table = "payments"
+
+    order_id: str
+    state: str
+    customer: str
+    amount: int
+    at: float
+
+
+# ── Effects, asked of the payment provider, and what it answers ───────────────────────────────
+class Capture(Struct, frozen=True):
+    """Take `amount` pence from the card."""
+
+    order_id: str
+    amount: int
+    card: str
+
+
+class Captured(Struct, frozen=True):
+    """The money is ours."""
+
+    order_id: str
+
+
+class Declined(Struct, frozen=True):
+    """The card was declined: no money moved, and never will under this key."""
+
+    order_id: str
+    reason: str
+
+
+class Refund(Struct, frozen=True):
+    """Give `amount` pence back."""
+
+    order_id: str
+    amount: int
+
+
+class Refunded(Struct, frozen=True):
+    """The money is the customer's again."""
+
+    order_id: str
+
+
+def capture_money(held: InventoryProcessed, work: Work) -> None:
+    """Stock is held: ask for the money."""
+    if work[Payment].get(held.order_id) is None:
+        work[Payment].put(Payment(held.order_id, PENDING, held.customer, held.total, work.now))
+        capture = Capture(held.order_id, held.total, held.card)
+        work.request(capture, key=f"capture/{held.order_id}")
+
+
+def money_captured(captured: Captured, work: Work) -> None:
+    """Tell inventory; or, if the order was cancelled meanwhile, give the money back."""
+    payment = work[Payment].get(captured.order_id)
+    if payment.state == PENDING:
+        work[Payment].put(replace(payment, state=CAPTURED))
+        work.emit(PaymentProcessed(payment.order_id, payment.customer, payment.amount))
+    elif payment.state == CANCELLED:
+        _refund(payment, work)
+
+
+def card_declined(declined: Declined, work: Work) -> None:
+    """No money moved; say so, unless nobody waits for it any more."""
+    payment = work[Payment].get(declined.order_id)
+    if payment.state == PENDING:
+        work[Payment].put(replace(payment, state=DECLINED))
+        work.emit(PaymentFailed(payment.order_id, payment.customer, declined.reason))
+
+
+def undo_payment(cancelled: OrderCancelled, work: Work) -> None:
+    """Compensate: refund what was captured; make sure nothing is captured for nothing later."""
+    payment = work[Payment].get(cancelled.order_id)
+    if payment is None:
+        tombstone = Payment(cancelled.order_id, CANCELLED, cancelled.customer, 0, work.now)
+        work[Payment].put(tombstone)
+    elif payment.state == PENDING:
+        work[Payment].put(replace(payment, state=CANCELLED))
+    elif payment.state == CAPTURED:
+        _refund(payment, work)
+
+
+def money_refunded(refunded: Refunded, work: Work) -> None:
+    """The compensation is complete."""
+    payment = work[Payment].get(refunded.order_id)
+    if payment.state == REFUNDING:
+        work[Payment].put(replace(payment, state=REFUNDED))
+        work.emit(PaymentRefunded(payment.order_id, payment.customer, payment.amount))
+
+
+def _refund(payment: Payment, work: Work) -> None:
+    work[Payment].put(replace(payment, state=REFUNDING))
+    work.request(Refund(payment.order_id, payment.amount), key=f"refund/{payment.order_id}")
+
+
+def service() -> Service:
+    """The payment service."""
+    return Service(
+        name="payment",
+        rows=(Payment,),
+        handlers={
+            InventoryProcessed: capture_money,
+            OrderCancelled: undo_payment,
+            Captured: money_captured,
+            Declined: card_declined,
+            Refunded: money_refunded,
+        },
+        effects=(Capture, Refund),
+        # An order can do without its capture (the hold expires); a refund is owed until it is paid.
+        retries={Capture: Retry(cap=10.0, attempts=12), Refund: Retry(cap=60.0, attempts=1_000)},
+    )

@@ -1,0 +1,40 @@
+"""Where things are and how long they take: one frozen object, read from the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder of private state (broker, shops): `ECOM_HOME`, else `.ecom` beside a checkout."""
+    if given := os.environ.get("ECOM_HOME"):
+        return Path(given).absolute()
+    checkout = Path(__file__).absolute().parent.parent
+    return (checkout if (checkout / "environment.yml").exists() else Path.home()) / ".ecom"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a service process needs to know. `from_environment` reads `ECOM_*` variables."""
+
+    amqp_url: str
+    folder: Path  # one SQLite file a service lives here
+    shop: str = "ecom"  # prefix of exchange and queue names: two shops never meet
+    replica: str = "1"  # stable name of this process among those of its service
+    hold_seconds: float = 900.0  # how long stock is held for an unpaid order
+    http_host: str = "127.0.0.1"
+    http_port: int = 0  # 0: any free port
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read `ECOM_AMQP_URL`, `ECOM_FOLDER`, … Raises `KeyError` for what has no default."""
+        env = os.environ
+        return cls(
+            amqp_url=env["ECOM_AMQP_URL"],
+            folder=Path(env["ECOM_FOLDER"]),
+            shop=env.get("ECOM_SHOP", cls.shop),
+            replica=env.get("ECOM_REPLICA", cls.replica),
+            hold_seconds=float(env.get("ECOM_HOLD_SECONDS", cls.hold_seconds)),
+            http_host=env.get("ECOM_HTTP_HOST", cls.http_host),
+            http_port=int(env.get("ECOM_HTTP_PORT", cls.http_port)),
+        )

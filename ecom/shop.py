@@ -1,0 +1,247 @@
+"""A shop to hold in a notebook: five services and their broker, as if they were one thing."""
+
+import atexit
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+
+from ecom import accounts, catalogue, frames
+from ecom.books import Books
+from ecom.broker import lease
+from ecom.bus import remove_topology
+from ecom.client import AT_ONCE, Client
+from ecom.crew import Crew
+from ecom.errors import ShopError
+from ecom.events import SERVICES
+from ecom.parked import parked
+from ecom.premises import Premises, clear_abandoned
+from ecom.process import provision, stock_shelves
+from ecom.quiet import nothing_left, wait_until_quiet
+from ecom.settings import Settings
+
+Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]
+
+
+class Shop:
+    """Runs the five services as processes of their own; `with Shop() as shop:` or `open`, `close`.
+
+    `stock` is units by sku (None: the catalogue's); `hold_seconds` is how long stock is held for an
+    unpaid order. A shop without `name` and `folder` is made up and leaves nothing behind; with a
+    folder, its databases stay to be read; with a name, it can be opened again and goes on.
+    """
+
+    def __init__(
+        self,
+        stock: Mapping[str, int] | None = None,
+        *,
+        name: str | None = None,
+        folder: Path | str | None = None,
+        hold_seconds: float = Settings.hold_seconds,
+        amqp_url: str | None = None,
+    ) -> None:
+        self._stock = dict(stock) if stock is not None else _stock_of_catalogue()
+        self._name = name
+        self._folder = Path(folder) if folder is not None else None
+        self._hold_seconds = hold_seconds
+        self._amqp_url = amqp_url
+        self._premises: Premises | None = None
+
+    # ── opening and closing ───────────────────────────────────────────────────────────────────
+    def open(self) -> "Shop":
+        """Start broker and services; returns when orders can be placed. Opening twice is harmless.
+
+        Raises `ShopBusy`, `ServiceDied`, or `BrokerUnavailable`.
+        """
+        if self._premises is None:
+            self._premises = Premises(self._name, self._folder)
+            atexit.register(self.close)
+            try:
+                self._open()
+            except BaseException:
+                self.close()
+                raise
+        return self
+
+    def _open(self) -> None:
+        self._crew, self._client, self._lease = None, None, None
+        if self._amqp_url is None:
+            self._lease = lease()
+        self._url = self._amqp_url or self._lease.url
+        for abandoned in clear_abandoned():
+            remove_topology(self._url, abandoned)
+        provision(self.folder)
+        stock_shelves(self.folder, self._stock)
+        self._crew = Crew(self.folder, self._environment(), self._premises.lock)
+        self._client = Client(self._crew.url)
+        self._crew.start(*((service, "1") for service in SERVICES))
+
+    def close(self) -> None:
+        """Stop the services, let go of the broker, remove what was made up. Never raises twice."""
+        if self._premises is None:
+            return
+        premises, self._premises = self._premises, None
+        atexit.unregister(self.close)
+        try:
+            if self._client:
+                self._client.close()
+            if self._crew:
+                self._crew.stop()
+                if premises.is_temporary or (not premises.keeps_name
+                                             and nothing_left(premises.folder)):  # fmt: skip
+                    remove_topology(self._url, premises.name)
+        finally:
+            premises.leave()
+            if self._lease:
+                self._lease.close()
+
+    def __enter__(self) -> "Shop":
+        return self.open()
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._premises is None:
+            return "Shop (closed)"
+        return f"Shop {self.name!r} with {', '.join(self._crew.alive())} running, in {self.folder}"
+
+    @property
+    def name(self) -> str:
+        """What its exchange and queues at the broker begin with."""
+        return self._opened().name
+
+    @property
+    def folder(self) -> Path:
+        """Where its databases and logs are."""
+        return self._opened().folder
+
+    @property
+    def url(self) -> str:
+        """Where its order service listens. Raises `ServiceDown`."""
+        return self._staffed().url()
+
+    @property
+    def amqp_url(self) -> str:
+        """The broker's address."""
+        self._opened()
+        return self._url
+
+    # ── customers ─────────────────────────────────────────────────────────────────────────────
+    def place(self, customer: str, lines: Lines, card: str | None = None) -> str:
+        """Place an order; its number. Raises `OrderRefused`, `ServiceDown`, `ServiceDied`.
+
+        `lines` is units by sku at the catalogue's prices, or a list of `{"sku", "quantity",
+        "unit_price"}` (pence). Without `card`, known customers pay with their own.
+        """
+        return self.place_many([{"customer": customer, "lines": lines, "card": card}])[0]
+
+    def place_many(self, orders: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Place orders given as arguments of `place`, a thousand a request; their numbers."""
+        self._staffed()
+        waiting = [order_for(**order) for order in orders]
+        chunks = (waiting[i : i + AT_ONCE] for i in range(0, len(waiting), AT_ONCE))
+        return [order_id for chunk in chunks for order_id in self._client.place(chunk)]
+
+    def cancel(self, order_id: str) -> None:
+        """A customer changes their mind: the order will be undone. Raises as `place` does."""
+        self._staffed()
+        self._client.cancel(order_id)
+
+    def settle(self, timeout: float = 60.0) -> None:
+        """Wait, at most `timeout` seconds, until all is quiet. Raises `NotSettled`, `ServiceDied`.
+
+        Quiet: every event handled by all who hear it, nothing to be sent, performed or retried.
+        """
+        crew = self._staffed()
+        wait_until_quiet(self.folder, crew, lambda service: parked(self._url, self.name, service),
+                         timeout)  # fmt: skip
+
+    # ── what the tables say ───────────────────────────────────────────────────────────────────
+    def orders(self) -> pd.DataFrame:
+        """order_id, customer, lines, total (pence), state, reason."""
+        return frames.orders(self.folder)
+
+    def events(self, order: str | None = None) -> pd.DataFrame:
+        """order_id, type, producer, caused_by, reason: causes before effects."""
+        return frames.events(self.folder, order)
+
+    def stock(self) -> pd.DataFrame:
+        """sku, initial, available, held, committed."""
+        return frames.stock(self.folder)
+
+    def emails(self, order: str | None = None) -> pd.DataFrame:
+        """order_id, to, subject, body."""
+        return frames.emails(self.folder, order)
+
+    def ledger(self) -> pd.DataFrame:
+        """order_id, kind, amount (pence), outcome: the payment provider's own book."""
+        return frames.ledger(self.folder)
+
+    def table(self, service: str, name: str) -> pd.DataFrame:
+        """A table of a service's database, or of `gateway` or `mailbox`, as it is."""
+        return frames.table(self.folder, service, name)
+
+    def books(self) -> Books:
+        """Whether the books balance, in one line. Meaningful once `settle` has returned."""
+        return accounts.books(self.folder)
+
+    # ── trouble ───────────────────────────────────────────────────────────────────────────────
+    def kill(self, service: str, replica: str = "1") -> None:
+        """SIGKILL a service. Raises `ServiceDown` if it does not run."""
+        self._staffed().kill((_known(service), replica))
+
+    def start(self, service: str, replica: str = "1") -> None:
+        """Start a service, or a further replica of it; harmless if it runs already."""
+        self._opened()
+        self._crew.start((_known(service), replica))
+
+    def revive(self) -> list[str]:
+        """Start again every service that has died unasked; what became of each, with its log."""
+        self._opened()
+        return self._crew.revive()
+
+    # ── how ───────────────────────────────────────────────────────────────────────────────────
+    def _opened(self) -> Premises:
+        if self._premises is None:
+            raise ShopError("This shop is closed: open it with shop.open(), or use `with Shop()`.")
+        return self._premises
+
+    def _staffed(self) -> Crew:
+        """The crew. Raises `ServiceDied` if one of them has died unasked."""
+        self._opened()
+        self._crew.check()
+        return self._crew
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "ECOM_AMQP_URL": self._url,
+            "ECOM_FOLDER": str(self.folder),
+            "ECOM_SHOP": self.name,
+            "ECOM_HOLD_SECONDS": str(self._hold_seconds),
+        }
+
+
+def _stock_of_catalogue() -> dict[str, int]:
+    return {sku: product.stock for sku, product in catalogue.products().items()}
+
+
+def _known(service: str) -> str:
+    if service not in SERVICES:
+        raise ShopError(f"There is no service {service!r}: choose of {', '.join(SERVICES)}.")
+    return service
+
+
+def order_for(customer: str, lines: Lines, card: str | None = None) -> dict[str, Any]:
+    """An order as the door wants it."""
+    if isinstance(lines, Mapping):
+        lines = [
+            {"sku": sku, "quantity": quantity, "unit_price": catalogue.price_of(sku)}
+            for sku, quantity in lines.items()
+        ]
+    card = card or catalogue.cards().get(customer, catalogue.CARD_THAT_PAYS)
+    return {"customer": customer, "card": card, "lines": list(lines)}

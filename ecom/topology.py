@@ -1,0 +1,55 @@
+"""The names and arguments of a shop's exchange and queues: the same on every RabbitMQ version.
+
+One topic exchange carries the events; each service has one quorum queue for what it hears, and one
+for its dead letters. Every process declares all of it before it publishes, so no event is ever
+published before the queues of all its listeners exist.
+"""
+
+from typing import Any
+
+from ecom.events import SERVICES, heard_by
+
+DELIVERY_LIMIT = 5  # crashes a message may cause before the broker sets it aside
+NO_LIMIT = 1_000_000  # from 4.0 the default is 20, and then looking at a dead letter would kill it
+
+
+def exchange(shop: str) -> str:
+    """The name of the shop's topic exchange."""
+    return f"{shop}.events"
+
+
+def queue(shop: str, service: str) -> str:
+    """The name of a service's queue."""
+    return f"{shop}.{service}"
+
+
+def dead_queue(shop: str, service: str) -> str:
+    """The name of the queue of a service's dead letters."""
+    return f"{shop}.{service}.dead"
+
+
+def queues(shop: str) -> dict[str, dict[str, Any]]:
+    """Every queue's name and arguments, the dead-letter queues first."""
+    dead = {dead_queue(shop, service): _DEAD for service in SERVICES}
+    return dead | {queue(shop, service): _arguments(shop, service) for service in SERVICES}
+
+
+def bindings(shop: str) -> list[tuple[str, str]]:
+    """Every binding: a queue's name, and a routing key it is to receive."""
+    return [(queue(shop, service), key) for service in SERVICES for key in heard_by(service)]
+
+
+_DEAD = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
+
+
+def _arguments(shop: str, service: str) -> dict[str, Any]:
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        # At-least-once dead lettering: the broker keeps the message until its dead letter is
+        # confirmed. It asks for reject-publish; without a length limit that never rejects.
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": dead_queue(shop, service),
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
