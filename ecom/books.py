@@ -16,7 +16,7 @@ class Order(NamedTuple):
     order_id: str
     state: str
     total: int  # pence
-    reason: str
+    reason: str | None
 
 
 class Stock(NamedTuple):
@@ -190,7 +190,7 @@ def _judge_order(order: Order, stock: str, payment: str, kept: int) -> Iterator[
         if not order.reason:
             yield "nobody says why"
     else:
-        yield "nothing is under way"
+        yield "its hold has not run out" if stock == "HELD" else "nothing is under way"
 
 
 def _judge_strangers(accounts: Accounts) -> Iterator[str]:

@@ -159,8 +159,8 @@ def replay(file: Path, stock: float, as_json: bool) -> None:
     """Replay real orders: a CSV file of the Online Retail shape, gzipped or not.
 
     Each invoice becomes an order; each C invoice that covers a whole earlier order of the same
-    customer, its cancellation; what cannot be replayed is counted by reason. Exit status 1 says that
-    the books are off or an order never ended.
+    customer, its cancellation; what cannot be replayed is counted by reason. The exit status is
+    1 if the books are off or an order never ended.
     """
     from ecom.replay import replay as run
 

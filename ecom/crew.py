@@ -112,6 +112,8 @@ class Crew:
         service, replica = member
         note_file(self._folder, member).unlink(missing_ok=True)
         self._killed.discard(member)
+        if member in self._processes:
+            self._processes[member].stdin.close()
         with open(log_file(self._folder, member), "ab") as log:
             self._processes[member] = subprocess.Popen(
                 [sys.executable, "-m", "ecom.process", service],

@@ -15,14 +15,17 @@ MAX_BODY = 256 * 1024  # bytes
 MAX_LINES = 1_000
 
 # No control characters anywhere in a name: such names end up in logs, e-mail headers and SQL.
-Text = Annotated[str, Meta(min_length=1, max_length=254, pattern=r"^[^\x00-\x1f\x7f]+$")]
-OrderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# Python's `$` also matches before a newline at the end; the `(?!\n)` forbids that, in any dialect.
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
+ADDRESS = r"^[^@\s\x00-\x1f\x7f<>,;]+@[^@\s\x00-\x1f\x7f<>,;]+$(?!\n)"
+Text = Annotated[str, Meta(min_length=1, max_length=254, pattern=PRINTABLE)]
+OrderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$(?!\n)")]
+Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 UnitPrice = Annotated[int, Meta(ge=0, le=100_000_000)]  # pence
 Pence = Annotated[int, Meta(ge=0, le=10**15)]
-Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f<>,;]+@[^@\s\x00-\x1f\x7f<>,;]+$")]
-Card = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # a provider's token or a test card
+Email = Annotated[str, Meta(max_length=254, pattern=ADDRESS)]
+Card = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]  # a provider's token or a test card
 
 INSUFFICIENT_STOCK = "insufficient stock"
 UNKNOWN_PRODUCT = "unknown product"

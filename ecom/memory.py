@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ecom.store import Key, R, Row, StoreUnavailable, key_of, matches
+from ecom.store import Key, R, Row, StoreUnavailable, in_order, key_of, matches
 
 
 class MemoryStore:
@@ -22,9 +22,8 @@ class MemoryStore:
         return self._tables.get(kind, {}).get(key)
 
     def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
-        rows = self._tables.get(kind, {})
-        found = [rows[key] for key in sorted(rows) if matches(rows[key], conditions)]
-        return found[:limit]
+        rows = self._tables.get(kind, {}).values()
+        return in_order((row for row in rows if matches(row, conditions)), conditions)[:limit]
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         rows = dict(self._tables.get(kind, {}))  # copied, so that snapshots stay what they were

@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from ecom.errors import ShopBusy, ShopError
@@ -28,7 +28,7 @@ class Premises:
     def __init__(self, name: str | None, folder: Path | None) -> None:
         self.is_temporary = name is None and folder is None
         self.name = name or _name_for(folder)
-        self.keeps_name = name is not None
+        self.is_named = name is not None
         if not _NAME.match(self.name):
             raise ShopError(f"{name!r} is no name for a shop: use a-z, 0-9 and -, at most 40.")
         self.folder = (folder or folder_of(self.name)).absolute()
@@ -37,9 +37,9 @@ class Premises:
         if self.is_temporary:
             (self.folder / "temporary").touch()
 
-    def leave(self) -> None:
-        """Give the lock back; remove the folder if it was made up."""
-        if self.is_temporary:
+    def leave(self, remove: bool) -> None:
+        """Give the lock back; `remove` the folder if it was made up."""
+        if self.is_temporary and remove:
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self.lock)
 
@@ -64,15 +64,18 @@ def occupant(folder: Path) -> int | None:
     return None
 
 
-def clear_abandoned() -> Iterator[str]:
-    """Remove made-up folders nobody is in; yields the name of each, before it is removed."""
+def clear_abandoned(forget: Callable[[str], bool]) -> None:
+    """Remove each made-up folder nobody is in, once `forget` has done the same at the broker."""
     for marker in (home() / "shops").glob("*/temporary"):
         folder = marker.parent
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            continue  # another shop has just cleared it away
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield folder.name
-            shutil.rmtree(folder, ignore_errors=True)
+            if forget(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
             continue
         finally:

@@ -1,5 +1,6 @@
 """Runs the story of a file through a shop of its own, and reports how it ended."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def replay(path: Path, share: float) -> Report:
         try:
             shop.settle(timeout=60.0 + 0.05 * len(story.actions))
         except NotSettled as trouble:
-            tqdm.write(str(trouble), file=None)
+            tqdm.write(str(trouble), file=sys.stderr)
         return _report(story, shop, time.monotonic() - begun)
 
 

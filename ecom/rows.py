@@ -9,7 +9,7 @@ class Inbox(Row, frozen=True):
     """A message that arrived. `done` ones are kept to know duplicates; `waiting` ones retry."""
 
     table = "inbox"
-    indexes = ("(due) WHERE due IS NOT NULL", "(order_id)")
+    indexes = ("(due, id) WHERE due IS NOT NULL", "(state, at, id)", "(order_id)")
 
     id: str
     type: str
@@ -27,7 +27,12 @@ class Outbox(Row, frozen=True):
     """A message to publish: written with the state it speaks of, sent after the commit."""
 
     table = "outbox"
-    indexes = ("(due) WHERE due IS NOT NULL", "(owner, seq) WHERE done_at IS NULL")
+    indexes = (
+        "(due, seq) WHERE due IS NOT NULL",
+        "(owner, seq) WHERE done_at IS NULL",
+        "(done_at, seq) WHERE done_at IS NOT NULL",
+        "(order_id)",
+    )
 
     seq: int
     id: str
@@ -46,7 +51,12 @@ class Effect(Row, frozen=True):
     """Something to do outside (capture, refund, mail), requested with the state it follows."""
 
     table = "effects"
-    indexes = ("(due) WHERE due IS NOT NULL", "(owner, seq) WHERE done_at IS NULL")
+    indexes = (
+        "(due, seq) WHERE due IS NOT NULL",
+        "(owner, seq) WHERE done_at IS NULL",
+        "(state, done_at, seq) WHERE done_at IS NOT NULL",
+        "(order_id)",
+    )
 
     seq: int
     id: str
@@ -69,7 +79,7 @@ class Timer(Row, frozen=True):
     """A message to ourselves, to be handled when its time has come."""
 
     table = "timers"
-    indexes = ("(due)",)
+    indexes = ("(due, id)",)
 
     id: str
     type: str

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from ecom.dead import Story, bury, describe, plain
 from ecom.envelope import Envelope, Refused, decode, derived_id
 from ecom.events import Event
+from ecom.housekeeping import forget_old
 from ecom.outgoing import Outgoing
 from ecom.ports import (
     Ack,
@@ -42,6 +43,7 @@ from ecom.store import AtMost, Store, StoreUnavailable, Transaction
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
+EFFECT_HEADER = "ecom-effect"  # of a dead letter: the number of the effect it was
 AT_ONCE = 200  # timers and retries handled in one transaction, at most
 
 log = logging.getLogger("ecom")
@@ -98,6 +100,9 @@ class Runtime:
     # ── what each input means ─────────────────────────────────────────────────────────────────
     def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
         headers, body = delivery.headers or {}, delivery.body
+        if EFFECT_HEADER in headers and not delivery.exchange:
+            self._revive(delivery, tx, now)
+            return
         try:
             envelope, event = decode(headers, body)
             # Brokers grant the right to publish by routing key: a type must not evade it. What
@@ -109,9 +114,25 @@ class Runtime:
             story = Story("malformed", str(refused))
             bury(work, delivery.exchange, delivery.key, headers, body, story)
             return
-        if tx[Inbox].get(envelope.id) is None:
+        seen = tx[Inbox].get(envelope.id)
+        if seen is None or (seen.state == "dead" and not delivery.exchange):
             row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
             self._event(row, envelope, event, headers, body, tx, now)
+
+    def _revive(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        """An operator replays an effect that was given up: it is tried anew, as it is sent."""
+        try:
+            row = tx[Effect].get(int(delivery.headers[EFFECT_HEADER]))
+            again = replace(row, body=delivery.body)
+            self._message(again)
+        except (TypeError, ValueError, msgspec.MsgspecError) as error:
+            story = Story("malformed", f"no such effect, or not in this shape: {error}")
+            work = self._work(Cause("", "", ""), tx, now)
+            bury(work, "", delivery.key, delivery.headers, delivery.body, story)
+            return
+        if row.state == "dead":
+            again = replace(again, state="pending", done_at=None, due=now, attempts=0)
+            tx[Effect].put(again)
 
     def _event(
         self, row: Inbox, envelope: Envelope, event: Event, headers: dict, body: bytes, tx, now
@@ -175,7 +196,8 @@ class Runtime:
             self._effects.later(row, now + self._delay(kind, row.attempts), tx)
             return
         self._effects.finish(replace(row, state="dead"), tx, now)
-        headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id}
+        headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id,
+                   EFFECT_HEADER: str(row.seq)}  # fmt: skip
         story = Story("effect failed", error, row.attempts, row.created_at)
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
         bury(work, "effects", row.type, headers, row.body, story)
@@ -192,6 +214,7 @@ class Runtime:
             else:
                 log.warning("%s failed: %s", timer.id, describe(error))
                 tx[Timer].put(replace(timer, due=now + 1.0))  # a deadline never gives up
+        forget_old(tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(

@@ -11,12 +11,11 @@ import pandas as pd
 from ecom import accounts, catalogue, frames
 from ecom.books import Books
 from ecom.broker import lease
-from ecom.bus import remove_topology
 from ecom.client import AT_ONCE, Client
 from ecom.crew import Crew
 from ecom.errors import ShopError
 from ecom.events import SERVICES
-from ecom.parked import parked
+from ecom.leftovers import forget, parked
 from ecom.premises import Premises, clear_abandoned
 from ecom.process import provision, stock_shelves
 from ecom.quiet import nothing_left, wait_until_quiet
@@ -70,8 +69,7 @@ class Shop:
         if self._amqp_url is None:
             self._lease = lease()
         self._url = self._amqp_url or self._lease.url
-        for abandoned in clear_abandoned():
-            remove_topology(self._url, abandoned)
+        clear_abandoned(lambda name: forget(self._url, name))
         provision(self.folder)
         stock_shelves(self.folder, self._stock)
         self._crew = Crew(self.folder, self._environment(), self._premises.lock)
@@ -79,21 +77,20 @@ class Shop:
         self._crew.start(*((service, "1") for service in SERVICES))
 
     def close(self) -> None:
-        """Stop the services, let go of the broker, remove what was made up. Never raises twice."""
+        """Stop the services, let go of the broker, remove what was made up."""
         if self._premises is None:
             return
         premises, self._premises = self._premises, None
         atexit.unregister(self.close)
+        forgotten = False
         try:
             if self._client:
                 self._client.close()
             if self._crew:
                 self._crew.stop()
-                if premises.is_temporary or (not premises.keeps_name
-                                             and nothing_left(premises.folder)):  # fmt: skip
-                    remove_topology(self._url, premises.name)
+                forgotten = _is_for_once(premises) and forget(self._url, premises.name)
         finally:
-            premises.leave()
+            premises.leave(remove=forgotten)
             if self._lease:
                 self._lease.close()
 
@@ -224,6 +221,11 @@ class Shop:
             "ECOM_SHOP": self.name,
             "ECOM_HOLD_SECONDS": str(self._hold_seconds),
         }
+
+
+def _is_for_once(premises: Premises) -> bool:
+    """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
+    return premises.is_temporary or (not premises.is_named and nothing_left(premises.folder))
 
 
 def _stock_of_catalogue() -> dict[str, int]:

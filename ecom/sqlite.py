@@ -13,7 +13,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import astuple, fields
 
-from ecom.store import AtMost, Key, MoreThan, R, Row, StoreUnavailable
+from ecom.store import AtMost, Bound, Key, MoreThan, R, Row, StoreUnavailable
 
 BUSY_SECONDS = 5.0  # how long a writer waits for another process's transaction
 
@@ -75,13 +75,18 @@ def _where(kind: type[Row], shape: tuple[tuple[str, str], ...]) -> str:
     if unknown := {column for column, _ in shape} - set(columns.names):
         raise KeyError(f"{kind.table} has no column {', '.join(sorted(unknown))}")
     tests = " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
-    return f"{columns.select} WHERE {tests} ORDER BY {columns.key} LIMIT ?"
+    bounded = [column for column, operator in shape if operator in _BOUNDS.values()]
+    order = ", ".join(dict.fromkeys((*bounded, columns.key)))
+    return f"{columns.select} WHERE {tests} ORDER BY {order} LIMIT ?"
+
+
+_BOUNDS = {AtMost: "<= ?", MoreThan: "> ?"}
 
 
 def _operator(wanted: Any) -> str:
     if wanted is None:
         return "IS NULL"
-    return {AtMost: "<= ?", MoreThan: "> ?"}.get(type(wanted), "= ?")
+    return _BOUNDS.get(type(wanted), "= ?")
 
 
 class SqliteStore:
@@ -103,7 +108,7 @@ class SqliteStore:
     def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
         shape = tuple((column, _operator(wanted)) for column, wanted in conditions.items())
         values = [
-            wanted.bound if isinstance(wanted, AtMost | MoreThan) else wanted
+            wanted.bound if isinstance(wanted, Bound) else wanted
             for wanted in conditions.values()
             if wanted is not None
         ]

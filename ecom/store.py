@@ -41,6 +41,9 @@ class MoreThan(Struct, frozen=True):
     bound: Any
 
 
+Bound = AtMost | MoreThan
+
+
 def matches(row: Row, conditions: dict[str, Any]) -> bool:
     """Whether `row` meets every condition: what a store's `select` promises, in plain Python."""
     for column, wanted in conditions.items():
@@ -54,6 +57,12 @@ def matches(row: Row, conditions: dict[str, Any]) -> bool:
         elif value != wanted:
             return False
     return True
+
+
+def in_order(rows: Iterable[R], conditions: dict[str, Any]) -> list[R]:
+    """Rows as `select` sorts them: by the bounded columns, if any, then by key."""
+    bounded = [name for name, wanted in conditions.items() if isinstance(wanted, Bound)]
+    return sorted(rows, key=lambda row: (*(getattr(row, name) for name in bounded), key_of(row)))
 
 
 def key_of(row: Row) -> Key:
@@ -71,7 +80,11 @@ class Store(Protocol):
         """The row with this key, or None."""
 
     def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
-        """The rows that meet all conditions, by ascending key, at most `limit`."""
+        """The first `limit` rows that meet all conditions, sorted as by `in_order`.
+
+        By the bounded columns first, so that an index on them finds the few that are due without
+        a look at the many that are not.
+        """
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         """Insert or replace rows, delete keys (those that exist)."""
@@ -112,7 +125,7 @@ class Table:
         self._set(key, None)
 
     def where(self, limit: int | None = None, **conditions: Any) -> list[R]:
-        """The rows whose columns equal (or are `AtMost`, `MoreThan`) the values, by key."""
+        """The rows whose columns equal (or are `AtMost`, `MoreThan`) the values, `in_order`."""
         room = None if limit is None else limit + len(self._changed)
         found = {key_of(row): row for row in self._store.select(self._kind, conditions, room)}
         for key in self._changed:
@@ -121,7 +134,7 @@ class Table:
                 found[key] = row
             else:
                 found.pop(key, None)
-        return [found[key] for key in sorted(found)][:limit]
+        return in_order(found.values(), conditions)[:limit]
 
     def flush(self) -> None:
         """Hand the changes to the store, inside its transaction."""

@@ -25,8 +25,10 @@ class Entry(Row, frozen=True):
 
 
 def keep(event: Event, work: Work) -> None:
-    """Append the event to the log; the inbox has seen to it that it is new."""
+    """Append the event to the log, once."""
     about = work.envelope
+    if work[Entry].get(about.id) is not None:
+        return  # a replay, long after the inbox forgot
     entry = Entry(
         about.id, count(work[Counter], "events"), about.type, about.subject, about.time,
         about.producer, about.causation, about.correlation, msgspec.json.encode(event).decode(),

@@ -1,0 +1,40 @@
+"""What a shop leaves at the broker: dead letters to look at, queues to forget."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pika
+from pika.exceptions import AMQPError
+
+from ecom.bus import parameters, remove_topology
+from ecom.topology import dead_queue
+
+log = logging.getLogger("ecom")
+
+
+def parked(amqp_url: str, shop: str, service: str) -> set[str]:
+    """The ids of the events in the service's dead-letter queue; they stay there."""
+    # What is fetched and never acknowledged goes back to its place when the connection closes.
+    with closing(pika.BlockingConnection(parameters(amqp_url))) as connection:
+        return set(_ids(connection.channel(), dead_queue(shop, service)))
+
+
+def _ids(channel: Any, queue: str) -> Iterator[str]:
+    while True:
+        method, properties, _ = channel.basic_get(queue)
+        if method is None:
+            return
+        if id_ := (properties.headers or {}).get("ce-id"):
+            yield id_
+
+
+def forget(amqp_url: str, shop: str) -> bool:
+    """Delete the shop's exchange and queues; False if the broker cannot be reached."""
+    try:
+        remove_topology(amqp_url, shop)
+    except (AMQPError, OSError) as error:
+        log.warning("The queues of shop %s are still at the broker: %r", shop, error)
+        return False
+    return True

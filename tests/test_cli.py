@@ -1,0 +1,126 @@
+"""The `ecom` command as a user meets it: in a terminal, or read by a program."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ECOM = [sys.executable, "-m", "ecom.cli"]
+
+
+@pytest.fixture
+def environment(broker, tmp_path):
+    """A home of its own, on the session's broker."""
+    return {**os.environ, "ECOM_AMQP_URL": broker, "ECOM_HOME": str(tmp_path / "a home")}
+
+
+@pytest.fixture
+def ecom(environment):
+    """Run the command to its end; its result, with text output."""
+
+    def run(*arguments):
+        return subprocess.run([*ECOM, *arguments], env=environment, capture_output=True, text=True,
+                              timeout=60)  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def up(environment):
+    """A shop kept by `ecom up`; closed and forgotten by the broker after the test."""
+    from ecom.bus import remove_topology
+
+    keeper = subprocess.Popen([*ECOM, "up", "--name", "cli-test"], env=environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    with keeper:
+        assert "running" in keeper.stdout.readline()
+        yield keeper
+        if keeper.poll() is None:
+            keeper.send_signal(signal.SIGINT)
+        keeper.communicate(timeout=30)
+    remove_topology(environment["ECOM_AMQP_URL"], "cli-test")
+
+
+def test_a_shop_in_the_terminal(ecom, up):
+    """up, place, orders, status, down: each says what a user or a program needs."""
+    name = ("--name", "cli-test")
+    assert json.loads(ecom("place", "ada@example.com", "MOON=2", *name, "--json").stdout) == {
+        "order_id": "1001"
+    }
+    assert ecom("place", "ada@example.com", "KITE=1", *name).stdout == "Order 1002 is accepted.\n"
+    status = json.loads(ecom("status", *name, "--json").stdout)
+    assert status["open"]
+    assert all(service["pid"] for service in status["services"].values())
+    assert "order" in ecom("status", *name).stdout
+    orders = json.loads(ecom("orders", *name, "--json").stdout)
+    assert [order["order_id"] for order in orders] == ["1001", "1002"]
+    assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"
+    assert up.wait(20) == 0
+    assert json.loads(ecom("status", *name, "--json").stdout)["services"]["audit"]["pid"] is None
+    assert "takes no orders now" in ecom("place", "ada@example.com", "KITE=1", *name).stderr
+
+
+def test_a_service_that_dies_under_ecom_up_is_started_again(ecom, up, wait_for):
+    """`ecom up` says which one died, and has another running at once."""
+    status = json.loads(ecom("status", "--name", "cli-test", "--json").stdout)
+    died = status["services"]["payment"]["pid"]
+    os.kill(died, signal.SIGKILL)
+
+    def replaced():
+        status = json.loads(ecom("status", "--name", "cli-test", "--json").stdout)
+        return status["services"]["payment"]["pid"] not in (None, died)
+
+    wait_for(replaced)
+    ecom("down", "--name", "cli-test")
+    assert "payment ended by SIGKILL" in up.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["orders"], "There is no shop 'ecom' yet: `ecom up` opens it."),
+        (["status"], "There is no shop 'ecom' yet: `ecom up` opens it."),
+        (["place", "ada@example.com", "KITE=1"], "`ecom up` opens it."),
+        (["place", "ada@example.com", "KITE"], "'KITE' is not like TEAPOT=2"),
+        (["up", "--name", "No Name"], "'No Name' is no name for a shop"),
+        (["replay", "nowhere.csv"], "nowhere.csv"),
+        (["replay", "x.csv", "--stock", "-1"], "--stock"),
+    ],
+)
+def test_a_users_mistake_gets_one_sentence(ecom, arguments, says):
+    """What to do, on stderr, with a bad exit status, and never a traceback."""
+    result = ecom(*arguments)
+    assert result.returncode != 0
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_down_without_a_shop_is_harmless(ecom):
+    """Nothing to close: said, with a good exit status."""
+    result = ecom("down")
+    assert (result.returncode, result.stdout) == (0, "Shop 'ecom' is not open.\n")
+
+
+def test_help_names_every_command(ecom):
+    """`ecom --help` is the map, and each command explains itself."""
+    text = ecom("--help").stdout
+    for command in ("up", "down", "status", "place", "orders", "replay"):
+        assert f"  {command} " in text
+        assert ecom(command, "--help").stdout.startswith("Usage:")
+
+
+def test_replay_ends_with_one_json_object(ecom, tmp_path):
+    """With --json the last line is the report, for programs; stdout has nothing else."""
+    header = "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
+    rows = [f"{n},KITE,1,2010-12-01 08:26:00,1.50,17850\n" for n in range(1, 11)]
+    (tmp_path / "orders.csv").write_text(header + "".join(rows))
+    result = ecom("replay", str(tmp_path / "orders.csv"), "--stock", "0.5", "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["orders"], report["confirmed"], report["cancelled"]) == (10, 5, 5)
+    assert report["skipped"] == {}
+    assert report["books"] == "balanced"
+    assert report["orders_per_second"] > 0
