@@ -39,6 +39,24 @@ def parameters(url: str) -> pika.URLParameters:
     return result
 
 
+class Connection(AsyncioConnection):
+    """Pika's, but frames that are written together are sent together: it would make a system call
+    for each of a message's three frames, where one a batch is enough."""
+
+    _corked: list[bytes] | None = None
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._corked is None:
+            self._corked = []
+            asyncio.get_running_loop().call_soon(self._uncork)
+        self._corked.append(data)
+
+    def _uncork(self) -> None:
+        frames, self._corked = self._corked, None
+        if self._transport is not None:
+            super()._adapter_emit_data(b"".join(frames))
+
+
 class Bus:
     """One service's line to the broker. `put` is given the runtime's inputs as they happen."""
 
@@ -99,7 +117,7 @@ class _Session:
         self._service = service
         self._epoch = epoch
         self._put = put
-        self._connections: list[AsyncioConnection] = []
+        self._connections: list[Connection] = []
         self._unconfirmed: dict[int, tuple[int, str]] = {}  # delivery tag: seq, message id
         self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
         self._returned: set[str] = set()
@@ -144,7 +162,7 @@ class _Session:
 
     async def _connect(self, parameters: pika.URLParameters) -> AsyncioConnection:
         opened = asyncio.get_running_loop().create_future()
-        connection = AsyncioConnection(
+        connection = Connection(
             parameters,
             on_open_callback=lambda _: opened.done() or opened.set_result(None),
             on_open_error_callback=lambda _, error: opened.done() or opened.set_exception(

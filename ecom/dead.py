@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ecom.envelope import rfc3339
+from ecom.envelope import ATTRIBUTES, is_id, rfc3339
 from ecom.rows import Counter, count
 from ecom.service import Work
 
@@ -32,7 +32,7 @@ class Story(Struct, frozen=True):
 def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story: Story) -> None:
     """Put a dead letter into the outbox."""
     kept = plain(headers)
-    id_, order_id = str(kept.get("ce-id", "")), str(kept.get("ce-subject", ""))
+    id_, order_id = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
     told = {
         "dead-reason": story.reason,
         "dead-exception": story.error[:MAX_TEXT],
@@ -42,26 +42,35 @@ def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story:
         "dead-exchange": exchange[:255],
         "dead-key": key[:255],
     }
-    work.send("dead", id_[:128], "dead", order_id[:64], kept | told, body)
+    work.send("dead", id_, "dead", order_id, kept | told, body)
     count(work[Counter], "dead")
-    log.error("Dead letter (%s) for order %s: %s", story.reason, order_id[:64], story.error)
+    log.error("Dead letter (%s) for order %s: %s", story.reason, order_id, story.error)
+
+
+def _id(value: Any) -> str:
+    """What is malformed may be too long for a message's properties, or forge a log line."""
+    return value if is_id(value) else ""
 
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:
     """Headers fit to store and to publish again: text, numbers, truth values; others described.
 
-    The broker's own `x-…` headers and those of an earlier death are left out.
+    The broker's own `x-…` headers and those of an earlier death are left out; of a crowd, ours
+    stay, so that the message can be read again.
     """
+    ours = {name: headers[name] for name in ATTRIBUTES if name in headers}
     kept = [
-        (name, value if type(value) in (int, bool) else _text(value))
-        for name, value in headers.items()
+        (name, _plain(value))
+        for name, value in (ours | headers).items()
         if isinstance(name, str) and not name.startswith(("x-", "dead-"))
     ]
     return dict(kept[:MAX_HEADERS])
 
 
-def _text(value: Any) -> str:
-    return (value if type(value) is str else repr(value))[:MAX_TEXT]
+def _plain(value: Any) -> str | int | bool:
+    if isinstance(value, int):
+        return value if isinstance(value, bool) else int(value)
+    return (value if isinstance(value, str) else repr(value))[:MAX_TEXT]
 
 
 def describe(error: Exception) -> str:

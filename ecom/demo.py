@@ -33,7 +33,10 @@ def run(name: str, results: Path) -> None:
     source = NOTEBOOKS / f"{name}.ipynb"
     shop = results / name
     click.echo(f"\n{source.name}")
-    execute_notebook(source, results / source.name, {"SHOP_FOLDER": str(shop)}, cwd=NOTEBOOKS)
+    execute_notebook(
+        source, results / source.name, {"SHOP_FOLDER": str(shop)}, cwd=NOTEBOOKS,
+        extra_arguments=["--log-level=ERROR"],  # a kernel on the loopback need not warn of TCP
+    )  # fmt: skip
     orders = frames.orders(shop).drop(columns="total")
     click.echo(orders.to_string(index=False, max_colwidth=40))
     click.echo(f"Books {accounts.books(shop)}.")

@@ -17,6 +17,12 @@ from ecom.events import EVENTS, MAX_BODY, Event
 
 Headers = dict[str, Any]
 
+# The attributes that every message of ours has, as headers.
+ATTRIBUTES = (
+    "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject",
+    "ce-schemaversion", "ce-correlationid", "ce-causationid", "ce-traceparent",
+)  # fmt: skip
+
 _ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}\Z")
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _CONTENT_TYPE = "application/json"
@@ -40,6 +46,11 @@ class Envelope(Struct, frozen=True):
     correlation: str  # id of the command that began the saga: the same in all its events
     causation: str  # id of what caused this event
     traceparent: str  # W3C trace context, one trace an order
+
+
+def is_id(value: object) -> bool:
+    """Whether this can be an id: short, and harmless in a log line, a header or a column."""
+    return isinstance(value, str) and _ID.match(value) is not None
 
 
 def derived_id(cause: str, name: str) -> str:
@@ -94,7 +105,7 @@ def decode(headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
 def _read_envelope(headers: Headers) -> Envelope:
     def text(name: str) -> str:
         value = headers.get(f"ce-{name}")
-        if not isinstance(value, str) or not _ID.match(value):
+        if not is_id(value):
             raise Refused(f"header ce-{name} is missing or malformed")
         return value
 
@@ -109,10 +120,20 @@ def _read_envelope(headers: Headers) -> Envelope:
         raise Refused(f"{type_} cannot come from {source}")
     id_, correlation = text("id"), text("correlationid")
     return Envelope(
-        id=id_, type=type_, version=int(version), time=text("time"), producer=EVENTS[type_].producer,
-        subject=text("subject"), correlation=correlation, causation=text("causationid"),
+        id=id_, type=type_, version=int(version), time=_read_time(text("time")),
+        producer=EVENTS[type_].producer, subject=text("subject"),
+        correlation=correlation, causation=text("causationid"),
         traceparent=_read_trace(headers.get("ce-traceparent"), correlation, id_),
     )  # fmt: skip
+
+
+def _read_time(value: str) -> str:
+    try:
+        if datetime.fromisoformat(value).tzinfo is UTC:
+            return value
+    except ValueError:
+        pass
+    raise Refused("header ce-time is not a time in UTC")
 
 
 def _read_trace(value: object, correlation: str, id_: str) -> str:

@@ -25,7 +25,8 @@ Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 UnitPrice = Annotated[int, Meta(ge=0, le=100_000_000)]  # pence
 Pence = Annotated[int, Meta(ge=0, le=10**15)]
 Email = Annotated[str, Meta(max_length=254, pattern=ADDRESS)]
-Card = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]  # a provider's token or a test card
+# A payment provider's token, or the number of a test card.
+Card = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
 
 INSUFFICIENT_STOCK = "insufficient stock"
 UNKNOWN_PRODUCT = "unknown product"

@@ -15,10 +15,14 @@ log = logging.getLogger("ecom")
 
 
 def parked(amqp_url: str, shop: str, service: str) -> set[str]:
-    """The ids of the events in the service's dead-letter queue; they stay there."""
-    # What is fetched and never acknowledged goes back to its place when the connection closes.
-    with closing(pika.BlockingConnection(parameters(amqp_url))) as connection:
-        return set(_ids(connection.channel(), dead_queue(shop, service)))
+    """The ids of the events in the service's dead-letter queue, where they stay; none that are
+    known of, if the broker cannot be reached."""
+    try:
+        # What is fetched and never acknowledged goes back when the connection closes.
+        with closing(pika.BlockingConnection(parameters(amqp_url))) as connection:
+            return set(_ids(connection.channel(), dead_queue(shop, service)))
+    except (AMQPError, OSError):
+        return set()
 
 
 def _ids(channel: Any, queue: str) -> Iterator[str]:

@@ -104,8 +104,10 @@ class Watch:
 
     def ended(self) -> tuple[int, int]:
         """How many orders have ended, of how many."""
-        query = "SELECT count(*) FILTER (WHERE state <> 'PENDING'), count(*) FROM orders"
-        return self._databases["order"].execute(query).fetchone()
+        query = """SELECT coalesce((SELECT value FROM counters WHERE name = 'orders'), 0),
+                          (SELECT count(*) FROM orders WHERE state = 'PENDING')"""
+        total, pending = self._databases["order"].execute(query).fetchone()
+        return total - pending, total
 
     def pending(self, limit: int = 5) -> list[str]:
         """The first orders that have not ended."""
@@ -166,8 +168,7 @@ def _wait(watch: Watch, crew: Crew, parked: Callable, timeout: float, bar: Any) 
         elif not look.awaited():
             return
         elif now - same_since > STUCK_SECONDS and look.nothing_under_way():
-            if all(watch.never_handled(service) <= parked(service)
-                   for service in {service for service, _ in look.unhandled()}):  # fmt: skip
+            if _is_all_dead(watch, look, parked):
                 return
             same_since = now
         if now - begun > timeout:
@@ -175,6 +176,12 @@ def _wait(watch: Watch, crew: Crew, parked: Callable, timeout: float, bar: Any) 
         ended, _ = watch.ended()
         bar.update(ended - bar.n)
         time.sleep(LOOK_SECONDS)
+
+
+def _is_all_dead(watch: Watch, look: Look, parked: Callable[[str], set[str]]) -> bool:
+    """Whether whatever was not handled lies in a dead-letter queue."""
+    services = {service for service, _ in look.unhandled()}
+    return all(watch.never_handled(service) <= parked(service) for service in services)
 
 
 def _why(watch: Watch, look: Look, crew: Crew, timeout: float) -> str:

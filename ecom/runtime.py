@@ -108,7 +108,7 @@ class Runtime:
             # Brokers grant the right to publish by routing key: a type must not evade it. What
             # comes through the default exchange was put into our queue by an operator's replay.
             if delivery.exchange and delivery.key != envelope.type:
-                raise Refused(f"{envelope.type} came under the routing key {delivery.key[:100]}")
+                raise Refused(f"{envelope.type} came under the routing key {delivery.key[:100]!r}")
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
             story = Story("malformed", str(refused))

@@ -1,11 +1,12 @@
 """The contract's strict door: bytes become events, or are refused with a reason; never else."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from helpers import EXAMPLES, envelope_for, wire
+from helpers import EXAMPLES, envelope_for, steady, wire
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -137,13 +138,13 @@ def test_headers_we_do_not_know_are_ignored():
     assert decode(HEADERS | {"x-death": [{"count": 1}], "ce-new": 1}, BODY)[1] == CREATED
 
 
-@pytest.mark.parametrize("name", set(HEADERS) - {"ce-traceparent"})
+@pytest.mark.parametrize("name", sorted(HEADERS.keys() - {"ce-traceparent"}))
 @pytest.mark.parametrize("value", EXOTIC.values(), ids=EXOTIC)
 def test_a_header_of_a_wrong_kind_is_refused(name, value):
     assert refusal(HEADERS | {name: value}, BODY)
 
 
-@pytest.mark.parametrize("name", set(HEADERS) - {"ce-traceparent"})
+@pytest.mark.parametrize("name", sorted(HEADERS.keys() - {"ce-traceparent"}))
 def test_a_missing_header_is_refused(name):
     assert refusal({key: value for key, value in HEADERS.items() if key != name}, BODY)
 
@@ -166,6 +167,8 @@ def test_a_message_without_our_headers_is_refused(headers):
     [({"ce-specversion": "0.3"}, "specversion"), ({"ce-type": "order.exploded"}, "unknown event"),
      ({"ce-type": "payment.failed"}, "cannot come from"), ({"ce-subject": "1002"}, "ce-subject"),
      ({"ce-source": "/ecom/payment"}, "cannot come from /ecom/payment"),
+     ({"ce-time": "yesterday"}, "ce-time"), ({"ce-time": "2026-11-05T12:00:00"}, "UTC"),
+     ({"ce-time": "2026-02-30T12:00:00Z"}, "UTC"),
      ({"ce-schemaversion": "0"}, "number"), ({"ce-schemaversion": "1.5"}, "number")],
 )  # fmt: skip
 def test_an_envelope_that_does_not_fit_is_refused_with_the_reason(changed, reason):
@@ -174,11 +177,8 @@ def test_an_envelope_that_does_not_fit_is_refused_with_the_reason(changed, reaso
 
 def read_or_refused(headers, body):
     """Nothing but an event or `Refused` comes out."""
-    try:
+    with suppress(Refused):
         _, event = decode(headers, body)
-    except Refused as refused:
-        assert str(refused)
-    else:
         assert type(event) is EVENTS[headers["ce-type"]]
 
 
@@ -187,6 +187,7 @@ mutations = st.lists(
 )
 
 
+@steady
 @given(mutations)
 def test_no_mutation_of_a_good_body_raises_anything_else(mutations):
     body = BODY
@@ -203,11 +204,13 @@ values = st.recursive(
 )  # fmt: skip
 
 
+@steady
 @given(st.dictionaries(st.sampled_from(sorted(HEADERS)), values), st.sampled_from(sorted(EVENTS)))
 def test_no_header_value_raises_anything_else(changed, type_):
     read_or_refused(wire(EXAMPLES[type_])[0] | changed, wire(EXAMPLES[type_])[1])
 
 
+@steady
 @given(st.binary())
 @example(b"\x00")
 def test_no_bytes_raise_anything_else(body):

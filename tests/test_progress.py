@@ -18,7 +18,8 @@ with progress(3, "orders ended") as bar:
 def outputs_and_updates(seconds):
     """What the cell leaves behind, and how often it drew."""
     drawn = []
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.format(seconds=seconds))])
+    cell = nbformat.v4.new_code_cell(CELL.format(seconds=seconds))
+    notebook = nbformat.v4.new_notebook(cells=[cell])
     client = NotebookClient(notebook, timeout=60, kernel_name="python3")
     original = client.process_message
 

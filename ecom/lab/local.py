@@ -66,7 +66,7 @@ def canonical(local: Local) -> str:
     audit), and the number under which audit has filed an event.
     """
     parts = [_tables(local.tables, local.minds), sorted(local.ledger, key=lambda b: b.order_id)]
-    if local.synced is not local.tables:
+    if local.synced != local.tables:
         parts.append(_tables(local.synced, ()))
     parts += [
         None if mind is None else (mind.connected, [_news(each, local) for each in mind.heard])
@@ -99,10 +99,11 @@ def _counters(rows: Any, _: Any) -> list[Any]:
 def _outbox(rows: Any, minds: Any) -> list[Any]:
     done = sorted(row.id for row in rows if row.done_at is not None)
     return [done] + [
-        (row.id, row.exchange, row.owner, row.body, [_way(row.seq, mind, True) for mind in minds])
+        (row.id, row.exchange, row.owner, row.body, repr(row.headers),
+         [_way(row.seq, mind, True) for mind in minds])
         for row in sorted(rows, key=lambda row: row.seq)
         if row.done_at is None
-    ]
+    ]  # fmt: skip
 
 
 def _effects(rows: Any, minds: Any) -> list[Any]:
