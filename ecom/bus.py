@@ -9,52 +9,24 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pika
-from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 
 from ecom import topology
+from ecom.connection import Connection, parameters, text
 from ecom.ports import Ack, Confirmed, Delivery, Publish, PublisherDown, PublisherUp, Unsent
 from ecom.rows import Outbox
 
 PREFETCH = 500  # messages in hand, at most
-HEARTBEAT = 30  # seconds; a peer that is silent for two of these is gone
-BLOCKED_SECONDS = 300  # how long an alarm may block us before we connect anew
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
+GOODBYE_SECONDS = 1.0  # how long closing may take
 
 PERSISTENT = 2
 
 log = logging.getLogger("ecom.bus")
-
-
-def parameters(url: str) -> pika.URLParameters:
-    """Connection parameters for an AMQP URL, with the settings that pika leaves unset."""
-    result = pika.URLParameters(url)
-    result.heartbeat = HEARTBEAT
-    result.blocked_connection_timeout = BLOCKED_SECONDS
-    result.socket_timeout = result.stack_timeout = 10
-    return result
-
-
-class Connection(AsyncioConnection):
-    """Pika's, but frames that are written together are sent together: it would make a system call
-    for each of a message's three frames, where one a batch is enough."""
-
-    _corked: list[bytes] | None = None
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        if self._corked is None:
-            self._corked = []
-            asyncio.get_running_loop().call_soon(self._uncork)
-        self._corked.append(data)
-
-    def _uncork(self) -> None:
-        frames, self._corked = self._corked, None
-        if self._transport is not None:
-            super()._adapter_emit_data(b"".join(frames))
 
 
 class Bus:
@@ -160,7 +132,7 @@ class _Session:
             raise ConnectionError(repr(self.ended.result()) if self.ended.done() else "no answer")
         return done.result()
 
-    async def _connect(self, parameters: pika.URLParameters) -> AsyncioConnection:
+    async def _connect(self, parameters: pika.URLParameters) -> Connection:
         opened = asyncio.get_running_loop().create_future()
         connection = Connection(
             parameters,
@@ -173,7 +145,7 @@ class _Session:
         await opened
         return connection
 
-    async def _channel(self, connection: AsyncioConnection) -> Channel:
+    async def _channel(self, connection: Connection) -> Channel:
         channel = await self._call(lambda callback: connection.channel(on_open_callback=callback))
         channel.add_on_close_callback(lambda _, error: self._end(error))
         channel.add_on_cancel_callback(
@@ -186,17 +158,22 @@ class _Session:
             self.ended.set_result(error)
 
     async def close(self) -> None:
+        """Say goodbye; returns when what was written last, an ack perhaps, is with the broker."""
         self._end(ConnectionError("closed"))
         for connection in self._connections:
             if connection.is_open:
                 connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                while not all(connection.is_closed for connection in self._connections):
+                    await asyncio.sleep(0.005)
 
     def publish(self, row: Outbox) -> None:
         if row.exchange == "dead":
             exchange, key = "", topology.dead_queue(self._shop, self._service)
         else:
             exchange, key = topology.exchange(self._shop), row.type
-        message_id = row.id or None
+        message_id = row.id or str(row.seq)  # a return must name its row
         properties = pika.BasicProperties(
             content_type="application/json", headers=row.headers, delivery_mode=PERSISTENT,
             message_id=message_id,
@@ -218,8 +195,8 @@ class _Session:
 
     def _on_message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         self._put(
-            Delivery(self._epoch, method.delivery_tag, method.exchange, method.routing_key,
-                     properties.headers, body)
+            Delivery(self._epoch, method.delivery_tag, text(method.exchange),
+                     text(method.routing_key), properties.headers, body)
         )  # fmt: skip
         if self._careful and not method.redelivered:
             self._careful = False
@@ -244,7 +221,6 @@ class _Session:
             self._put(Confirmed(sent))
         if unsent:
             self._put(Unsent(unsent))
-
 
     def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
         """What one confirm is about: one message, or all up to it. They may overtake others."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ecom.dead_command import dead
 from ecom.errors import ShopError
 
 WIDTH = 88
@@ -45,6 +46,9 @@ def main() -> None:
     Start with `ecom up` in one terminal; in another, `ecom place`, then `ecom orders`.
     The broker is a private one, unless ECOM_AMQP_URL names yours.
     """
+
+
+main.add_command(dead)
 
 
 @main.command()
@@ -114,8 +118,8 @@ def place(
 
     Example: ecom place ada@example.com TEAPOT=1 KITE=2
     """
+    from ecom.catalogue import order_for
     from ecom.client import Client
-    from ecom.shop import order_for
     from ecom.status import door_of
 
     client = Client(lambda: door_of(_folder(name)))

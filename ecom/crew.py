@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ecom.errors import ServiceDied, ServiceDown
+from ecom.standins import STANDINS
 
 Member = tuple[str, str]  # service, replica
 
+EMPTY: Mapping[str, str] = {}
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
@@ -31,14 +33,17 @@ class Crew:
         self._processes: dict[Member, subprocess.Popen] = {}
         self._killed: set[Member] = set()
 
-    def start(self, *members: Member) -> None:
+    def start(
+        self, *members: Member, module: str = "", told: Mapping[str, str] = EMPTY
+    ) -> None:
         """Start those that are not running, all at once, and wait until each is ready.
 
+        `module` is a stand-in to run, for once, for the usual one; `told` is more environment.
         Raises `ServiceDied` if one ends instead or takes longer than `START_SECONDS`.
         """
         starting = [member for member in members if not self.is_alive(member)]
         for member in starting:
-            self._spawn(member)
+            self._spawn(member, module or _module(member[0]), told)
         deadline = time.monotonic() + START_SECONDS
         for member in starting:
             self._await_ready(member, deadline)
@@ -86,6 +91,10 @@ class Crew:
         process = self._processes.get(member)
         return process is not None and process.poll() is None
 
+    def status(self, member: Member) -> int | None:
+        """The exit status of a process, below 0 if a signal ended it; None while it runs."""
+        return self._processes[member].poll()
+
     def alive(self) -> list[str]:
         """The names of those running, in the order in which they were started."""
         return [name(member) for member in self._processes if self.is_alive(member)]
@@ -108,7 +117,7 @@ class Crew:
                 return read_note(self._folder, member)["http"]
         raise ServiceDown("The order service is not running; start it with shop.start('order').")
 
-    def _spawn(self, member: Member) -> None:
+    def _spawn(self, member: Member, module: str, told: Mapping[str, str]) -> None:
         service, replica = member
         note_file(self._folder, member).unlink(missing_ok=True)
         self._killed.discard(member)
@@ -116,8 +125,8 @@ class Crew:
             self._processes[member].stdin.close()
         with open(log_file(self._folder, member), "ab") as log:
             self._processes[member] = subprocess.Popen(
-                [sys.executable, "-m", "ecom.process", service],
-                env={**os.environ, **self._environment, "ECOM_REPLICA": replica},
+                [sys.executable, "-m", module, service],
+                env={**os.environ, **self._environment, "ECOM_REPLICA": replica, **told},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -146,6 +155,10 @@ class Crew:
         text = log_file(self._folder, member).read_text(errors="replace")
         tail = "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
         return f"The end of its log:\n{tail}" if tail else "Its log is empty."
+
+
+def _module(service: str) -> str:
+    return "ecom.outer" if service in STANDINS else "ecom.process"
 
 
 def name(member: Member) -> str:

@@ -8,6 +8,8 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime
+from hashlib import sha1
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -18,14 +20,18 @@ from ecom.events import EVENTS, MAX_BODY, Event
 Headers = dict[str, Any]
 
 # The attributes that every message of ours has, as headers.
-ATTRIBUTES = (
-    "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject",
-    "ce-schemaversion", "ce-correlationid", "ce-causationid", "ce-traceparent",
+REQUIRED = (
+    "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject",
+    "ce-schemaversion", "ce-correlationid", "ce-causationid",
 )  # fmt: skip
+ATTRIBUTES = ("ce-specversion", *REQUIRED, "ce-traceparent")
 
-_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}\Z")
+_required = itemgetter(*REQUIRED)
+_ONE_ID = "[A-Za-z0-9._:/-]{1,128}"
+_ID = re.compile(rf"{_ONE_ID}\Z")
+_ALL_IDS = re.compile(rf"(?:{_ONE_ID}\n){{{len(REQUIRED) - 1}}}{_ONE_ID}\Z")
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
-_CONTENT_TYPE = "application/json"
+_NAMESPACE = uuid.NAMESPACE_OID.bytes
 _encode = msgspec.json.Encoder().encode
 _decoders = {key: msgspec.json.Decoder(kind).decode for key, kind in EVENTS.items()}
 
@@ -55,7 +61,10 @@ def is_id(value: object) -> bool:
 
 def derived_id(cause: str, name: str) -> str:
     """The id of what `cause` leads to under `name`: the same again when a handler runs again."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cause}/{name}"))
+    # What uuid.uuid5(NAMESPACE_OID, …) says, at a third of its cost.
+    digits = sha1(_NAMESPACE + f"{cause}/{name}".encode()).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def rfc3339(now: float) -> str:
@@ -103,26 +112,27 @@ def decode(headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
 
 
 def _read_envelope(headers: Headers) -> Envelope:
-    def text(name: str) -> str:
-        value = headers.get(f"ce-{name}")
-        if not is_id(value):
-            raise Refused(f"header ce-{name} is missing or malformed")
-        return value
-
     if headers.get("ce-specversion") != "1.0":
         raise Refused("not a CloudEvent of specversion 1.0")
-    type_, source, version = text("type"), text("source"), text("schemaversion")
+    try:
+        values = _required(headers)
+        well_formed = _ALL_IDS.match("\n".join(values))
+    except (KeyError, TypeError):  # one is missing, or no text
+        well_formed = None
+    if well_formed is None:
+        bad = [name for name in REQUIRED if not is_id(headers.get(name))]
+        raise Refused(f"header {bad[0]} is missing or malformed")
+    id_, source, type_, time, subject, version, correlation, causation = values
     if type_ not in EVENTS:
         raise Refused(f"unknown event type {type_}")
     if not version.isdecimal() or int(version) < 1:
         raise Refused("header ce-schemaversion is not a number")
     if not source.endswith(f"/{EVENTS[type_].producer}"):
         raise Refused(f"{type_} cannot come from {source}")
-    id_, correlation = text("id"), text("correlationid")
     return Envelope(
-        id=id_, type=type_, version=int(version), time=_read_time(text("time")),
-        producer=EVENTS[type_].producer, subject=text("subject"),
-        correlation=correlation, causation=text("causationid"),
+        id=id_, type=type_, version=int(version), time=_read_time(time),
+        producer=EVENTS[type_].producer, subject=subject,
+        correlation=correlation, causation=causation,
         traceparent=_read_trace(headers.get("ce-traceparent"), correlation, id_),
     )  # fmt: skip
 

@@ -24,12 +24,17 @@ class Journal:
         )
         marks = ", ".join("?" * len(columns))
         self._insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"
-        self._select = f"SELECT {names} FROM {table} WHERE {columns[0]} = ?"
+        self._select_all = f"SELECT {names} FROM {table}"
+        self._select = f"{self._select_all} WHERE {columns[0]} = ?"
         self._waiting: list[tuple[tuple, asyncio.Future]] = []
 
     def read(self, key: str) -> tuple | None:
         """The row under this key."""
         return self._db.execute(self._select, (key,)).fetchone()
+
+    def rows(self) -> list[tuple]:
+        """All rows, in the order in which they were written."""
+        return self._db.execute(f"{self._select_all} ORDER BY rowid").fetchall()
 
     async def write_once(self, row: tuple[Any, ...]) -> tuple:
         """Durably write the row unless its key is there; returns the row that is there."""

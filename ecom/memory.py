@@ -21,6 +21,10 @@ class MemoryStore:
     def fetch(self, kind: type[R], key: Key) -> R | None:
         return self._tables.get(kind, {}).get(key)
 
+    def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
+        rows = self._tables.get(kind, {})
+        return [rows[key] for key in keys if key in rows]
+
     def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
         rows = self._tables.get(kind, {}).values()
         return in_order((row for row in rows if matches(row, conditions)), conditions)[:limit]

@@ -90,6 +90,18 @@ class Node:
         (self.folder / "running").unlink(missing_ok=True)
         self._process = None
 
+    def control(self, *command: str) -> str:
+        """What `rabbitmqctl` says to this command. Raises `CalledProcessError` if it fails."""
+        scripts = find_rabbitmq()
+        whole = [scripts / "rabbitmqctl", "--quiet", *command]
+        environ = self._environment(scripts)
+        return subprocess.run(whole, env=environ, capture_output=True, text=True, check=True).stdout
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the node and all its helpers, if it lives."""
+        if pid := self._pid():
+            _signal(-pid, number)
+
     def alive(self) -> bool:
         """Whether the node's process exists (not: whether it serves clients already)."""
         return self._pid() is not None

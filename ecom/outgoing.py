@@ -27,7 +27,8 @@ class Outgoing(Generic[OutRow]):
         self._window = window
         self._open = is_open
         self._under_way: dict[int, OutRow] = {}
-        self._last = 0  # the highest seq taken on; our own rows beyond it are still to be
+        self._last = 0  # our own rows up to this seq have been taken on
+        self._reached = 0  # what `_last` becomes if this choice is committed
 
     def open(self) -> None:
         """A new connection: whatever is not known to be sent is sent (again), oldest first."""
@@ -41,15 +42,21 @@ class Outgoing(Generic[OutRow]):
 
     def choose(self, tx: Transaction, now: float, look_for_due: bool) -> list[OutRow]:
         """The rows to take on once the transaction is committed."""
+        self._reached = self._last
         room = self._window - len(self._under_way)
         if not self._open or room <= 0:
             return []
-        chosen = self._due(tx, now, room) if look_for_due else []
-        fresh = tx[self._kind].where(
-            limit=room - len(chosen), owner=self._owner, done_at=None, seq=MoreThan(self._last)
-        )
-        taken = {row.seq for row in chosen}
-        return chosen + [row for row in fresh if row.seq not in taken]
+        chosen = {row.seq: row for row in self._due(tx, now, room)} if look_for_due else {}
+        for row in tx[self._kind].where(
+            limit=room, owner=self._owner, done_at=None, seq=MoreThan(self._last)
+        ):
+            if row.seq not in chosen and row.seq not in self._under_way:
+                if len(chosen) == room:
+                    break
+                chosen[row.seq] = row
+            # Only here, row by row: one that came back as due says nothing of those before it.
+            self._reached = row.seq
+        return list(chosen.values())
 
     def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:
         """Rows whose time has come: returned or failed ones, and a dead sibling's."""
@@ -65,7 +72,7 @@ class Outgoing(Generic[OutRow]):
         """The transaction that chose these is committed; they are under way."""
         for row in rows:
             self._under_way[row.seq] = row
-            self._last = max(self._last, row.seq)
+        self._last = self._reached
 
     def pending(self, seq: int, tx: Transaction) -> OutRow | None:
         """The row, unless it is done already."""

@@ -5,22 +5,19 @@ The process ends cleanly on SIGTERM, and by itself when its parent does (end of 
 """
 
 import asyncio
-import json
 import logging
-import os
 import random
-import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ecom.bus import Bus
 from ecom.events import SERVICES
-from ecom.outside import outside, perform
+from ecom.lifetime import announce, until_stopped
+from ecom.outside import outside
 from ecom.ports import Ack, Command, Commit, Perform, Publish, Reply, Tick
 from ecom.rows import MACHINERY
 from ecom.runtime import Runtime
@@ -70,7 +67,7 @@ class Process:
         self._runtime = Runtime(service, self.store, settings.replica, random.random)
         self._inputs: deque[Any] = deque()
         self._wake = asyncio.Event()
-        self._performers = outside(name, settings.folder, time.time)
+        self._outside = outside(name, settings, time.time)
         self._tasks: set[asyncio.Task] = set()
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
 
@@ -135,7 +132,7 @@ class Process:
             reply.token.set_result(reply.value)
 
     async def _perform(self, output: Perform) -> None:
-        self.put(await perform(self._performers, output))
+        self.put(await self._outside.perform(output))
 
     def _start(self, work: Any) -> asyncio.Task:
         task = asyncio.create_task(work)
@@ -146,7 +143,7 @@ class Process:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; says in a file when it is ready. Raises what stops it else."""
         tasks = [self._start(each) for each in (self.bus.run(), self.work(), self._tick())]
-        ready = {"service": self.name, "replica": self.settings.replica, "pid": os.getpid()}
+        ready: dict[str, str] = {}
         if self.name == "order":
             from ecom.door import open_door  # here: only this service pays for the web framework
 
@@ -159,37 +156,30 @@ class Process:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._outside.close()
         self.store.close()
         if failures:
             raise failures[0]
 
-    async def _announce(self, ready: dict[str, Any]) -> None:
+    async def _announce(self, ready: dict[str, str]) -> None:
         await self.bus.ready.wait()
-        path = self.settings.folder / f"{self.name}-{self.settings.replica}.json"
-        path.with_suffix(".tmp").write_text(json.dumps(ready))
-        path.with_suffix(".tmp").replace(path)
+        announce(self.settings.folder, self.name, self.settings.replica, **ready)
 
 
-async def _main(name: str, settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the parent to act on
-    if not sys.stdin.isatty():
-        with suppress(OSError, PermissionError):  # a plain file, or none: nobody to outlive
-            loop.add_reader(sys.stdin.fileno(), stop.set)
-    await Process(name, settings).run(stop)
+async def _main(kind: type[Process], name: str, settings: Settings) -> None:
+    stop = until_stopped()
+    await kind(name, settings).run(stop)
 
 
-def main(arguments: Iterable[str]) -> None:
-    """Run one service from the environment's settings."""
+def main(arguments: Iterable[str], kind: type[Process] = Process) -> None:
+    """Run one service from the environment's settings, as this kind of process."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO")
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # the bus says what there is to say
     (name,) = arguments
     settings = Settings.from_environment()
     if not database(settings.folder, name).exists():
         provision(settings.folder)
-    asyncio.run(_main(name, settings))
+    asyncio.run(_main(kind, name, settings))
 
 
 if __name__ == "__main__":

@@ -45,9 +45,7 @@ class NotebookBar:
         if time.monotonic() - self._drawn > 0.1:
             self._drawn = time.monotonic()
             bar = f'<progress value="{self.n}" max="{self._total}"></progress>'
-            self._handle.update(
-                _html(f"{self._what} {bar} {self.n} of {self._total}"), raw=True
-            )
+            self._handle.update(_html(f"{self._what} {bar} {self.n} of {self._total}"), raw=True)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -1,13 +1,14 @@
 """When is a shop quiet? Read from the services' databases alone, without disturbing them.
 
 Every service counts, in the transaction that does the work, the events it emits and the distinct
-events it has handled. The counters only grow, so two equal looks one after the other prove that
+events it has handled. The counters only grow (`handled` shrinks when a dead letter is replayed, but
+then `replayed` grows), so two equal looks one after the other prove that
 in between nothing moved; if then every event was handled by all who hear it, and nothing waits to
 be sent, retried or performed, the shop is quiet. Deadlines in the future may remain.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Look:
     """What the databases said at one moment each, by service."""
 
     counters: dict[str, dict[str, int]]
-    backlog: dict[str, dict[str, int]]  # unsent, effects, retries
+    backlog: dict[str, dict[str, int]]  # unsent, effects, retries, replays
 
     def unhandled(self) -> dict[tuple[str, str], int]:
         """(service, event type) → how many it has yet to handle; below 0: more than were said."""
@@ -58,9 +59,7 @@ class Look:
 
     def nothing_under_way(self) -> bool:
         """Whether nothing waits to be sent, performed or retried."""
-        return not any(
-            backlog[kind] for backlog in self.backlog.values() for kind in _UNDER_WAY
-        )
+        return not any(backlog[kind] for backlog in self.backlog.values() for kind in _UNDER_WAY)
 
     def awaited(self) -> list[str]:
         """One sentence about each thing that is not done; empty when this look shows none."""
@@ -82,13 +81,18 @@ _UNDER_WAY = {
     "unsent": "{} messages not confirmed by the broker",
     "effects": "{} effects to be performed",
     "retries": "{} messages waiting for another try",
+    "replays": "{} replayed dead letters on their way",
 }
 
 
 class Watch:
-    """Looks at the databases of the shop in `folder`, again and again, over open connections."""
+    """Looks at the databases of the shop in `folder`, again and again, over open connections.
 
-    def __init__(self, folder: Path) -> None:
+    `replayed`: how many replayed dead letters each service must have taken, in its whole life.
+    """
+
+    def __init__(self, folder: Path, replayed: Mapping[str, int] | None = None) -> None:
+        self._replayed = replayed or {}
         self._databases = {service: connect(folder, service) for service in SERVICES}
 
     def look(self) -> Look:
@@ -100,6 +104,8 @@ class Watch:
             counters[service] = dict(database.execute(_COUNTERS).fetchall())
             backlog[service] = dict(database.execute(_BACKLOG).fetchall())
             database.execute("COMMIT")
+            taken = counters[service].get("replayed", 0)
+            backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
         return Look(counters, backlog)
 
     def ended(self) -> tuple[int, int]:
@@ -145,13 +151,18 @@ def nothing_left(folder: Path) -> bool:
 
 
 def wait_until_quiet(
-    folder: Path, crew: Crew, parked: Callable[[str], set[str]], timeout: float
+    folder: Path,
+    crew: Crew,
+    parked: Callable[[str], set[str]],
+    timeout: float,
+    replayed: Mapping[str, int],
 ) -> None:
     """Return once the shop is quiet. Raises `NotSettled` after `timeout` seconds, `ServiceDied`.
 
     `parked(service)` tells the ids of the events in its dead-letter queue: those are settled, too.
+    For `replayed` see `Watch`.
     """
-    with closing(Watch(folder)) as watch:
+    with closing(Watch(folder, replayed)) as watch:
         _, total = watch.ended()
         with progress(total, "orders ended") as bar:
             _wait(watch, crew, parked, timeout, bar)

@@ -76,8 +76,7 @@ def read(path: Path) -> Story:
 
 
 def _load(path: Path) -> pd.DataFrame:
-    """The file's lines in order of time, with `sku`, `units`, `pence`, `back`, and a `reason`
-    to leave the line out, or "". """
+    """The lines, with `units`, `pence`, `back` (a `C` invoice), and the `reason` to skip one."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
     except (OSError, EOFError, ValueError) as error:

@@ -91,7 +91,8 @@ class Timer(Row, frozen=True):
 
 
 class Counter(Row, frozen=True):
-    """A number that only grows: `emitted:KEY`, `handled:KEY`, `outbox`, `effects`, `orders`."""
+    """A tally: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
+    `replayed`, `dead`, `outbox`, `effects`, `orders`."""
 
     table = "counters"
 

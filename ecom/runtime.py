@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ecom.dead import Story, bury, describe, plain
-from ecom.envelope import Envelope, Refused, decode, derived_id
+from ecom.envelope import Envelope, Refused, decode, derived_id, is_id
 from ecom.events import Event
 from ecom.housekeeping import forget_old
 from ecom.outgoing import Outgoing
@@ -75,6 +75,7 @@ class Runtime:
         acks: dict[int, int] = {}
         replies: list[Reply] = []
         try:
+            self._read_ahead([each for each in inputs if type(each) is Delivery], tx)
             for each in inputs:
                 answer = self._take[type(each)](each, tx, now)
                 if type(each) is Delivery:
@@ -100,6 +101,8 @@ class Runtime:
     # ── what each input means ─────────────────────────────────────────────────────────────────
     def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
         headers, body = delivery.headers or {}, delivery.body
+        if not delivery.exchange:
+            count(tx[Counter], "replayed")
         if EFFECT_HEADER in headers and not delivery.exchange:
             self._revive(delivery, tx, now)
             return
@@ -116,8 +119,12 @@ class Runtime:
             return
         seen = tx[Inbox].get(envelope.id)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
+            if seen is not None:
+                count(tx[Counter], f"handled:{envelope.type}", -1)  # it is to be handled again
             row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
             self._event(row, envelope, event, headers, body, tx, now)
+        else:
+            count(tx[Counter], "duplicates")
 
     def _revive(self, delivery: Delivery, tx: Transaction, now: float) -> None:
         """An operator replays an effect that was given up: it is tried anew, as it is sent."""
@@ -217,6 +224,19 @@ class Runtime:
         forget_old(tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
+    def _read_ahead(self, deliveries: list[Delivery], tx: Transaction) -> None:
+        """Read what handling these will want, a query a table: the inbox, and rows by order."""
+        headers = [each.headers for each in deliveries if each.headers]
+        if len(headers) < 2:
+            return
+        wanted = {
+            column: {found for each in headers if is_id(found := each.get(header))}
+            for column, header in (("id", "ce-id"), ("order_id", "ce-subject"))
+        }
+        for kind in (Inbox, *self.service.rows):
+            if keys := wanted.get(kind.__struct_fields__[0]):
+                tx[kind].load(keys)
+
     def _run(
         self, message: Struct, cause: Cause, tx: Transaction, now: float, envelope=None
     ) -> tuple[Any, Exception | None]:

@@ -24,6 +24,8 @@ class Settings:
     hold_seconds: float = 900.0  # how long stock is held for an unpaid order
     http_host: str = "127.0.0.1"
     http_port: int = 0  # 0: any free port
+    gateway_url: str | None = None  # a payment provider over HTTP; None: the sandbox, in a file
+    smtp_url: str | None = None  # a mail server, smtp:// or smtps://; None: a mailbox in a file
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -37,4 +39,6 @@ class Settings:
             hold_seconds=float(env.get("ECOM_HOLD_SECONDS", cls.hold_seconds)),
             http_host=env.get("ECOM_HTTP_HOST", cls.http_host),
             http_port=int(env.get("ECOM_HTTP_PORT", cls.http_port)),
+            gateway_url=env.get("ECOM_GATEWAY_URL") or None,
+            smtp_url=env.get("ECOM_SMTP_URL") or None,
         )

@@ -1,27 +1,27 @@
 """A shop to hold in a notebook: five services and their broker, as if they were one thing."""
 
 import atexit
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from ecom import accounts, catalogue, frames
 from ecom.books import Books
 from ecom.broker import lease
+from ecom.catalogue import Lines, order_for
 from ecom.client import AT_ONCE, Client
 from ecom.crew import Crew
 from ecom.errors import ShopError
 from ecom.events import SERVICES
-from ecom.leftovers import forget, parked
 from ecom.premises import Premises, clear_abandoned
 from ecom.process import provision, stock_shelves
+from ecom.queues import forget, parked, prepare
 from ecom.quiet import nothing_left, wait_until_quiet
 from ecom.settings import Settings
-
-Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]
+from ecom.standins import STANDINS, StandIns
+from ecom.workbench import Workbench
 
 
 class Shop:
@@ -30,6 +30,8 @@ class Shop:
     `stock` is units by sku (None: the catalogue's); `hold_seconds` is how long stock is held for an
     unpaid order. A shop without `name` and `folder` is made up and leaves nothing behind; with a
     folder, its databases stay to be read; with a name, it can be opened again and goes on.
+    The payment provider and the mail server are processes, too, unless `outside` is "files": then
+    the services themselves keep their books, which is faster.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class Shop:
         folder: Path | str | None = None,
         hold_seconds: float = Settings.hold_seconds,
         amqp_url: str | None = None,
+        outside: Literal["processes", "files"] = "processes",
     ) -> None:
-        self._stock = dict(stock) if stock is not None else _stock_of_catalogue()
+        self._stock = dict(stock) if stock is not None else catalogue.stock()
         self._name = name
         self._folder = Path(folder) if folder is not None else None
         self._hold_seconds = hold_seconds
         self._amqp_url = amqp_url
+        self._as_processes = outside == "processes"
         self._premises: Premises | None = None
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────
@@ -65,16 +69,19 @@ class Shop:
         return self
 
     def _open(self) -> None:
-        self._crew, self._client, self._lease = None, None, None
+        self._crew, self._client, self._lease, self._standins = None, None, None, None
+        self._standins = StandIns(self._as_processes)
         if self._amqp_url is None:
             self._lease = lease()
         self._url = self._amqp_url or self._lease.url
-        clear_abandoned(lambda name: forget(self._url, name))
         provision(self.folder)
         stock_shelves(self.folder, self._stock)
+        prepare(self._url, self.name)
+        clear_abandoned(lambda name: forget(self._url, name))
         self._crew = Crew(self.folder, self._environment(), self._premises.lock)
         self._client = Client(self._crew.url)
-        self._crew.start(*((service, "1") for service in SERVICES))
+        self._dead = Workbench(self._url, self.name, self.folder, self._hold_seconds)
+        self._crew.start(*((service, "1") for service in SERVICES), *self._standins.members)
 
     def close(self) -> None:
         """Stop the services, let go of the broker, remove what was made up."""
@@ -82,7 +89,7 @@ class Shop:
             return
         premises, self._premises = self._premises, None
         atexit.unregister(self.close)
-        forgotten = False
+        forgotten = self._crew is None  # then it never came to have queues
         try:
             if self._client:
                 self._client.close()
@@ -91,15 +98,15 @@ class Shop:
                 forgotten = _is_for_once(premises) and forget(self._url, premises.name)
         finally:
             premises.leave(remove=forgotten)
+            if self._standins:
+                self._standins.close()
             if self._lease:
                 self._lease.close()
 
     def __enter__(self) -> "Shop":
         return self.open()
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -156,7 +163,7 @@ class Shop:
         """
         crew = self._staffed()
         wait_until_quiet(self.folder, crew, lambda service: parked(self._url, self.name, service),
-                         timeout)  # fmt: skip
+                         timeout, self._dead.awaited)  # fmt: skip
 
     # ── what the tables say ───────────────────────────────────────────────────────────────────
     def orders(self) -> pd.DataFrame:
@@ -187,6 +194,12 @@ class Shop:
         """Whether the books balance, in one line. Meaningful once `settle` has returned."""
         return accounts.books(self.folder)
 
+    @property
+    def dead(self) -> Workbench:
+        """Its dead letters, to look at and to replay."""
+        self._opened()
+        return self._dead
+
     # ── trouble ───────────────────────────────────────────────────────────────────────────────
     def kill(self, service: str, replica: str = "1") -> None:
         """SIGKILL a service. Raises `ServiceDown` if it does not run."""
@@ -194,13 +207,25 @@ class Shop:
 
     def start(self, service: str, replica: str = "1") -> None:
         """Start a service, or a further replica of it; harmless if it runs already."""
+        self.crew.start((_known(service), replica))
+
+    def gateway(self, **faults: float) -> None:
+        """Say what goes wrong at the payment provider from now on: see `ecom.outer.faults.Faults`.
+
+        E.g. `fail_before=0.1, fail_after=0.1`; `delay=2.5`; `down=True`. Nothing: all is well.
+        """
+        self._staffed()
+        self._standins.set_faults(faults)
+
+    @property
+    def crew(self) -> Crew:
+        """Its processes, for whoever wants more trouble than this."""
         self._opened()
-        self._crew.start((_known(service), replica))
+        return self._crew
 
     def revive(self) -> list[str]:
         """Start again every service that has died unasked; what became of each, with its log."""
-        self._opened()
-        return self._crew.revive()
+        return self.crew.revive()
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _opened(self) -> Premises:
@@ -220,6 +245,7 @@ class Shop:
             "ECOM_FOLDER": str(self.folder),
             "ECOM_SHOP": self.name,
             "ECOM_HOLD_SECONDS": str(self._hold_seconds),
+            **self._standins.environment,
         }
 
 
@@ -228,22 +254,9 @@ def _is_for_once(premises: Premises) -> bool:
     return premises.is_temporary or (not premises.is_named and nothing_left(premises.folder))
 
 
-def _stock_of_catalogue() -> dict[str, int]:
-    return {sku: product.stock for sku, product in catalogue.products().items()}
-
-
 def _known(service: str) -> str:
-    if service not in SERVICES:
-        raise ShopError(f"There is no service {service!r}: choose of {', '.join(SERVICES)}.")
+    if service not in (known := (*SERVICES, *STANDINS)):
+        raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
     return service
 
 
-def order_for(customer: str, lines: Lines, card: str | None = None) -> dict[str, Any]:
-    """An order as the door wants it."""
-    if isinstance(lines, Mapping):
-        lines = [
-            {"sku": sku, "quantity": quantity, "unit_price": catalogue.price_of(sku)}
-            for sku, quantity in lines.items()
-        ]
-    card = card or catalogue.cards().get(customer, catalogue.CARD_THAT_PAYS)
-    return {"customer": customer, "card": card, "lines": list(lines)}

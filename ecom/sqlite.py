@@ -38,6 +38,7 @@ class Columns:
         self.key = self.names[0]
         self.select = f"SELECT {columns} FROM {kind.table}"
         self.fetch = f"{self.select} WHERE {self.key} = ?"
+        self.fetch_many = f"{self.select} WHERE {self.key} IN (SELECT value FROM json_each(?))"
         self.put = f"INSERT OR REPLACE INTO {kind.table} ({columns}) VALUES ({marks})"
         self.delete = f"DELETE FROM {kind.table} WHERE {self.key} = ?"
 
@@ -104,6 +105,11 @@ class SqliteStore:
         columns = columns_of(kind)
         values = self._run(columns.fetch, (key,)).fetchone()
         return columns.to_row(values) if values else None
+
+    def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
+        columns = columns_of(kind)
+        found = self._run(columns.fetch_many, (msgspec.json.encode(keys).decode(),))
+        return [columns.to_row(row) for row in found]
 
     def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
         shape = tuple((column, _operator(wanted)) for column, wanted in conditions.items())

@@ -79,6 +79,9 @@ class Store(Protocol):
     def fetch(self, kind: type[R], key: Key) -> R | None:
         """The row with this key, or None."""
 
+    def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
+        """The rows with these keys, those that exist, in any order."""
+
     def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
         """The first `limit` rows that meet all conditions, sorted as by `in_order`.
 
@@ -115,6 +118,13 @@ class Table:
         if row is _UNREAD:
             row = self._rows[key] = self._store.fetch(self._kind, key)
         return row
+
+    def load(self, keys: Iterable[Key]) -> None:
+        """Read these rows at once, so that getting each later costs no query of its own."""
+        keys = [key for key in keys if key not in self._rows]
+        self._rows.update(dict.fromkeys(keys))
+        for row in self._store.fetch_many(self._kind, keys):
+            self._rows[key_of(row)] = row
 
     def put(self, row: R) -> None:
         """Insert the row, or replace the one with its key."""

@@ -106,6 +106,10 @@ class Hand:
         """Give one event; the events it makes the service say."""
         return said(self.give(delivery(event, id)))
 
+    def makes(self, event: Any, id: str = "event-1") -> list[Any]:
+        """Give one event; the effects it makes the service ask for."""
+        return asked(self.give(delivery(event, id)))
+
     def rows(self, kind: type, **conditions: Any) -> list[Any]:
         """Committed rows of one table."""
         return self.store.select(kind, conditions, None)

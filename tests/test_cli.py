@@ -55,6 +55,7 @@ def test_a_shop_in_the_terminal(ecom, up):
     assert status["open"]
     assert all(service["pid"] for service in status["services"].values())
     assert "order" in ecom("status", *name).stdout
+    assert "is open in process" in ecom("up", *name).stderr
     orders = json.loads(ecom("orders", *name, "--json").stdout)
     assert [order["order_id"] for order in orders] == ["1001", "1002"]
     assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"

@@ -1,6 +1,8 @@
 """A disk under the memory store: what a crash leaves, and what a power cut leaves."""
 
 from ecom.memory import MemoryStore
+from ecom.rows import MACHINERY
+from ecom.store import Key, R
 
 Tables = dict  # row type → key → row; never changed in place
 
@@ -16,3 +18,24 @@ class Disk(MemoryStore):
     def commit(self) -> None:
         super().commit()
         self.synced = self.snapshot()
+
+
+class StaleDisk(Disk):
+    """Lets go of its lock after reading: domain rows are as they were `before`, until a commit.
+
+    Numbers of rows come from a sequence, as a database would have it: only the service's own
+    tables are read too early.
+    """
+
+    def __init__(self, tables: Tables, synced: Tables, before: Tables) -> None:
+        super().__init__(tables, synced)
+        self._early = before
+
+    def fetch(self, kind: type[R], key: Key) -> R | None:
+        if kind in MACHINERY:
+            return super().fetch(kind, key)
+        return self._early.get(kind, {}).get(key)
+
+    def commit(self) -> None:
+        super().commit()
+        self._early = self.snapshot()

@@ -10,30 +10,25 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ecom.lab.disk import Tables
-from ecom.lab.local import NOW, Local, Mind, mind_of, wake
+from ecom.lab.disk import StaleDisk, Tables
+from ecom.lab.local import NOW, Local, Mind, mind_of, replaced, wake
 from ecom.lab.outside import Ledger
 from ecom.lab.scenario import Design
 from ecom.ports import (
     Ack,
-    Command,
     Commit,
     Confirmed,
-    Delivery,
     Failed,
     Perform,
     Publish,
     PublisherDown,
     Reply,
-    Tick,
     Unsent,
 )
 from ecom.rows import Outbox
-from ecom.runtime import Runtime
 from ecom.service import Service
 from ecom.store import StoreUnavailable
 
-HANDLED = (Delivery, Command)
 NOTHING: Any = object()
 
 
@@ -50,23 +45,30 @@ class Cut(NamedTuple):
 
 
 class HandlerFailed(Exception):
-    """The fault of a handler that fails once, after it has done its work."""
+    """The fault of a handler that fails once, half done."""
 
 
 class Tripwire:
-    """Makes the next handler fail: wrapped around every handler of a service."""
+    """Makes a handler fail, half done: wrapped around every handler of a service."""
 
     armed = False
 
     def around(self, handler: Any) -> Any:
+        """The handler; when armed, it fails where it would say or ask for something."""
+
         def guarded(message: Any, work: Any) -> Any:
-            answer = handler(message, work)
-            if self.armed:
-                self.armed = False
-                raise HandlerFailed("this once")
-            return answer
+            if not self.armed:
+                return handler(message, work)
+            self.armed = False
+            work.emit = work.request = _trip
+            handler(message, work)
+            return _trip()
 
         return guarded
+
+
+def _trip(*_: Any, **__: Any) -> None:
+    raise HandlerFailed("this once")
 
 
 class Drive:
@@ -77,10 +79,12 @@ class Drive:
 
     def __init__(
         self, design: Design, service: Service, local: Local, replica: int, mind: Mind,
-        eager: bool, fault: tuple[str, int] | None = None,
+        eager: bool, fault: tuple[str, int] | None = None, early: Tables | None = None,
     ) -> None:  # fmt: skip
         self._design, self._eager, self._fault = design, eager, fault
         self._disk = design.disk(local.tables, local.synced)
+        if early is not None:
+            self._disk = StaleDisk(local.tables, local.synced, early)
         self.runtime = design.runtime(service, self._disk, str(replica + 1), lambda: 0.5)
         wake(self.runtime, mind, local.tables)
         self._heard = deque(mind.heard)
@@ -110,11 +114,12 @@ class Drive:
             self._step([PublisherDown()], "commit")
         self._reach("end")
 
-    def local(self, minds: tuple[Mind | None, ...], replica: int) -> Local:
+    def local(self, before: Local, replica: int) -> Local:
         """The service's state at the end."""
         mind = mind_of(self.runtime, tuple(self._heard))
-        minds = (*minds[:replica], mind, *minds[replica + 1 :])
-        return Local(self._disk.snapshot(), self._disk.synced, minds, self._ledger)
+        minds = replaced(before.minds, replica, mind)
+        tables, synced = self._disk.snapshot(), self._disk.synced
+        return Local(tables, synced, minds, self._ledger, before.reading)
 
     def _step(self, inputs: Iterable[Any], point: str) -> None:
         try:
@@ -183,8 +188,3 @@ _CARRY_OUT = {
     Publish: Drive._publish,
     Perform: Drive._perform,
 }
-
-
-def point_of(inputs: list[Any]) -> str:
-    """The name of the commit that these inputs lead to."""
-    return "timer" if any(type(each) is Tick for each in inputs) else "commit"

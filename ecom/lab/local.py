@@ -16,7 +16,7 @@ from ecom.runtime import Runtime
 from ecom.services.audit import Entry
 
 NOW = 0.0
-NOISE = ("outbox", "effects", "events")  # counters that only number rows
+NOISE = ("outbox", "effects", "events", "duplicates")  # counters that no decision looks at
 
 
 class Mind(NamedTuple):
@@ -45,8 +45,9 @@ def wake(runtime: Runtime, mind: Mind, tables: Tables) -> None:
     outbox, effects = runtime._outbox, runtime._effects
     outbox._open = mind.connected
     outbox._last, effects._last = mind.sent_last, mind.doing_last
-    outbox._under_way = {seq: tables[Outbox][seq] for seq in mind.sent}
-    effects._under_way = {seq: tables[Effect][seq] for seq in mind.doing}
+    for outgoing, kind, seqs in ((outbox, Outbox, mind.sent), (effects, Effect, mind.doing)):
+        rows = tables.get(kind, {})
+        outgoing._under_way = {seq: rows[seq] for seq in seqs if seq in rows}
 
 
 def mind_of(runtime: Runtime, heard: tuple[Any, ...]) -> Mind:
@@ -58,30 +59,48 @@ def mind_of(runtime: Runtime, heard: tuple[Any, ...]) -> Mind:
     )  # fmt: skip
 
 
-def canonical(local: Local) -> str:
-    """A text that two locals share if and only if they behave the same from now on.
+def replaced(minds: tuple[Mind | None, ...], replica: int, mind: Mind | None) -> tuple:
+    """The minds with another one for this replica."""
+    return (*minds[:replica], mind, *minds[replica + 1 :])
+
+
+Texts = dict[int, tuple[Any, Any]]  # id of a table's rows: (the rows, to keep the id, their text)
+
+
+def canonical(local: Local, known: Texts) -> str:
+    """A text that two locals share only if they behave the same from now on.
 
     Left out is what no decision looks at: the numbers of outbox and effect rows (their order is
     kept), the contents of rows that are done (their ids are kept, for duplicates and for the
-    audit), and the number under which audit has filed an event.
+    audit), and the number under which audit has filed an event. `known` saves looking again at
+    tables that did not change: it belongs to whoever asks, and may start empty.
     """
-    parts = [_tables(local.tables, local.minds), sorted(local.ledger, key=lambda b: b.order_id)]
+    ledger = sorted(local.ledger, key=lambda booking: booking.order_id)
+    parts = [_tables(local.tables, local.minds, known), ledger]
     if local.synced != local.tables:
-        parts.append(_tables(local.synced, ()))
+        parts.append(_tables(local.synced, (), known))
     parts += [
         None if mind is None else (mind.connected, [_news(each, local) for each in mind.heard])
         for mind in local.minds
     ]
-    parts += [(what, _tables(base, ())) for _, what, base in local.reading]
+    parts += [(what, _tables(base, (), known)) for _, what, base in local.reading]
     return repr(parts)
 
 
-def _tables(tables: Tables, minds: tuple[Mind | None, ...]) -> list[Any]:
+def _tables(tables: Tables, minds: tuple[Mind | None, ...], known: Texts) -> list[Any]:
     return [
-        (kind.table, _SPECIAL.get(kind, _plain)(rows.values(), minds))
+        (kind.table, _text(kind, rows, minds, known))
         for kind, rows in sorted(tables.items(), key=lambda item: item[0].table)
         if rows
     ]
+
+
+def _text(kind: type, rows: dict, minds: tuple[Mind | None, ...], known: Texts) -> Any:
+    if kind in (Outbox, Effect):
+        return _SPECIAL[kind](rows.values(), minds)
+    if id(rows) not in known:
+        known[id(rows)] = rows, repr(_SPECIAL.get(kind, _plain)(rows.values(), minds))
+    return known[id(rows)][1]
 
 
 def _plain(rows: Any, _: Any) -> list[bytes]:
@@ -89,7 +108,11 @@ def _plain(rows: Any, _: Any) -> list[bytes]:
 
 
 def _inbox(rows: Any, _: Any) -> list[Any]:
-    return sorted((row.id, row.state, row.state == "waiting" and row.attempts) for row in rows)
+    return sorted(
+        (row.id, row.order_id, row.state)
+        + ((row.attempts, row.body, repr(row.headers)) if row.state == "waiting" else ())
+        for row in rows
+    )
 
 
 def _counters(rows: Any, _: Any) -> list[Any]:
@@ -97,7 +120,7 @@ def _counters(rows: Any, _: Any) -> list[Any]:
 
 
 def _outbox(rows: Any, minds: Any) -> list[Any]:
-    done = sorted(row.id for row in rows if row.done_at is not None)
+    done = sorted((row.id, row.order_id) for row in rows if row.done_at is not None)
     return [done] + [
         (row.id, row.exchange, row.owner, row.body, repr(row.headers),
          [_way(row.seq, mind, True) for mind in minds])
@@ -107,12 +130,13 @@ def _outbox(rows: Any, minds: Any) -> list[Any]:
 
 
 def _effects(rows: Any, minds: Any) -> list[Any]:
-    done = sorted((row.id, row.state) for row in rows if row.done_at is not None)
+    done = sorted((row.key, row.id, row.state) for row in rows if row.done_at is not None)
     return [done] + [
-        (row.id, row.key, row.owner, row.attempts, [_way(row.seq, mind, False) for mind in minds])
+        (row.id, row.key, row.body, row.owner, row.attempts,
+         [_way(row.seq, mind, False) for mind in minds])
         for row in sorted(rows, key=lambda row: row.seq)
         if row.done_at is None
-    ]
+    ]  # fmt: skip
 
 
 def _way(seq: int, mind: Mind | None, outbox: bool) -> str:
@@ -134,6 +158,6 @@ _SPECIAL = {
     Outbox: _outbox,
     Effect: _effects,
     Counter: _counters,
-    Timer: lambda rows, _: sorted(row.id for row in rows),
-    Entry: lambda rows, _: sorted(row.id for row in rows),
+    Timer: lambda rows, _: sorted((row.id, row.correlation) for row in rows),
+    Entry: lambda rows, _: sorted((row.id, row.order_id) for row in rows),
 }

@@ -4,21 +4,20 @@ A service's step depends on nothing but its own local state and the input, so ea
 with every fault that can strike on the way, and remembered. The explorer then combines.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter as Tally
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
-from ecom.lab.broker import Message, headers_of
+from ecom.lab.broker import headers_of
 from ecom.lab.disk import Tables
 from ecom.lab.drive import NOTHING, Cut, Drive, Tripwire
-from ecom.lab.local import Local, Mind, canonical
+from ecom.lab.local import Local, Mind, Texts, canonical, replaced
+from ecom.lab.post import Post
 from ecom.lab.scenario import Design, Scenario
+from ecom.lab.wants import OUTGOING, What, begun_by, now_due, row_of, wants
 from ecom.ports import Command, Confirmed, Delivery, PublisherUp, Tick
 from ecom.rows import Effect, Inbox, Outbox, Timer
 from ecom.service import Service
-
-What = tuple[Any, ...]  # an input: its kind, the number of the replica, and what it is about
 
 # Which faults may strike before which point of a step.
 STRIKES = {
@@ -32,32 +31,6 @@ STRIKES = {
     "mail": ("fails", "late"),
 }
 FAILING = ("deliver", "answer", "timer", "retry")  # inputs whose handler may fail
-
-
-class Post:
-    """Every message there has ever been, by number."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self._numbers: dict[str, int] = {}
-
-    def number(self, message: Message) -> int:
-        """The number of this message; equal messages share one."""
-        number = self._numbers.setdefault(repr(message), len(self.messages))
-        if number == len(self.messages):
-            self.messages.append(message)
-        return number
-
-    def stamp(self, service: str, rows: Iterable[Outbox]) -> tuple[int, ...]:
-        """The numbers of these rows, as a service publishes them."""
-        return tuple(
-            self.number(
-                Message("events", row.type, row.headers, row.body)
-                if row.exchange == "events"
-                else Message("", f"{service}.dead", row.headers, row.body)
-            )
-            for row in rows
-        )
 
 
 class Outcome(NamedTuple):
@@ -87,8 +60,9 @@ class Member:
         self.replicas = scenario.replicas.get(name, 1)
         self.locals: list[Local] = []
         self._numbers: dict[str, int] = {}
+        self._texts: Texts = {}
         self._known: dict[tuple[int, What, bool], list[Outcome]] = {}
-        self.points: set[tuple[str, str]] = set()  # (fault, before which point) struck so far
+        self.crash_points: set[str] = set()  # where its processes have died so far
         self.steps = 0  # how often the real runtime was driven
 
     def start(self, tables: Tables) -> int:
@@ -97,38 +71,33 @@ class Member:
 
     def number(self, local: Local) -> int:
         """The number of this local state: the same for all that behave the same."""
-        text = canonical(local)
+        text = canonical(local, self._texts)
         number = self._numbers.get(text)
         if number is None:
             number = self._numbers[text] = len(self.locals)
             self.locals.append(local)
         return number
 
+    def free(self, number: int, replica: int) -> bool:
+        """Whether this replica has no transaction open."""
+        return not begun_by(self.locals[number], replica)
+
+    def subject(self, number: int, what: What) -> str:
+        """The order that an input is about; empty for what concerns the whole process."""
+        kind, _, *about = what
+        if kind == "deliver":
+            return self._post.messages[about[0][0][0]].headers.get("ce-subject", "")
+        tables = self.locals[number].tables
+        kinds = {"retry": (Inbox,), "again": (Outbox, Effect), "answer": (Outbox, Effect)}
+        rows = [row for each in kinds.get(kind, ()) for row in tables.get(each, {}).values()]
+        return next((row.order_id for row in rows if row.id == about[-1]), "")
+
     # ── what may come next ────────────────────────────────────────────────────────────────────
     def wants(self, number: int) -> list[tuple[What, int]]:
         """The inputs that need nobody else, each with the number of faults it takes."""
         local = self.locals[number]
-        return [want for replica in range(self.replicas) for want in self._wants(local, replica)]
-
-    def _wants(self, local: Local, replica: int) -> Iterator[tuple[What, int]]:
-        mind = local.minds[replica]
-        if mind is None:
-            yield ("restart", replica), 0
-            return
-        if not mind.connected:
-            yield ("reconnect", replica), 0
-        for news in mind.heard:
-            yield ("answer", replica, _about(news, local)), 0
-        for timer in local.tables.get(Timer, {}):
-            yield ("timer", replica, timer), 0
-        for row in local.tables.get(Inbox, {}).values():
-            if row.state == "waiting":
-                yield ("retry", replica, row.id), 0
-        yield from _overdue(local, replica, mind)
-        if (mind.doing or mind.sent or not mind.connected) and "crash" in self._scenario.kinds:
-            yield ("crash", replica), 1
-        if mind.sent and mind.connected and "line" in self._scenario.kinds:
-            yield ("cut off", replica), 1
+        kinds = self._scenario.kinds
+        return [it for replica in range(self.replicas) for it in wants(local, replica, kinds)]
 
     # ── what may come of it ───────────────────────────────────────────────────────────────────
     def outcomes(self, number: int, what: What, faulty: bool) -> list[Outcome]:
@@ -142,27 +111,31 @@ class Member:
     def _without(self, local: Local, _: int, what: What) -> Iterator[Outcome]:
         kind, replica = what[:2]
         if kind == "crash":
-            minds = (*local.minds[:replica], None, *local.minds[replica + 1 :])
-            yield Outcome(("crash", "idle"), self.number(local._replace(minds=minds)), (), 0, NOTHING)
+            yield self._idle("crash", local, replica, None)
         elif kind == "cut off":
             yield self._cut_off(local, replica)
+        elif kind == "read":
+            local = local._replace(reading=(*local.reading, (replica, what[2], local.tables)))
+            yield Outcome(None, self.number(local), (), len(what[2]), NOTHING)
         else:
             yield self._outcome(None, *self._drive(local, what))
 
     def _cut_off(self, local: Local, replica: int) -> Outcome:
         mind = local.minds[replica]
         heard = tuple(each for each in mind.heard if not isinstance(each, Confirmed))
-        mind = mind._replace(connected=False, heard=heard)
-        minds = (*local.minds[:replica], mind, *local.minds[replica + 1 :])
-        return Outcome(("line", "idle"), self.number(local._replace(minds=minds)), (), 0, NOTHING)
+        return self._idle("line", local, replica, mind._replace(connected=False, heard=heard))
+
+    def _idle(self, fault: str, local: Local, replica: int, mind: Mind | None) -> Outcome:
+        """What strikes between two steps."""
+        number = self.number(local._replace(minds=replaced(local.minds, replica, mind)))
+        return Outcome((fault, "idle"), number, (), 0, NOTHING)
 
     def _with_faults(self, local: Local, number: int, what: What) -> Iterator[Outcome]:
-        if what[0] in ("crash", "cut off"):
+        if what[0] in ("crash", "cut off", "read"):
             return
         calm = self.outcomes(number, what, False)[0]
         seen = {calm[1:]}
         for outcome in self._struck(local, what):
-            self.points.add(outcome.fault)
             if outcome[1:] not in seen:
                 seen.add(outcome[1:])
                 yield outcome
@@ -171,8 +144,9 @@ class Member:
         kinds = self._scenario.kinds
         drive, rest = self._drive(local, what)
         calm = self._outcome(None, drive, rest)
-        for i, cut in enumerate(drive.cuts):
-            before = cut.point if cut.point != "end" else f"after {drive.cuts[i - 1].point}"
+        for i, (cut, before) in enumerate(zip(drive.cuts, _names(drive.cuts), strict=True)):
+            self.crash_points |= {f"before {cut.point}"} if cut.point != "end" else set()
+            self.crash_points |= {f"after {drive.cuts[i - 1].point}"} if i else set()
             yield from self._crashes(local, what[1], cut, before, drive.said)
             for kind in STRIKES.get(cut.point, ()):
                 if kind in kinds:
@@ -189,7 +163,7 @@ class Member:
     def _crashes(
         self, local: Local, replica: int, cut: Cut, before: str, said: list[Outbox]
     ) -> Iterator[Outcome]:
-        minds = (*local.minds[:replica], None, *local.minds[replica + 1 :])
+        minds = replaced(local.minds, replica, None)
         for kind, tables in (("crash", cut.tables), ("power", cut.synced)):
             if kind in self._scenario.kinds:
                 left = Local(tables, tables, minds, cut.ledger)
@@ -203,68 +177,40 @@ class Member:
     def _drive(self, local: Local, what: What, fault: Any = None) -> tuple[Drive, Local]:
         kind, replica = what[:2]
         mind = local.minds[replica] or Mind(connected=False)
+        early = begun_by(local, replica)[2] if kind == "write" else None
+        local = local._replace(reading=tuple(it for it in local.reading if it[0] != replica))
         inputs, local, mind = self._prepare(local, mind, what)
         self.steps += 1
-        drive = Drive(self._design, self._service, local, replica, mind, self._eager, fault)
+        drive = Drive(self._design, self._service, local, replica, mind, self._eager, fault, early)
         drive.feed(inputs, "timer" if kind in ("timer", "retry", "again") else "commit")
-        return drive, drive.local(local.minds, replica)
+        return drive, drive.local(local, replica)
 
     def _prepare(self, local: Local, mind: Mind, what: What) -> tuple[list, Local, Mind]:
         """The inputs proper. What comes due is what the clock has reached: its time is now."""
         kind, _, *about = what
-        if kind == "deliver":
+        if kind in ("deliver", "write"):
             return [self._delivery(tag, *each) for tag, each in enumerate(about[0], 1)], local, mind
         if kind == "command":
-            (message, id_), token = about, None
-            return [Command(id_, message, token)], local, mind
+            message, id_, customer = about
+            return [Command(id_, message, customer)], local, mind
         if kind in ("restart", "reconnect"):
             return [PublisherUp()], local, mind
         if kind == "answer":
-            news = next(each for each in mind.heard if _about(each, local) == about[0])
+            news = next(each for each in mind.heard if row_of(each, local) == about[0])
             heard = tuple(each for each in mind.heard if each is not news)
             return [news], local, mind._replace(heard=heard)
-        row_type = {"timer": Timer, "retry": Inbox, "again": _OUTGOING.get(about[0])}[kind]
-        return [Tick()], _now_due(local, row_type, about[-1]), mind
+        row_type = {"timer": Timer, "retry": Inbox, "again": OUTGOING.get(about[0])}[kind]
+        return [Tick()], now_due(local, row_type, about[-1]), mind
 
     def _delivery(self, tag: int, message: int, returned: int) -> Delivery:
         it = self._post.messages[message]
         return Delivery(1, tag, it.exchange, it.key, headers_of(it.headers, returned), it.body)
 
 
-_OUTGOING = {kind.table: kind for kind in (Outbox, Effect)}
-
-
-def _about(news: Any, local: Local) -> str:
-    """What an answer is about, by the id of its row."""
-    if hasattr(news, "seqs"):
-        return local.tables[Outbox][news.seqs[0]].id
-    return local.tables[Effect][news.seq].id
-
-
-def _overdue(local: Local, replica: int, mind: Mind) -> Iterator[tuple[What, int]]:
-    """Outgoing rows that only the clock brings back: put off by their own replica, or a sibling's.
-
-    A sibling that is merely slow is a fault; of one that is down, the lease simply runs out.
-    """
-    for kind, under_way, last in (
-        (Outbox, mind.sent, mind.sent_last), (Effect, mind.doing, mind.doing_last)
-    ):  # fmt: skip
-        if kind is Outbox and not mind.connected:
-            continue
-        for seq, row in local.tables.get(kind, {}).items():
-            if row.done_at is not None or seq in under_way:
-                continue
-            owner = int(row.owner) - 1
-            if owner == replica and seq <= last:
-                yield ("again", replica, kind.table, row.id), 0
-            elif owner != replica:
-                cost = int(local.minds[owner] is not None)
-                yield ("again", replica, kind.table, row.id), cost
-
-
-def _now_due(local: Local, kind: Any, id_: str) -> Local:
-    rows = local.tables[kind]
-    key, row = next((key, row) for key, row in rows.items() if row.id == id_)
-    tables = local.tables | {kind: rows | {key: replace(row, due=0.0)}}
-    synced = tables if local.synced == local.tables else local.synced
-    return local._replace(tables=tables, synced=synced)
+def _names(cuts: list[Cut]) -> Iterator[str]:
+    """The points of a step by name: `publish`, `publish 2`, …, and `after …` at its end."""
+    times: Tally[str] = Tally()
+    for i, cut in enumerate(cuts):
+        times[cut.point] += 1
+        again = f" {times[cut.point]}" if times[cut.point] > 1 else ""
+        yield f"after {cuts[i - 1].point}" if cut.point == "end" else cut.point + again

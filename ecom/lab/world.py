@@ -5,12 +5,13 @@ dead letters, of the customers' minds, and the phase. The phase is one of the re
 
 - *Sinks last.* Notification and audit say nothing that anybody hears. So a history can be
   rearranged with all they do at its end, and what they have been told is the same.
+- *Mails by order.* What notification does about one order and about another commutes.
 - *Restarts at once.* A lone process that is down or cut off does nothing that others could see,
   and nobody can touch its tables; so it may as well come back at once.
 - *Confirms at once*, and *mails at once*: see `drive`.
 - *Like customers in line.* Customers with the same wish differ only in name.
 
-`World(…, reduced=False)` makes none of them; a test holds both to the same findings.
+Each has a name in `REDUCTIONS`; a test leaves them out one by one, and finds the same.
 """
 
 from collections.abc import Iterator
@@ -18,19 +19,20 @@ from typing import Any, NamedTuple
 
 from ecom.events import SERVICES
 from ecom.lab.broker import Message
-from ecom.lab.drive import NOTHING
-from ecom.lab.member import Member, Outcome, Post, What
-from ecom.lab.scenario import Design, Scenario, Wish
+from ecom.lab.customers import WANTS, Customer, answered, request
+from ecom.lab.member import Member, Outcome
+from ecom.lab.post import Numbers, Post
+from ecom.lab.queues import COUNTED, Queues, entry_of, held_in
+from ecom.lab.scenario import Design, Scenario
+from ecom.lab.wants import What
 from ecom.services.inventory import Stock
-from ecom.services.order import CancelOrder, PlaceOrder
 
 State = tuple[int, ...]
+REDUCTIONS = frozenset(("sinks last", "mails by order", "restarts", "at once", "in line"))
 CORE, MAILS, LOG = 0, 1, 2  # phases
 QUEUES, DEAD, CUSTOMERS, PHASE = 5, 10, 11, 12  # where they are in a state
 NOTIFICATION, AUDIT = SERVICES.index("notification"), SERVICES.index("audit")
-WANTS, PLACED, CANCELLING, DONE = range(4)
 STRAY = Message("events", "order.created", {}, b"no event")
-COUNTED = 7  # deliveries that came back are counted up to here
 
 
 class Move(NamedTuple):
@@ -41,47 +43,29 @@ class Move(NamedTuple):
     outcome: Outcome
     cost: int  # faults
     said: tuple[tuple[int, int], ...]  # (where in the state, entry): what goes into queues
-    optional: bool = False  # nobody has to: a customer's change of mind
+    optional: bool = False  # nobody has to: customers may come, and change their mind
 
 
-class Customer(NamedTuple):
-    """How far one customer has come."""
-
-    stage: int = WANTS
-    attempt: int = 0
-    order_id: str = ""
-
-
-class Numbers:
-    """Values of one kind, by number."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._numbers: dict[Any, int] = {}
-
-    def number(self, value: Any) -> int:
-        """The number of this value; equal values share one."""
-        number = self._numbers.setdefault(value, len(self.values))
-        if number == len(self.values):
-            self.values.append(value)
-        return number
+def is_due(move: Move) -> bool:
+    """Whether this must come, sooner or later, if nothing else does."""
+    return not move.optional and not move.cost
 
 
 class World:
     """All that can happen to a design in a scenario."""
 
     def __init__(
-        self, scenario: Scenario, design: Design | None = None, reduced: bool = True,
-        counting: bool = False,
+        self, scenario: Scenario, design: Design | None = None, counting: bool = False,
+        reductions: frozenset[str] = REDUCTIONS,
     ) -> None:  # fmt: skip
-        self.scenario, self.design, self.reduced = scenario, design or Design(), reduced
+        self.scenario, self.design, self.reductions = scenario, design or Design(), reductions
         self._counting = counting  # whether the design looks at how often a message came back
         self.post = Post()
         self.members = [
-            Member(name, self.design, scenario, reduced, self.post) for name in SERVICES
+            Member(name, self.design, scenario, "at once" in reductions, self.post)
+            for name in SERVICES
         ]
-        self.queues, self.customers = Numbers(), Numbers()
-        self._added: dict[tuple[int, int], int] = {}
+        self.queues, self.customers = Queues(), Numbers()
         self._moves: dict[tuple[Any, ...], list[Move]] = {}
         self._alone = all(member.replicas == 1 for member in self.members)
 
@@ -94,7 +78,7 @@ class World:
         ]
         queues = [()] * 5
         if self.scenario.stray:
-            queues[SERVICES.index("inventory")] = (self._entry(self.post.number(STRAY)),)
+            queues[SERVICES.index("inventory")] = (entry_of(self.post.number(STRAY)),)
         customers = self.customers.number((Customer(),) * len(self.scenario.wishes))
         queue_numbers = [self.queues.number(queue) for queue in (*queues, ())]
         return (*locals_, *queue_numbers, customers, CORE)
@@ -107,27 +91,46 @@ class World:
     # ── moves ─────────────────────────────────────────────────────────────────────────────────
     def moves(self, state: State, budget: int) -> list[Move]:
         """Everything that may come next, if at most `budget` more faults may strike."""
-        if not self.reduced:
-            return self._all(state, range(5), budget)
         phase = state[PHASE]
         if phase == LOG:
             return self._log(state, budget)
         if forced := self._forced(state, budget):
             return forced
-        if phase == MAILS:
-            return self._of(state, NOTIFICATION, budget) or self._log(state, budget)
-        moves = self._all(state, range(3), budget)
-        if all(move.optional for move in moves):
-            sinks = self._of(state, NOTIFICATION, budget) or self._log(state, budget)
-            return moves + sinks
-        return moves
+        if "sinks last" not in self.reductions:
+            return self._all(state, range(5), budget)
+        moves = self._all(state, range(3), budget) if phase == CORE else []
+        if any(map(is_due, moves)):
+            return moves
+        mails = self._mails(state, budget)
+        return moves + mails + ([] if any(map(is_due, mails)) else self._log(state, budget))
+
+    def quiet(self, state: State) -> int:
+        """How much is quiet: 0 nothing, 1 orders, stock and money, 2 mails too, 3 all."""
+        if any(any(map(is_due, self._of(state, who, 0))) for who in range(3)):
+            return 0
+        if any(map(is_due, self._of_customers(state, 0))):
+            return 0
+        if any(map(is_due, self._of(state, NOTIFICATION, 0))):
+            return 1
+        return 2 if any(map(is_due, self._of(state, AUDIT, 0))) else 3
+
+    def _mails(self, state: State, budget: int) -> list[Move]:
+        """What notification may do next about the first order that it has anything to do about."""
+        moves = self._of(state, NOTIFICATION, budget)
+        if "mails by order" not in self.reductions:
+            return moves
+        member = self.members[NOTIFICATION]
+        about = [member.subject(state[NOTIFICATION], move.what) for move in moves]
+        pairs = list(zip(about, moves, strict=True))
+        first = min((id_ for id_, move in pairs if is_due(move)), default="")
+        return [move for id_, move in pairs if id_ in (first, "")]
 
     def _all(self, state: State, members: range, budget: int) -> list[Move]:
         moves = [move for who in members for move in self._of(state, who, budget)]
         return moves + self._of_customers(state, budget)
 
     def _forced(self, state: State, budget: int) -> list[Move]:
-        if not self._alone:
+        if not self._alone or "restarts" not in self.reductions:
             return []
         for who in range(5):
             mind = self.members[who].locals[state[who]].minds[0]
@@ -150,8 +153,9 @@ class World:
         minds = member.locals[local].minds
         for entry in dict.fromkeys(self.queues.values[queue]):
             for replica, mind in enumerate(minds):
-                if mind is not None and mind.connected:
-                    what = ("deliver", replica, (self._held(entry),))
+                if mind is not None and mind.connected and member.free(local, replica):
+                    reads = not self.design.locked and member.replicas > 1
+                    what = ("read" if reads else "deliver", replica, (held_in(entry),))
                     yield from self._known(local, who, what, 0, budget > 0)
         for what, cost in member.wants(local):
             if cost <= budget:
@@ -161,9 +165,14 @@ class World:
         """Audit takes all it has in one batch, or comes back after a fault."""
         queue = self.queues.values[state[QUEUES + AUDIT]]
         if queue and self.members[AUDIT].locals[state[AUDIT]].minds[0] is not None:
-            what = ("deliver", 0, tuple(self._held(entry) for entry in queue))
+            batch = sorted(map(held_in, queue), key=self._by_name)
+            what = ("deliver", 0, tuple(batch))
             return self._known(state[AUDIT], AUDIT, what, 0, budget > 0)
         return self._of(state, AUDIT, budget)
+
+    def _by_name(self, held: tuple[int, int]) -> tuple[str, ...]:
+        it = self.post.messages[held[0]]
+        return it.headers.get("ce-subject", ""), it.key, it.headers.get("ce-id", "")
 
     def _known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
         key = who, local, what, cost, faulty
@@ -180,19 +189,19 @@ class World:
         said = []
         for message in outcome.said:
             said += self._routes(message)
-        if what[0] == "deliver":
+        if what[0] in ("deliver", "write"):
             back = what[2][outcome.acked :]
             counted = 1 if self._counting else 0
-            said += [(QUEUES + who, self._entry(m, min(n + counted, COUNTED))) for m, n in back]
+            said += [(QUEUES + who, entry_of(m, min(n + counted, COUNTED))) for m, n in back]
         free = what[0] in ("crash", "cut off") or outcome.fault is None
         return Move(who, what, outcome, cost if free else cost + 1, tuple(said))
 
     def _routes(self, message: int) -> list[tuple[int, int]]:
         it = self.post.messages[message]
         if not it.exchange:
-            return [(DEAD, self._entry(message))]
+            return [(DEAD, entry_of(message))]
         names = self.design.listeners(it.key)
-        return [(QUEUES + SERVICES.index(name), self._entry(message)) for name in names]
+        return [(QUEUES + SERVICES.index(name), entry_of(message)) for name in names]
 
     # ── customers ─────────────────────────────────────────────────────────────────────────────
     def _of_customers(self, state: State, budget: int) -> list[Move]:
@@ -201,40 +210,19 @@ class World:
         moves = []
         customers = self.customers.values[state[CUSTOMERS]]
         for i, customer in enumerate(customers):
-            if (what := self._request(i, customer, customers)) is not None:
+            if (what := self._asks(i, customers)) is not None:
                 known = self._known(state[0], 0, what, 0, budget > 0)
-                optional = customer.stage == PLACED
+                optional = customer.is_free
                 moves += [move._replace(optional=True) for move in known] if optional else known
         return moves
 
-    def _request(self, i: int, customer: Customer, customers: Any) -> What | None:
+    def _asks(self, i: int, customers: tuple[Customer, ...]) -> What | None:
         """What this customer asks for next, if anything."""
-        wish = self.scenario.wishes[i]
-        id_ = f"customer-{i}/{customer.stage != WANTS:d}/{customer.attempt}"
-        if customer.stage == WANTS and self._in_line(i, customers):
-            return ("command", 0, _order(i, wish, self.design.keys), id_, i)
-        if customer.stage == CANCELLING or (customer.stage == PLACED and wish.may_cancel):
-            return ("command", 0, CancelOrder(customer.order_id), id_, i)
-        return None
-
-    def _in_line(self, i: int, customers: Any) -> bool:
-        if not self.reduced:
-            return True
         wishes = self.scenario.wishes
-        return all(
+        first = "in line" not in self.reductions or all(
             customers[j].stage != WANTS or wishes[j] != wishes[i] for j in range(i)
         )
-
-    def _answered(self, customers: tuple[Customer, ...], move: Move) -> tuple[Customer, ...]:
-        i, reply = move.what[4], move.outcome.reply
-        customer = customers[i]
-        placing = customer.stage == WANTS
-        if reply is NOTHING:
-            stage = WANTS if placing else CANCELLING
-            after = customer._replace(stage=stage, attempt=customer.attempt + 1)
-        else:
-            after = Customer(PLACED if placing else DONE, 0, reply)
-        return (*customers[:i], after, *customers[i + 1 :])
+        return request(i, customers[i], wishes[i], self.design.keys) if first else None
 
     # ── what a move does ──────────────────────────────────────────────────────────────────────
     def after(self, state: State, move: Move) -> State:
@@ -242,42 +230,13 @@ class World:
         new = list(state)
         who, what = move.who, move.what
         new[who] = move.outcome.local
-        if what[0] == "deliver":
-            new[QUEUES + who] = self._without(new[QUEUES + who], what[2])
+        if what[0] in ("deliver", "read"):
+            new[QUEUES + who] = self.queues.without(new[QUEUES + who], what[2])
         elif what[0] == "command":
-            customers = self._answered(self.customers.values[new[CUSTOMERS]], move)
+            customers = answered(self.customers.values[new[CUSTOMERS]], what[4], move.outcome.reply)
             new[CUSTOMERS] = self.customers.number(customers)
         for where, entry in move.said:
-            new[where] = self._with(new[where], entry)
-        if self.reduced and who >= NOTIFICATION:
+            new[where] = self.queues.plus(new[where], entry)
+        if "sinks last" in self.reductions and who >= NOTIFICATION:
             new[PHASE] = max(new[PHASE], MAILS if who == NOTIFICATION else LOG)
         return tuple(new)
-
-    def _with(self, queue: int, entry: int) -> int:
-        key = queue, entry
-        number = self._added.get(key)
-        if number is None:
-            entries = tuple(sorted((*self.queues.values[queue], entry)))
-            number = self._added[key] = self.queues.number(entries)
-        return number
-
-    def _without(self, queue: int, held: Any) -> int:
-        key = queue, held
-        number = self._added.get(key)
-        if number is None:
-            entries = list(self.queues.values[queue])
-            for message, returned in held:
-                entries.remove(self._entry(message, returned))
-            number = self._added[key] = self.queues.number(tuple(entries))
-        return number
-
-    def _entry(self, message: int, returned: int = 0) -> int:
-        return message * (COUNTED + 1) + returned
-
-    def _held(self, entry: int) -> tuple[int, int]:
-        return divmod(entry, COUNTED + 1)
-
-
-def _order(i: int, wish: Wish, keys: bool) -> PlaceOrder:
-    key = f"wish-{i}" if keys else None
-    return PlaceOrder(f"customer-{i}@example.org", wish.card, wish.lines, key, digest=f"{i}")

@@ -1,7 +1,9 @@
 """Notification: tells each customer the outcome, once, and never two that contradict.
 
 Several events may tell of one cancellation (stock ran out, so the order was cancelled); the first
-to arrive is the news. A confirmation that arrives after the cancellation is no news at all.
+to arrive is the news. A confirmation that arrives after the cancellation is no news at all. The
+mails of one order leave one after another: a mail that has to be tried again must not arrive
+after one that says the opposite.
 """
 
 import logging
@@ -24,18 +26,6 @@ from ecom.store import Row
 log = logging.getLogger("ecom.notification")
 
 
-class Told(Row, frozen=True):
-    """What the customer of one order has been told."""
-
-    table = "told"
-
-    order_id: str
-    customer: str
-    confirmed: bool = False
-    cancelled: str | None = None  # the reason given
-    refunded: bool = False
-
-
 class SendMail(Struct, frozen=True):
     """Effect: send one e-mail. Its key makes its Message-ID, the same however often it is sent."""
 
@@ -51,13 +41,25 @@ class MailSent(Struct, frozen=True):
     order_id: str
 
 
+class Told(Row, frozen=True):
+    """What the customer of one order has been told."""
+
+    table = "told"
+
+    order_id: str
+    customer: str
+    confirmed: bool = False
+    cancelled: str | None = None  # the reason given
+    refunded: bool = False
+    mails: tuple[tuple[str, SendMail], ...] = ()  # (key, mail): the first under way, then the rest
+
+
 def tell_confirmed(event: OrderConfirmed, work: Work) -> None:
     told = _told(event, work)
     if not told.confirmed and told.cancelled is None:
-        work[Told].put(replace(told, confirmed=True))
         subject = f"Order #{event.order_id} Confirmed"
         body = f"Good news: your order is confirmed. We have taken £{event.total / 100:.2f}."
-        _mail(event, "confirmed", subject, body, work)
+        _mail(replace(told, confirmed=True), "confirmed", subject, body, work)
 
 
 def tell_cancelled(
@@ -65,35 +67,43 @@ def tell_cancelled(
 ) -> None:
     told = _told(event, work)
     if told.cancelled is None:
-        work[Told].put(replace(told, cancelled=event.reason))
         out_of_stock = event.reason == INSUFFICIENT_STOCK
         subject = f"Order #{event.order_id} Cancelled"
         subject = f"Out of Stock - {subject}" if out_of_stock else subject
         sorry = "Sorry, out of stock." if out_of_stock else f"Sorry: {event.reason}."
         log.info(subject)
-        _mail(event, "cancelled", subject, f"{sorry} You pay nothing.", work)
+        told = replace(told, cancelled=event.reason)
+        _mail(told, "cancelled", subject, f"{sorry} You pay nothing.", work)
 
 
 def tell_refunded(event: PaymentRefunded, work: Work) -> None:
     told = _told(event, work)
     if not told.refunded:
-        work[Told].put(replace(told, refunded=True))
         subject = f"Refund for Order #{event.order_id}"
         body = f"£{event.amount / 100:.2f} is on its way back to your card."
-        _mail(event, "refunded", subject, body, work)
+        _mail(replace(told, refunded=True), "refunded", subject, body, work)
 
 
 def mail_sent(sent: MailSent, work: Work) -> None:
-    """Nothing follows."""
+    """The next one may follow."""
+    told = work[Told].get(sent.order_id)
+    left = told.mails[1:]
+    work[Told].put(replace(told, mails=left))
+    if left:
+        work.request(left[0][1], key=left[0][0])
 
 
 def _told(event, work: Work) -> Told:
     return work[Told].get(event.order_id) or Told(event.order_id, event.customer)
 
 
-def _mail(event, about: str, subject: str, body: str, work: Work) -> None:
-    mail = SendMail(event.order_id, event.customer, subject, body)
-    work.request(mail, key=f"{about}/{event.order_id}")
+def _mail(told: Told, about: str, subject: str, body: str, work: Work) -> None:
+    """Remember what is told, and send it as soon as no other mail of this order is under way."""
+    mail = SendMail(told.order_id, told.customer, subject, body)
+    key = f"{about}/{told.order_id}"
+    work[Told].put(replace(told, mails=(*told.mails, (key, mail))))
+    if not told.mails:
+        work.request(mail, key=key)
 
 
 def service() -> Service:

@@ -1,17 +1,31 @@
-"""What a shop leaves at the broker: dead letters to look at, queues to forget."""
+"""A shop's queues, from the shop's own side: made, looked into, forgotten."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 import pika
 from pika.exceptions import AMQPError
 
-from ecom.bus import parameters, remove_topology
+from ecom.bus import declare, parameters, remove_topology
+from ecom.rabbitmq import BrokerUnavailable
 from ecom.topology import dead_queue
 
 log = logging.getLogger("ecom")
+
+
+def prepare(amqp_url: str, shop: str) -> None:
+    """Make the shop's exchange and queues. Raises `BrokerUnavailable`."""
+    try:
+        declare(amqp_url, shop)
+    except (AMQPError, OSError, ValueError) as error:
+        place = urlsplit(amqp_url).netloc.rpartition("@")[2]  # never the password
+        raise BrokerUnavailable(
+            f"The broker at {place or 'ECOM_AMQP_URL'} cannot be used ({error!r}): start it, "
+            "correct ECOM_AMQP_URL, or unset it for a private broker."
+        ) from error
 
 
 def parked(amqp_url: str, shop: str, service: str) -> set[str]:

@@ -1,0 +1,67 @@
+"""Dramatiq: an actor a service; an event is sent to each actor that listens, and to audit.
+
+Dramatiq has no publish and subscribe, so whoever says an event knows its listeners. After its
+guides: `confirm_delivery`, messages acknowledged after the work, one worker thread, since a
+service has one database to write to. Its queues are made quorum queues by the hook for their
+arguments.
+"""
+
+import sys
+
+import dramatiq
+import saga
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.middleware import Middleware, Retries, ShutdownNotifications
+
+SERVICE = sys.argv[1]
+
+
+class QuorumBroker(RabbitmqBroker):
+    """The same, on quorum queues."""
+
+    def _build_queue_arguments(self, queue_name: str) -> dict:
+        return super()._build_queue_arguments(queue_name) | {"x-queue-type": "quorum"}
+
+
+broker = QuorumBroker(url=saga.URL, confirm_delivery=True,
+                      middleware=[Retries(), ShutdownNotifications()])  # fmt: skip
+dramatiq.set_broker(broker)
+
+
+def listeners(type_: str) -> list[str]:
+    """The services that hear an event."""
+    return [name for name, keys in saga.HEARS.items() if type_ in keys or keys == ("#",)]
+
+
+def say(event: saga.Event) -> None:
+    """Send an event to all who listen; returns once the broker has every copy safe."""
+    for name in listeners(event["type"]):
+        actors[name].send(event)
+
+
+def actor_of(name: str) -> dramatiq.Actor:
+    """The actor of one service; only in its own process does it do anything."""
+    service = saga.Service(name) if name == SERVICE else None
+
+    def handle(event: dict) -> None:
+        if following := service.handle(event):
+            say(following)
+
+    queue = f"{saga.SHOP}.dramatiq.{name}"
+    return dramatiq.actor(handle, actor_name=name, queue_name=queue)
+
+
+actors = {name: actor_of(name) for name in saga.HEARS}
+
+if SERVICE == "place":
+    orders = saga.database("order")
+    for n in saga.numbers():
+        say(saga.place(orders, n))
+else:
+    worker = dramatiq.Worker(
+        broker, queues={actors[SERVICE].queue_name}, worker_threads=1, worker_timeout=100
+    )
+    worker.start()
+    saga.ready(SERVICE)
+    sys.stdin.read()  # until whoever started us is gone
+    worker.stop()

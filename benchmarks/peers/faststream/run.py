@@ -1,0 +1,67 @@
+"""FastStream: a subscriber a service on a quorum queue, a topic exchange between them.
+
+After FastStream's RabbitMQ guides: persistent messages, publisher confirms (its default),
+acknowledged after the handler, prefetch set on the channel. The handlers are coroutines that
+call `sqlite3` directly: in a thread, which is the alternative, each call costs more.
+"""
+
+import asyncio
+import logging
+import sys
+
+import saga
+from faststream import AckPolicy, FastStream
+from faststream.rabbit import (
+    Channel,
+    ExchangeType,
+    QueueType,
+    RabbitBroker,
+    RabbitExchange,
+    RabbitQueue,
+)
+
+SERVICE = sys.argv[1]
+broker = RabbitBroker(
+    saga.URL, default_channel=Channel(prefetch_count=200, publisher_confirms=True), logger=None
+)
+app = FastStream(broker, logger=logging.getLogger("shop"))
+events = RabbitExchange(saga.EXCHANGE, type=ExchangeType.TOPIC, durable=True)
+
+
+async def say(event: saga.Event) -> None:
+    """Publish persistently; returns once the broker has it safe."""
+    await broker.publish(event, exchange=events, routing_key=event["type"], persist=True,
+                         mandatory=True)  # fmt: skip
+
+
+def subscribe(name: str) -> None:
+    """Have one service listen."""
+    service = saga.Service(name)
+
+    async def handle(event: dict) -> None:
+        if following := service.handle(event):
+            await say(following)
+
+    for key in saga.HEARS[name]:
+        queue = RabbitQueue(f"{saga.SHOP}.faststream.{name}.{key.replace('#', 'all')}",
+                            durable=True, queue_type=QueueType.QUORUM, routing_key=key)  # fmt: skip
+        broker.subscriber(queue, events, ack_policy=AckPolicy.NACK_ON_ERROR)(handle)
+
+    @app.after_startup
+    async def _() -> None:
+        saga.ready(name)
+
+
+async def place() -> None:
+    """Place orders, as many as are asked for."""
+    orders = saga.database("order")
+    await broker.connect()
+    for n in saga.numbers():
+        await say(saga.place(orders, n))
+
+
+if SERVICE == "place":
+    asyncio.run(place())
+else:
+    subscribe(SERVICE)
+    asyncio.run(app.run())

@@ -1,0 +1,183 @@
+"""The saga as the peers carry it out: what each service writes, and what it says next.
+
+Everything but the messaging is here, so that the peers differ in that alone: plain functions on
+`sqlite3`, in WAL mode with `synchronous=FULL`, one commit a message. Nothing is batched, and there
+is neither outbox nor inbox: this is what the tutorials of these libraries lead to.
+"""
+
+import json
+import os
+import sqlite3
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+URL, SHOP = os.environ["ECOM_AMQP_URL"], os.environ["ECOM_SHOP"]
+FOLDER = Path(os.environ["ECOM_FOLDER"])
+EXCHANGE = f"{SHOP}.events"
+SKUS = tuple(f"SKU-{n:02}" for n in range(20))
+
+HEARS = {
+    "order": ("inventory.committed",),
+    "inventory": ("order.created", "payment.processed"),
+    "payment": ("inventory.processed",),
+    "notification": ("order.confirmed",),
+    "audit": ("#",),
+}
+EVENTS = tuple(key for keys in HEARS.values() for key in keys if key != "#")
+TABLES = {
+    "order": ("orders (order_id INTEGER PRIMARY KEY, customer, card, total, state, reason, "
+              "placed_at, ended_at, lines)",),
+    "inventory": ("stock (sku TEXT PRIMARY KEY, initial, available, held, committed)",
+                  "reservations (order_id INTEGER PRIMARY KEY, state, customer, units, "
+                  "held_until, at)"),
+    "payment": ("payments (order_id INTEGER PRIMARY KEY, state, customer, amount, at)",),
+    "gateway": ("ledger (key TEXT PRIMARY KEY, kind, order_id, amount, outcome, at)",),
+    "notification": ("told (order_id INTEGER PRIMARY KEY, customer, confirmed)",),
+    "mailbox": ("mails (message_id TEXT PRIMARY KEY, order_id, to_address, subject, body, at)",),
+    "audit": ("events (n INTEGER PRIMARY KEY, id TEXT UNIQUE, type, order_id, time, producer, "
+              "causation, correlation, body)",),
+}  # fmt: skip
+
+Event = dict[str, Any]
+
+
+def database(name: str) -> sqlite3.Connection:
+    """A service's own database, its tables made if need be."""
+    db = sqlite3.connect(FOLDER / f"{name}.db", timeout=30, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    for table in TABLES[name]:
+        db.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    if name == "inventory":
+        rows = [(sku, 10_000_000, 10_000_000) for sku in SKUS]
+        db.executemany("INSERT OR IGNORE INTO stock VALUES (?, ?, ?, 0, 0)", rows)
+    db.commit()
+    return db
+
+
+def follow(type_: str, producer: str, cause: Event, **more: Any) -> Event:
+    """The event that `cause` leads to."""
+    return {
+        "id": str(uuid.uuid4()), "type": type_, "time": time.time(), "producer": producer,
+        "causation": cause["id"], "correlation": cause["correlation"],
+        "order_id": cause["order_id"], "customer": cause["customer"], **more,
+    }  # fmt: skip
+
+
+def place(db: sqlite3.Connection, n: int) -> Event:
+    """Accept the n-th order, and say so."""
+    line = {"sku": SKUS[n % len(SKUS)], "quantity": 1, "unit_price": 1250}
+    customer, card = f"customer-{n % 1000}@example.com", "4242424242424242"
+    order_id = db.execute(
+        "INSERT INTO orders (customer, card, total, state, placed_at, lines) "
+        "VALUES (?, ?, 1250, 'PENDING', ?, ?)",
+        (customer, card, time.time(), json.dumps([line])),
+    ).lastrowid
+    db.commit()
+    cause = {"id": "", "correlation": str(uuid.uuid4()), "order_id": order_id, "customer": customer}
+    return follow("order.created", "order", cause, card=card, total=1250, lines=[line])
+
+
+class Service:
+    """What one service does about an event: writes, commits, and returns the next event or None."""
+
+    def __init__(self, name: str) -> None:
+        self._db = database(name)
+        self._outside = {"payment": "gateway", "notification": "mailbox"}.get(name)
+        if self._outside:
+            self._world = database(self._outside)
+        self._handle = getattr(self, f"_{name}")
+
+    def handle(self, event: Event) -> Event | None:
+        """One event, one commit. What is returned is to be published before the event is acked."""
+        following = self._handle(event)
+        self._db.commit()
+        return following
+
+    def _inventory(self, event: Event) -> Event:
+        if event["type"] == "order.created":
+            return self._hold(event)
+        order_id = event["order_id"]
+        (units,) = self._db.execute(
+            "SELECT units FROM reservations WHERE order_id = ?", (order_id,)
+        ).fetchone()
+        for sku, quantity in json.loads(units).items():
+            self._db.execute(
+                "UPDATE stock SET held = held - ?, committed = committed + ? WHERE sku = ?",
+                (quantity, quantity, sku),
+            )
+        self._db.execute(
+            "UPDATE reservations SET state = 'COMMITTED' WHERE order_id = ?", (order_id,)
+        )
+        return follow("inventory.committed", "inventory", event)
+
+    def _hold(self, event: Event) -> Event:
+        units = {line["sku"]: line["quantity"] for line in event["lines"]}
+        for sku, quantity in units.items():
+            self._db.execute(
+                "UPDATE stock SET available = available - ?, held = held + ? "
+                "WHERE sku = ? AND available >= ?",
+                (quantity, quantity, sku, quantity),
+            )
+        until = time.time() + 900
+        self._db.execute(
+            "INSERT INTO reservations VALUES (?, 'HELD', ?, ?, ?, ?)",
+            (event["order_id"], event["customer"], json.dumps(units), until, time.time()),
+        )
+        more = {"card": event["card"], "total": event["total"], "held_until": until}
+        return follow("inventory.processed", "inventory", event, **more)
+
+    def _payment(self, event: Event) -> Event:
+        order_id, amount, now = event["order_id"], event["total"], time.time()
+        self._world.execute(
+            "INSERT OR IGNORE INTO ledger VALUES (?, 'capture', ?, ?, 'captured', ?)",
+            (f"capture/{order_id}", order_id, amount, now),
+        )
+        self._world.commit()
+        self._db.execute(
+            "INSERT INTO payments VALUES (?, 'CAPTURED', ?, ?, ?)",
+            (order_id, event["customer"], amount, now),
+        )
+        return follow("payment.processed", "payment", event, amount=amount)
+
+    def _order(self, event: Event) -> Event:
+        order_id = event["order_id"]
+        self._db.execute(
+            "UPDATE orders SET state = 'CONFIRMED', ended_at = ? WHERE order_id = ?",
+            (time.time(), order_id),
+        )
+        return follow("order.confirmed", "order", event, total=1250)
+
+    def _notification(self, event: Event) -> None:
+        order_id, customer = event["order_id"], event["customer"]
+        self._world.execute(
+            "INSERT OR IGNORE INTO mails VALUES (?, ?, ?, ?, ?, ?)",
+            (f"confirmed/{order_id}", order_id, customer, f"Order #{order_id} Confirmed",
+             "Good news: your order is confirmed. We have taken £12.50.", time.time()),
+        )  # fmt: skip
+        self._world.commit()
+        self._db.execute("INSERT INTO told VALUES (?, ?, 1)", (order_id, customer))
+
+    def _audit(self, event: Event) -> None:
+        about = ("id", "type", "order_id", "time", "producer", "causation", "correlation")
+        self._db.execute(
+            "INSERT INTO events (id, type, order_id, time, producer, causation, correlation, body) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*(event[name] for name in about), json.dumps(event)),
+        )
+
+
+def ready(name: str) -> None:
+    """Say that this process is at work."""
+    (FOLDER / f"{name}-1.json").write_text("{}")
+
+
+def numbers() -> Any:
+    """The numbers of orders to place, as they are asked for: a line on stdin asks for so many."""
+    placed = 0
+    ready("place")
+    while line := sys.stdin.readline():
+        yield from range(placed, placed := placed + int(line))

@@ -1,0 +1,68 @@
+"""The contender that all this is about: the package's own services, in front of their own files.
+
+The payment provider and the mailbox are the ones in files; the other contenders write the same.
+"""
+
+import json
+import sys
+import time
+
+import httpx
+
+from ecom.bench.contender import Contender, Run
+from ecom.process import provision, stock_shelves
+from ecom.queues import prepare
+from ecom.quiet import Watch
+
+AT_ONCE = 1_000  # orders in one request
+SKUS = tuple(f"SKU-{n:02}" for n in range(20))
+STOCK = dict.fromkeys(SKUS, 10_000_000)
+
+
+def order(n: int) -> dict:
+    """The n-th order that every contender is given: one line, in turns of every product."""
+    line = {"sku": SKUS[n % len(SKUS)], "quantity": 1, "unit_price": 1250}
+    return {"customer": f"customer-{n % 1000}@example.com", "card": "4242424242424242",
+            "lines": [line]}  # fmt: skip
+
+
+def door(run: Run) -> str:
+    """Where the order service takes orders."""
+    return json.loads((run.folder / "order-1.json").read_text())["http"] + "/orders"
+
+
+def _prepare(run: Run) -> None:
+    provision(run.folder)
+    stock_shelves(run.folder, STOCK)
+    prepare(run.url, run.shop)
+    run.watch = Watch(run.folder)
+
+
+def _place(run: Run, n: int) -> float:
+    chunks = [
+        json.dumps([order(i) for i in range(first, min(first + AT_ONCE, n))]).encode()
+        for first in range(0, n, AT_ONCE)
+    ]
+    with httpx.Client(timeout=120, headers={"Content-Type": "application/json"}) as client:
+        begun = time.time()
+        for chunk in chunks:
+            client.post(door(run), content=chunk).raise_for_status()
+    return begun
+
+
+def _settled(run: Run) -> int:
+    """Orders that have ended, but for the last one: that counts once all is quiet."""
+    ended, total = run.watch.ended()
+    if ended < total or not total:
+        return ended
+    return total if not run.watch.look().awaited() else total - 1
+
+
+ECOM = Contender(
+    name="ecom",
+    command=lambda service: [sys.executable, "-m", "ecom.process", service],
+    prepare=_prepare,
+    place=_place,
+    settled=_settled,
+    environment={"ECOM_GATEWAY_URL": "", "ECOM_SMTP_URL": ""},
+)

@@ -1,0 +1,131 @@
+"""What more of everything does: orders, past orders, a backlog, processes of one service."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from ecom.bench.contender import Run
+from ecom.bench.ours import ECOM
+from ecom.bench.throughput import WARM_UP
+
+SIZES = (0.1, 1, 5, 20)  # times the number of orders
+BACKLOG = 20  # messages, times the number of orders
+PAST = 100  # past orders, times the number of orders
+REPLICAS = (1, 2, 4)
+EVENTS_EACH = 5
+
+# What a past order leaves for good: the inbox, outbox and effects of old ones are forgotten.
+LASTING = {
+    "order": {"orders": 1},
+    "inventory": {"reservations": 1},
+    "payment": {"payments": 1},
+    "notification": {"told": 1},
+    "audit": {"events": EVENTS_EACH},
+}
+
+
+def by_size(url: str, orders: int, step: Callable[[], None]) -> list[dict[str, Any]]:
+    """Orders, orders per second, and the peak memory (MiB) of the largest process, by size."""
+    points = []
+    for factor in SIZES:
+        n = max(1, int(orders * factor))
+        with Run(ECOM, url) as run:
+            speed = _speed(run, n)
+            points.append({"orders": n, "orders_per_second": speed, "peak_mib": _largest(run)})
+        step()
+    return points
+
+
+def _speed(run: Run, n: int) -> float:
+    run.orders(min(WARM_UP, n))
+    return round(n / run.orders(n), 1)
+
+
+def _largest(run: Run) -> float | None:
+    peaks = run.memory().values()
+    return None if None in peaks else round(max(peaks), 1)
+
+
+def backlog(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
+    """Messages that piled up while audit was down, and how many a second it then handled."""
+    n = max(1, orders * BACKLOG // EVENTS_EACH)
+    with Run(ECOM, url) as run:
+        run.orders(1)
+        run.stop("audit-1")
+        ECOM.place(run, n)
+        with closing(_open(run, "notification")) as told, closing(_open(run, "audit")) as log:
+            run.wait(lambda: _count(told, "handled:order.confirmed"), n + 1)
+            run.start("audit")
+            begun = time.monotonic()
+            run.wait(lambda: _count(log, "events"), (n + 1) * EVENTS_EACH)
+            seconds = time.monotonic() - begun
+        messages = n * EVENTS_EACH
+        step()
+        return {"messages": messages, "messages_per_second": round(messages / seconds, 1),
+                "peak_mib": _largest(run)}  # fmt: skip
+
+
+def _open(run: Run, service: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{run.folder}/{service}.db?mode=ro", uri=True)
+
+
+def _count(db: sqlite3.Connection, name: str) -> int:
+    row = db.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else 0
+
+
+def with_a_past(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
+    """Orders per second with empty databases, and with many past orders in them; in turns."""
+    past = orders * PAST
+    speeds: dict[int, list[float]] = {0: [], past: []}
+    for number in (0, past):
+        with Run(ECOM, url) as run:
+            run.orders(1)
+            _age(run, number)
+            speeds[number] = _speed(run, orders)
+        step()
+    return {"past_orders": past, "without": speeds[0], "with": speeds[past],
+            "ratio": round(speeds[past] / speeds[0], 3)}  # fmt: skip
+
+
+def _age(run: Run, orders: int) -> None:
+    """Multiply the one order there is, under ids of their own."""
+    for service, tables in LASTING.items():
+        with closing(sqlite3.connect(run.folder / f"{service}.db", timeout=60)) as db:
+            for table, each in tables.items():
+                columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+                rest = ", ".join(columns[1:])
+                db.execute(
+                    f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+                    f"INSERT INTO {table} SELECT lower(hex(randomblob(16))), {rest} "
+                    f"FROM n, (SELECT * FROM {table} LIMIT 1) WHERE i <= ?",
+                    (orders * each, orders * each),
+                )
+            db.commit()
+
+
+def by_replicas(url: str, orders: int, step: Callable[[], None]) -> list[dict[str, Any]]:
+    """Orders per second with several processes of the inventory service."""
+    points = []
+    for number in REPLICAS:
+        with Run(ECOM, url) as run:
+            for replica in range(2, number + 1):
+                run.start("inventory", replica=str(replica))
+            points.append({"processes": number, "orders_per_second": _speed(run, orders)})
+        step()
+    return points
+
+
+STEPS = len(SIZES) + 1 + 2 + len(REPLICAS)
+
+
+def scale(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
+    """All of it."""
+    return {
+        "sizes": by_size(url, orders, step),
+        "backlog": backlog(url, orders, step),
+        "past": with_a_past(url, orders, step),
+        "replicas": by_replicas(url, orders, step),
+    }

@@ -1,0 +1,73 @@
+"""A service that is told to fail, or of the next release: `python -m ecom.chaos.process SERVICE`.
+
+`ECOM_FAILPOINT` is "POINT/N": the process exits, with no goodbye, when it comes to that point for
+the N-th time. `ECOM_CONTRACT=next` makes it speak release N+1.
+"""
+
+import os
+import sys
+from typing import Any
+
+from ecom.chaos import contract
+
+if os.environ.get("ECOM_CONTRACT") == "next":
+    contract.install()  # before any service has imported the events
+
+from ecom.ports import (  # noqa: E402
+    Ack,
+    Command,
+    Commit,
+    Confirmed,
+    Delivery,
+    Failed,
+    Perform,
+    Performed,
+    Publish,
+    Reply,
+)
+from ecom.process import Process, main  # noqa: E402
+from ecom.settings import Settings  # noqa: E402
+
+EXIT_STATUS = 70
+
+_OUTPUTS = {Ack: "ack", Reply: "reply", Publish: "publish", Perform: "perform"}
+_ARRIVALS = {Confirmed: "a confirm", Performed: "an answer", Failed: "an answer"}
+# What a commit is about, by the inputs of its batch.
+_COMMITS = {Command: "commit", Delivery: "commit", Confirmed: "commit of confirms",
+            Performed: "commit of answers", Failed: "commit of answers"}  # fmt: skip
+
+
+class FailingProcess(Process):
+    """A process with a failpoint before and after everything that cannot be taken back."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        point, _, times = os.environ.get("ECOM_FAILPOINT", "/0").partition("/")
+        self._point, self._left = point, int(times)
+        self._commit = "commit"
+        super().__init__(name, settings)
+
+    def put(self, what: Any) -> None:
+        if type(what) in _ARRIVALS:
+            self._pass("on", _ARRIVALS[type(what)])
+        super().put(what)
+
+    async def _step(self, batch: list[Any]) -> None:
+        kinds = {type(each) for each in batch}
+        self._commit = next((name for kind, name in _COMMITS.items() if kind in kinds), "nothing")
+        await super()._step(batch)
+
+    def _carry_out(self, output: Any) -> None:
+        what = self._commit if type(output) is Commit else _OUTPUTS[type(output)]
+        self._pass("before", what)
+        super()._carry_out(output)
+        self._pass("after", what)
+
+    def _pass(self, when: str, what: str) -> None:
+        if f"{when} {what}" == self._point:
+            self._left -= 1
+            if self._left <= 0:
+                os._exit(EXIT_STATUS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], FailingProcess)

@@ -1,0 +1,157 @@
+"""A TCP proxy between the services and the broker, which can be a bad line in many ways."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+CHUNK = 16 * 1024
+
+
+class Valve:
+    """One direction of one line: open, held (nothing passes), or leaking (all is swallowed)."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.leaking = False
+        self.delay = 0.0  # seconds before each chunk is passed on
+
+    async def pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        """Until the source ends."""
+        while data := await source.read(CHUNK):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            await self.open.wait()
+            if not self.leaking:
+                target.write(data)
+                await target.drain()
+
+
+class Line:
+    """A client's connection and ours to the broker for it."""
+
+    def __init__(self, client: tuple, broker: tuple) -> None:
+        self._client, self._broker = client, broker
+        self.there, self.back = Valve(), Valve()  # towards the broker, and back
+
+    async def serve(self) -> None:
+        """Pass on what comes from either side until one ends; then end the other, too."""
+        ways = [
+            asyncio.create_task(self.there.pass_on(self._client[0], self._broker[1])),
+            asyncio.create_task(self.back.pass_on(self._broker[0], self._client[1])),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self.cut()
+
+    def cut(self) -> None:
+        """Reset both connections, whatever is on its way."""
+        for _, writer in (self._client, self._broker):
+            writer.transport.abort()
+
+
+class Proxy:
+    """Listens on `port` of the loopback; every connection goes to one of `brokers`, that answers.
+
+    Its faults strike all lines there are at that moment; new ones are sound.
+    """
+
+    def __init__(self, brokers: list[tuple[str, int]]) -> None:
+        self._brokers = brokers
+        self._lines: set[Line] = set()
+        self._random = Random(0)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._do(self._listen())
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def cut(self) -> int:
+        """Reset every line; how many there were."""
+        return self._do(self._each(Line.cut))
+
+    def deafen(self) -> None:
+        """What the broker says is lost from now on: confirms, too. What is sent to it arrives."""
+        self._do(self._each(lambda line: setattr(line.back, "leaking", True)))
+
+    def forget(self) -> None:
+        """Half-open: nothing passes any more, either way, and nobody is told."""
+
+        def forget(line: Line) -> None:
+            line.there.leaking = line.back.leaking = True
+
+        self._do(self._each(forget))
+
+    def slow(self, seconds: float) -> None:
+        """Every chunk takes that long, on every line."""
+
+        def slow(line: Line) -> None:
+            line.there.delay = line.back.delay = seconds
+
+        self._do(self._each(slow))
+
+    def clog(self, random: Random, seconds: float) -> None:
+        """Nothing passes for so long; then the lines are released one by one, in random order."""
+        self._do(self._clog(random, seconds))
+
+    def close(self) -> None:
+        """Stop listening and cut all lines."""
+        self._do(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, work: Coroutine) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        broker = await self._reach_broker()
+        if broker is None:
+            writer.transport.abort()
+            return
+        line = Line((reader, writer), broker)
+        self._lines.add(line)
+        try:
+            await line.serve()
+        finally:
+            self._lines.discard(line)
+
+    async def _reach_broker(self) -> tuple | None:
+        """Any of those that answer, so that a new attempt tries another one."""
+        for host, port in self._random.sample(self._brokers, len(self._brokers)):
+            try:
+                return await asyncio.open_connection(host, port)
+            except OSError:
+                continue
+        return None
+
+    async def _each(self, strike: Callable[[Line], None]) -> int:
+        lines = list(self._lines)
+        for line in lines:
+            strike(line)
+        return len(lines)
+
+    async def _clog(self, random: Random, seconds: float) -> None:
+        valves = [valve for line in self._lines for valve in (line.there, line.back)]
+        for valve in valves:
+            valve.open.clear()
+        await asyncio.sleep(seconds)
+        for valve in random.sample(valves, len(valves)):
+            valve.open.set()
+            await asyncio.sleep(random.uniform(0, 0.02))
+
+    async def _shut(self) -> None:
+        self._server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

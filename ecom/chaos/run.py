@@ -1,0 +1,49 @@
+"""Runs one fault and judges it: strike, let all come to rest, count."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ecom.chaos import measure
+from ecom.chaos.fault import Fault, Size
+from ecom.chaos.stage import Stage, stage
+from ecom.chaos.verdict import HarnessFailed, Verdict
+from ecom.errors import NotSettled, ServiceDied
+
+REST_SECONDS = 60.0  # from the last fault until all is quiet
+ANSWER_SECONDS = 120.0  # from the last fault until the last customer has been answered
+
+
+def run(fault: Fault, size: Size, seed: int, tick: Callable[[], Any] = lambda: None) -> Verdict:
+    """The verdict; `tick` is called after each strike. Raises `HarnessFailed`."""
+    begun, kinds = time.monotonic(), Counter()
+    with stage(fault, size, seed) as it:
+        try:
+            for struck in fault.inject(it):
+                kinds[struck] += 1
+                tick()
+            _rest(it)
+        except (NotSettled, ServiceDied) as error:
+            it.problems.append(str(error))
+        verdict = _judge(it, fault, seed, kinds, time.monotonic() - begun)
+        it.problems += verdict.violations
+    if fault.bites and not verdict.violations and not verdict.duplicate_deliveries:
+        raise HarnessFailed(f"{fault.name}: {verdict.injected} faults, and none hit anything")
+    return verdict
+
+
+def _rest(it: Stage) -> None:
+    """The last customers are answered, and the shop comes to rest."""
+    it.load.finish(ANSWER_SECONDS)
+    it.shop.settle(REST_SECONDS)
+
+
+def _judge(it: Stage, fault: Fault, seed: int, kinds: Counter[str], seconds: float) -> Verdict:
+    folder = it.shop.folder
+    books = measure.verdict_on_books(folder)
+    if it.problems:
+        books = "off: " + "; ".join([*it.problems, books.removeprefix("off: ")])
+    counts = measure.count(folder, it.load.attempted, it.load.acknowledged)
+    return Verdict(fault.name, seed, kinds.total(), **counts, books=books, kinds=kinds,
+                   seconds=seconds)  # fmt: skip

@@ -1,0 +1,50 @@
+"""What goes wrong at the provider, as one may set it while it runs; by chance, but repeatable."""
+
+import random
+from collections import Counter
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Chance = Annotated[float, Meta(ge=0, le=1)]
+Fate = Literal["before", "after", "twice", "well"]
+
+
+class Faults(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT /faults`; what it does not name is off."""
+
+    fail_before: Chance = 0.0  # of a call: an error is the answer, and nothing was done
+    fail_after: Chance = 0.0  # of a call: it is done, and the connection is cut without an answer
+    duplicate: Chance = 0.0  # of a call: it is answered twice
+    delay: Annotated[float, Meta(ge=0, le=3600)] = 0.0  # seconds from the deed to the answer
+    down: bool = False  # every call fails before
+    seed: int = 0
+
+
+class Luck:
+    """The fate of each call: drawn from the seed, its key, and how often that key was asked.
+
+    So it does not depend on the order in which calls arrive, and a run can be repeated.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._asked: Counter[str] = Counter()
+
+    def of(self, key: str) -> Fate:
+        """The fate of the next call under `key`."""
+        faults = self._faults
+        if faults.down:
+            return "before"
+        self._asked[key] += 1
+        draw = random.Random(f"{faults.seed}/{key}/{self._asked[key]}").random()
+        chances = {
+            "before": faults.fail_before,
+            "after": faults.fail_after,
+            "twice": faults.duplicate,
+        }
+        for fate, chance in chances.items():
+            if draw < chance:
+                return fate
+            draw -= chance
+        return "well"
