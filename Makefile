@@ -16,6 +16,13 @@ test: setup ## Run the tests, then every notebook against its committed outputs
 lab: setup ## Open the notebooks in JupyterLab
 	@$(HOLD) .venv/bin/jupyter lab --notebook-dir=notebooks
 
+chaos: setup ## Play every fault at full size (two hours), and write docs/RELIABILITY.md
+	@$(HOLD) $(IN) -m ecom.cli chaos --full --report docs/RELIABILITY.md
+
+bench: setup ## Measure everything beside the floor and the peers (an hour), and write docs/PERFORMANCE.md
+	@benchmarks/peers/setup
+	@$(IN) -m ecom.cli bench --report docs
+
 lint: setup ## Check the style of the code
 	@$(IN) -m ruff check .
 	@$(IN) -m ruff format --check .
@@ -27,4 +34,4 @@ clean: ## Remove all that setup and running have made here
 	rm -rf .venv .ecom *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lab lint setup clean
+.PHONY: help run test lab chaos bench lint setup clean

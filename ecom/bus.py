@@ -17,7 +17,7 @@ from pika.channel import Channel
 
 from ecom import topology
 from ecom.connection import Connection, parameters, text
-from ecom.ports import Ack, Confirmed, Delivery, Publish, PublisherDown, PublisherUp, Unsent
+from ecom.ports import Ack, Confirmed, Delivery, Publish, PublisherDown, PublisherUp, Say, Unsent
 from ecom.rows import Outbox
 
 PREFETCH = 500  # messages in hand, at most
@@ -75,6 +75,17 @@ class Bus:
         if self._session is not None:
             self._session.publish(output.row)
 
+    def say(self, output: Say) -> None:
+        """Publish once, and never mind. Unconnected: nothing."""
+        if self._session is not None:
+            self._session.say(output)
+
+    async def mend(self) -> None:
+        """Declare the topology again: somebody may have taken a part of it away."""
+        if self._session is not None:
+            with suppress(ConnectionError):
+                await self._session.mend()
+
     def ack(self, output: Ack) -> None:
         """Acknowledge; in vain after a reconnect, and then the inbox meets the duplicates."""
         if self._session is not None and output.channel == self._epoch:
@@ -114,14 +125,24 @@ class _Session:
         self._careful = careful
         self._in.basic_consume(topology.queue(self._shop, self._service), self._on_message)
 
-    async def _declare(self) -> None:
-        """Declare the shop's whole topology, so that no listener's queue can be missing."""
+    async def mend(self) -> None:
+        """Declare all again. A queue deleted just when we subscribe to it leaves us deaf, and not
+        even told; then we come anew."""
+        if await self._declare() == 0:
+            self._end(ConnectionError("nobody consumes our queue"))
+
+    async def _declare(self) -> int:
+        """Declare the shop's whole topology, so that no listener's queue can be missing; how many
+        consume ours."""
         exchange, call, channel = topology.exchange(self._shop), self._call, self._out
         await call(channel.exchange_declare, exchange=exchange, exchange_type="topic", durable=True)
-        for queue, arguments in topology.queues(self._shop).items():
-            await call(channel.queue_declare, queue=queue, durable=True, arguments=arguments)
+        found = {
+            queue: await call(channel.queue_declare, queue=queue, durable=True, arguments=arguments)
+            for queue, arguments in topology.queues(self._shop).items()
+        }
         for queue, key in topology.bindings(self._shop):
             await call(channel.queue_bind, queue=queue, exchange=exchange, routing_key=key)
+        return found[topology.queue(self._shop, self._service)].method.consumer_count
 
     async def _call(self, method: Callable, **options: Any) -> Any:
         """Call a pika method that takes a callback, and wait for that, or for the session's end."""
@@ -187,6 +208,14 @@ class _Session:
         self._tags.append(self._published)
         self._unconfirmed[self._published] = row.seq, message_id
 
+    def say(self, output: Say) -> None:
+        try:
+            exchange = topology.exchange(self._shop)
+            self._out.basic_publish(exchange, output.key, output.body)
+            self._published += 1  # it will be confirmed like the others
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+
     def ack(self, tag: int) -> None:
         try:
             self._in.basic_ack(tag, multiple=True)
@@ -225,7 +254,8 @@ class _Session:
     def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
         """What one confirm is about: one message, or all up to it. They may overtake others."""
         if not method.multiple:
-            yield self._unconfirmed.pop(method.delivery_tag)
+            if (found := self._unconfirmed.pop(method.delivery_tag, None)) is not None:
+                yield found
             return
         while self._tags and self._tags[0] <= method.delivery_tag:
             if (found := self._unconfirmed.pop(self._tags.popleft(), None)) is not None:

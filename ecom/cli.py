@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from ecom.bench.cli import bench
+from ecom.chaos.command import chaos
 from ecom.dead_command import dead
 from ecom.errors import ShopError
 
@@ -49,6 +51,8 @@ def main() -> None:
 
 
 main.add_command(dead)
+main.add_command(chaos)
+main.add_command(bench)
 
 
 @main.command()

@@ -23,6 +23,8 @@ from ecom.topology import DELIVERY_LIMIT
 ID = "dead-id"  # an edited letter keeps the id it had
 REPLACES = "dead-replaces"  # the digest of the version that an edited one takes the place of
 
+_WORD = re.compile(r"[\w-]+")
+
 
 class DeadLetter(Struct, frozen=True):
     """One dead letter. Its `id` is short, differs between services, and survives an edit."""
@@ -53,9 +55,7 @@ class DeadLetter(Struct, frozen=True):
     @property
     def error(self) -> str:
         """The exception without its order's number: the same for all that failed alike."""
-        if not self.order_id:
-            return self.exception
-        return re.sub(rf"(?<![\w-]){re.escape(self.order_id)}(?![\w-])", "…", self.exception)
+        return _WORD.sub(lambda it: "…" if it[0] == self.order_id else it[0], self.exception)
 
     def __repr__(self) -> str:
         times = f"{self.attempts} attempt{'s' if self.attempts != 1 else ''}"

@@ -7,7 +7,11 @@ inbox keeps its rows in the order in which they were handled. What housekeeping 
 taken to have happened in the order of the log.
 """
 
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,14 +82,46 @@ def notes_of(service: str, log: list[Logged], folder: Path) -> Notes:
 
 def _deeds(service: str, log: list[Logged], folder: Path) -> list[Deed]:
     said = _said(service, log, folder)
-    causes = {each.entry.causation for each in log if each.entry.producer == service}
-    heard = [deed for deed in _handled(service, log, folder) if deed.id not in causes]
-    asked = [Deed("answered" if state == "done" else "asked", order_id, id_, 0, at)
-             for id_, order_id, state, at in rows(folder, service, _EFFECTS)]  # fmt: skip
-    # Each of the three is in its true order; between them the clock decides. Within one batch
-    # it stands still: then what was said comes first, for it may be why the rest was silent.
-    timed = [*_timed(said), *_timed(heard), *_timed(asked)]
-    return [deed for _, deed in sorted(timed, key=lambda pair: pair[0])]
+    times = list(accumulate((deed.now for deed in said), max))
+    answered = [Deed("answered" if state == "done" else "asked", order_id, id_, 0, at)
+                for id_, order_id, state, at in rows(folder, service, _EFFECTS)]  # fmt: skip
+    after = _silences(said, times, {each.entry.id: each.entry.causation for each in log},
+                      _handled(service, log, folder))  # fmt: skip
+    latest = accumulate((deed.now for deed in answered), max)
+    after += [(bisect_right(times, now), now, deed)
+              for now, deed in zip(latest, answered, strict=True)]  # fmt: skip
+    after.sort(key=lambda each: (*each[:2], each[2].kind != "heard"))
+    return [*_merged(said, [(place, deed) for place, _, deed in after])]
+
+
+def _silences(
+    said: list[Deed], times: list[float], causes: dict[str, str], handled: list[Deed]
+) -> list[tuple[int, float, Deed]]:
+    """What was heard in silence, each with the number of sayings before it, and a time.
+
+    A saying that was caused by an event stands where that event was handled. Between two such the
+    clock decides; while it stands still, as within one batch, a saying comes first, for it may be
+    why the rest was silent.
+    """
+    place = {causes[deed.id]: i for i, deed in enumerate(said)}
+    ends = list(accumulate((place.get(deed.id, len(said)) for deed in reversed(handled)), min))
+    low, latest, found = 0, 0.0, []
+    for deed, end in zip(handled, reversed(ends), strict=True):
+        if deed.id in place:
+            low = max(low, place[deed.id] + 1)
+        else:
+            latest = max(latest, deed.now)
+            low = max(low, min(bisect_right(times, latest), end))
+            found.append((low, latest, deed))
+    return found
+
+
+def _merged(said: list[Deed], after: list[tuple[int, Deed]]) -> Iterator[Deed]:
+    silent = deque(after)
+    for i in range(len(said) + 1):
+        while silent and silent[0][0] <= i:
+            yield silent.popleft()[1]
+        yield from said[i : i + 1]
 
 
 def _said(service: str, log: list[Logged], folder: Path) -> list[Deed]:
@@ -131,18 +167,6 @@ def _forgotten(
 
 def _heard(each: Logged, now: float) -> Deed:
     return Deed("heard", each.entry.order_id, each.entry.id, each.entry.n, now)
-
-
-_RANK = {"said": 0, "heard": 1, "asked": 2, "answered": 2}
-
-
-def _timed(deeds: list[Deed]) -> list[tuple[tuple[float, int], Deed]]:
-    """Deeds with a time that never goes back, even if the clock did."""
-    latest, timed = 0.0, []
-    for deed in deeds:
-        latest = max(latest, deed.now)
-        timed.append(((latest, _RANK[deed.kind]), deed))
-    return timed
 
 
 def first(deeds: list[Deed], n: int) -> list[Deed]:

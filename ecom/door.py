@@ -7,90 +7,75 @@ is accepted when its row and its event are committed, whether or not the broker 
 import asyncio
 import contextlib
 import hashlib
+import json
 import socket
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import uvicorn
-from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ecom.envelope import derived_id, rfc3339
-from ecom.events import MAX_LINES, Line
+from ecom.events import Line
+from ecom.forms import OneOrMany, OrderIn, OrderOut, shown
 from ecom.rows import Inbox, Outbox
 from ecom.services.order import CancelOrder, KeyReused, NoSuchOrder, Order, PlaceOrder
 from ecom.sqlite import SqliteStore
-from ecom.store import MoreThan
+from ecom.store import MoreThan, StoreUnavailable
 
 if TYPE_CHECKING:
     from ecom.process import Process
 
-MAX_ORDERS = 1_000  # in one request
 MAX_REQUEST = 16 * 1024 * 1024  # bytes
-PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+MAX_NEWS = 20  # mistakes told of in one answer
 
 router = APIRouter()
 
-
-class LineIn(BaseModel):
-    """One line of an order."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    sku: str = Field(min_length=1, max_length=64, pattern=PRINTABLE)
-    quantity: int = Field(ge=1, le=1_000_000)
-    unit_price: int = Field(default=0, ge=0, le=100_000_000, description="pence")
-
-
-class OrderIn(BaseModel):
-    """An order to place."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    customer: str = Field(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f<>,;]+@[^@\s\x00-\x1f\x7f<>,;]+$")
-    card: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    lines: list[LineIn] = Field(min_length=1, max_length=MAX_LINES)
-
-
-class OrderOut(BaseModel):
-    """An order as it stands; `total` in pence."""
-
-    order_id: str
-    state: Literal["PENDING", "CONFIRMED", "CANCELLED"]
-    reason: str | None
-    customer: str
-    total: int
-    placed_at: str
-    lines: list[LineIn] = []
-
-
 OrderPath = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
-Orders = Annotated[list[OrderIn], Field(min_length=1, max_length=MAX_ORDERS)]
 
 
 @router.post("/orders", status_code=202)
 async def place(
-    request: Request, order: OrderIn | Orders, idempotency_key: Key = None
+    request: Request, order: OneOrMany, idempotency_key: Key = None
 ) -> OrderOut | list[OrderOut]:
     """Place one order, or a list of them. Under one `Idempotency-Key`, orders are placed once."""
     process = request.app.state.process
+    commands = _commands(order, idempotency_key)
+    # The first one alone: if the key was used for something else, nothing of this is placed.
+    placed = [await _ask(process, commands[0])]
+    placed += await asyncio.gather(*[_ask(process, command) for command in commands[1:]])
     if isinstance(order, OrderIn):
-        return shown(await _place(process, order, idempotency_key))
-    keys = [idempotency_key and f"{idempotency_key}/{i}" for i in range(len(order))]
-    waiting = [_place(process, each, key) for each, key in zip(order, keys, strict=True)]
-    return [shown(each, lines=False) for each in await asyncio.gather(*waiting)]
+        return shown(placed[0])
+    return [shown(each, lines=False) for each in placed]
 
 
-async def _place(process: "Process", order: OrderIn, key: str | None) -> Order:
-    lines = tuple(Line(line.sku, line.quantity, line.unit_price) for line in order.lines)
-    digest = hashlib.sha256(msgspec.json.encode((order.customer, order.card, lines))).hexdigest()
-    command = PlaceOrder(order.customer, order.card, lines, key, digest)
-    command_id = derived_id(process.settings.shop, f"place/{key}") if key else str(uuid.uuid4())
-    return await process.ask(command_id, command)
+def _commands(order: OrderIn | list[OrderIn], key: str | None) -> list[PlaceOrder]:
+    """What to do. The digest is that of the whole request: a key stands for all of it."""
+    orders = order if isinstance(order, list) else [order]
+    contents = [
+        (it.customer, it.card,
+         tuple(Line(line.sku, line.quantity, line.unit_price) for line in it.lines))
+        for it in orders
+    ]  # fmt: skip
+    whole = msgspec.json.encode((isinstance(order, list), contents))
+    digest = hashlib.sha256(whole).hexdigest()
+    # No header has a space, so no other request's key is one of these.
+    keys = [key, *(key and f"{key} {n}" for n in range(1, len(orders)))]
+    return [
+        PlaceOrder(*content, each, digest) for content, each in zip(contents, keys, strict=True)
+    ]
+
+
+async def _ask(process: "Process", command: PlaceOrder) -> Order:
+    shop, key = process.settings.shop, command.key
+    id_ = derived_id(shop, f"place/{key}") if key else str(uuid.uuid4())
+    return await process.ask(id_, command)
 
 
 @router.get("/orders/{order_id}")
@@ -110,9 +95,7 @@ async def many(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> list[OrderOut]:
     """Orders by number, from the one that follows `after`."""
-    conditions = {"state": state} if state else {}
-    if after:
-        conditions["order_id"] = MoreThan(after)
+    conditions = {"number": MoreThan(int(after or 0))} | ({"state": state} if state else {})
     orders = _store(request).select(Order, conditions, limit)
     return [shown(order, lines=False) for order in orders]
 
@@ -147,16 +130,6 @@ async def health(request: Request) -> dict[str, Any]:
     return {"status": "ok", "broker": request.app.state.process.bus.connected}
 
 
-def shown(order: Order, lines: bool = True) -> OrderOut:
-    """An order for the caller: never the card."""
-    return OrderOut.model_construct(
-        order_id=order.order_id, state=order.state, reason=order.reason, customer=order.customer,
-        total=order.total, placed_at=rfc3339(order.placed_at),
-        lines=[LineIn.model_construct(**msgspec.structs.asdict(line)) for line in order.lines]
-        if lines else [],
-    )  # fmt: skip
-
-
 def _store(request: Request) -> SqliteStore:
     return request.app.state.process.store
 
@@ -166,8 +139,9 @@ def application(process: "Process | None" = None) -> FastAPI:
     app = FastAPI(title="ecom", version="1", description=__doc__, docs_url=None, redoc_url=None)
     app.include_router(router)
     app.state.process = process
-    for error, status in ((NoSuchOrder, 404), (KeyReused, 422)):
+    for error, status in ((NoSuchOrder, 404), (KeyReused, 422), (StoreUnavailable, 503)):
         app.add_exception_handler(error, _answering(status))
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_middleware(BodyLimit)
     return app
 
@@ -177,6 +151,15 @@ def _answering(status: int) -> Any:
         return JSONResponse({"detail": str(error)}, status)
 
     return answer
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> Response:
+    """Which field is wrong, and why; never what was sent: it may be a card, or not even text."""
+    detail = [
+        {"loc": [str(part)[:100] for part in each["loc"]], "msg": each["msg"], "type": each["type"]}
+        for each in error.errors()[:MAX_NEWS]
+    ]
+    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
 
 
 class BodyLimit:
@@ -203,7 +186,7 @@ class _Server(uvicorn.Server):
     """Uvicorn without its signal handlers: the process has its own."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # noqa: ANN201 - as in the base class
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 

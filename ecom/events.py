@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 MAX_BODY = 256 * 1024  # bytes
 MAX_LINES = 1_000
+MAX_PENCE = 10**15
 
 # No control characters anywhere in a name: such names end up in logs, e-mail headers and SQL.
 # Python's `$` also matches before a newline at the end; the `(?!\n)` forbids that, in any dialect.
@@ -23,7 +24,7 @@ OrderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$(?!\n)")]
 Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 UnitPrice = Annotated[int, Meta(ge=0, le=100_000_000)]  # pence
-Pence = Annotated[int, Meta(ge=0, le=10**15)]
+Pence = Annotated[int, Meta(ge=0, le=MAX_PENCE)]
 Email = Annotated[str, Meta(max_length=254, pattern=ADDRESS)]
 # A payment provider's token, or the number of a test card.
 Card = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]

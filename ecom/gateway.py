@@ -42,12 +42,17 @@ class Gateway(Protocol):
         """Let go of connections and files."""
 
 
+def open_ledger(folder: Path) -> Journal:
+    """What the sandbox was asked and answered: `gateway.db`, table `ledger`, by key."""
+    return Journal(folder / "gateway.db", "ledger", COLUMNS)
+
+
 class SandboxGateway:
-    """A provider in a file: `gateway.db`, table `ledger`."""
+    """A provider in a file."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._ledger = Journal(folder / "gateway.db", "ledger", COLUMNS)
+        self._ledger = open_ledger(folder)
 
     async def capture(self, key: str, order_id: str, amount: int, card: str) -> Captured | Declined:
         if card == ERROR_CARD:

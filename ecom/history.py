@@ -19,13 +19,13 @@ from ecom.events import EVENTS
 from ecom.reading import rows
 from ecom.rebuild import Handling
 from ecom.retelling import CannotReplay
-from ecom.services.inventory import HoldDeadline
+from ecom.services.notification import MailSent
 from ecom.telling import awaited, burial, buried, effect_steps, handled_steps, timer_step
 from ecom.timetravel import handlings
 from ecom.traces import Traces, traces_of
 
 _ENDED = "SELECT state, reason FROM orders WHERE order_id = ?"
-_PATIENCE = 5  # a deadline comes after what can be done meanwhile: this many steps in a row
+_PATIENCE = 5  # deadlines and customers come after what could be done meanwhile: so many steps
 _PLACE = {key: place for place, key in enumerate(EVENTS)}
 
 
@@ -109,8 +109,11 @@ class _Account:
             for i, each in enumerate(self._handled):
                 led_by = self._said.get(each.cause, self._asked.get(each.cause))
                 causes = [before.get(each.service, 0), 0 if led_by is None else depths[led_by]]
-                wait = _PATIENCE if isinstance(each.message, HoldDeadline) else 1
-                depths[i] = before[each.service] = max(causes) + wait
+                from_outside = led_by is None and each.cause not in self._log
+                wait = _PATIENCE if from_outside else 1
+                depths[i] = max(causes) + wait
+                if not isinstance(each.message, MailSent):  # that a mail has gone orders nothing
+                    before[each.service] = depths[i]
         return depths
 
     def _place(self, each: Handling, depth: int) -> tuple[int, int, int]:

@@ -26,10 +26,13 @@ _SHORT = 60  # characters of a value that fits its line
 
 
 class _Policy(EmailPolicy):
-    """Takes what fits on one line as it is: parsing it would take longer than all the rest."""
+    """Takes what fits on one line as it is: parsing it would take longer than all the rest.
+
+    Not so the MIME headers, which are asked for again and again while a letter is made.
+    """
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        if value.isascii() and len(value) <= _SHORT:
+        if len(value) <= _SHORT and value.isascii() and not name.startswith("Content-"):
             return name, value
         return super().header_store_parse(name, value)
 

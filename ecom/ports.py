@@ -67,6 +67,10 @@ class Tick(Struct, frozen=True):
     """Time has passed: look what is due."""
 
 
+class CountUp(Struct, frozen=True):
+    """It is time to say how many events there have been (see `ecom.recount`)."""
+
+
 # ── Outputs ───────────────────────────────────────────────────────────────────────────────────
 class Commit(Struct, frozen=True):
     """Commit the transaction; if that fails, give the same inputs to a new step."""
@@ -101,4 +105,11 @@ class Perform(Struct, frozen=True):
     effect: Struct
 
 
-Output = Commit | Ack | Reply | Publish | Perform
+class Say(Struct, frozen=True):
+    """Publish this once, to whoever listens for the key: neither kept nor confirmed."""
+
+    key: str
+    body: bytes
+
+
+Output = Commit | Ack | Reply | Publish | Perform | Say

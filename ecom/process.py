@@ -18,7 +18,7 @@ from ecom.bus import Bus
 from ecom.events import SERVICES
 from ecom.lifetime import announce, until_stopped
 from ecom.outside import outside
-from ecom.ports import Ack, Command, Commit, Perform, Publish, Reply, Tick
+from ecom.ports import Ack, Command, Commit, CountUp, Perform, Publish, Reply, Say, Tick
 from ecom.rows import MACHINERY
 from ecom.runtime import Runtime
 from ecom.services import service_named
@@ -97,6 +97,12 @@ class Process:
             await asyncio.sleep(TICK)
             self.put(Tick())
 
+    async def _recount(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.recount_seconds)
+            await self.bus.mend()
+            self.put(CountUp())
+
     async def _step(self, batch: list[Any]) -> None:
         """One transaction; if the database is not to be had, the same batch again."""
         while True:
@@ -122,6 +128,8 @@ class Process:
             self._start(self._perform(output))
         elif kind is Reply:
             self._answer(output)
+        elif kind is Say:
+            self.bus.say(output)
 
     def _answer(self, reply: Reply) -> None:
         if reply.token.cancelled():
@@ -142,7 +150,8 @@ class Process:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; says in a file when it is ready. Raises what stops it else."""
-        tasks = [self._start(each) for each in (self.bus.run(), self.work(), self._tick())]
+        works = (self.bus.run(), self.work(), self._tick(), self._recount())
+        tasks = [self._start(each) for each in works]
         ready: dict[str, str] = {}
         if self.name == "order":
             from ecom.door import open_door  # here: only this service pays for the web framework

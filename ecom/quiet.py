@@ -2,9 +2,9 @@
 
 Every service counts, in the transaction that does the work, the events it emits and the distinct
 events it has handled. The counters only grow (`handled` shrinks when a dead letter is replayed, but
-then `replayed` grows), so two equal looks one after the other prove that
-in between nothing moved; if then every event was handled by all who hear it, and nothing waits to
-be sent, retried or performed, the shop is quiet. Deadlines in the future may remain.
+then `replayed` grows), so two equal looks one after the other prove that in between nothing moved;
+if then every event was handled by all who hear it, and nothing waits to be sent, retried or
+performed, the shop is quiet. Deadlines in the future may remain.
 """
 
 import time

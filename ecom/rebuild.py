@@ -116,7 +116,7 @@ class Rebuilt:
         """Handle a message if that makes the service do just what it did then; else undo it."""
         mark, before = self.tx.savepoint(), self._rows(order_id)
         handling = self._run(message, cause, now)
-        if handling is None or handling.said != expected or not self._as_noted(handling):
+        if handling is None or not self._is_as_then(handling, expected):
             self.tx.undo_to(mark)
             return False
         if order_id == self._watch:
@@ -138,12 +138,15 @@ class Rebuilt:
         new = [self.tx[Outbox].get(seq + 1) for seq in range(outbox, self._count("outbox"))]
         said = {row.id: msgspec.json.decode(row.body, type=EVENTS[row.type]) for row in new}
         asked = [self.tx[Effect].get(seq + 1) for seq in range(effects, self._count("effects"))]
-        what = ", ".join(event.key for event in said.values()) or "nothing"
-        self.trouble = f"{self.name} now says {what}, or says it differently"
         return Handling(self.name, message, cause.id, [], said, asked)
 
-    def _as_noted(self, handling: Handling) -> bool:
-        """Whether the effects asked for are those of which the service has a note."""
+    def _is_as_then(self, handling: Handling, expected: dict[str, Event]) -> bool:
+        """Whether just this was said, and effects were asked for as the service has noted them."""
+        if handling.said != expected:
+            others = ", ".join(event.key for event in handling.said.values()) or "nothing"
+            same = handling.said.keys() == expected.keys()
+            self.trouble = f"{self.name} now says {'it otherwise' if same else others}"
+            return False
         asked = {effect.id for effect in handling.asked}
         might = {derived_id(handling.cause, kind.__name__) for kind in self._service.effects}
         noted = self._notes.effects

@@ -41,10 +41,11 @@ class Retelling:
         logged = self._log[deed.id]
         cause = self._log.get(logged.entry.causation)
         while not self._service.say(logged, cause and cause.event, deed.now):
+            trouble = self._service.trouble
             if not self._go_on(deed.order_id, deed.now):
                 raise CannotReplay(
                     f"The log cannot be replayed at event {deed.n}, {logged.entry.type} of order "
-                    f"{deed.order_id}: {self._service.trouble}."
+                    f"{deed.order_id}: {trouble}."
                 )
 
     def _catch_up(self, order_id: str, now: float) -> None:

@@ -25,6 +25,7 @@ from ecom.ports import (
     Command,
     Commit,
     Confirmed,
+    CountUp,
     Delivery,
     Failed,
     Output,
@@ -34,12 +35,15 @@ from ecom.ports import (
     PublisherDown,
     PublisherUp,
     Reply,
+    Say,
     Tick,
     Unsent,
 )
+from ecom.recount import Recount
 from ecom.rows import Counter, Effect, Inbox, Outbox, Timer, count
 from ecom.service import Cause, Impossible, Service, Work
 from ecom.store import AtMost, Store, StoreUnavailable, Transaction
+from ecom.topology import is_recount
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
@@ -59,12 +63,14 @@ class Runtime:
         self._store = store
         self._replica = replica
         self._jitter = jitter
+        self._recount = Recount(service.name)
+        self._said: list[Say] = []
         self._outbox = Outgoing(Outbox, replica, WINDOW)
         self._effects = Outgoing(Effect, replica, CONCURRENCY, is_open=True)
         self._take: dict[type, Callable] = {
             Delivery: self._delivery, Command: self._command, Tick: self._tick,
             Confirmed: self._confirmed, Unsent: self._unsent,
-            Performed: self._performed, Failed: self._failed,
+            Performed: self._performed, Failed: self._failed, CountUp: self._count_up,
             PublisherUp: lambda *_: self._outbox.open(),
             PublisherDown: lambda *_: self._outbox.close(),
         }  # fmt: skip
@@ -74,6 +80,7 @@ class Runtime:
         tx = Transaction(self._store)
         acks: dict[int, int] = {}
         replies: list[Reply] = []
+        self._said = []
         try:
             self._read_ahead([each for each in inputs if type(each) is Delivery], tx)
             for each in inputs:
@@ -97,10 +104,14 @@ class Runtime:
             yield Publish(row)
         for row in performing:
             yield Perform(row, self._message(row))
+        yield from self._said
 
     # ── what each input means ─────────────────────────────────────────────────────────────────
     def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
         headers, body = delivery.headers or {}, delivery.body
+        if is_recount(delivery.key):
+            self._said += self._recount.hear(delivery, tx, now)
+            return
         if not delivery.exchange:
             count(tx[Counter], "replayed")
         if EFFECT_HEADER in headers and not delivery.exchange:
@@ -208,6 +219,9 @@ class Runtime:
         story = Story("effect failed", error, row.attempts, row.created_at)
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
         bury(work, "effects", row.type, headers, row.body, story)
+
+    def _count_up(self, _: CountUp, tx: Transaction, now: float) -> None:
+        self._said += self._recount.tally(tx, now)
 
     def _tick(self, _: Tick, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):

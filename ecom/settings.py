@@ -22,6 +22,7 @@ class Settings:
     shop: str = "ecom"  # prefix of exchange and queue names: two shops never meet
     replica: str = "1"  # stable name of this process among those of its service
     hold_seconds: float = 900.0  # how long stock is held for an unpaid order
+    recount_seconds: float = 10.0  # between looks whether the broker has lost anything
     http_host: str = "127.0.0.1"
     http_port: int = 0  # 0: any free port
     gateway_url: str | None = None  # a payment provider over HTTP; None: the sandbox, in a file
@@ -37,6 +38,7 @@ class Settings:
             shop=env.get("ECOM_SHOP", cls.shop),
             replica=env.get("ECOM_REPLICA", cls.replica),
             hold_seconds=float(env.get("ECOM_HOLD_SECONDS", cls.hold_seconds)),
+            recount_seconds=float(env.get("ECOM_RECOUNT_SECONDS", cls.recount_seconds)),
             http_host=env.get("ECOM_HTTP_HOST", cls.http_host),
             http_port=int(env.get("ECOM_HTTP_PORT", cls.http_port)),
             gateway_url=env.get("ECOM_GATEWAY_URL") or None,

@@ -5,10 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
-from ecom import accounts, catalogue, frames
-from ecom.books import Books
+from ecom import catalogue
 from ecom.broker import lease
 from ecom.catalogue import Lines, order_for
 from ecom.client import AT_ONCE, Client
@@ -19,12 +16,13 @@ from ecom.premises import Premises, clear_abandoned
 from ecom.process import provision, stock_shelves
 from ecom.queues import forget, parked, prepare
 from ecom.quiet import nothing_left, wait_until_quiet
+from ecom.records import Records
 from ecom.settings import Settings
 from ecom.standins import STANDINS, StandIns
 from ecom.workbench import Workbench
 
 
-class Shop:
+class Shop(Records):
     """Runs the five services as processes of their own; `with Shop() as shop:` or `open`, `close`.
 
     `stock` is units by sku (None: the catalogue's); `hold_seconds` is how long stock is held for an
@@ -70,7 +68,7 @@ class Shop:
 
     def _open(self) -> None:
         self._crew, self._client, self._lease, self._standins = None, None, None, None
-        self._standins = StandIns(self._as_processes)
+        self._standins = StandIns(self.folder, self._as_processes)
         if self._amqp_url is None:
             self._lease = lease()
         self._url = self._amqp_url or self._lease.url
@@ -165,42 +163,13 @@ class Shop:
         wait_until_quiet(self.folder, crew, lambda service: parked(self._url, self.name, service),
                          timeout, self._dead.awaited)  # fmt: skip
 
-    # ── what the tables say ───────────────────────────────────────────────────────────────────
-    def orders(self) -> pd.DataFrame:
-        """order_id, customer, lines, total (pence), state, reason."""
-        return frames.orders(self.folder)
-
-    def events(self, order: str | None = None) -> pd.DataFrame:
-        """order_id, type, producer, caused_by, reason: causes before effects."""
-        return frames.events(self.folder, order)
-
-    def stock(self) -> pd.DataFrame:
-        """sku, initial, available, held, committed."""
-        return frames.stock(self.folder)
-
-    def emails(self, order: str | None = None) -> pd.DataFrame:
-        """order_id, to, subject, body."""
-        return frames.emails(self.folder, order)
-
-    def ledger(self) -> pd.DataFrame:
-        """order_id, kind, amount (pence), outcome: the payment provider's own book."""
-        return frames.ledger(self.folder)
-
-    def table(self, service: str, name: str) -> pd.DataFrame:
-        """A table of a service's database, or of `gateway` or `mailbox`, as it is."""
-        return frames.table(self.folder, service, name)
-
-    def books(self) -> Books:
-        """Whether the books balance, in one line. Meaningful once `settle` has returned."""
-        return accounts.books(self.folder)
-
+    # ── trouble ───────────────────────────────────────────────────────────────────────────────
     @property
     def dead(self) -> Workbench:
         """Its dead letters, to look at and to replay."""
         self._opened()
         return self._dead
 
-    # ── trouble ───────────────────────────────────────────────────────────────────────────────
     def kill(self, service: str, replica: str = "1") -> None:
         """SIGKILL a service. Raises `ServiceDown` if it does not run."""
         self._staffed().kill((_known(service), replica))
@@ -258,5 +227,3 @@ def _known(service: str) -> str:
     if service not in (known := (*SERVICES, *STANDINS)):
         raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
     return service
-
-

@@ -2,11 +2,14 @@
 
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ecom.errors import ServiceDown, ShopError
+from ecom.gateway import open_ledger
+from ecom.mailer import open_mails
 
 STANDINS = {  # name → the setting that says where it is, and how
     "gateway": ("ECOM_GATEWAY_URL", "http://127.0.0.1:{}"),
@@ -17,11 +20,13 @@ STANDINS = {  # name → the setting that says where it is, and how
 class StandIns:
     """A payment provider and a mail server to run beside the services: processes, or files.
 
-    Whichever the environment names already is somebody else's, and is left to them. The ports are
-    ours until `close`: who is killed and started again is found where it was.
+    Whichever the environment names already is somebody else's, and so are its books: ours are empty
+    then. The ports are ours until `close`: who is killed and started again is found where it was.
     """
 
-    def __init__(self, as_processes: bool) -> None:
+    def __init__(self, folder: Path, as_processes: bool) -> None:
+        open_ledger(folder).close()
+        open_mails(folder).close()
         self._ports: dict[str, socket.socket] = {}
         self.environment: dict[str, str] = {}
         for name, (variable, address) in STANDINS.items():

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from ecom.events import SERVICES
 from ecom.premises import occupant
 from ecom.quiet import Look, Watch
 from ecom.reading import rows
+from ecom.service import Retry
+from ecom.services import service_named
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"open": self.is_open, "services": self.services, "orders": self.orders}
+        retries = [asdict(policy) for policy in policies()]
+        return {"open": self.is_open, "services": self.services, "orders": self.orders,
+                "retries": retries}  # fmt: skip
 
     def __str__(self) -> str:
         columns = ["pid", "unhandled", "unsent", "effects", "retries", "dead"]
@@ -33,7 +37,34 @@ class Status:
             cells = "".join(f"{_cell(values[name]):>11}" for name in columns)
             lines.append(f"{service:<14}{cells}")
         states = ", ".join(f"{n:,} {state}" for state, n in self.orders.items()) or "none yet"
-        return "\n".join([*lines, f"orders: {states}"])
+        return "\n".join([*lines, f"orders: {states}", *map(str, policies())])
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How often, and after what waits, something is tried before it is a dead letter."""
+
+    service: str  # or "all"
+    kind: str  # or "the rest"
+    attempts: int
+    base: float  # seconds: the first wait is at most so long …
+    factor: float  # … each further one so many times the one before …
+    cap: float  # … but none longer than this
+
+    def __str__(self) -> str:
+        return (
+            f"{self.service}, {self.kind}: {self.attempts} attempts, waits of up to {self.base:g} s"
+            f" × {self.factor:g}ⁿ, at most {self.cap:g} s"
+        )
+
+
+def policies() -> list[Policy]:
+    """The retry policies: of all services, and the exceptions."""
+    found = [("all", "the rest", Retry())]
+    for service in SERVICES:
+        retries = service_named(service).retries.items()
+        found += [(service, kind.__name__, retry) for kind, retry in retries]
+    return [Policy(service, kind, **asdict(retry)) for service, kind, retry in reversed(found)]
 
 
 def status_of(folder: Path) -> Status:

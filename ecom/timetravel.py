@@ -2,7 +2,7 @@
 
 Nothing is kept for it and no transition is written down twice: the services' real handlers run
 again, each service by itself in the order in which it worked, and must say again what the log
-says they said. About 20 µs a row and 50 µs an event, so thousands of orders take a second or two.
+says they said. That takes a fraction of a millisecond an event: a second or two for 10,000 events.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ TABLES: dict[tuple[str, str], type[Row]] = {
     ("notification", "told"): Told,
     ("audit", "events"): Entry,
 }
+
+_STATEFUL = {"order": Order, "inventory": Reservation, "payment": Payment}
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,6 +79,15 @@ class Moment:
     def told(self) -> pd.DataFrame:
         """order_id, confirmed, cancelled (the reason given), refunded."""
         return self._view(Told, "order_id", "confirmed", "cancelled", "refunded")
+
+    @property
+    def states(self) -> pd.DataFrame:
+        """order_id, order, inventory, payment: each order's state in each service, or nothing."""
+        known = {name: {row.order_id: row.state for row in self.rows[kind]}
+                 for name, kind in _STATEFUL.items()}  # fmt: skip
+        numbers = sorted({id_ for states in known.values() for id_ in states}, key=_by_length)
+        found = [(id_, *(states.get(id_, "") for states in known.values())) for id_ in numbers]
+        return pd.DataFrame(found, columns=["order_id", *known])
 
     def _view(self, kind: type[Row], *names: str) -> pd.DataFrame:
         found = sorted(self.rows[kind], key=_by_number)
@@ -127,9 +138,13 @@ def _rebuild(folder: Path, name: str, log: list[Logged], n: int, watch: str = ""
 
 
 def _by_number(row: Row) -> tuple[int, Any]:
-    """Order numbers are texts: "999" comes before "1001"."""
     key = key_of(row)
-    return (len(key), key) if isinstance(row, Order | Reservation | Payment | Told) else (0, key)
+    return (0, key) if isinstance(row, Stock) else _by_length(key)
+
+
+def _by_length(order_id: str) -> tuple[int, str]:
+    """Order numbers are texts: "999" comes before "1001"."""
+    return len(order_id), order_id
 
 
 def _readable(value: Any) -> Any:

@@ -7,7 +7,7 @@ published before the queues of all its listeners exist.
 
 from typing import Any
 
-from ecom.events import SERVICES, heard_by
+from ecom.events import EVENTS, SERVICES, heard_by
 
 DELIVERY_LIMIT = 5  # crashes a message may cause before the broker sets it aside
 NO_LIMIT = 1_000_000  # from 4.0 the default is 20, and then looking at a dead letter would kill it
@@ -36,7 +36,23 @@ def queues(shop: str) -> dict[str, dict[str, Any]]:
 
 def bindings(shop: str) -> list[tuple[str, str]]:
     """Every binding: a queue's name, and a routing key it is to receive."""
-    return [(queue(shop, service), key) for service in SERVICES for key in heard_by(service)]
+    return [
+        (queue(shop, service), key)
+        for service in SERVICES
+        for key in (*heard_by(service), *_recounts(service))
+    ]
+
+
+def is_recount(key: str) -> bool:
+    """Whether a message under this routing key is no event, but about lost ones."""
+    return key.endswith((".tally", ".missing"))
+
+
+def _recounts(service: str) -> list[str]:
+    """The tallies of those whose events it hears, and questions for its own."""
+    if service == "audit":
+        return []  # hears them as it is
+    return ["*.missing", *sorted({f"{EVENTS[key].producer}.tally" for key in heard_by(service)})]
 
 
 _DEAD = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from ecom.dead_letter import DeadLetter, read_letter
@@ -202,7 +203,7 @@ def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:
 def _bytes(body: Body | None) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return body
-    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
 
 
 def _obituary(letter: DeadLetter, why: str) -> dict[str, Any]:

@@ -1,12 +1,17 @@
 """One broker for the whole run, and shops on it: all real."""
 
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import closing
 
+import pika
 import pytest
 
 from ecom import Shop
 from ecom.broker import lease
+from ecom.bus import declare, parameters, remove_topology
+from ecom.process import provision
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +26,35 @@ def shop(broker):
     """An open shop with the catalogue's stock, gone after the test."""
     with Shop(amqp_url=broker) as shop:
         yield shop
+
+
+@pytest.fixture
+def bare(broker, tmp_path):
+    """The name of a shop that has queues and databases, and no services that would interfere."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    provision(tmp_path)
+    declare(broker, name)
+    yield name
+    remove_topology(broker, name)
+
+
+@pytest.fixture
+def channel(broker):
+    """A channel of our own."""
+    with closing(pika.BlockingConnection(parameters(broker))) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def put(channel):
+    """Publish a persistent message, to a queue or (with `exchange`) under a key."""
+
+    def publish(key, headers, body, exchange=""):
+        properties = pika.BasicProperties(headers=headers, delivery_mode=2)
+        channel.basic_publish(exchange, key, body, properties)
+
+    channel.confirm_delivery()
+    return publish
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Small parts that several tests share: example events, wire forms, and a hand-driven runtime."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -142,3 +143,9 @@ def process(service: str, url: str, folder: Path, shop: str, **settings: str) ->
             [sys.executable, "-m", "ecom.process", service],
             env={**os.environ, **told}, stdin=subprocess.PIPE, stdout=log, stderr=log,
         )  # fmt: skip
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens at just now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]

@@ -24,7 +24,7 @@ class Outer:
 @contextmanager
 def outer(folder: Path) -> Iterator[Outer]:
     """Stand-ins in `folder`, none of them started yet."""
-    standins = StandIns(as_processes=True)
+    standins = StandIns(folder, as_processes=True)
     lock = os.open(folder, os.O_RDONLY)
     crew = Crew(folder, {"ECOM_FOLDER": str(folder), **standins.environment}, lock)
     try:

@@ -14,8 +14,12 @@ from outer import outer
 
 from ecom.letter import Letter
 from ecom.mailer import Mailbox, MailError
+from ecom.outside import mails
+from ecom.ports import Failed, Perform, Performed
 from ecom.reading import connect
+from ecom.rows import Effect
 from ecom.service import Impossible
+from ecom.services.notification import MailSent, SendMail
 from ecom.smtp import SmtpMailer
 
 ID = "<confirmed/1001@tea.ecom.example>"
@@ -183,6 +187,32 @@ def test_an_address_where_nobody_lives_is_refused_for_good_and_harms_no_other_ma
     sent = use(post, mail(to="gone@bounce.example"), mail())
     assert sent == [Impossible, None]
     assert [row[2] for row in kept(post)] == ["ada@example.com"]
+
+
+def test_what_became_of_a_mail_is_told_to_the_service(tmp_path):
+    """Sent; refused for good; or to be tried again. Two shops never share a Message-ID."""
+
+    async def run(mailer, shop, **changes):
+        row = Effect(1, "id", "SendMail", "1001", "confirmed/1001", b"", "", "", 0.0, "1", None)
+        request = SendMail("1001", changes.get("to", "ada@example.com"), "Hello", "")
+        outside = mails(mailer, shop)
+        result = await outside.perform(Perform(row, request))
+        await outside.close()
+        return result
+
+    def mailbox():
+        return Mailbox(tmp_path, lambda: 5.0)
+
+    nobody = SmtpMailer("smtp://127.0.0.1:1", lambda: 5.0)
+    assert asyncio.run(run(mailbox(), "tea")) == Performed(1, MailSent("1001"))
+    assert asyncio.run(run(mailbox(), "toys")) == Performed(1, MailSent("1001"))
+    refused = asyncio.run(run(mailbox(), "tea", to="gone@bounce.example"))
+    assert (type(refused), refused.final) == (Failed, True)
+    unsent = asyncio.run(run(nobody, "tea"))
+    assert (type(unsent), unsent.final) == (Failed, False)
+    assert sorted(row[0] for row in kept(InFile(tmp_path))) == [
+        "<confirmed/1001@tea.ecom.example>", "<confirmed/1001@toys.ecom.example>"
+    ]  # fmt: skip
 
 
 # ── Letters ───────────────────────────────────────────────────────────────────────────────────

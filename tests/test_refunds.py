@@ -1,8 +1,10 @@
 """Refunds and cancellation with a provider that fails: its own ledger is the judge."""
 
 import pytest
+from outer import outer
 
-from ecom import Shop
+from ecom import Shop, frames
+from ecom.errors import ServiceDown, ShopError
 from ecom.gateway import DECLINED_CARD, GOOD_CARD
 
 ORDERS = 300
@@ -83,6 +85,32 @@ def test_an_answer_that_never_came_is_asked_for_again_under_the_same_key(shop, w
     shop.settle()
     assert state(shop, order) == ("CONFIRMED", "")
     assert outcomes(shop) == ["captured"]
+
+
+def test_a_shop_whose_provider_is_a_file_has_no_faults_to_set(broker):
+    """Everything else is as ever: the order is paid and the customer told."""
+    with Shop(amqp_url=broker, outside="files") as shop:
+        with pytest.raises(ShopError, match="no gateway of its own"):
+            shop.gateway(down=True)
+        shop.place("ada@example.com", {"TEAPOT": 1})
+        shop.settle()
+        assert shop.books().balanced, shop.books()
+
+
+def test_somebody_else_s_mail_server_is_used_when_the_environment_names_it(
+    broker, tmp_path, monkeypatch
+):
+    """The mail goes there, over SMTP, and no other mail server is started."""
+    with outer(tmp_path) as theirs:
+        theirs.start("mail")
+        monkeypatch.setenv("ECOM_SMTP_URL", theirs.smtp_url)
+        with Shop(amqp_url=broker) as shop:
+            shop.place("ada@example.com", {"TEAPOT": 1})
+            shop.settle()
+            assert frames.emails(tmp_path).subject.tolist() == ["Order #1001 Confirmed"]
+            assert shop.emails().empty
+            with pytest.raises(ServiceDown):
+                shop.kill("mail")
 
 
 def test_the_outside_world_may_be_killed_at_any_time(broker, wait_for):

@@ -5,9 +5,10 @@ import sqlite3
 import pytest
 from shuffled import Shuffled
 
-from ecom import frames
+from ecom import Shop, frames
 from ecom.deeds import read_log
 from ecom.errors import ShopError
+from ecom.gateway import DECLINED_CARD
 from ecom.retelling import CannotReplay
 from ecom.timetravel import TABLES, at
 
@@ -43,6 +44,22 @@ def test_the_whole_log_gives_todays_tables(tmp_path, seed):
     world.shop(14)
     assert not differences(tmp_path)
     assert {"CONFIRMED", "CANCELLED"} <= set(at(tmp_path, len(read_log(tmp_path))).orders.state)
+
+
+def test_the_log_of_a_real_shop_gives_its_tables(broker):
+    """Real processes, killed in the middle of it, and customers who change their minds."""
+    with Shop(stock={"TEAPOT": 20, "KITE": 30}, amqp_url=broker) as shop:
+        orders = [{"customer": f"c{n}@example.com", "lines": {"TEAPOT": 1, "KITE": 1 + n % 2},
+                   "card": DECLINED_CARD if n % 7 == 0 else None} for n in range(40)]  # fmt: skip
+        for order_id in shop.place_many(orders)[::3]:
+            shop.cancel(order_id)
+        for service in ("payment", "inventory"):
+            shop.kill(service)
+            shop.start(service)
+        shop.settle()
+        assert not differences(shop.folder)
+        assert shop.at(0).stock.available.sum() == 50
+        assert shop.history("1001").awaited == []
 
 
 def test_every_prefix_is_a_state_the_shop_was_in(tmp_path):
@@ -92,6 +109,8 @@ def test_a_moment_shows_what_services_had_heard_by_then(tmp_path):
     assert [list(m.reservations.state) for m in moments] == [
         [], ["HELD"], ["HELD"], ["COMMITTED"], ["COMMITTED"]
     ]  # fmt: skip
+    assert plain(moments[2].states) == [["1001", "PENDING", "HELD", "CAPTURED"]]
+    assert plain(moments[0].states) == [["1001", "PENDING", "", ""]]
     assert [list(m.told.confirmed) for m in moments] == [[]] * 4 + [[True]]
     assert repr(moments[-1]) == "After event 5 of 5, order.confirmed of order 1001"
 
@@ -139,7 +158,9 @@ def test_a_log_that_was_meddled_with_is_not_believed(tmp_path):
     change(
         tmp_path, "audit", "UPDATE events SET body = replace(body, '\"amount\":', '\"amount\":1')"
     )
-    with pytest.raises(CannotReplay, match=r"event 3, payment.processed .* payment now says"):
+    with pytest.raises(
+        CannotReplay, match=r"event 3, payment.processed .* payment now says it otherwise"
+    ):
         at(tmp_path, 3)
 
 

@@ -11,15 +11,15 @@ PARTS = ("throughput", "latency", "scale", "intake", "start", "explorer")
 
 @click.command()
 @click.option("--orders", type=click.IntRange(min=1), default=10_000, show_default=True,
-              help="Orders in one run; peers carry out a tenth, scale goes to twentyfold.")
+              help="In one run; peers carry out a tenth, scale goes to twentyfold.")  # fmt: skip
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True,
-              help="Turns that everybody takes.")
+              help="Turns that everybody takes.")  # fmt: skip
 @click.option("--samples", type=click.IntRange(min=4), default=400, show_default=True,
-              help="Orders whose latency is taken.")
+              help="Orders whose latency is taken.")  # fmt: skip
 @click.option("--only", type=click.Choice(PARTS), multiple=True,
-              help="This part alone; may be given several times.")
+              help="This part alone; may be given several times.")  # fmt: skip
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path),
-              help="Write PERFORMANCE.md and its plots into this folder.")
+              help="Write PERFORMANCE.md and its plots into this folder.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(
     orders: int, runs: int, samples: int, only: tuple[str, ...], report: Path | None, as_json: bool

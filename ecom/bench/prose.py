@@ -5,15 +5,15 @@ OPENING = """# Performance
 Written by `make bench`; do not edit. {orders:,} orders a run, {runs} interleaved runs, medians;
 {system}, {cores} cores, Python {python}.{absent}
 
-Read the ratios, not the numbers: everything was measured in one run, in turns, on one broker and over
-the same kind of quorum queues, with persistent messages and `synchronous=FULL` throughout. *± %* is
-half the distance between the fastest and the slowest run."""
+Read the ratios, not the numbers: everything was measured in one run, in turns, on one broker and
+over the same kind of quorum queues, with persistent messages and `synchronous=FULL` throughout.
+*± %* is half the distance between the fastest and the slowest run."""
 
 SECTIONS = {
     "Throughput": """From the first order accepted to the last database and queue at rest.
 
-**ecom** takes its orders by HTTP and runs all five services, audit included, with inbox, outbox and
-effects. Nobody below it does that much.
+**ecom** takes its orders by HTTP and runs all five services, audit included, with inbox, outbox
+and effects. Nobody below it does that much.
 
 **floor** is the same messages (headers, sizes, queues, bindings, five processes) with pika, and
 nothing else: no database, no decoding of bodies, no HTTP. Asyncio adapter, prefetch 500, one
@@ -21,17 +21,19 @@ acknowledgement for all that came together, pipelined confirms, frames written t
 
 **pika, faststream, celery, dramatiq, nameko** carry out the same choreography with the same rows
 written to SQLite, audit and the ledgers of payment provider and mailbox included, each as its own
-documentation leads one to write it (see `benchmarks/peers/`): persistent messages, publisher confirms,
-quorum queues, acknowledged after the work. Their orders are placed by a process beside them, without
-HTTP. They carry out a tenth of the orders. What they do not do: an outbox (a crash between commit and
-publish loses the saga), an inbox (a redelivery is handled twice, and some of their inserts then fail
-for ever), deadlines of holds, retries with backoff, dead letters.""",
-    "Latency of one order, idle, milliseconds": """From the order's being written down to its being
-found CONFIRMED in the order service's database: four events through four services. HTTP is not in it.""",
-    "Scale": """Throughput should not depend on how many orders there are, were, or wait, nor memory.
-On few cores, more processes of one service cannot be faster; what matters is that they are not slower.""",
-    "Intake": """`POST /orders`, sixteen requests at a time, the order service alone: accepted means
-committed and on its way.""",
+documentation leads one to write it (see `benchmarks/peers/`): persistent messages, publisher
+confirms, quorum queues, acknowledged after the work. Their orders are placed by a process beside
+them, without HTTP. They carry out a tenth of the orders. What they do not do: an outbox (a crash
+between commit and publish loses the saga), an inbox (a redelivery is handled twice, and some of
+their inserts then fail for ever), the deadlines of holds.""",
+    "Latency of one order, idle, milliseconds": """From the order's being written down to its
+being found CONFIRMED in the order service's database: four events through four services. HTTP is
+not in it.""",
+    "Scale": """Throughput should not depend on how many orders there are, were, or wait, nor
+memory. On few cores, more processes of one service cannot be faster; what matters is that they
+are not slower.""",
+    "Intake": """`POST /orders`, sixteen requests at a time, the order service alone: accepted
+means committed and on its way.""",
     "Start, seconds": "A shop is open when its door takes orders.",
     "Explorer": "The lab's search through every interleaving of the real handlers.",
 }

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from statistics import median
 from typing import Any
 
 from ecom.bench.contender import Run
@@ -14,6 +15,7 @@ SIZES = (0.1, 1, 5, 20)  # times the number of orders
 BACKLOG = 20  # messages, times the number of orders
 PAST = 100  # past orders, times the number of orders
 REPLICAS = (1, 2, 4)
+TURNS = 3  # with and without a past
 EVENTS_EACH = 5
 
 # What a past order leaves for good: the inbox, outbox and effects of old ones are forgotten.
@@ -78,16 +80,20 @@ def _count(db: sqlite3.Connection, name: str) -> int:
 
 def with_a_past(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
     """Orders per second with empty databases, and with many past orders in them; in turns."""
-    past = orders * PAST
-    speeds: dict[int, list[float]] = {0: [], past: []}
-    for number in (0, past):
-        with Run(ECOM, url) as run:
-            run.orders(1)
-            _age(run, number)
-            speeds[number] = _speed(run, orders)
-        step()
-    return {"past_orders": past, "without": speeds[0], "with": speeds[past],
-            "ratio": round(speeds[past] / speeds[0], 3)}  # fmt: skip
+    with Run(ECOM, url) as young, Run(ECOM, url) as old:
+        for run in (young, old):
+            run.orders(WARM_UP)
+        _age(old, orders * PAST)
+        turns = []
+        for _ in range(TURNS):
+            turns.append([orders / run.orders(orders) for run in (young, old)])
+            step()
+    return {
+        "past_orders": orders * PAST,
+        "without": round(median(without for without, _ in turns), 1),
+        "with": round(median(with_ for _, with_ in turns), 1),
+        "ratio": round(median(with_ / without for without, with_ in turns), 3),
+    }
 
 
 def _age(run: Run, orders: int) -> None:
@@ -118,7 +124,7 @@ def by_replicas(url: str, orders: int, step: Callable[[], None]) -> list[dict[st
     return points
 
 
-STEPS = len(SIZES) + 1 + 2 + len(REPLICAS)
+STEPS = len(SIZES) + 1 + TURNS + len(REPLICAS)
 
 
 def scale(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:

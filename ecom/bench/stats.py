@@ -5,7 +5,7 @@ from typing import Any
 
 
 def summary(values: list[float], digits: int = 1) -> dict[str, Any]:
-    """`median`, `spread` (half of max − min, as a share of the median) and the `runs` themselves."""
+    """`median`, `spread` (half of max − min, as a share of the median) and the `runs`."""
     middle = median(values)
     spread = (max(values) - min(values)) / 2 / middle if middle else 0.0
     return {

@@ -49,7 +49,7 @@ def _all() -> list[str]:
 
 def _play(name: str, seed: int, orders: int | None, full: bool) -> Verdict:
     from ecom.chaos.faults import FAULTS
-    from ecom.chaos.run import run
+    from ecom.chaos.playing import play
 
     if name not in FAULTS:
         raise click.BadParameter(f"{name!r}: choose of {', '.join(FAULTS)}", param_hint="FAULT")
@@ -59,7 +59,7 @@ def _play(name: str, seed: int, orders: int | None, full: bool) -> Verdict:
     for attempt in range(TRIES):
         try:
             with progress(size.rounds, name) as bar:
-                return run(fault, size, seed, lambda: bar.update(1))
+                return play(fault, size, seed, lambda: bar.update(1))
         except HarnessFailed as error:
             click.echo(f"The experiment failed, not the shop: {error}", err=True)
             if attempt == TRIES - 1:

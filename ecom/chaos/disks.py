@@ -1,4 +1,4 @@
-"""Databases that cannot be written: no room on the disk, or a foreign writer who does not let go."""
+"""Databases that cannot be written: no room on the disk, or a foreign writer who holds on."""
 
 import resource
 import sqlite3

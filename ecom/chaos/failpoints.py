@@ -79,6 +79,6 @@ def _what_struck(stage: Stage, service: str, point: str) -> str:
 FAULTS = (
     Fault(
         "failpoints", "os._exit before and after every durable step of every service",
-        crash, small=Size(600, 10), full=Size(10_000, 3 * len(ALL)), hold_seconds=2.0,
+        crash, small=Size(600, 8), full=Size(10_000, 3 * len(ALL)), hold_seconds=2.0,
     ),
 )  # fmt: skip

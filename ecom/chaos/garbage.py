@@ -31,7 +31,8 @@ def _headers(key: str, random: Random) -> dict[str, Any]:
     return {
         "ce-specversion": "1.0", "ce-id": f"garbage-{number}", "ce-type": key,
         "ce-source": f"/ecom/{EVENTS[key].producer}", "ce-time": "2026-11-05T12:00:00.000Z",
-        "ce-subject": number, "ce-schemaversion": "1", "ce-correlationid": "c", "ce-causationid": "c",
+        "ce-subject": number, "ce-schemaversion": "1",
+        "ce-correlationid": "c", "ce-causationid": "c",
     }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def _strange_table(_: str, random: Random) -> tuple[dict[str, Any], bytes]:
 
 
 _VALUES = (
-    "", "x" * 10_000, "../../etc/passwd\x00", "'; DROP TABLE inbox; --", "a\r\nBcc: all@example.com",
+    "", "x" * 10_000, "../../etc/passwd\x00", "'; DROP TABLE inbox; --", "a\r\nBcc: b@example.com",
     "\x00", b"\xff\xfe", 2**62, -1, True, None, Decimal("1.5"), datetime(9999, 1, 1, tzinfo=UTC),
     {"a": {"b": []}}, ["a", 1, None],
 )  # fmt: skip

@@ -33,6 +33,17 @@ def impatient() -> Iterator[tuple[str, None]]:
 
 
 @contextmanager
+def watchful() -> Iterator[tuple[str, None]]:
+    """The broker everybody uses; what it has lost is found sooner than usual."""
+    os.environ["ECOM_RECOUNT_SECONDS"] = "1"
+    try:
+        with lease() as url:
+            yield url, None
+    finally:
+        del os.environ["ECOM_RECOUNT_SECONDS"]
+
+
+@contextmanager
 def private() -> Iterator[tuple[str, Node]]:
     """A broker of our own, to be killed and starved."""
     with room("broker") as folder:

@@ -6,11 +6,11 @@ from contextlib import closing
 import pika
 
 from ecom import topology
-from ecom.bus import parameters
 from ecom.chaos.fault import Fault, Size
 from ecom.chaos.garbage import garbage
 from ecom.chaos.proc import resident
 from ecom.chaos.stage import Stage, wait_for
+from ecom.connection import parameters
 from ecom.events import EVENTS, SERVICES
 
 GROWTH = 50 * 2**20  # bytes a service may grow by

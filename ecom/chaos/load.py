@@ -113,9 +113,7 @@ class Load:
         body = [wish.as_json() for wish in chunk]
         for answer in self._tries(not chunk[0].hasty, "/orders", body, {"Idempotency-Key": key}):
             numbers = [order["order_id"] for order in answer.json()]
-            self.acknowledged.update(
-                zip(numbers, (wish.customer for wish in chunk), strict=True)
-            )
+            self.acknowledged.update(zip(numbers, (wish.customer for wish in chunk), strict=True))
             for number, wish in zip(numbers, chunk, strict=True):
                 if wish.cancels:
                     list(self._tries(not wish.hasty, f"/orders/{number}/cancel", None, {}))

@@ -13,7 +13,7 @@ from ecom.chaos import contract
 if os.environ.get("ECOM_CONTRACT") == "next":
     contract.install()  # before any service has imported the events
 
-from ecom.ports import (  # noqa: E402
+from ecom.ports import (
     Ack,
     Command,
     Commit,
@@ -24,13 +24,14 @@ from ecom.ports import (  # noqa: E402
     Performed,
     Publish,
     Reply,
+    Say,
 )
-from ecom.process import Process, main  # noqa: E402
-from ecom.settings import Settings  # noqa: E402
+from ecom.process import Process, main
+from ecom.settings import Settings
 
 EXIT_STATUS = 70
 
-_OUTPUTS = {Ack: "ack", Reply: "reply", Publish: "publish", Perform: "perform"}
+_OUTPUTS = {Ack: "ack", Reply: "reply", Publish: "publish", Perform: "perform", Say: "say"}
 _ARRIVALS = {Confirmed: "a confirm", Performed: "an answer", Failed: "an answer"}
 # What a commit is about, by the inputs of its batch.
 _COMMITS = {Command: "commit", Delivery: "commit", Confirmed: "commit of confirms",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ecom import __version__
 from ecom.chaos.faults import FAULTS
-from ecom.chaos.run import REST_SECONDS
+from ecom.chaos.playing import REST_SECONDS
 from ecom.chaos.verdict import FIELDS, Verdict
 from ecom.rabbitmq import find_rabbitmq, version
 
@@ -26,15 +26,15 @@ What happens to orders when processes, connections, disks and brokers fail under
 processes, a real RabbitMQ, real signals. Written by `ecom chaos --report`; {how}.
 
 Customers order over HTTP while the fault strikes again and again. Most ask again under the same
-`Idempotency-Key` until they are answered. Then the shop has {rest:.0f} seconds to come to rest, and all
-is counted from the services' own databases, the payment provider's ledger, the mailbox and the
-audit log, as [Jepsen](https://jepsen.io) counts:
+`Idempotency-Key` until they are answered. Then the shop has {rest:.0f} seconds to come to rest,
+and all is counted from the services' own databases, the payment provider's ledger, the mailbox and
+the audit log, as [Jepsen](https://jepsen.io) counts:
 
 - **attempted**: orders sent; **acknowledged**: orders answered with a number;
 - **lost**: acknowledged, and yet never ended, or the customer never told;
 - **unexpected**: orders there are that nobody sent;
-- **duplicates absorbed**: messages that an inbox knew already. It must be above zero wherever a fault
-  makes the broker deliver again: otherwise it hit nothing, and the run does not count;
+- **duplicates absorbed**: messages that an inbox knew already. It must be above zero wherever a
+  fault makes the broker deliver again: otherwise it hit nothing, and the run does not count;
 - **effects doubled**: orders, captures, refunds, mails or log entries that are there twice;
 - **books**: whether stock, money, orders, mails and log agree.
 
@@ -50,12 +50,12 @@ audit log, as [Jepsen](https://jepsen.io) counts:
 
     make chaos
 
-or one of them: `ecom chaos {example!r} --full --seed {seed}`. The seed decides what the customers order
-and what strikes whom, not how the operating system then schedules it: a run is repeatable in its plan,
-not in its every interleaving. Those are the laboratory's (`ecom.lab`), which explores them all. A run
-is repeated if the experiment itself did not work; a violation never is.
+or one of them: `ecom chaos {example!r} --full --seed {seed}`. The seed decides what the customers
+order and what strikes whom, not how the operating system then schedules it: a run can be repeated
+in its plan, not in its every interleaving. Those are for the laboratory (`ecom.lab`), which
+explores them all. A run is repeated if the experiment itself did not work; a violation never is.
 
-Not covered: a power cut of the whole machine (the databases and quorum queues are synced to disk at
+Not covered: a power cut of the whole machine (databases and quorum queues are synced to disk at
 each commit, and the laboratory drops what was not), and a disk that lies about it.
 """
 
@@ -102,13 +102,15 @@ def _bound(verdicts: list[Verdict]) -> str:
     if broken := [verdict.fault for verdict in verdicts if verdict.violations]:
         return f"**Promises were broken**: {', '.join(broken)}."
     return (
-        f"No promise was broken in {faults:,} faults and {orders:,} acknowledged orders. That does not "
-        f"say *never*: with 95 % confidence, faults of these kinds lose an order in at most one of "
-        f"{max(faults // 3, 1):,} (the rule of three)."
+        f"No promise was broken in {faults:,} faults and {orders:,} acknowledged orders. That is "
+        "not *never*: with 95 % confidence, at most one fault of these kinds in "
+        f"{max(faults // 3, 1):,} breaks one (the rule of three)."
     )
 
 
 def _struck(verdict: Verdict) -> str:
     what = FAULTS[verdict.fault].what
     kinds = "; ".join(f"{times} × {kind}" for kind, times in sorted(verdict.kinds.items()))
-    return f"- **{verdict.fault}** ({what}; {verdict.seconds:,.0f} s): {kinds}. Books {verdict.books}."
+    return (
+        f"- **{verdict.fault}** ({what}; {verdict.seconds:,.0f} s): {kinds}. Books {verdict.books}."
+    )

@@ -28,7 +28,7 @@ def freeze(stage: Stage) -> str:
     os.kill(pid, signal.SIGSTOP)
     try:
         stage.burst()
-        stage.wait(5.0, 7.0)
+        stage.wait(4.5, 6.0)
     finally:
         os.kill(pid, signal.SIGCONT)
     return f"{service} frozen"
@@ -56,6 +56,6 @@ FAULTS = (
     ),
     Fault(
         "rolling restarts", "all services replaced one by one, releases N and N+1 mixed",
-        roll, small=Size(100, 2), full=Size(2_000, 10), bites=False,
+        roll, small=Size(100, 1), full=Size(2_000, 10), bites=False,
     ),
 )  # fmt: skip

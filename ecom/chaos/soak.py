@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from ecom.chaos import disks, lines, services, topologies
+from ecom.chaos import disks, lines, services
 from ecom.chaos.fault import Fault, Size
 from ecom.chaos.grounds import proxied
 from ecom.chaos.proc import descriptors, resident
@@ -14,7 +14,7 @@ SHOTS = (
     services.kill, services.kill, services.freeze, lines.cut, lines.cut_before_confirm,
     lines.half_open, lines.slow, lines.clogged, disks.full, disks.busy,
 )  # fmt: skip
-DESCRIPTORS = 64  # that a process may hold
+DESCRIPTORS = 300  # that a process may hold
 MEMORY = 250 * 2**20  # bytes that a process may hold
 FILES = 60  # that a shop's folder may hold
 
@@ -44,6 +44,6 @@ def _look_for_growth(stage: Stage) -> None:
 FAULTS = (
     Fault(
         "soak", "all faults mixed", soak,
-        small=Size(500, 1, 10.0), full=Size(20_000, 1_000, 1_800.0), ground=proxied,
+        small=Size(300, 1, 6.0), full=Size(20_000, 1_000, 1_800.0), ground=proxied,
     ),
 )  # fmt: skip

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Stage:
-    """One shop under one fault. `broker` is what the fault may lay hands on besides, if anything."""
+    """One shop under one fault. `broker` is what the fault may lay hands on besides."""
 
     def __init__(self, shop: Shop, fault: "Fault", size: "Size", seed: int, broker: Any) -> None:
         self.shop, self.broker = shop, broker

@@ -5,9 +5,10 @@ from contextlib import closing
 import pika
 
 from ecom import topology
-from ecom.bus import parameters
 from ecom.chaos.fault import Fault, Size, salvo
+from ecom.chaos.grounds import watchful
 from ecom.chaos.stage import Stage
+from ecom.connection import parameters
 from ecom.events import SERVICES
 
 
@@ -31,5 +32,6 @@ FAULTS = (
     Fault(
         "topology", "queues deleted and unbound under load",
         salvo(delete, unbind, gap=(0.5, 3.0)), small=Size(200, 4), full=Size(5_000, 40),
+        ground=watchful, bites=False,
     ),
 )  # fmt: skip

@@ -40,7 +40,8 @@ class Verdict:
             "effects happened twice": self.duplicate_effects,
         }
         found = [f"{number} {what}" for what, number in counts.items() if number]
-        return found + ([] if self.books.startswith("balanced") else [f"the books are {self.books}"])
+        off = [] if self.books.startswith("balanced") else [f"the books are {self.books}"]
+        return found + off
 
 
 FIELDS = (

@@ -13,6 +13,7 @@ from ecom.events import (
     OrderCreated,
     PaymentProcessed,
 )
+from ecom.gateway import ERROR_CARD
 from ecom.lab import broken_domain as domain
 from ecom.lab import broken_outside as outside
 from ecom.lab import broken_runtime as runtime
@@ -55,8 +56,8 @@ TWO_LINES = Scenario(
     stock=(("TEAPOT", 1), ("TEACUP", 0)),
     faults=0,
 )
-# The provider cannot be reached, once, and that is once too often: the capture is given up.
-IMPATIENT = Scenario(faults=2, kinds=("crash", "fails"), captures=1)
+# The provider never captures, and is asked once: only the deadline ends this order.
+GIVEN_UP = Scenario((Wish(card=ERROR_CARD),), faults=1, kinds=("crash",), captures=1)
 
 
 def _machinery(name: str, story: str, kind: type, scenario: Scenario, sample: str = "") -> Ablation:
@@ -115,7 +116,7 @@ ALL = (
         runtime.PerformFirst, _one("crash"),
     ),
     _machinery(
-        "durable-timers", "Deadlines are kept in memory.", runtime.TimersInMemory, IMPATIENT
+        "durable-timers", "Deadlines are kept in memory.", runtime.TimersInMemory, GIVEN_UP
     ),
     _machinery(
         "rollback", "A handler that fails leaves its work half done.", runtime.NoRollback,
@@ -212,6 +213,10 @@ ALL = (
     _domain(
         "release-looks", "Stock is released without a look at what has become of it.",
         "inventory", handling(OrderCancelled, domain.release_unchecked), CALM,
+    ),
+    _domain(
+        "release-moves", "Released units are put on the shelf, and stay held as well.",
+        "inventory", handling(OrderCancelled, domain.release_out_of_nowhere), CALM,
     ),
     _domain(
         "release-committed", "Only held stock is released.",

@@ -158,6 +158,16 @@ def release_unchecked(cancelled: OrderCancelled, work: Work) -> None:
     work.emit(InventoryReleased(cancelled.order_id, cancelled.customer))
 
 
+def release_out_of_nowhere(cancelled: OrderCancelled, work: Work) -> None:
+    """Puts units on the shelf, and takes them from nowhere."""
+    row = work[Reservation].get(cancelled.order_id)
+    inventory.release_stock(cancelled, work)
+    if row is not None and row.state == "HELD":
+        for sku, quantity in row.units.items():
+            stock = work[Stock].get(sku)
+            work[Stock].put(replace(stock, held=stock.held + quantity))
+
+
 def release_held_only(cancelled: OrderCancelled, work: Work) -> None:
     """Forgets that a confirmed order may be cancelled, too."""
     row = work[Reservation].get(cancelled.order_id)

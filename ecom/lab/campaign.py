@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ecom.lab.ablations import BY_NAME
-from ecom.lab.explorer import Explorer, Result
+from ecom.lab.explorer import MAX_STATES, Explorer, Result
 from ecom.lab.scenario import Scenario, race
 from ecom.lab.walk import Walk, Walker
 from ecom.lab.world import World
@@ -25,6 +25,7 @@ class Job(NamedTuple):
     scenario: Scenario
     without: str = ""
     stop: bool = True
+    enough: int = MAX_STATES
 
     def world(self) -> World:
         """The world itself. Raises `KeyError` if no ablation has this name."""
@@ -49,7 +50,12 @@ def jobs(orders: int, faults: int) -> list[Job]:
 
 def explore(job: Job) -> Result:
     """Explore one world."""
-    return _quietly(Explorer(job.world(), job.stop).run)
+    return run(Explorer(job.world(), job.stop, job.enough))
+
+
+def run(explorer: Explorer) -> Result:
+    """Let it explore, without logging what fails on purpose."""
+    return _quietly(explorer.run)
 
 
 def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Result]]:
@@ -89,10 +95,9 @@ def _size(job: Job) -> tuple[int, int]:
     return job.scenario.faults, len({wish.card for wish in job.scenario.wishes})
 
 
-def _quietly(run: Callable) -> object:
-    """What fails on purpose a hundred thousand times need not be logged."""
+def _quietly(act: Callable) -> Any:
     before, log.disabled = log.disabled, True
     try:
-        return run()
+        return act()
     finally:
         log.disabled = before

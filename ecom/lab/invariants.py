@@ -8,7 +8,9 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ecom.books import judge
 from ecom.events import CUSTOMER_CANCELLED
+from ecom.lab.accounts import accounts
 from ecom.lab.local import Local
 from ecom.lab.outside import Ledger
 from ecom.lab.view import View
@@ -214,6 +216,10 @@ INVARIANTS = (
     Invariant(
         "counters-agree", "What was emitted was handled: so a shop knows that it is quiet.",
         LOGGED, _miscounted,
+    ),
+    Invariant(
+        "books-balance", "The shop's own books balance.",
+        LOGGED, lambda view: iter(judge(accounts(view))),
     ),
 )  # fmt: skip
 QUIET_IS_REACHED = (

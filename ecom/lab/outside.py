@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ecom.events import CARD_DECLINED
-from ecom.gateway import DECLINED_CARD
+from ecom.gateway import DECLINED_CARD, ERROR_CARD
 from ecom.ports import Failed, Performed
 from ecom.services.notification import MailSent, SendMail
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
@@ -33,6 +33,8 @@ class Provider:
     def call(self, ledger: Ledger, seq: int, key: str, effect: Struct) -> tuple[Ledger, object]:
         """Carry out one effect: the ledger afterwards, and the answer (an input)."""
         if type(effect) is Capture:
+            if effect.card == ERROR_CARD:
+                return ledger, Failed(seq, "processing error")
             outcome = "declined" if effect.card == DECLINED_CARD else "captured"
             return self.book(ledger, seq, key, effect, outcome)
         captures = [b for b in ledger if (b.order_id, b.outcome) == (effect.order_id, "captured")]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ecom.events import SERVICES, Line, heard_by
 from ecom.gateway import DECLINED_CARD, GOOD_CARD
+from ecom.lab.broker import route
 from ecom.lab.disk import Disk
 from ecom.lab.outside import Mailer, Provider
 from ecom.runtime import Runtime
@@ -67,11 +68,12 @@ class Design:
 
     def listeners(self, key: str) -> tuple[str, ...]:
         """The services whose queues are bound for this routing key."""
-        return tuple(
-            name
+        bindings = [
+            (name, pattern)
             for name in SERVICES
-            if name == "audit" or key in heard_by(name) or key in self.hears.get(name, ())
-        )
+            for pattern in (*heard_by(name), *self.hears.get(name, ()))
+        ]
+        return tuple(route(key, bindings))
 
 
 def race(orders: int, faults: int, declined: int = 0) -> Scenario:

@@ -36,7 +36,7 @@ class Order(Row, frozen=True):
     """An order as its customer sees it. `total` is in pence."""
 
     table = "orders"
-    indexes = ("(state, order_id)",)
+    indexes = ("(number)", "(state, number)")
 
     order_id: str
     customer: str
@@ -47,6 +47,7 @@ class Order(Row, frozen=True):
     placed_at: float
     ended_at: float | None
     lines: tuple[Line, ...]
+    number: int  # the order's id again: "9999" comes after "10000", 9999 does not
 
 
 class Request(Row, frozen=True):
@@ -91,11 +92,12 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
         if seen.digest != command.digest:
             raise KeyReused("this Idempotency-Key was used for a different order")
         return work[Order].get(seen.order_id)
-    order_id = str(FIRST_ORDER - 1 + count(work[Counter], "orders"))
+    number = FIRST_ORDER - 1 + count(work[Counter], "orders")
+    order_id = str(number)
     total = sum(line.quantity * line.unit_price for line in command.lines)
     order = Order(
         order_id, command.customer, command.card, total, PENDING, None, work.now, None,
-        command.lines,
+        command.lines, number,
     )  # fmt: skip
     work[Order].put(order)
     if command.key:

@@ -50,8 +50,10 @@ def serve() -> None:
     for type_ in saga.EVENTS if KEYS == ("#",) else KEYS:
         app.task(name=type_)(handle)
     worker_ready.connect(lambda **_: saga.ready(SERVICE), weak=False)
-    app.worker_main(["worker", "--pool=solo", "--without-gossip", "--without-mingle",
-                     "--without-heartbeat", "--loglevel=WARNING", f"--hostname={SERVICE}@%h"])  # fmt: skip
+    app.worker_main(
+        ["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat",
+         "--loglevel=WARNING", f"--hostname={SERVICE}@%h"]
+    )  # fmt: skip
 
 
 if SERVICE == "place":

@@ -11,7 +11,7 @@ import sys
 import dramatiq
 import saga
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
-from dramatiq.middleware import Middleware, Retries, ShutdownNotifications
+from dramatiq.middleware import Retries, ShutdownNotifications
 
 SERVICE = sys.argv[1]
 

@@ -1,7 +1,8 @@
 """Nameko: one container a service, `@consume` on quorum queues, a `Publisher` between them.
 
-After Nameko's documentation of `nameko.messaging`: messages are persistent and confirmed by default,
-and acknowledged when the method has returned. A container's `max_workers` is its prefetch, too.
+After Nameko's documentation of `nameko.messaging`: messages are persistent and confirmed by
+default, and acknowledged when the method has returned. A container's `max_workers` is its
+prefetch, too.
 """
 
 import sys
@@ -54,12 +55,12 @@ def place() -> None:
     from kombu.pools import producers
 
     orders = saga.database("order")
-    with Connection(saga.URL, transport_options={"confirm_publish": True}) as connection:
-        with producers[connection].acquire(block=True) as producer:
-            for n in saga.numbers():
-                event = saga.place(orders, n)
-                producer.publish(event, exchange=events, routing_key=event["type"],
-                                 serializer="json", delivery_mode=2)  # fmt: skip
+    connection = Connection(saga.URL, transport_options={"confirm_publish": True})
+    with producers[connection].acquire(block=True) as producer:
+        for n in saga.numbers():
+            event = saga.place(orders, n)
+            producer.publish(event, exchange=events, routing_key=event["type"],
+                             serializer="json", delivery_mode=2)  # fmt: skip
 
 
 if SERVICE == "place":

@@ -5,6 +5,7 @@ After RabbitMQ's tutorials for Python, and pika's own examples of publisher conf
 
 import json
 import sys
+from typing import Any
 
 import pika
 import saga
@@ -21,7 +22,7 @@ def main(name: str) -> None:
         return
     service = saga.Service(name)
 
-    def on_message(channel, method, properties, body) -> None:
+    def on_message(channel: Any, method: Any, properties: Any, body: bytes) -> None:
         if following := service.handle(json.loads(body)):
             publish(channel, following)
         channel.basic_ack(method.delivery_tag)
@@ -32,7 +33,7 @@ def main(name: str) -> None:
     channel.start_consuming()
 
 
-def publish(channel, event: saga.Event) -> None:
+def publish(channel: Any, event: saga.Event) -> None:
     """Publish persistently; returns once the broker has it safe."""
     properties = pika.BasicProperties(delivery_mode=2, content_type="application/json")
     channel.basic_publish(

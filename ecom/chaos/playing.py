@@ -15,7 +15,7 @@ REST_SECONDS = 60.0  # from the last fault until all is quiet
 ANSWER_SECONDS = 120.0  # from the last fault until the last customer has been answered
 
 
-def run(fault: Fault, size: Size, seed: int, tick: Callable[[], Any] = lambda: None) -> Verdict:
+def play(fault: Fault, size: Size, seed: int, tick: Callable[[], Any] = lambda: None) -> Verdict:
     """The verdict; `tick` is called after each strike. Raises `HarnessFailed`."""
     begun, kinds = time.monotonic(), Counter()
     with stage(fault, size, seed) as it:

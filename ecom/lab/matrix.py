@@ -1,0 +1,60 @@
+"""Why each safeguard exists, at a glance: what breaks without it, as a frame and a heat map."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from ecom.lab.ablations import ALL, Ablation
+from ecom.lab.campaign import Job, explore_all
+from ecom.lab.invariants import INVARIANTS, QUIET_IS_REACHED
+
+ENOUGH = 12_000  # states of each world: what breaks, breaks early
+
+
+def matrix(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFrame:
+    """A row for each ablation, a column for each promise it breaks in any world of its own.
+
+    A cell is the number of steps of the shortest story that breaks it, 0 if none is known.
+    """
+    names = [ablation.name for ablation in ablations]
+    jobs = [Job(it.scenario, it.name, stop=False, enough=ENOUGH) for it in ablations]
+    found = {job.without: result for job, result in explore_all(jobs, workers)}
+    columns = [*(it.name for it in INVARIANTS), QUIET_IS_REACHED[0]]
+    frame = pd.DataFrame(0, index=pd.Index(names, name="without"), columns=columns)
+    for name in names:
+        for violation in found[name].violations:
+            frame.loc[name, violation.invariant] = len(violation.steps)
+    return frame
+
+
+def losses(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFrame:
+    """Each ablation's shortest counterexample: its length, the promise, and what was lost."""
+    jobs = [Job(it.scenario, it.name) for it in ablations]
+    found = {job.without: result for job, result in explore_all(jobs, workers)}
+    rows = []
+    for it in ablations:
+        first = found[it.name].violations[0]
+        lost = first.pounds, first.units
+        rows.append((it.name, it.sample, len(first.steps), first.invariant, *lost))
+    columns = ["without", "sample", "steps", "breaks", "pounds", "units"]
+    return pd.DataFrame(rows, columns=columns).set_index("without")
+
+
+def heat_map(frame: pd.DataFrame) -> Any:
+    """The matrix as a figure: the darker, the shorter the story."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(0.42 * len(frame.columns) + 2.5, 0.22 * len(frame) + 2.2))
+    axes = figure.subplots()
+    shade = frame.where(frame > 0).rsub(frame.to_numpy().max() + 1)
+    axes.imshow(shade.to_numpy(dtype=float), cmap="Oranges", aspect="auto", vmin=0)
+    axes.set_xticks(range(len(frame.columns)), frame.columns, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(range(len(frame)), frame.index, fontsize=8)
+    for y, row in enumerate(frame.to_numpy()):
+        for x, steps in enumerate(row):
+            if steps:
+                axes.text(x, y, steps, ha="center", va="center", fontsize=7)
+    axes.set_title("Steps to the first broken promise, without each safeguard", fontsize=10)
+    figure.tight_layout()
+    return figure

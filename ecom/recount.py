@@ -1,0 +1,119 @@
+"""Recounting: events that a broker lost after it had confirmed them are noticed, and sent again.
+
+A confirm says that an event is in every queue that was bound for it just then. It says nothing of a
+queue deleted with what is in it, nor of a binding that an operator removed: audit's queue takes
+every event, so none comes back as unroutable. The sender holds it for delivered, the listener has
+never heard of it.
+
+So each service says now and then, as `<service>.tally`, how many events of each type it knows to be
+confirmed. The tally travels behind them through the same exchange and queues: a listener that has
+handled fewer by then lacks some. (Or tries some again, just now; so it waits for a second tally.)
+It says, as `<service>.missing`, since when; the producer sends again what its outbox still has from
+then on, and inboxes absorb what was not lost. What can never be handled is asked for in vain, and
+so a few times only.
+
+Neither is an event: nobody stores them, and one that is lost is followed by the next.
+"""
+
+import logging
+from collections import Counter as Tally
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.events import EVENTS, heard_by
+from ecom.ports import Delivery, Say
+from ecom.rows import Counter, Outbox
+from ecom.store import MoreThan, Transaction
+
+UNSENT = 10_000  # with more than these in the outbox, counting can wait
+SLACK = 5.0  # seconds before the last tally that was right, from which events are sent again
+ANSWERED = (1, 4, 16)  # which repetitions of the same question are answered
+
+log = logging.getLogger("ecom")
+
+
+class Sent(Struct, frozen=True):
+    """A tally: event type → how many were confirmed, by the producer's clock at `at`."""
+
+    at: float
+    sent: dict[str, int]
+
+
+class Missing(Struct, frozen=True):
+    """Event type → how many are missing, and the `at` of the last tally when none was."""
+
+    missing: dict[str, tuple[int, float]]
+
+
+class Recount:
+    """One process's part in it; all it knows may be forgotten."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._heard = EVENTS if service == "audit" else heard_by(service)
+        self._right: dict[str, float] = {}  # event type → `at` of the last tally that was right
+        self._short: dict[str, int] = {}  # event type → how many were missing at the last tally
+        self._questions: Tally[tuple] = Tally()
+
+    def tally(self, tx: Transaction, now: float) -> list[Say]:
+        """What there is to say of our own events."""
+        unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
+        waiting = Tally(row.type for row in unsent)
+        sent = {
+            key: _counted(f"emitted:{key}", tx) - waiting[key]
+            for key, kind in EVENTS.items()
+            if kind.producer == self._service
+        }
+        if not any(sent.values()) or len(unsent) == UNSENT:
+            return []
+        return [Say(f"{self._service}.tally", msgspec.json.encode(Sent(now, sent)))]
+
+    def hear(self, delivery: Delivery, tx: Transaction, now: float) -> list[Say]:
+        """What a tally, or a question, makes us say."""
+        who, _, what = delivery.key.rpartition(".")
+        try:
+            if what == "tally":
+                return self._compare(msgspec.json.decode(delivery.body, type=Sent), tx)
+            asked = msgspec.json.decode(delivery.body, type=Missing)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            log.warning("Not a %s of %s: %s", what, who, error)
+            return []
+        for key, (number, since) in asked.missing.items():
+            if key in EVENTS and EVENTS[key].producer == self._service:
+                self._answer(who, key, number, since, tx, now)
+        return []
+
+    def _compare(self, tally: Sent, tx: Transaction) -> list[Say]:
+        missing = {}
+        for key, sent in tally.sent.items():
+            if key not in self._heard:
+                continue
+            lacking, before = sent - _counted(f"handled:{key}", tx), self._short.pop(key, 0)
+            if lacking <= 0:
+                self._right[key] = tally.at
+                continue
+            self._short[key] = lacking
+            if before:
+                missing[key] = (min(lacking, before), self._right.get(key, 0.0))
+        if not missing:
+            return []
+        log.warning("Events are missing: %s", {key: number for key, (number, _) in missing.items()})
+        return [Say(f"{self._service}.missing", msgspec.json.encode(Missing(missing)))]
+
+    def _answer(
+        self, who: str, key: str, number: int, since: float, tx: Transaction, now: float
+    ) -> None:
+        self._questions[who, key, number, since] += 1
+        if self._questions[who, key, number, since] not in ANSWERED:
+            return
+        rows = tx[Outbox].where(exchange="events", type=key, done_at=MoreThan(since - SLACK))
+        log.warning("%s misses %d %s: sending %d again", who, number, key, len(rows))
+        for row in rows:
+            tx[Outbox].put(replace(row, done_at=None, due=now))
+
+
+def _counted(name: str, tx: Transaction) -> int:
+    row = tx[Counter].get(name)
+    return row.value if row else 0

@@ -1,0 +1,48 @@
+"""`ecom dead` as a user meets it."""
+
+import json
+
+from click.testing import CliRunner
+from helpers import EXAMPLES, wire
+from msgspec.structs import replace
+
+from ecom import Shop
+from ecom.cli import main
+from ecom.dead_queue import desk
+
+
+def failed(order):
+    """A dead letter of inventory: money was captured for an order it does not know."""
+    headers, body = wire(replace(EXAMPLES["payment.processed"], order_id=order), f"id-{order}")
+    story = {"dead-reason": "failed", "dead-exception": f"LookupError: no hold for order {order}"}
+    return headers | story, body
+
+
+def test_in_a_terminal(broker, tmp_path, monkeypatch):
+    """list, show, try, edit, replay, drop: each says what it did; a mistake gets one sentence."""
+    monkeypatch.setenv("ECOM_HOME", str(tmp_path))
+    monkeypatch.setenv("ECOM_AMQP_URL", broker)
+
+    def ecom(*arguments, **options):
+        result = CliRunner().invoke(main, ["dead", *arguments, "--name", "dead-test"], **options)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.output
+
+    assert "no shop 'dead-test'" in ecom("list")
+    with Shop(name="dead-test") as shop:
+        assert ecom("list") == "No dead letters.\n"
+        with desk(broker, "dead-test") as at:
+            for n in range(3):
+                at.to_dead("inventory", *failed(str(n)))
+        ids = [letter["id"] for letter in json.loads(ecom("list", "--json"))]
+        assert "LookupError: no hold for order …" in ecom("list", "--groups")
+        assert "ce-id: id-1" in ecom("show", ids[1])
+        assert ecom("try", ids[0]).startswith("It would fail, and be tried again: LookupError")
+        assert "note: mended" in ecom("edit", ids[0], "--header", "note=mended")
+        assert '{"a": 1}' in ecom("edit", ids[0], "--body", "-", input='{"a": 1}')
+        assert "NAME=VALUE" in ecom("edit", ids[0], "--header", "nonsense")
+        assert "no dead letter" in ecom("show", "nonsense")
+        assert "Say which" in ecom("replay")
+        assert ecom("replay", ids[0]) == "Replayed 1.\n"
+        assert ecom("drop", "--all", "--reason", "a test") in ("Dropped 2.\n", "Dropped 3.\n")
+        shop._premises.is_named = False  # so that the broker forgets this test's queues
