@@ -16,8 +16,9 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
 
-from ecom.bus import PERSISTENT, parameters
+from ecom.bus import parameters
 from ecom.errors import ShopError
+from ecom.session import PERSISTENT
 from ecom.topology import dead_queue, queue
 
 SLICE = 2_000  # messages under way: asked for many more at once, a small broker runs out of memory

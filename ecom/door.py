@@ -7,7 +7,6 @@ is accepted when its row and its event are committed, whether or not the broker 
 import asyncio
 import contextlib
 import hashlib
-import json
 import socket
 import uuid
 from collections.abc import Coroutine, Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import uvicorn
-from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
@@ -153,13 +152,13 @@ def _answering(status: int) -> Any:
     return answer
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> Response:
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     """Which field is wrong, and why; never what was sent: it may be a card, or not even text."""
     detail = [
         {"loc": [str(part)[:100] for part in each["loc"]], "msg": each["msg"], "type": each["type"]}
         for each in error.errors()[:MAX_NEWS]
     ]
-    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
+    return JSONResponse({"detail": detail}, 422)
 
 
 class BodyLimit:

@@ -16,7 +16,9 @@ from ecom.diagram import Diagram, Step
 APART = 1.55  # between lifelines
 EDGE = 0.8  # from the outer lifelines to the edge
 HEAD, FOOT = 0.95, 0.25
+LETTER = 0.07  # at most, on average
 SHOWN_DPI, PNG_DPI = 96, 192
+PNG_COLOURS = 255  # a palette makes a third of the bytes
 
 COLOURS = {
     "command": palette.INK, "event": palette.BLUE, "effect": palette.GREEN,
@@ -35,14 +37,16 @@ def draw(diagram: Diagram) -> Figure:
     """The figure of a diagram."""
     lifelines = diagram.lifelines
     heights = [_height(step) for step in diagram.steps]
-    width = 2 * EDGE + APART * max(1, len(lifelines) - 1)
+    places = {name: EDGE + i * APART for i, name in enumerate(lifelines)}
+    width = max([2 * EDGE + APART * max(1, len(lifelines) - 1), LETTER * len(diagram.title) + 0.4]
+                + [places[step.source] + 0.4 + LETTER * len(_beside(step))
+                   for step in diagram.steps if _is_loop(step)])  # fmt: skip
     height = HEAD + sum(heights) + FOOT
     with matplotlib.rc_context({"font.family": palette.FONT, "font.size": 8.5}):
         figure = Figure(figsize=(width, height), facecolor=palette.PAPER)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.axis("off")
         axes.text(0.15, 0.22, diagram.title, weight="bold", size=10, color=palette.INK, va="center")
-        places = {name: EDGE + i * APART for i, name in enumerate(lifelines)}
         for name, x in places.items():
             _lifeline(axes, name, x, height)
         y = HEAD
@@ -75,7 +79,7 @@ def _lifeline(axes: Axes, name: str, x: float, height: float) -> None:
 def _step(axes: Axes, step: Step, start: float, end: float, y: float) -> None:
     if step.kind == "state":
         _state(axes, step, start, y)
-    elif start == end:
+    elif _is_loop(step):
         _loop(axes, step, start, y)
     else:
         _arrow(axes, step, start, end, y)
@@ -85,7 +89,7 @@ def _state(axes: Axes, step: Step, x: float, y: float) -> None:
     """A note on the lifeline: what the service's row says now."""
     text = f"{step.label} ({step.note})" if step.note else step.label
     axes.text(
-        x, y, text, ha="center", va="center", size=7.5, color=palette.INK, zorder=4, bbox=_STATE_BOX
+        x, y, text, ha="center", va="center", size=7.5, color=palette.INK, zorder=5, bbox=_STATE_BOX
     )
 
 
@@ -97,18 +101,31 @@ def _loop(axes: Axes, step: Step, x: float, y: float) -> None:
     else:
         axes.annotate("", xy=(x + 0.02, y + 0.07), xytext=(x + 0.02, y - 0.12), zorder=3,
                       arrowprops=_way(step) | {"connectionstyle": "arc3,rad=-1.6"})  # fmt: skip
-    text = f"{step.label}: {step.note}" if step.note else step.label
-    _label(axes, x + 0.25, y - 0.03, _short(text, 70), step, ha="left")
+    _label(axes, x + 0.25, y - 0.03, _beside(step), step, ha="left")
+
+
+def _is_loop(step: Step) -> bool:
+    return step.source == step.target and step.kind != "state"
+
+
+def _beside(step: Step) -> str:
+    """The words beside a loop."""
+    return _short(f"{step.label}: {step.note}" if step.note else step.label, 70)
 
 
 def _arrow(axes: Axes, step: Step, start: float, end: float, y: float) -> None:
-    axes.annotate("", xy=(end, y), xytext=(start, y), arrowprops=_way(step), zorder=3)
     towards = 1 if end > start else -1
+    way = _way(step)
+    axes.plot([start, end - 0.04 * towards], [y, y], color=way["color"], lw=way["lw"],
+              linestyle=way["linestyle"], zorder=4)  # fmt: skip
+    # The head by itself: it would be dashed, too.
+    axes.annotate("", xy=(end, y), xytext=(end - 0.05 * towards, y), zorder=4,
+                  arrowprops=way | {"linestyle": "solid"})  # fmt: skip
     middle = start + towards * APART / 2
     status = "" if step.status in ("done", "dead") else f" ({step.status})"
     _label(axes, middle, y - 0.1, _short(step.label, 40) + status, step)
     if step.note:
-        _label(axes, middle, y + 0.09, _short(step.note, 48), step, size=7)
+        _label(axes, middle, y + 0.1, _short(step.note, 48), step, size=7)
     if step.status == "dead":
         axes.plot([end - 0.12 * towards], [y], "X", ms=9, color=palette.RED, zorder=5)
     if step.kind == "mail":
@@ -133,7 +150,7 @@ def _label(
 ) -> None:
     """Words are dark enough to be read: the colour is the line's."""
     colour = palette.GREY if step.status == "awaited" or size < 8 else palette.INK
-    axes.text(x, y, text, ha=ha, va="center", size=size, color=colour, zorder=4, bbox=_LABEL_BOX)
+    axes.text(x, y, text, ha=ha, va="center", size=size, color=colour, zorder=3, bbox=_LABEL_BOX)
 
 
 def _envelope(axes: Axes, x: float, y: float) -> None:
@@ -153,7 +170,7 @@ def to_png(figure: Figure) -> bytes:
     """The figure as PNG; the same bytes for the same figure."""
     drawn, file = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=PNG_DPI)
-    Image.open(drawn).convert("RGB").quantize(48).save(file, "PNG", optimize=True)  # a third
+    Image.open(drawn).convert("RGB").quantize(PNG_COLOURS).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 

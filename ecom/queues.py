@@ -1,17 +1,14 @@
 """A shop's queues, from the shop's own side: made, looked into, forgotten."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
 from urllib.parse import urlsplit
 
-import pika
 from pika.exceptions import AMQPError
 
-from ecom.bus import declare, parameters, remove_topology
+from ecom.bus import declare, remove_topology
+from ecom.dead_queue import desk
+from ecom.errors import ShopError
 from ecom.rabbitmq import BrokerUnavailable
-from ecom.topology import dead_queue
 
 log = logging.getLogger("ecom")
 
@@ -30,22 +27,13 @@ def prepare(amqp_url: str, shop: str) -> None:
 
 def parked(amqp_url: str, shop: str, service: str) -> set[str]:
     """The ids of the events in the service's dead-letter queue, where they stay; none that are
-    known of, if the broker cannot be reached."""
+    known of, if the broker cannot be reached or somebody else has them in hand."""
     try:
-        # What is fetched and never acknowledged goes back when the connection closes.
-        with closing(pika.BlockingConnection(parameters(amqp_url))) as connection:
-            return set(_ids(connection.channel(), dead_queue(shop, service)))
-    except (AMQPError, OSError):
+        with desk(amqp_url, shop) as at:
+            found = [(held.headers or {}).get("ce-id") for held in at.look(service)]
+    except ShopError:
         return set()
-
-
-def _ids(channel: Any, queue: str) -> Iterator[str]:
-    while True:
-        method, properties, _ = channel.basic_get(queue)
-        if method is None:
-            return
-        if id_ := (properties.headers or {}).get("ce-id"):
-            yield id_
+    return {id_ for id_ in found if isinstance(id_, str)}
 
 
 def forget(amqp_url: str, shop: str) -> bool:

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ecom.ahead import read_ahead
 from ecom.dead import Story, bury, describe, plain
-from ecom.envelope import Envelope, Refused, decode, derived_id, is_id
+from ecom.envelope import Envelope, Refused, decode, derived_id
 from ecom.events import Event
 from ecom.housekeeping import forget_old
 from ecom.outgoing import Outgoing
@@ -82,7 +83,7 @@ class Runtime:
         replies: list[Reply] = []
         self._said = []
         try:
-            self._read_ahead([each for each in inputs if type(each) is Delivery], tx)
+            read_ahead(inputs, self.service.rows, tx)
             for each in inputs:
                 answer = self._take[type(each)](each, tx, now)
                 if type(each) is Delivery:
@@ -114,10 +115,10 @@ class Runtime:
             return
         if not delivery.exchange:
             count(tx[Counter], "replayed")
-        if EFFECT_HEADER in headers and not delivery.exchange:
-            self._revive(delivery, tx, now)
-            return
         try:
+            if EFFECT_HEADER in headers and not delivery.exchange:
+                self._revive(headers[EFFECT_HEADER], body, tx, now)
+                return
             envelope, event = decode(headers, body)
             # Brokers grant the right to publish by routing key: a type must not evade it. What
             # comes through the default exchange was put into our queue by an operator's replay.
@@ -137,17 +138,14 @@ class Runtime:
         else:
             count(tx[Counter], "duplicates")
 
-    def _revive(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+    def _revive(self, seq: Any, body: bytes, tx: Transaction, now: float) -> None:
         """An operator replays an effect that was given up: it is tried anew, as it is sent."""
         try:
-            row = tx[Effect].get(int(delivery.headers[EFFECT_HEADER]))
-            again = replace(row, body=delivery.body)
+            row = tx[Effect].get(int(seq))
+            again = replace(row, body=body)
             self._message(again)
-        except (TypeError, ValueError, msgspec.MsgspecError) as error:
-            story = Story("malformed", f"no such effect, or not in this shape: {error}")
-            work = self._work(Cause("", "", ""), tx, now)
-            bury(work, "", delivery.key, delivery.headers, delivery.body, story)
-            return
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise Refused(f"no such effect, or not in this shape: {error}") from None
         if row.state == "dead":
             again = replace(again, state="pending", done_at=None, due=now, attempts=0)
             tx[Effect].put(again)
@@ -161,8 +159,9 @@ class Runtime:
         if error is not None:
             row = replace(row, last_error=describe(error))
             log.warning("%s of order %s failed: %s", row.type, row.order_id, row.last_error)
-            if self._may_retry(error, type(event), row.attempts):
-                due = now + self._delay(type(event), row.attempts)
+            policy = self.service.retry_for(type(event))
+            if not isinstance(error, Impossible) and row.attempts < policy.attempts:
+                due = now + policy.delay(row.attempts, self._jitter())
                 row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
                 tx[Inbox].put(row)
                 return
@@ -207,11 +206,11 @@ class Runtime:
             self._effect_failed(row, failed.error, failed.final, tx, now)
 
     def _effect_failed(self, row: Effect, error: str, final: bool, tx, now: float) -> None:
-        kind = self.service.kind_named(row.type)
+        policy = self.service.retry_for(self.service.kind_named(row.type))
         row = replace(row, attempts=row.attempts + 1, last_error=error)
         log.warning("%s failed, attempt %d: %s", row.key, row.attempts, error)
-        if not final and row.attempts < self.service.retry_for(kind).attempts:
-            self._effects.later(row, now + self._delay(kind, row.attempts), tx)
+        if not final and row.attempts < policy.attempts:
+            self._effects.later(row, now + policy.delay(row.attempts, self._jitter()), tx)
             return
         self._effects.finish(replace(row, state="dead"), tx, now)
         headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id,
@@ -238,19 +237,6 @@ class Runtime:
         forget_old(tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
-    def _read_ahead(self, deliveries: list[Delivery], tx: Transaction) -> None:
-        """Read what handling these will want, a query a table: the inbox, and rows by order."""
-        headers = [each.headers for each in deliveries if each.headers]
-        if len(headers) < 2:
-            return
-        wanted = {
-            column: {found for each in headers if is_id(found := each.get(header))}
-            for column, header in (("id", "ce-id"), ("order_id", "ce-subject"))
-        }
-        for kind in (Inbox, *self.service.rows):
-            if keys := wanted.get(kind.__struct_fields__[0]):
-                tx[kind].load(keys)
-
     def _run(
         self, message: Struct, cause: Cause, tx: Transaction, now: float, envelope=None
     ) -> tuple[Any, Exception | None]:
@@ -272,10 +258,3 @@ class Runtime:
 
     def _message(self, row: Timer | Effect) -> Struct:
         return msgspec.json.decode(row.body, type=self.service.kind_named(row.type))
-
-    def _may_retry(self, error: Exception, kind: type[Struct], attempts: int) -> bool:
-        policy = self.service.retry_for(kind)
-        return not isinstance(error, Impossible) and attempts < policy.attempts
-
-    def _delay(self, kind: type[Struct], attempts: int) -> float:
-        return self.service.retry_for(kind).delay(attempts, self._jitter())

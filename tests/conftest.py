@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pika
 import pytest
+from outer import outer
 
 from ecom import Shop
 from ecom.broker import lease
@@ -69,3 +70,10 @@ def wait_for():
         return found
 
     return wait
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """Local stand-ins for the outside world, none of them started yet."""
+    with outer(tmp_path) as outside:
+        yield outside

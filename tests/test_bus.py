@@ -11,9 +11,10 @@ from pika.frame import Method
 from wiretap import Proxy, Tap, publish, tapped
 
 from ecom import topology
-from ecom.bus import _Session, declare, parameters, remove_topology
+from ecom.bus import declare, parameters, remove_topology
 from ecom.ports import Ack, Confirmed, Delivery, Publish, PublisherDown, PublisherUp, Unsent
 from ecom.rows import Outbox
+from ecom.session import Session
 
 CREATED = EXAMPLES["order.created"]
 
@@ -74,7 +75,7 @@ def test_confirms_may_overtake_each_other_and_speak_of_many():
 
     async def scene():
         got = []
-        session = _Session("shop", "order", 1, got.append)
+        session = Session("shop", "order", 1, got.append)
         session._out = Swallow()
         for seq in range(11, 20):
             session.publish(row(seq))
@@ -104,7 +105,7 @@ def test_a_return_is_about_one_row_also_among_messages_without_an_id():
 
     async def scene():
         got = []
-        session = _Session("shop", "order", 1, got.append)
+        session = Session("shop", "order", 1, got.append)
         session._out = channel = Swallow()
         session.publish(row(1, "dead", ""))
         session.publish(row(2, "dead", ""))

@@ -64,6 +64,14 @@ def test_every_step_leaves_its_mark_on_the_picture():
 LINES = [Step("state", name, name, name) for name in LIFELINES]
 
 
+def test_the_picture_keeps_the_colours_of_the_palette(diagram):
+    """Though it is made small: blue is the blue that was chosen."""
+    picture = Image.open(io.BytesIO(diagram.png)).convert("RGB")
+    found = {"#{:02X}{:02X}{:02X}".format(*colour) for _, colour in picture.getcolors(100_000)}
+    used = (palette.BLUE, palette.ORANGE, palette.RED, palette.PURPLE, palette.CREAM, palette.PAPER)
+    assert set(used) <= found
+
+
 def test_the_same_steps_give_the_same_bytes(diagram):
     """So a notebook that is run again has the same outputs."""
     again = Diagram(diagram.title, STEPS)

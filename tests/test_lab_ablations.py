@@ -5,7 +5,7 @@ import pytest
 from ecom.lab.ablations import ALL, BY_NAME
 from ecom.lab.campaign import Job, explore
 from ecom.lab.invariants import INVARIANTS, QUIET_IS_REACHED
-from ecom.lab.matrix import heat_map, losses, matrix
+from ecom.lab.matrix import HeatMap, losses, matrix
 
 LONGEST = 15  # steps of a counterexample
 NAMES = [ablation.name for ablation in ALL]
@@ -56,7 +56,7 @@ def test_each_promise_is_broken_by_something():
     assert list(broken.columns) == [*(it.name for it in INVARIANTS), QUIET_IS_REACHED[0]]
     assert (broken > 0).any(axis="columns").all()
     assert (broken > 0).any(axis="index").all(), (broken > 0).any(axis="index")
-    assert len(heat_map(broken).axes[0].get_yticks()) == len(ALL)
+    assert len(HeatMap(broken).figure().axes[0].get_yticks()) == len(ALL)
 
 
 def test_losses_are_counted():

@@ -1,66 +1,28 @@
-"""Mail, into a file and over SMTP: one contract; letters that hold; and SMTP's own troubles."""
+"""Mail, into a file and over SMTP: one contract; and letters that hold."""
 
 import asyncio
 import re
-from contextlib import closing
 from email import message_from_bytes
 from email.policy import default
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outer import outer
+from posting import ID, InFile, OverSmtp, kept, mail, use
 
 from ecom.letter import Letter
-from ecom.mailer import Mailbox, MailError
+from ecom.mailer import Mailbox
 from ecom.outside import mails
 from ecom.ports import Failed, Perform, Performed
-from ecom.reading import connect
 from ecom.rows import Effect
 from ecom.service import Impossible
 from ecom.services.notification import MailSent, SendMail
 from ecom.smtp import SmtpMailer
 
-ID = "<confirmed/1001@tea.ecom.example>"
 INJECTIONS = ["Hello\r\nBcc: eve@example.com", "Hello\nBcc: eve@example.com", "Hello\rBcc: x",
               "Hello\x0bBcc: x", "Hello\x85Bcc: x", "Hello\u2028Bcc: x", "Hello\x00",
               "=?utf-8?q?Hello=0D=0ABcc:_eve@example.com?=", "Hello\r\n\r\nAnother body",
               "lone \ud800"]  # fmt: skip
-
-
-class InFile:
-    """The mailbox without a server."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def opened(self):
-        return Mailbox(self.folder, lambda: 5.0)
-
-    def restart(self):
-        """Nothing is left running between two uses."""
-
-
-class OverSmtp:
-    """The same mailbox behind a mail server."""
-
-    def __init__(self, outside) -> None:
-        self.folder, self._outside = outside.folder, outside
-        outside.start("mail")
-
-    def opened(self):
-        return SmtpMailer(self._outside.smtp_url, lambda: 5.0)
-
-    def restart(self):
-        self._outside.kill("mail")
-        self._outside.start("mail")
-
-
-@pytest.fixture
-def outside(tmp_path):
-    with outer(tmp_path) as outside:
-        yield outside
 
 
 @pytest.fixture(params=[InFile, OverSmtp])
@@ -71,43 +33,6 @@ def post(request, tmp_path):
     return OverSmtp(request.getfixturevalue("outside"))
 
 
-@pytest.fixture
-def smtp(outside):
-    """The one over SMTP."""
-    return OverSmtp(outside)
-
-
-def use(post, *mails):
-    """Send the mails one after another: what each raised, or None. A callable is called instead."""
-
-    async def run():
-        mailer = post.opened()
-        try:
-            return [it() if callable(it) else await tried(mailer.send(**it)) for it in mails]
-        finally:
-            await mailer.close()
-
-    return asyncio.run(run())
-
-
-async def tried(sending):
-    try:
-        return await sending
-    except (MailError, Impossible) as error:
-        return type(error)
-
-
-def mail(**changes):
-    return {"message_id": ID, "order_id": "1001", "to": "ada@example.com",
-            "subject": "Order #1001 Confirmed", "body": "Good news."} | changes  # fmt: skip
-
-
-def kept(post):
-    with closing(connect(post.folder, "mailbox")) as db:
-        return db.execute("SELECT * FROM mails ORDER BY rowid").fetchall()
-
-
-# ── The contract ──────────────────────────────────────────────────────────────────────────────
 def test_a_mail_arrives_as_it_was_sent(post):
     """Every field, as it was given."""
     assert use(post, mail()) == [None]
@@ -244,97 +169,3 @@ def test_a_letter_says_when_it_was_written():
     letter = Letter(ID, "1001", "orders@ecom.example", "ada@example.com", "Hello", "", 0.0)
     read = message_from_bytes(letter.as_bytes(), policy=default)
     assert read["Date"] == "Thu, 01 Jan 1970 00:00:00 -0000"
-
-
-# ── What can go wrong on the way ──────────────────────────────────────────────────────────────
-def test_a_server_that_is_gone_is_an_error_and_found_again_where_it_was(smtp, outside):
-    """Killed under open connections and started again: the mail is handed over then."""
-    sent = use(smtp, mail(), lambda: outside.kill("mail"), mail(message_id="<two@tea>"),
-               lambda: outside.start("mail"), mail(message_id="<two@tea>"))  # fmt: skip
-    assert [sent[0], sent[2], sent[4]] == [None, MailError, None]
-    assert [row[0] for row in kept(smtp)] == [ID, "<two@tea>"]
-
-
-class Script:
-    """A mail server that answers commands as told, and keeps what it was sent."""
-
-    def __init__(self, **answers: bytes) -> None:
-        self.answers = {"EHLO": b"250 hello", "MAIL": b"250 ok", "RCPT": b"250 ok",
-                        "DATA": b"354 go on", ".": b"250 kept", "RSET": b"250 ok",
-                        "QUIT": b"221 bye"} | answers  # fmt: skip
-        self.connections = 0
-        self.heard: list[str] = []
-        self.talking: list[asyncio.Task] = []
-
-    async def talk(self, reader, writer):
-        self.connections += 1
-        self.talking.append(asyncio.current_task())
-        with closing(writer):
-            await self.answer(reader, writer)
-
-    async def answer(self, reader, writer):
-        writer.write(b"220 hello\r\n")
-        while line := (await reader.readline()).decode().strip():
-            verb = line.split()[0].upper()
-            self.heard.append(line)
-            if not self.answers[verb]:
-                break
-            writer.write(self.answers[verb] + b"\r\n")
-            if verb == "DATA" and self.answers["DATA"].startswith(b"354"):
-                await reader.readuntil(b"\r\n.\r\n")
-                writer.write(self.answers["."] + b"\r\n")
-
-    def send(self, *mails, url="smtp://127.0.0.1:{}"):
-        async def run():
-            async with await asyncio.start_server(self.talk, "127.0.0.1", 0) as server:
-                mailer = SmtpMailer(url.format(server.sockets[0].getsockname()[1]), lambda: 5.0)
-                outcomes = [await tried(mailer.send(**each)) for each in mails]
-                await mailer.close()
-                await asyncio.gather(*self.talking)
-                return outcomes
-
-        return asyncio.run(run())
-
-
-@pytest.mark.parametrize("answers", [
-    {"RCPT": b"450 try later"}, {"RCPT": b"421 closing"}, {"MAIL": b"550 not you"},
-    {"DATA": b"554 no"}, {".": b"451 disk full"}, {".": b"552 too much"}, {".": b""}, {"RCPT": b""},
-    {"EHLO": b"nonsense"}, {"MAIL": b"250" + b"x" * 100_000},
-])  # fmt: skip
-def test_whatever_else_the_server_says_is_to_be_tried_again(answers):
-    """Only a refused address is final: the rest may be mended, here or there."""
-    script = Script(**{"HELO": b"502 no"} | answers)
-    assert script.send(mail(), mail()) == [MailError, MailError]
-
-
-def test_one_connection_carries_many_mails():
-    """Mails one after another do not dial again."""
-    script = Script()
-    assert script.send(*(mail(message_id=f"<{n}@tea>") for n in range(20))) == [None] * 20
-    assert script.connections == 1
-
-
-def test_a_password_is_not_sent_in_the_clear():
-    """Where the server offers no TLS there is no login, and no mail."""
-    script = Script(EHLO=b"250-hello\r\n250 AUTH PLAIN LOGIN")
-    assert script.send(mail(), url="smtp://ada:secret@127.0.0.1:{}") == [MailError]
-    assert not [line for line in script.heard if line.startswith(("AUTH", "MAIL"))]
-
-
-def test_the_sender_is_as_configured():
-    """In the envelope, where bounces go."""
-    script = Script()
-    script.send(mail(), url="smtp://127.0.0.1:{}?from=tea@shop.example")
-    assert "MAIL FROM:<tea@shop.example>" in script.heard
-
-
-def test_a_server_that_cannot_reach_an_address_in_its_script_is_told_so():
-    """No SMTPUTF8, so no way to say the name: final, for a repetition would not help."""
-    assert Script().send(mail(to="józef@example.com")) == [Impossible]
-
-
-@pytest.mark.parametrize("url", ["http://mail.example", "mail.example:25", "smtp://", ""])
-def test_what_is_no_mail_server_is_said_at_once(url):
-    """With the form that is wanted."""
-    with pytest.raises(ValueError, match="smtp://host:port"):
-        SmtpMailer(url, lambda: 5.0)

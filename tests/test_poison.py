@@ -11,8 +11,8 @@ import pytest
 from helpers import EXAMPLES, wire
 from msgspec.structs import replace
 
-from ecom.bus import PREFETCH
 from ecom.reading import rows
+from ecom.session import PREFETCH
 from ecom.topology import DELIVERY_LIMIT, exchange
 from ecom.workbench import Workbench
 

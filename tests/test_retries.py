@@ -5,9 +5,11 @@ from helpers import EXAMPLES, delivery, wire
 from msgspec.structs import replace
 from tower import CREATED, POLICY, Bell, Tower, dead_letters, order
 
-from ecom.ports import Failed, Perform, Tick
-from ecom.rows import Counter, Effect, Inbox, Timer
+from ecom.ports import Delivery, Failed, Perform, Tick
+from ecom.rows import MACHINERY, Counter, Effect, Inbox, Timer
+from ecom.runtime import EFFECT_HEADER
 from ecom.service import Impossible
+from ecom.sqlite import SqliteStore, create
 
 
 @pytest.fixture
@@ -119,3 +121,24 @@ def test_a_failing_timer_never_gives_up(tower, hand):
         hand.wait(1)
     assert hand.row(Bell, "1").rung == 2
     assert hand.rows(Timer) == []
+
+
+@pytest.mark.parametrize("number", ["x", "", "7", "9" * 30, str(2**63), None, ["1"], 2.5, b"1"])
+def test_a_replayed_effect_that_there_is_not_is_buried_again(hand, number, tmp_path):
+    """In a real database, too, where a number may be too large to be asked for."""
+    create(tmp_path / "tower.db", (Bell, *MACHINERY))
+    hand.store = SqliteStore(tmp_path / "tower.db")
+    hand.restart()
+    hand.give(Delivery(1, 1, "", "shop.inventory", {EFFECT_HEADER: number}, b"{}"))
+    assert "no such effect" in dead_letters(hand)[0].headers["dead-exception"]
+    hand.store.close()
+
+
+def test_a_replayed_effect_of_another_shape_is_buried_again(hand):
+    """Its neighbours are not disturbed, however deep its body is."""
+    hand.give(order(1))
+    hand.give(Failed(1, "no such bell", final=True))
+    for body in (b"", b"[]", b'{"order_id":1}', b'{"order_id":"1","x":' + b"[" * 100_000):
+        hand.give(Delivery(1, 1, "", "shop.inventory", {EFFECT_HEADER: "1"}, body), order(2))
+    assert hand.row(Effect, 1).state == "dead"
+    assert len(dead_letters(hand)) == 5

@@ -18,6 +18,7 @@ class Proxy:
     def __init__(self, url: str) -> None:
         self._to = pika.URLParameters(url)
         self._writers: list[asyncio.StreamWriter] = []
+        self._closed = False
 
     async def __aenter__(self) -> str:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -30,12 +31,23 @@ class Proxy:
         self._server.close()
         await self._server.wait_closed()
 
+    def close(self) -> None:
+        """The broker is gone, until `open`."""
+        self._closed = True
+        self.cut()
+
+    def open(self) -> None:
+        self._closed = False
+
     def cut(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:
+            writer.transport.abort()
+            return
         there, back = await asyncio.open_connection(self._to.host, self._to.port)
         self._writers += [writer, back]
         await asyncio.gather(_copy(reader, back), _copy(there, writer))

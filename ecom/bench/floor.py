@@ -17,9 +17,11 @@ import pika
 from ecom import topology
 from ecom.bench.contender import Contender, Run
 from ecom.bench.messages import FOLLOWING, WIRE
-from ecom.bus import PERSISTENT, PREFETCH, Connection, declare, parameters
+from ecom.bus import declare, parameters
+from ecom.connection import Connection
 from ecom.lifetime import announce
 from ecom.runtime import WINDOW
+from ecom.session import PERSISTENT, PREFETCH
 from ecom.settings import Settings
 
 COUNT_SECONDS = 0.02  # how often a process says how far it is

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from ecom.chaos.verdict import HarnessFailed, Verdict
+from ecom.chaos.verdict import Verdict
 from ecom.progress import progress
-
-TRIES = 3  # of an experiment that did not work; a violation is never tried again
 
 
 @click.command()
@@ -56,15 +54,8 @@ def _play(name: str, seed: int, orders: int | None, full: bool) -> Verdict:
     fault = FAULTS[name]
     size = fault.full if full else fault.small
     size = size._replace(orders=orders or size.orders)
-    for attempt in range(TRIES):
-        try:
-            with progress(size.rounds, name) as bar:
-                return play(fault, size, seed, lambda: bar.update(1))
-        except HarnessFailed as error:
-            click.echo(f"The experiment failed, not the shop: {error}", err=True)
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError
+    with progress(size.rounds, name) as bar:
+        return play(fault, size, seed, lambda: bar.update(1))
 
 
 def line(verdict: Verdict) -> str:

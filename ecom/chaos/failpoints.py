@@ -7,6 +7,7 @@ from ecom.chaos.fault import Fault, Size
 from ecom.chaos.process import EXIT_STATUS
 from ecom.chaos.stage import Stage
 from ecom.chaos.verdict import HarnessFailed
+from ecom.errors import ServiceDied
 from ecom.events import SERVICES
 
 _HEARS = ("before commit", "after commit", "before ack", "after ack")
@@ -60,7 +61,11 @@ def _start(stage: Stage, service: str, plan: dict[str, deque[str]], armed: dict[
     if plan[service]:
         armed[service] = plan[service].popleft()
         told["ECOM_FAILPOINT"] = f"{armed[service]}/{stage.random.randint(1, 6)}"
-    stage.crew.start((service, "1"), module="ecom.chaos.process", told=told)
+    try:
+        stage.crew.start((service, "1"), module="ecom.chaos.process", told=told)
+    except ServiceDied:
+        if not told:
+            raise  # else it has struck before the service was ready
 
 
 def _order_some(stage: Stage, armed: dict[str, str]) -> None:

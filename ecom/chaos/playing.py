@@ -1,5 +1,6 @@
 """Runs one fault and judges it: strike, let all come to rest, count."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,12 +12,29 @@ from ecom.chaos.stage import Stage, stage
 from ecom.chaos.verdict import HarnessFailed, Verdict
 from ecom.errors import NotSettled, ServiceDied
 
+TRIES = 3
 REST_SECONDS = 60.0  # from the last fault until all is quiet
 ANSWER_SECONDS = 120.0  # from the last fault until the last customer has been answered
 
+log = logging.getLogger("ecom.chaos")
+
 
 def play(fault: Fault, size: Size, seed: int, tick: Callable[[], Any] = lambda: None) -> Verdict:
-    """The verdict; `tick` is called after each strike. Raises `HarnessFailed`."""
+    """The verdict; `tick` is called after each strike.
+
+    An experiment that did not work is repeated, which is logged; a violation never is. Raises
+    `HarnessFailed` when it did not work `TRIES` times.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return attempt(fault, size, seed, tick)
+        except HarnessFailed as error:
+            log.warning("The experiment failed, not the shop; once more: %s", error)
+    return attempt(fault, size, seed, tick)
+
+
+def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Verdict:
+    """The same, once."""
     begun, kinds = time.monotonic(), Counter()
     with stage(fault, size, seed) as it:
         try:

@@ -49,7 +49,7 @@ def _judge(stage: Stage) -> None:
 FAULTS = tuple(
     Fault(
         f"last unit, {number} inventories", f"one unit, {BUYERS} buyers, {number} inventories",
-        race(count), small=Size(BUYERS * 6, 6), full=Size(BUYERS * 300, 300), bites=False,
+        race(count), small=Size(BUYERS * 3, 3), full=Size(BUYERS * 300, 300), bites=False,
         wishes=buyers, shelves=last_units,
     )
     for number, count in (("two", 2), ("four", 4))

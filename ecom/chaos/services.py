@@ -48,7 +48,7 @@ def roll(stage: Stage) -> Iterator[str]:
 FAULTS = (
     Fault(
         "service kills", "SIGKILL of a random service every 0.5 to 2 s",
-        salvo(kill, gap=(0.0, 1.0)), small=Size(300, 6), full=Size(10_000, 300),
+        salvo(kill, gap=(0.0, 1.0)), small=Size(300, 4), full=Size(10_000, 300),
     ),
     Fault(
         "frozen services", "SIGSTOP past the heartbeat, then SIGCONT",

@@ -44,6 +44,6 @@ def _look_for_growth(stage: Stage) -> None:
 FAULTS = (
     Fault(
         "soak", "all faults mixed", soak,
-        small=Size(300, 1, 6.0), full=Size(20_000, 1_000, 1_800.0), ground=proxied,
+        small=Size(300, 1, 4.0), full=Size(20_000, 1_000, 1_800.0), ground=proxied,
     ),
 )  # fmt: skip

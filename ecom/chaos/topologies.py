@@ -31,7 +31,7 @@ def unbind(stage: Stage) -> str:
 FAULTS = (
     Fault(
         "topology", "queues deleted and unbound under load",
-        salvo(delete, unbind, gap=(0.5, 3.0)), small=Size(200, 4), full=Size(5_000, 40),
+        salvo(delete, unbind, gap=(0.2, 1.5)), small=Size(200, 3), full=Size(5_000, 40),
         ground=watchful, bites=False,
     ),
 )  # fmt: skip

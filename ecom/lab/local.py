@@ -83,7 +83,7 @@ def canonical(local: Local, known: Texts) -> str:
         None if mind is None else (mind.connected, [_news(each, local) for each in mind.heard])
         for mind in local.minds
     ]
-    parts += [(what, _tables(base, (), known)) for _, what, base in local.reading]
+    parts += [(who, what, _tables(base, (), known)) for who, what, base in local.reading]
     return repr(parts)
 
 
@@ -122,7 +122,7 @@ def _counters(rows: Any, _: Any) -> list[Any]:
 def _outbox(rows: Any, minds: Any) -> list[Any]:
     done = sorted((row.id, row.order_id) for row in rows if row.done_at is not None)
     return [done] + [
-        (row.id, row.exchange, row.owner, row.body, repr(row.headers),
+        (row.id, row.exchange, row.owner, row.due is None, row.body, repr(row.headers),
          [_way(row.seq, mind, True) for mind in minds])
         for row in sorted(rows, key=lambda row: row.seq)
         if row.done_at is None
@@ -132,7 +132,7 @@ def _outbox(rows: Any, minds: Any) -> list[Any]:
 def _effects(rows: Any, minds: Any) -> list[Any]:
     done = sorted((row.key, row.id, row.state) for row in rows if row.done_at is not None)
     return [done] + [
-        (row.id, row.key, row.body, row.owner, row.attempts,
+        (row.id, row.key, row.body, row.owner, row.due is None, row.attempts,
          [_way(row.seq, mind, False) for mind in minds])
         for row in sorted(rows, key=lambda row: row.seq)
         if row.done_at is None

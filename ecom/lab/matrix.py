@@ -1,10 +1,12 @@
 """Why each safeguard exists, at a glance: what breaks without it, as a frame and a heat map."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from ecom.drawing import to_png
 from ecom.lab.ablations import ALL, Ablation
 from ecom.lab.campaign import Job, explore_all
 from ecom.lab.invariants import INVARIANTS, QUIET_IS_REACHED
@@ -41,20 +43,35 @@ def losses(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFram
     return pd.DataFrame(rows, columns=columns).set_index("without")
 
 
-def heat_map(frame: pd.DataFrame) -> Any:
-    """The matrix as a figure: the darker, the shorter the story."""
-    from matplotlib.figure import Figure
+class HeatMap:
+    """The matrix as a picture, which a notebook shows: the darker, the shorter the story."""
 
-    figure = Figure(figsize=(0.42 * len(frame.columns) + 2.5, 0.22 * len(frame) + 2.2))
-    axes = figure.subplots()
-    shade = frame.where(frame > 0).rsub(frame.to_numpy().max() + 1)
-    axes.imshow(shade.to_numpy(dtype=float), cmap="Oranges", aspect="auto", vmin=0)
-    axes.set_xticks(range(len(frame.columns)), frame.columns, rotation=60, ha="right", fontsize=8)
-    axes.set_yticks(range(len(frame)), frame.index, fontsize=8)
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    def figure(self) -> Figure:
+        """The picture, to be saved or changed."""
+        frame = self._frame
+        figure = Figure(figsize=(0.42 * len(frame.columns) + 2.5, 0.22 * len(frame) + 2.2))
+        axes = figure.subplots()
+        shade = frame.where(frame > 0).rsub(frame.to_numpy().max() + 1)
+        axes.imshow(shade.to_numpy(dtype=float), cmap="Oranges", aspect="auto", vmin=0)
+        axes.set_xticks(range(len(frame.columns)), frame.columns, rotation=60, ha="right", size=8)
+        axes.set_yticks(range(len(frame)), frame.index, size=8)
+        _write_numbers(axes, frame)
+        axes.set_title("Steps to each broken promise, without each safeguard", size=10)
+        figure.tight_layout()
+        return figure
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self.figure())
+
+    def __repr__(self) -> str:
+        return "{} safeguards × {} promises".format(*self._frame.shape)
+
+
+def _write_numbers(axes: Axes, frame: pd.DataFrame) -> None:
     for y, row in enumerate(frame.to_numpy()):
         for x, steps in enumerate(row):
             if steps:
-                axes.text(x, y, steps, ha="center", va="center", fontsize=7)
-    axes.set_title("Steps to the first broken promise, without each safeguard", fontsize=10)
-    figure.tight_layout()
-    return figure
+                axes.text(x, y, steps, ha="center", va="center", size=7)

@@ -1,0 +1,196 @@
+"""One session with the broker: consuming, and publishing with confirms, until a connection is lost.
+
+Two connections: the broker blocks publishing ones when it is short of memory or disk, and a
+consumer sharing one would be blocked with it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pika
+from pika.channel import Channel
+
+from ecom import topology
+from ecom.connection import Connection, text
+from ecom.ports import Confirmed, Delivery, Say, Unsent
+from ecom.rows import Outbox
+
+PREFETCH = 500  # messages in hand, at most
+GOODBYE_SECONDS = 1.0  # how long closing may take
+PERSISTENT = 2
+
+log = logging.getLogger("ecom.bus")
+
+
+class Session:
+    """Both connections, from opening them until either is lost."""
+
+    def __init__(self, shop: str, service: str, epoch: int, put: Callable[[Any], None]) -> None:
+        self._shop = shop
+        self._service = service
+        self._epoch = epoch
+        self._put = put
+        self._connections: list[Connection] = []
+        self._unconfirmed: dict[int, tuple[int, str]] = {}  # delivery tag: seq, message id
+        self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
+        self._returned: set[str] = set()
+        self._published = 0
+        self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    async def open(self, parameters: pika.URLParameters) -> None:
+        self._out = await self._channel(await self._connect(parameters))
+        self._in = await self._channel(await self._connect(parameters))
+        await self._declare()
+        self._out.add_on_return_callback(self._on_return)
+        await self._call(
+            lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
+        )
+        await self._consume(1, careful=True)
+
+    async def _consume(self, prefetch: int, careful: bool = False) -> None:
+        """After a crash, messages are taken one at a time until a new one comes: each crash is
+        counted against all that were in hand, and the neighbours of a message that kills us
+        must not be set aside with it."""
+        await self._call(self._in.basic_qos, prefetch_count=prefetch)
+        self._careful = careful
+        self._in.basic_consume(topology.queue(self._shop, self._service), self._on_message)
+
+    async def mend(self) -> None:
+        """Declare all again. A queue deleted just when we subscribe to it leaves us deaf, and not
+        even told; then we come anew."""
+        if await self._declare() == 0:
+            self._end(ConnectionError("nobody consumes our queue"))
+
+    async def _declare(self) -> int:
+        """Declare the shop's whole topology, so that no listener's queue can be missing; how many
+        consume ours."""
+        exchange, call, channel = topology.exchange(self._shop), self._call, self._out
+        await call(channel.exchange_declare, exchange=exchange, exchange_type="topic", durable=True)
+        found = {
+            queue: await call(channel.queue_declare, queue=queue, durable=True, arguments=arguments)
+            for queue, arguments in topology.queues(self._shop).items()
+        }
+        for queue, key in topology.bindings(self._shop):
+            await call(channel.queue_bind, queue=queue, exchange=exchange, routing_key=key)
+        return found[topology.queue(self._shop, self._service)].method.consumer_count
+
+    async def _call(self, method: Callable, **options: Any) -> Any:
+        """Call a pika method that takes a callback, and wait for that, or for the session's end."""
+        done = asyncio.get_running_loop().create_future()
+        method(callback=lambda *frames: done.done() or done.set_result(frames[0]), **options)
+        await asyncio.wait({done, self.ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise ConnectionError(repr(self.ended.result()) if self.ended.done() else "no answer")
+        return done.result()
+
+    async def _connect(self, parameters: pika.URLParameters) -> Connection:
+        opened = asyncio.get_running_loop().create_future()
+        connection = Connection(
+            parameters,
+            on_open_callback=lambda _: opened.done() or opened.set_result(None),
+            on_open_error_callback=lambda _, error: opened.done() or opened.set_exception(
+                error if isinstance(error, Exception) else ConnectionError(str(error))),
+            on_close_callback=lambda _, error: self._end(error),
+        )  # fmt: skip
+        self._connections.append(connection)
+        await opened
+        return connection
+
+    async def _channel(self, connection: Connection) -> Channel:
+        channel = await self._call(lambda callback: connection.channel(on_open_callback=callback))
+        channel.add_on_close_callback(lambda _, error: self._end(error))
+        channel.add_on_cancel_callback(
+            lambda frame: self._end(ConnectionError("our queue is gone"))
+        )
+        return channel
+
+    def _end(self, error: Exception) -> None:
+        if not self.ended.done():
+            self.ended.set_result(error)
+
+    async def close(self) -> None:
+        """Say goodbye; returns when what was written last, an ack perhaps, is with the broker."""
+        self._end(ConnectionError("closed"))
+        for connection in self._connections:
+            if connection.is_open:
+                connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                while not all(connection.is_closed for connection in self._connections):
+                    await asyncio.sleep(0.005)
+
+    def publish(self, row: Outbox) -> None:
+        if row.exchange == "dead":
+            exchange, key = "", topology.dead_queue(self._shop, self._service)
+        else:
+            exchange, key = topology.exchange(self._shop), row.type
+        message_id = row.id or str(row.seq)  # a return must name its row
+        properties = pika.BasicProperties(
+            content_type="application/json", headers=row.headers, delivery_mode=PERSISTENT,
+            message_id=message_id,
+        )  # fmt: skip
+        try:
+            self._out.basic_publish(exchange, key, row.body, properties, mandatory=True)
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+            return
+        self._published += 1
+        self._tags.append(self._published)
+        self._unconfirmed[self._published] = row.seq, message_id
+
+    def say(self, output: Say) -> None:
+        try:
+            exchange = topology.exchange(self._shop)
+            self._out.basic_publish(exchange, output.key, output.body)
+            self._published += 1  # it will be confirmed like the others
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+
+    def ack(self, tag: int) -> None:
+        try:
+            self._in.basic_ack(tag, multiple=True)
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+
+    def _on_message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        self._put(
+            Delivery(self._epoch, method.delivery_tag, text(method.exchange),
+                     text(method.routing_key), properties.headers, body)
+        )  # fmt: skip
+        if self._careful and not method.redelivered:
+            self._careful = False
+            # The tags stay valid; the old consumer goes, with its limit of one message.
+            channel.basic_cancel(method.consumer_tag)
+            channel.basic_qos(prefetch_count=PREFETCH)
+            channel.basic_consume(topology.queue(self._shop, self._service), self._on_message)
+
+    def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        log.warning("Returned: no queue is bound for %s", method.routing_key)
+        self._returned.add(properties.message_id)
+
+    def _on_confirm(self, frame: Any) -> None:
+        """A publish is safe, or refused; a return always comes before its confirm."""
+        taken = frame.method.NAME == "Basic.Ack"
+        sent, unsent = [], []
+        for seq, message_id in self._settled(frame.method):
+            good = taken and message_id not in self._returned
+            (sent if good else unsent).append(seq)
+            self._returned.discard(message_id)
+        if sent:
+            self._put(Confirmed(sent))
+        if unsent:
+            self._put(Unsent(unsent))
+
+    def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
+        """What one confirm is about: one message, or all up to it. They may overtake others."""
+        if not method.multiple:
+            if (found := self._unconfirmed.pop(method.delivery_tag, None)) is not None:
+                yield found
+            return
+        while self._tags and self._tags[0] <= method.delivery_tag:
+            if (found := self._unconfirmed.pop(self._tags.popleft(), None)) is not None:
+                yield found
