@@ -25,6 +25,10 @@ class GatewayError(Exception):
     """The provider could not be reached or could not say: ask again under the same key."""
 
 
+class ProcessingError(GatewayError):
+    """The provider could not, and says that no money moved: ask again, but not for ever."""
+
+
 class Gateway(Protocol):
     """A payment provider. Under one key, each call has one effect and always the same answer.
 
@@ -56,7 +60,7 @@ class SandboxGateway:
 
     async def capture(self, key: str, order_id: str, amount: int, card: str) -> Captured | Declined:
         if card == ERROR_CARD:
-            raise GatewayError("processing error")
+            raise ProcessingError("processing error")
         wanted = "declined" if card == DECLINED_CARD else "captured"
         outcome = await self._book(key, "capture", order_id, amount, wanted)
         return Captured(order_id) if outcome == "captured" else Declined(order_id, CARD_DECLINED)

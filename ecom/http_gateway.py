@@ -6,10 +6,11 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from ecom.gateway import GatewayError
+from ecom.gateway import GatewayError, ProcessingError
 from ecom.service import Impossible
 from ecom.services.payment import Captured, Declined, Refunded
 
+PROCESSING_ERROR = 402
 REFUSED = (409, 422)  # not with this key or order, or malformed: repeating is in vain
 
 
@@ -86,6 +87,8 @@ class HttpGateway:
 
 
 def _answer(status: int, text: bytes) -> Answer:
+    if status == PROCESSING_ERROR:
+        raise ProcessingError("processing error")
     if status not in (200, *REFUSED):
         raise GatewayError(f"{status}: {text.decode(errors='replace')[:300]}")
     try:

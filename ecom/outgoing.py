@@ -75,9 +75,12 @@ class Outgoing(Generic[OutRow]):
         self._last = self._reached
 
     def pending(self, seq: int, tx: Transaction) -> OutRow | None:
-        """The row, unless it is done already."""
+        """The row, unless it is done already, by a sibling perhaps."""
         row = tx[self._kind].get(seq)
-        return row if row is not None and row.done_at is None else None
+        if row is not None and row.done_at is None:
+            return row
+        self._under_way.pop(seq, None)
+        return None
 
     def done(self, seqs: Iterable[int], tx: Transaction, now: float) -> None:
         """Mark rows as done."""

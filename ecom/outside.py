@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from ecom.dead import describe
-from ecom.gateway import Gateway, GatewayError, SandboxGateway
+from ecom.gateway import Gateway, GatewayError, ProcessingError, SandboxGateway
 from ecom.mailer import Mailbox, Mailer, MailError
 from ecom.ports import Failed, Perform, Performed
 from ecom.service import Impossible
@@ -37,11 +37,13 @@ class Outside:
             return Performed(row.seq, await asyncio.wait_for(call, TIMEOUT))
         except Impossible as error:
             return Failed(row.seq, describe(error), final=True)
-        except (GatewayError, MailError, TimeoutError, OSError, sqlite3.Error) as error:
+        except (ProcessingError, MailError) as error:
             return Failed(row.seq, describe(error))
+        except (GatewayError, TimeoutError, OSError, sqlite3.Error) as error:
+            return Failed(row.seq, describe(error), unknown=True)
         except Exception as error:
             log.exception("Performing %s failed in a way nobody foresaw", row.key)
-            return Failed(row.seq, describe(error))
+            return Failed(row.seq, describe(error), unknown=True)
 
     async def close(self) -> None:
         """Let go of connections and files."""

@@ -48,11 +48,16 @@ class Performed(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """An effect failed; `final` when no retry can help."""
+    """An effect failed; `final` when no retry can help.
+
+    `unknown` when it may have happened all the same: it is asked for until that is known, for to
+    give up might be to keep a customer's money.
+    """
 
     seq: int
     error: str
     final: bool = False
+    unknown: bool = False
 
 
 class PublisherUp(Struct, frozen=True):

@@ -198,18 +198,19 @@ class Runtime:
         if error is None:
             self._effects.finish(replace(row, attempts=row.attempts + 1, state="done"), tx, now)
         else:
-            self._effect_failed(row, describe(error), isinstance(error, Impossible), tx, now)
+            final = isinstance(error, Impossible)
+            self._effect_failed(row, Failed(row.seq, describe(error), final), tx, now)
 
     def _failed(self, failed: Failed, tx: Transaction, now: float) -> None:
         row = self._effects.pending(failed.seq, tx)
         if row is not None:
-            self._effect_failed(row, failed.error, failed.final, tx, now)
+            self._effect_failed(row, failed, tx, now)
 
-    def _effect_failed(self, row: Effect, error: str, final: bool, tx, now: float) -> None:
-        policy = self.service.retry_for(self.service.kind_named(row.type))
+    def _effect_failed(self, row: Effect, failed: Failed, tx: Transaction, now: float) -> None:
+        policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
         row = replace(row, attempts=row.attempts + 1, last_error=error)
         log.warning("%s failed, attempt %d: %s", row.key, row.attempts, error)
-        if not final and row.attempts < policy.attempts:
+        if not failed.final and (failed.unknown or row.attempts < policy.attempts):
             self._effects.later(row, now + policy.delay(row.attempts, self._jitter()), tx)
             return
         self._effects.finish(replace(row, state="dead"), tx, now)

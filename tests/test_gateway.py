@@ -6,7 +6,7 @@ import pytest
 from paying import KEY, InFile, OverHttp, capture, ledger, refund, use
 
 from ecom.events import CARD_DECLINED
-from ecom.gateway import DECLINED_CARD, ERROR_CARD, GOOD_CARD, GatewayError
+from ecom.gateway import DECLINED_CARD, ERROR_CARD, GOOD_CARD, GatewayError, ProcessingError
 from ecom.service import Impossible
 from ecom.services.payment import Captured, Declined, Refunded
 
@@ -54,7 +54,7 @@ def test_a_declined_card_stays_declined_under_its_key(provider):
 
 def test_a_processing_error_leaves_no_trace(provider):
     """It may be asked again, and nothing was taken."""
-    assert use(provider, capture(ERROR_CARD)) == [GatewayError]
+    assert use(provider, capture(ERROR_CARD)) == [ProcessingError]
     assert ledger(provider) == []
 
 

@@ -1,12 +1,20 @@
 """One contract for every store: what holds for SQLite must hold for the simulator's memory."""
 
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
 import msgspec
 import pytest
+from helpers import steady
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecom.events import Line
 from ecom.memory import MemoryStore
 from ecom.sqlite import SqliteStore, create
-from ecom.store import AtMost, MoreThan, Row, Transaction
+from ecom.store import AtMost, MoreThan, Row, StoreUnavailable, Transaction
 
 
 class Lamp(Row, frozen=True):
@@ -99,3 +107,121 @@ def test_a_changed_row_no_longer_matches_what_it_was(store):
     lamps = Transaction(store)[Lamp]
     lamps.put(msgspec.structs.replace(lamps.get("A"), watts=7))
     assert lamps.where(watts=5) == []
+
+
+def test_load_reads_what_get_would(store):
+    """Rows that exist, rows that do not, and what this transaction has changed already."""
+    saved(store, Lamp("A"), Lamp("B"))
+    lamps = Transaction(store)[Lamp]
+    lamps.put(Lamp("B", 9))
+    lamps.load(["A", "B", "C"])
+    assert [lamps.get(name) for name in "ABC"] == [Lamp("A"), Lamp("B", 9), None]
+
+
+names, watts = st.sampled_from("ABCD"), st.integers(1, 3)
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), names, watts, st.none() | st.sampled_from([0.5, 1.0, 2.0])),
+        st.tuples(st.just("delete"), names), st.tuples(st.just("get"), names),
+        st.tuples(st.just("load"), st.lists(names)),
+        st.tuples(st.just("where"), st.sampled_from([None, 0, 1, 2, 9]), st.sampled_from([
+            {}, {"watts": 2}, {"due": None}, {"due": AtMost(1.0)}, {"due": MoreThan(0.5)},
+            {"watts": MoreThan(1), "due": AtMost(2.0)}, {"note": b"x"},
+        ])),
+        st.sampled_from([("mark",), ("undo",), ("commit",), ("rollback",)]),
+    ),
+    max_size=30,
+)  # fmt: skip
+
+
+def done(store, actions):
+    """Everything that was read on the way, and all rows in the end."""
+    seen, marks, transaction = [], [], Transaction(store)
+    for action, *details in [*actions, ("commit",)]:
+        lamps = transaction[Lamp]
+        if action in ("commit", "rollback"):
+            getattr(transaction, action)()
+            marks, transaction = [], Transaction(store)
+        elif action == "mark":
+            marks.append(transaction.savepoint())
+        elif action == "undo":
+            transaction.undo_to(marks.pop() if marks else 0)
+        elif action == "put":
+            lamps.put(Lamp(details[0], details[1], details[2]))
+        elif action == "where":
+            seen.append(lamps.where(details[0], **details[1]))
+        else:
+            seen.append(getattr(lamps, action)(*details))
+    seen.append(transaction[Lamp].where())
+    transaction.rollback()
+    return seen
+
+
+@steady
+@given(actions)
+def test_both_stores_do_the_same_whatever_is_asked_of_them(actions):
+    """Reads, writes, savepoints, commits and rollbacks in any order: row for row."""
+    with tempfile.TemporaryDirectory() as folder:
+        create(Path(folder) / "lamps.db", [Lamp])
+        with closing(SqliteStore(Path(folder) / "lamps.db")) as store:
+            assert done(store, actions) == done(MemoryStore(), actions)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A database with one lamp that counts."""
+    create(tmp_path / "lamps.db", [Lamp])
+    with closing(SqliteStore(tmp_path / "lamps.db")) as store:
+        saved(store, Lamp("COUNTER", 0))
+    return tmp_path / "lamps.db"
+
+
+def count_up(file, times):
+    with closing(SqliteStore(file)) as store:
+        for _ in range(times):
+            transaction = Transaction(store)
+            lamp = transaction[Lamp].get("COUNTER")
+            transaction[Lamp].put(msgspec.structs.replace(lamp, watts=lamp.watts + 1))
+            transaction.commit()
+
+
+def test_two_writers_at_once_lose_nothing(file):
+    """Reading and then writing is one step: processes of one service share a database."""
+    with ThreadPoolExecutor(3) as pool:
+        for counting in [pool.submit(count_up, file, 50) for _ in range(3)]:
+            counting.result()
+    with closing(SqliteStore(file)) as store:
+        assert store.fetch(Lamp, "COUNTER").watts == 150
+
+
+def test_a_database_that_is_locked_is_unavailable_and_unchanged(file, monkeypatch):
+    """Raised when the transaction begins, so nothing has to be undone; later all is well."""
+    monkeypatch.setattr("ecom.sqlite.BUSY_SECONDS", 0.01)
+    with closing(SqliteStore(file)) as other, closing(SqliteStore(file)) as store:
+        holding = Transaction(other)
+        with pytest.raises(StoreUnavailable, match="locked"):
+            Transaction(store)
+        holding.rollback()
+        saved(store, Lamp("COUNTER", 7))
+        assert other.fetch(Lamp, "COUNTER").watts == 7
+
+
+def test_a_commit_that_fails_changes_nothing_and_can_be_repeated(file):
+    """A full disk, say: here, a database that may not grow by a page."""
+    with closing(SqliteStore(file)) as store:
+        store._db.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StoreUnavailable, match="full"):
+            saved(store, Lamp("NEW"), *[Lamp(str(n), note=bytes(9_000)) for n in range(9)])
+        assert store.select(Lamp, {}, None) == [Lamp("COUNTER", 0)]
+        store._db.execute("PRAGMA max_page_count = 100000")
+        saved(store, Lamp("NEW"))
+        assert store.fetch(Lamp, "NEW") == Lamp("NEW")
+
+
+def test_creating_again_keeps_what_there_is(file):
+    """Also when several processes do it at once."""
+    with ThreadPoolExecutor(4) as pool:
+        for creating in [pool.submit(create, file, [Lamp]) for _ in range(8)]:
+            creating.result()
+    with closing(SqliteStore(file)) as store:
+        assert store.fetch(Lamp, "COUNTER") == Lamp("COUNTER", 0)

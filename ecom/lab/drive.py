@@ -170,12 +170,13 @@ class Drive:
         seq = output.row.seq
         fault = self._reach("mail" if self._mails else "gateway call")
         if fault == "fails":
-            self._comes(Failed(seq, "no connection"), self._at_once)
+            self._comes(Failed(seq, "no connection", unknown=not self._mails), self._at_once)
             return
         self._ledger, answer = self._outside.call(
             self._ledger, seq, output.row.key, output.effect
         )
-        self._comes(Failed(seq, "no answer") if fault == "late" else answer, self._at_once)
+        late = Failed(seq, "no answer", unknown=not self._mails)
+        self._comes(late if fault == "late" else answer, self._at_once)
 
     def _comes(self, news: Any, at_once: bool) -> None:
         (self._now if at_once else self._heard).append(news)

@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from ecom.gateway import GatewayError, SandboxGateway
+from ecom.gateway import GatewayError, ProcessingError, SandboxGateway
 from ecom.http_gateway import Answer
 from ecom.outer.faults import Faults, Luck
 from ecom.service import Impossible
@@ -104,7 +104,7 @@ async def _errors(request: web.Request, handler: Callable) -> web.StreamResponse
     try:
         return await handler(request)
     except (Malformed, Impossible, GatewayError, sqlite3.Error) as error:
-        status = {Malformed: 422, Impossible: 409}.get(type(error), 503)
+        status = {Malformed: 422, Impossible: 409, ProcessingError: 402}.get(type(error), 503)
         key = request.headers.get("Idempotency-Key", "")
         return _json(Answer(key, "refused", str(error)), status)
 

@@ -132,6 +132,7 @@ def service() -> Service:
             Refunded: money_refunded,
         },
         effects=(Capture, Refund),
-        # An order can do without its capture (the hold expires); a refund is owed until it is paid.
+        # How often the provider may answer that it could not. As long as it does not answer, it is
+        # asked for ever. An order can do without its capture (the hold expires); a refund is owed.
         retries={Capture: Retry(cap=10.0, attempts=12), Refund: Retry(cap=60.0, attempts=1_000)},
     )
