@@ -109,6 +109,16 @@ def test_a_changed_row_no_longer_matches_what_it_was(store):
     assert lamps.where(watts=5) == []
 
 
+def test_the_first_few_are_the_first_to_be_due(store):
+    """The limit cuts after sorting by the bounded column, and counts no row deleted meanwhile."""
+    saved(store, Lamp("A", due=3.0), Lamp("B", due=2.0), Lamp("C", due=1.0))
+    lamps = Transaction(store)[Lamp]
+    assert [lamp.name for lamp in lamps.where(limit=1, due=AtMost(9.0))] == ["C"]
+    lamps.delete("C")
+    lamps.delete("B")
+    assert [lamp.name for lamp in lamps.where(limit=1, due=AtMost(9.0))] == ["A"]
+
+
 def test_load_reads_what_get_would(store):
     """Rows that exist, rows that do not, and what this transaction has changed already."""
     saved(store, Lamp("A"), Lamp("B"))
