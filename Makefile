@@ -8,7 +8,7 @@ help: ## Show these lines
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 - /p' Makefile
 
 run: setup ## Place orders in a running shop and watch the sagas
-	@$(HOLD) $(IN) -m ecom.demo
+	@$(HOLD) $(IN) -m ecom.commands.demo
 
 test: setup ## Run the tests, then every notebook against its committed outputs
 	@$(HOLD) sh -c '$(IN) -m pytest -q && $(IN) -m pytest -q --nbval notebooks'

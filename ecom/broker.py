@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ecom.node import Node
-from ecom.rabbitmq import BrokerUnavailable
+from ecom.rabbit.node import Node
+from ecom.rabbit.rabbitmq import BrokerUnavailable
 from ecom.settings import home
 
 __all__ = ["BrokerUnavailable", "Lease", "Node", "lease"]

@@ -13,8 +13,9 @@ import click
 
 from ecom.bench.cli import bench
 from ecom.chaos.command import chaos
-from ecom.dead_command import dead
 from ecom.errors import ShopError
+from ecom.lab.command import explore
+from ecom.workbench.command import dead
 
 WIDTH = 88
 STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
@@ -53,6 +54,7 @@ def main() -> None:
 main.add_command(dead)
 main.add_command(chaos)
 main.add_command(bench)
+main.add_command(explore)
 
 
 @main.command()
@@ -86,7 +88,7 @@ def _keep_running(shop: Any) -> None:
 @_named
 def down(name: str) -> None:
     """Close the shop that `ecom up` keeps running, wherever that is."""
-    from ecom.premises import folder_of, occupant
+    from ecom.backroom.premises import folder_of, occupant
 
     pid = occupant(folder_of(name))
     if pid is None:
@@ -103,7 +105,7 @@ def down(name: str) -> None:
 @_as_json
 def status(name: str, as_json: bool) -> None:
     """Show what runs, what waits, and how the orders stand."""
-    from ecom.status import status_of
+    from ecom.commands.status import status_of
 
     state = status_of(_folder(name))
     click.echo(json.dumps(state.as_dict()) if as_json else str(state))
@@ -122,9 +124,9 @@ def place(
 
     Example: ecom place ada@example.com TEAPOT=1 KITE=2
     """
-    from ecom.catalogue import order_for
-    from ecom.client import Client
-    from ecom.status import door_of
+    from ecom.backroom.catalogue import order_for
+    from ecom.backroom.client import Client
+    from ecom.commands.status import door_of
 
     client = Client(lambda: door_of(_folder(name)))
     order = client.place([order_for(customer, _units(lines), card)])[0]
@@ -147,7 +149,7 @@ def _units(lines: tuple[str, ...]) -> dict[str, int]:
 @_as_json
 def orders(state: str | None, name: str, as_json: bool) -> None:
     """List the orders and how each ended."""
-    from ecom import frames
+    from ecom.backroom import frames
 
     frame = frames.orders(_folder(name), state)
     if as_json:
@@ -170,7 +172,7 @@ def replay(file: Path, stock: float, as_json: bool) -> None:
     customer, its cancellation; what cannot be replayed is counted by reason. The exit status is
     1 if the books are off or an order never ended.
     """
-    from ecom.replay import replay as run
+    from ecom.commands.replay import replay as run
 
     report = run(file, stock)
     click.echo(json.dumps(report.as_dict()) if as_json else str(report))
@@ -178,7 +180,7 @@ def replay(file: Path, stock: float, as_json: bool) -> None:
 
 
 def _folder(name: str) -> Path:
-    from ecom.premises import folder_of
+    from ecom.backroom.premises import folder_of
 
     folder = folder_of(name)
     if not (folder / "order.db").exists():

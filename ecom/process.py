@@ -17,7 +17,7 @@ from typing import Any
 from ecom.bus import Bus
 from ecom.events import SERVICES
 from ecom.lifetime import announce, until_stopped
-from ecom.outside import outside
+from ecom.outside.performing import outside
 from ecom.ports import Ack, Command, Commit, CountUp, Perform, Publish, Reply, Say, Tick
 from ecom.rows import MACHINERY
 from ecom.runtime import Runtime

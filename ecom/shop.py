@@ -5,21 +5,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ecom import catalogue
+from ecom.backroom import catalogue
+from ecom.backroom.catalogue import Lines, order_for
+from ecom.backroom.client import AT_ONCE, Client
+from ecom.backroom.crew import Crew
+from ecom.backroom.premises import Premises, clear_abandoned
+from ecom.backroom.queues import forget, parked, prepare
+from ecom.backroom.quiet import nothing_left, wait_until_quiet
+from ecom.backroom.records import Records
 from ecom.broker import lease
-from ecom.catalogue import Lines, order_for
-from ecom.client import AT_ONCE, Client
-from ecom.crew import Crew
 from ecom.errors import ShopError
 from ecom.events import SERVICES
-from ecom.premises import Premises, clear_abandoned
+from ecom.outside.standins import STANDINS, StandIns
 from ecom.process import provision, stock_shelves
-from ecom.queues import forget, parked, prepare
-from ecom.quiet import nothing_left, wait_until_quiet
-from ecom.records import Records
 from ecom.settings import Settings
-from ecom.standins import STANDINS, StandIns
-from ecom.workbench import Workbench
+from ecom.workbench.workbench import Workbench
 
 
 class Shop(Records):
@@ -179,7 +179,7 @@ class Shop(Records):
         self.crew.start((_known(service), replica))
 
     def gateway(self, **faults: float) -> None:
-        """Say what goes wrong at the payment provider from now on: see `ecom.outer.faults.Faults`.
+        """Say what goes wrong at the payment provider from now on: see `ecom.outside.faults.Faults`.
 
         E.g. `fail_before=0.1, fail_after=0.1`; `delay=2.5`; `down=True`. Nothing: all is well.
         """

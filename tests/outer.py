@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ecom.crew import Crew
-from ecom.standins import StandIns
+from ecom.backroom.crew import Crew
+from ecom.outside.standins import StandIns
 
 
 class Outer:

@@ -4,9 +4,9 @@ import asyncio
 from contextlib import closing
 from pathlib import Path
 
-from ecom.gateway import GOOD_CARD, GatewayError, SandboxGateway
-from ecom.http_gateway import HttpGateway
-from ecom.reading import connect
+from ecom.backroom.reading import connect
+from ecom.outside.gateway import GOOD_CARD, GatewayError, SandboxGateway
+from ecom.outside.http_gateway import HttpGateway
 from ecom.service import Impossible
 
 KEY = "capture/1001"

@@ -4,10 +4,10 @@ import asyncio
 from contextlib import closing
 from pathlib import Path
 
-from ecom.mailer import Mailbox, MailError
-from ecom.reading import connect
+from ecom.backroom.reading import connect
+from ecom.outside.mailer import Mailbox, MailError
+from ecom.outside.smtp import SmtpMailer
 from ecom.service import Impossible
-from ecom.smtp import SmtpMailer
 
 ID = "<confirmed/1001@tea.ecom.example>"
 

@@ -5,11 +5,11 @@ import sqlite3
 import pytest
 from shuffled import Shuffled
 
-from ecom.deeds import read_log
 from ecom.events import EVENTS
-from ecom.history import history
+from ecom.history.deeds import read_log
+from ecom.history.history import history
+from ecom.history.telling import ANSWERED_BY
 from ecom.services.order import CancelOrder
-from ecom.telling import ANSWERED_BY
 
 
 @pytest.fixture

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from ecom.books import Accounts, Booking, Order, Payment, Reservation, Stock, close_books, judge
+from ecom.backroom.books import (
+    Accounts,
+    Booking,
+    Order,
+    Payment,
+    Reservation,
+    Stock,
+    close_books,
+    judge,
+)
 
 GOOD = Accounts(
     orders=[Order("1001", "CONFIRMED", 4125, ""), Order("1002", "CANCELLED", 900, "hold expired")],

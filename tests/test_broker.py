@@ -15,9 +15,9 @@ import pika
 import pytest
 
 from ecom.broker import Lease, lease
-from ecom.loopback import free, usable
-from ecom.node import Node
-from ecom.rabbitmq import BrokerUnavailable, find_rabbitmq
+from ecom.rabbit.loopback import free, usable
+from ecom.rabbit.node import Node
+from ecom.rabbit.rabbitmq import BrokerUnavailable, find_rabbitmq
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/net/tcp").exists(),

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ecom import Shop
 from ecom.cli import main
-from ecom.dead_queue import desk
+from ecom.workbench.dead_queue import desk
 
 
 def failed(order):

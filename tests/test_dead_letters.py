@@ -5,11 +5,11 @@ from helpers import delivery, said
 from msgspec.structs import replace
 from tower import CREATED, POLICY, Bell, Tower, dead_letters, order
 
-from ecom.dead_letter import read_letter
 from ecom.housekeeping import RETENTION
 from ecom.ports import Delivery, Failed, Perform
 from ecom.rows import Counter, Effect, Inbox
 from ecom.service import Impossible
+from ecom.workbench.dead_letter import read_letter
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from ecom import palette
-from ecom.diagram import KINDS, LIFELINES, STATUSES, Diagram, Step
+from ecom.history import palette
+from ecom.history.diagram import KINDS, LIFELINES, STATUSES, Diagram, Step
 
 STEPS = [
     Step("command", "customer", "order", "places the order"),

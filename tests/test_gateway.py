@@ -6,7 +6,7 @@ import pytest
 from paying import KEY, InFile, OverHttp, capture, ledger, refund, use
 
 from ecom.events import CARD_DECLINED
-from ecom.gateway import DECLINED_CARD, ERROR_CARD, GOOD_CARD, GatewayError, ProcessingError
+from ecom.outside.gateway import DECLINED_CARD, ERROR_CARD, GOOD_CARD, ProcessingError
 from ecom.service import Impossible
 from ecom.services.payment import Captured, Declined, Refunded
 

@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 from shuffled import Shuffled
 
-from ecom import frames
-from ecom.deeds import read_log
+from ecom.backroom import frames
 from ecom.errors import ShopError
 from ecom.events import EVENTS
-from ecom.history import history
+from ecom.history.deeds import read_log
+from ecom.history.history import history
 from ecom.services.order import CancelOrder
 
 CONFIRMED = """\

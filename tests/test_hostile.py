@@ -53,8 +53,11 @@ def test_headers_that_pika_cannot_read_do_not_stop_the_messages_behind_them(brok
     """Each hostile message arrives, is refused in words, and the connection lives on."""
 
     async def scene():
-        taken = [name for name, table in HOSTILE.items()
-                 if publish(broker, shop, "order.created", name.encode(), RawHeaders(table))]
+        taken = [
+            name
+            for name, table in HOSTILE.items()
+            if publish(broker, shop, "order.created", name.encode(), RawHeaders(table))
+        ]
         assert len(taken) > 10, "the broker itself refuses some, not most"
         assert {"the end of time", "deep tables"} <= set(taken)
         headers, body = wire(CREATED)

@@ -8,9 +8,9 @@ from paying import KEY, OverHttp, capture, ledger, outcome, use
 
 from ecom.errors import ShopError
 from ecom.events import CARD_DECLINED
-from ecom.gateway import DECLINED_CARD, GOOD_CARD, GatewayError
-from ecom.http_gateway import HttpGateway
-from ecom.outer.faults import Faults, Luck
+from ecom.outside.faults import Faults, Luck
+from ecom.outside.gateway import DECLINED_CARD, GOOD_CARD, GatewayError
+from ecom.outside.http_gateway import HttpGateway
 from ecom.services.payment import Captured, Declined
 
 

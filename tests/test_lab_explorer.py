@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ecom.books import judge
+from ecom.backroom.books import judge
 from ecom.lab.accounts import accounts
 from ecom.lab.campaign import CRASH_POINTS, Job, explore, explore_all, jobs, together, walks
 from ecom.lab.explorer import Explorer

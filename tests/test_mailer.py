@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posting import ID, InFile, OverSmtp, kept, mail, use
 
-from ecom.letter import Letter
-from ecom.mailer import Mailbox
-from ecom.outside import mails
+from ecom.outside.letter import Letter
+from ecom.outside.mailer import Mailbox
+from ecom.outside.performing import mails
+from ecom.outside.smtp import SmtpMailer
 from ecom.ports import Failed, Perform, Performed
 from ecom.rows import Effect
 from ecom.service import Impossible
 from ecom.services.notification import MailSent, SendMail
-from ecom.smtp import SmtpMailer
 
 INJECTIONS = ["Hello\r\nBcc: eve@example.com", "Hello\nBcc: eve@example.com", "Hello\rBcc: x",
               "Hello\x0bBcc: x", "Hello\x85Bcc: x", "Hello\u2028Bcc: x", "Hello\x00",

@@ -11,10 +11,10 @@ import pytest
 from helpers import EXAMPLES, wire
 from msgspec.structs import replace
 
-from ecom.reading import rows
+from ecom.backroom.reading import rows
 from ecom.session import PREFETCH
 from ecom.topology import DELIVERY_LIMIT, exchange
-from ecom.workbench import Workbench
+from ecom.workbench.workbench import Workbench
 
 MORTAL = Path(__file__).with_name("mortal.py")
 

@@ -138,8 +138,11 @@ def test_orders_are_accepted_without_a_broker_and_delivered_once_there_is_one(
 
 def test_hostile_headers_end_as_dead_letters_that_can_be_read(running, broker, shop, wait_for):
     """Each once, though nobody could read what came: and the service lives on, with one start."""
-    taken = [name for name, table in HOSTILE.items()
-             if publish(broker, shop, "order.cancelled", name.encode(), RawHeaders(table))]
+    taken = [
+        name
+        for name, table in HOSTILE.items()
+        if publish(broker, shop, "order.cancelled", name.encode(), RawHeaders(table))
+    ]
     it = running("payment")
     dead = topology.dead_queue(shop, "payment")
     wait_for(lambda: depth(broker, dead) == len(taken))

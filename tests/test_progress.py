@@ -4,7 +4,7 @@ import nbformat
 from nbclient import NotebookClient
 
 CELL = """
-from ecom.progress import progress
+from ecom.backroom.progress import progress
 import time
 with progress(3, "orders ended") as bar:
     for _ in range(3):

@@ -3,9 +3,10 @@
 import pytest
 from outer import outer
 
-from ecom import Shop, frames
+from ecom import Shop
+from ecom.backroom import frames
 from ecom.errors import ServiceDown, ShopError
-from ecom.gateway import DECLINED_CARD, GOOD_CARD
+from ecom.outside.gateway import DECLINED_CARD, GOOD_CARD
 
 ORDERS = 300
 

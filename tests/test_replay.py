@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
+from ecom.commands.replay import replay
+from ecom.commands.retail import GUEST, NOTHING, PART, STOCKROOM, TOO_MANY, Purchase, Regret, read
 from ecom.errors import ShopError
-from ecom.replay import replay
-from ecom.retail import GUEST, NOTHING, PART, STOCKROOM, TOO_MANY, Purchase, Regret, read
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
 DAY = "2010-12-{:02} 08:26:00"

@@ -8,8 +8,8 @@ import pytest
 from helpers import wire
 
 from ecom import Shop
+from ecom.backroom.reading import rows
 from ecom.events import PaymentProcessed
-from ecom.reading import rows
 from ecom.topology import dead_queue, queue
 
 COUNT = 200
@@ -95,7 +95,7 @@ def test_letters_replayed_three_times_over_have_their_effect_once(killers, shop,
 REPLAY = """
 import sys
 from pathlib import Path
-from ecom.workbench import Workbench
+from ecom.workbench.workbench import Workbench
 url, shop, folder = sys.argv[1:]
 bench = Workbench(url, shop, Path(folder))
 bench.replay(bench.groups())

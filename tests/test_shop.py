@@ -3,8 +3,8 @@
 import pytest
 
 from ecom import Shop
+from ecom.backroom.queues import forget
 from ecom.errors import OrderRefused, ShopBusy, ShopError
-from ecom.queues import forget
 
 DECLINES = "4000000000000002"
 

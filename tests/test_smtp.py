@@ -6,9 +6,9 @@ from contextlib import closing
 import pytest
 from posting import ID, OverSmtp, kept, mail, tried, use
 
-from ecom.mailer import MailError
+from ecom.outside.mailer import MailError
+from ecom.outside.smtp import SmtpMailer
 from ecom.service import Impossible
-from ecom.smtp import SmtpMailer
 
 
 @pytest.fixture

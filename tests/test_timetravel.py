@@ -5,12 +5,13 @@ import sqlite3
 import pytest
 from shuffled import Shuffled
 
-from ecom import Shop, frames
-from ecom.deeds import read_log
+from ecom import Shop
+from ecom.backroom import frames
 from ecom.errors import ShopError
-from ecom.gateway import DECLINED_CARD
-from ecom.retelling import CannotReplay
-from ecom.timetravel import TABLES, at
+from ecom.history.deeds import read_log
+from ecom.history.retelling import CannotReplay
+from ecom.history.timetravel import TABLES, at
+from ecom.outside.gateway import DECLINED_CARD
 
 SHELVES = ("available", "held", "committed")
 

@@ -11,13 +11,13 @@ import pika
 import pytest
 
 from ecom import Shop
+from ecom.backroom.crew import read_note
+from ecom.backroom.premises import folder_of
+from ecom.backroom.quiet import Watch
 from ecom.broker import BrokerUnavailable
 from ecom.bus import parameters
-from ecom.crew import read_note
 from ecom.errors import NotSettled, ServiceDied, ServiceDown
 from ecom.events import EVENTS, SERVICES
-from ecom.premises import folder_of
-from ecom.quiet import Watch
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -7,11 +7,11 @@ import pytest
 from helpers import EXAMPLES, wire
 from msgspec.structs import replace
 
-from ecom.dead_letter import read_letter
-from ecom.dead_queue import desk
 from ecom.errors import ShopError
 from ecom.topology import dead_queue, queue
-from ecom.workbench import Workbench
+from ecom.workbench.dead_letter import read_letter
+from ecom.workbench.dead_queue import desk
+from ecom.workbench.workbench import Workbench
 
 PAID = EXAMPLES["payment.processed"]
 
@@ -46,7 +46,7 @@ def test_an_empty_workbench_has_the_same_columns(bench):
 
 def test_looking_takes_nothing_away(bare, bench, channel, put, monkeypatch):
     """However many lie there, and however often one looks: all are seen, and all stay."""
-    monkeypatch.setattr("ecom.dead_queue.SLICE", 20)
+    monkeypatch.setattr("ecom.workbench.dead_queue.SLICE", 20)
     name = dead_queue(bare, "inventory")
     for n in range(90):
         put(name, *failed(str(n), f"id-{n}"))
@@ -130,7 +130,7 @@ def test_mistakes_are_answered_in_a_sentence(bare, bench, put, monkeypatch, brok
         bench.list("paymnet")
     with pytest.raises(ShopError, match="Give ids"):
         bench.replay(pd.DataFrame({"order": [1]}))
-    monkeypatch.setattr("ecom.dead_queue.PATIENCE", 0.1)
+    monkeypatch.setattr("ecom.workbench.dead_queue.PATIENCE", 0.1)
     with desk(broker, bare), pytest.raises(ShopError, match="Somebody else"):
         bench.list()
     assert len(bench.list()) == 1

@@ -9,10 +9,10 @@ import time
 
 import httpx
 
+from ecom.backroom.queues import prepare
+from ecom.backroom.quiet import Watch
 from ecom.bench.contender import Contender, Run
 from ecom.process import provision, stock_shelves
-from ecom.queues import prepare
-from ecom.quiet import Watch
 
 AT_ONCE = 1_000  # orders in one request
 SKUS = tuple(f"SKU-{n:02}" for n in range(20))

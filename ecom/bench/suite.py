@@ -5,6 +5,7 @@ import platform
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ecom.backroom.progress import progress
 from ecom.bench.broker import own_broker
 from ecom.bench.explore import explorer
 from ecom.bench.intake import LISTS, intake
@@ -13,7 +14,6 @@ from ecom.bench.peers import missing
 from ecom.bench.scale import STEPS, scale
 from ecom.bench.start import start
 from ecom.bench.throughput import contenders, throughput
-from ecom.progress import progress
 
 
 def measure(orders: int, runs: int, samples: int, parts: Iterable[str]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from ecom.chaos.grounds import QUICK, room, through
 from ecom.chaos.proxy import Proxy
-from ecom.loopback import usable
-from ecom.node import Node
+from ecom.rabbit.loopback import usable
+from ecom.rabbit.node import Node
 
 NAMES = ("one", "two", "three")
 

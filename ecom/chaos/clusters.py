@@ -7,7 +7,7 @@ from ecom.chaos.cluster import clustered
 from ecom.chaos.fault import Fault, Size, salvo
 from ecom.chaos.stage import Stage
 from ecom.events import SERVICES
-from ecom.node import Node
+from ecom.rabbit.node import Node
 
 
 def kill_leader(stage: Stage) -> str:

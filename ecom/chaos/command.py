@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from ecom.backroom.progress import progress
 from ecom.chaos.verdict import Verdict
-from ecom.progress import progress
 
 
 @click.command()

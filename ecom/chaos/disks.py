@@ -4,12 +4,12 @@ import resource
 import sqlite3
 from contextlib import closing
 
+from ecom.backroom.reading import rows
 from ecom.chaos.fault import Fault, Size, salvo
 from ecom.chaos.stage import Stage
 from ecom.chaos.verdict import HarnessFailed
 from ecom.events import SERVICES
 from ecom.process import database
-from ecom.reading import rows
 from ecom.sqlite import BUSY_SECONDS
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from ecom.chaos.verdict import HarnessFailed
-from ecom.gateway import DECLINED_CARD, GOOD_CARD
+from ecom.outside.gateway import DECLINED_CARD, GOOD_CARD
 
 AT_ONCE = 10  # orders in one request, at most
 ANSWER_SECONDS = 8.0  # then the customer asks again

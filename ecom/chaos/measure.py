@@ -3,10 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-from ecom import accounts
-from ecom.books import Accounts, close_books
+from ecom.backroom import accounts
+from ecom.backroom.books import Accounts, close_books
+from ecom.backroom.reading import rows
 from ecom.events import SERVICES
-from ecom.reading import rows
 
 ENDED = ("CONFIRMED", "CANCELLED")
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
+from ecom.backroom.reading import rows
 from ecom.chaos.fault import Fault, Size
 from ecom.chaos.load import Wish
 from ecom.chaos.stage import Stage
-from ecom.gateway import GOOD_CARD
-from ecom.reading import rows
+from ecom.outside.gateway import GOOD_CARD
 
 BUYERS = 50
 

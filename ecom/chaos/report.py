@@ -10,7 +10,7 @@ from ecom import __version__
 from ecom.chaos.faults import FAULTS
 from ecom.chaos.playing import REST_SECONDS
 from ecom.chaos.verdict import FIELDS, Verdict
-from ecom.rabbitmq import find_rabbitmq, version
+from ecom.rabbit.rabbitmq import find_rabbitmq, version
 
 _COLUMNS = {
     "fault": "fault", "injected": "faults", "attempted": "attempted",

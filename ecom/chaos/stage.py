@@ -10,10 +10,10 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from ecom.backroom.crew import Crew, Member, read_note
+from ecom.backroom.queues import forget
 from ecom.chaos.load import Load
 from ecom.chaos.verdict import HarnessFailed
-from ecom.crew import Crew, Member, read_note
-from ecom.queues import forget
 from ecom.settings import home
 from ecom.shop import Shop
 

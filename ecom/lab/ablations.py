@@ -13,13 +13,13 @@ from ecom.events import (
     OrderCreated,
     PaymentProcessed,
 )
-from ecom.gateway import ERROR_CARD
 from ecom.lab import broken_domain as domain
 from ecom.lab import broken_outside as outside
 from ecom.lab import broken_runtime as runtime
 from ecom.lab.broken_domain import both, handling
 from ecom.lab.scenario import Design, Scenario, Wish, race
 from ecom.lab.world import World
+from ecom.outside.gateway import ERROR_CARD
 from ecom.services.inventory import HoldDeadline
 from ecom.services.order import CancelOrder
 from ecom.services.payment import Captured

@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 
-from ecom.books import Accounts, Booking, Order, Payment, Reservation, Stock
+from ecom.backroom.books import Accounts, Booking, Order, Payment, Reservation, Stock
 from ecom.lab.view import View
 from ecom.rows import Counter
 from ecom.services.audit import Entry

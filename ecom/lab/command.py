@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from ecom.backroom.progress import progress
 from ecom.lab.ablations import ALL, BY_NAME
 from ecom.lab.campaign import Job, explore_all, jobs, together, walks
 from ecom.lab.explorer import Result, Violation
 from ecom.lab.scenario import Scenario, Wish
 from ecom.lab.trace import Step
-from ecom.progress import progress
 
 
 @click.command()

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ecom.diagram import Diagram
-from ecom.diagram import Step as Line
+from ecom.history.diagram import Diagram
+from ecom.history.diagram import Step as Line
 from ecom.lab.trace import Arrow, Step, arrows
 
 KINDS = {"message": "event", "request": "command", "time": "timer", "fault": "crash"}

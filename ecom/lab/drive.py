@@ -172,9 +172,7 @@ class Drive:
         if fault == "fails":
             self._comes(Failed(seq, "no connection", unknown=not self._mails), self._at_once)
             return
-        self._ledger, answer = self._outside.call(
-            self._ledger, seq, output.row.key, output.effect
-        )
+        self._ledger, answer = self._outside.call(self._ledger, seq, output.row.key, output.effect)
         late = Failed(seq, "no answer", unknown=not self._mails)
         self._comes(late if fault == "late" else answer, self._at_once)
 

@@ -8,7 +8,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ecom.books import judge
+from ecom.backroom.books import judge
 from ecom.events import CUSTOMER_CANCELLED
 from ecom.lab.accounts import accounts
 from ecom.lab.local import Local
@@ -33,9 +33,7 @@ class Invariant(NamedTuple):
 def _below_zero(view: View) -> Iterator[str]:
     for it in view.stock().values():
         if min(it.available, it.held, it.committed) < 0:
-            yield (
-                f"{it.sku}: {it.available} available, {it.held} held, {it.committed} committed"
-            )
+            yield (f"{it.sku}: {it.available} available, {it.held} held, {it.committed} committed")
 
 
 def _units_lost(view: View) -> Iterator[str]:

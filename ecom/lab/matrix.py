@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ecom.drawing import to_png
+from ecom.history.drawing import to_png
 from ecom.lab.ablations import ALL, Ablation
 from ecom.lab.campaign import Job, explore_all
 from ecom.lab.invariants import INVARIANTS, QUIET_IS_REACHED

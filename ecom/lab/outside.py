@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ecom.events import CARD_DECLINED
-from ecom.gateway import DECLINED_CARD, ERROR_CARD
+from ecom.outside.gateway import DECLINED_CARD, ERROR_CARD
 from ecom.ports import Failed, Performed
 from ecom.services.notification import MailSent, SendMail
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded

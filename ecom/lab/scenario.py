@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ecom.events import SERVICES, Line, heard_by
-from ecom.gateway import DECLINED_CARD, GOOD_CARD
 from ecom.lab.broker import route
 from ecom.lab.disk import Disk
 from ecom.lab.outside import Mailer, Provider
+from ecom.outside.gateway import DECLINED_CARD, GOOD_CARD
 from ecom.runtime import Runtime
 from ecom.service import Retry, Service
 from ecom.services import service_named

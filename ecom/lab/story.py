@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ecom.diagram import Diagram
+from ecom.history.diagram import Diagram
 from ecom.lab.ablations import BY_NAME
 from ecom.lab.broken_domain import both
 from ecom.lab.campaign import run

@@ -101,9 +101,7 @@ def _shortage(units: dict[str, int], work: Work) -> tuple[str, str] | None:
 
 def _reject(order: OrderCreated, reason: str, sku: str, work: Work) -> None:
     log.info("Failed to reserve stock for order %s: %s (%s)", order.order_id, reason, sku)
-    work[Reservation].put(
-        Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now)
-    )
+    work[Reservation].put(Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now))
     work.emit(InventoryFailed(order.order_id, order.customer, reason, sku))
 
 

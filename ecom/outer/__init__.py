@@ -1,5 +1,0 @@
-"""The outside world as processes of its own: a payment provider and a mail server, both local.
-
-Nothing in here is part of the shop. They stand in for what a real shop would buy: `ecom.gateway`
-and `ecom.mailer` say what the shop asks of them, over HTTP and SMTP.
-"""
