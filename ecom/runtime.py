@@ -202,8 +202,7 @@ class Runtime:
             self._effect_failed(row, Failed(row.seq, describe(error), final), tx, now)
 
     def _failed(self, failed: Failed, tx: Transaction, now: float) -> None:
-        row = self._effects.pending(failed.seq, tx)
-        if row is not None:
+        if (row := self._effects.pending(failed.seq, tx)) is not None:
             self._effect_failed(row, failed, tx, now)
 
     def _effect_failed(self, row: Effect, failed: Failed, tx: Transaction, now: float) -> None:

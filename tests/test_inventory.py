@@ -84,6 +84,7 @@ def test_payment_in_time_commits_the_stock_and_ends_the_deadline(shelves):
     shelves.hear(CREATED, "a")
     assert shelves.hear(PAID, "b") == ["inventory.committed"]
     assert (stock(shelves), state(shelves)) == ((1, 0, 2), "COMMITTED")
+    assert shelves.rows(Timer) == []
     assert said(shelves.wait(1_000)) == []
 
 
@@ -104,6 +105,7 @@ def test_cancelling_puts_held_and_committed_stock_back(shelves, before):
         shelves.hear(event, str(n))
     assert shelves.hear(CANCELLED, "c") == ["inventory.released"]
     assert (stock(shelves), state(shelves)) == ((3, 0, 0), "RELEASED")
+    assert shelves.rows(Timer) == []
     assert shelves.hear(CANCELLED, "d") == []
     assert said(shelves.wait(1_000)) == []
 

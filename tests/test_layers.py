@@ -17,7 +17,7 @@ CORE = ["envelope", "events", "store", "memory", "rows", "service", "runtime", "
 BUS = {"bus.py", "session.py", "connection.py"}
 # Dead-letter queues are read for a person who waits; and what is meant to do harm to a broker, or
 # to measure it, has to speak its language.
-TOOLS = {"queues.py", "dead_queue.py", "bench", "chaos", "lab"}
+TOOLS = {"backroom", "workbench", "bench", "chaos", "lab"}
 
 
 def imports(path):
