@@ -30,6 +30,11 @@ class Outgoing(Generic[OutRow]):
         self._last = 0  # our own rows up to this seq have been taken on
         self._reached = 0  # what `_last` becomes if this choice is committed
 
+    @property
+    def under_way(self) -> set[int]:
+        """The rows that were taken on and are not known to be done."""
+        return set(self._under_way)
+
     def open(self) -> None:
         """A new connection: whatever is not known to be sent is sent (again), oldest first."""
         self._open = True

@@ -5,8 +5,8 @@ queue deleted with what is in it, nor of a binding that an operator removed: aud
 every event, so none comes back as unroutable. The sender holds it for delivered, the listener has
 never heard of it.
 
-So each service says now and then, as `<service>.tally`, how many events of each type it knows to be
-confirmed. The tally travels behind them through the same exchange and queues: a listener that has
+So each service says now and then, as `<service>.tally`, how many events of each type it has
+published. The tally travels behind them through the same exchange and queues: a listener that has
 handled fewer by then lacks some. (Or tries some again, just now; so it waits for a second tally.)
 It says, as `<service>.missing`, since when; the producer sends again what its outbox still has from
 then on, and inboxes absorb what was not lost. What can never be handled is asked for in vain, and
@@ -29,13 +29,14 @@ from ecom.store import MoreThan, Transaction
 
 UNSENT = 10_000  # with more than these in the outbox, counting can wait
 SLACK = 5.0  # seconds before the last tally that was right, from which events are sent again
+IN_VAIN = 6  # tallies; if events are missing still, that one was not right: ask for all there are
 ANSWERED = (1, 4, 16)  # which repetitions of the same question are answered
 
 log = logging.getLogger("ecom")
 
 
 class Sent(Struct, frozen=True):
-    """A tally: event type → how many were confirmed, by the producer's clock at `at`."""
+    """A tally: event type → how many were published, by the producer's clock at `at`."""
 
     at: float
     sent: dict[str, int]
@@ -55,12 +56,20 @@ class Recount:
         self._heard = EVENTS if service == "audit" else heard_by(service)
         self._right: dict[str, float] = {}  # event type → `at` of the last tally that was right
         self._short: dict[str, int] = {}  # event type → how many were missing at the last tally
+        self._times: Tally[str] = Tally()  # event type → tallies in a row that found some missing
         self._questions: Tally[tuple] = Tally()
+        self._again: set[int] = set()  # outbox rows that are being sent again
 
-    def tally(self, tx: Transaction, now: float) -> list[Say]:
-        """What there is to say of our own events."""
+    def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Say]:
+        """What there is to say of our own events; `published` are rows that are on their way.
+
+        What is sent again has been published before: not to count it would make up for what the
+        listener lacks.
+        """
         unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
-        waiting = Tally(row.type for row in unsent)
+        self._again.intersection_update([row.seq for row in unsent])
+        out = published | self._again
+        waiting = Tally(row.type for row in unsent if row.seq not in out)
         sent = {
             key: _counted(f"emitted:{key}", tx) - waiting[key]
             for key, kind in EVENTS.items()
@@ -73,6 +82,8 @@ class Recount:
     def hear(self, delivery: Delivery, tx: Transaction, now: float) -> list[Say]:
         """What a tally, or a question, makes us say."""
         who, _, what = delivery.key.rpartition(".")
+        if what == "echo":
+            return []  # that it came is all there is to it
         try:
             if what == "tally":
                 return self._compare(msgspec.json.decode(delivery.body, type=Sent), tx)
@@ -93,10 +104,13 @@ class Recount:
             lacking, before = sent - _counted(f"handled:{key}", tx), self._short.pop(key, 0)
             if lacking <= 0:
                 self._right[key] = tally.at
+                del self._times[key]
                 continue
             self._short[key] = lacking
+            self._times[key] += 1
             if before:
-                missing[key] = (min(lacking, before), self._right.get(key, 0.0))
+                since = self._right.get(key, 0.0) if self._times[key] < IN_VAIN else 0.0
+                missing[key] = (min(lacking, before), since)
         if not missing:
             return []
         log.warning("Events are missing: %s", {key: number for key, (number, _) in missing.items()})
@@ -110,6 +124,7 @@ class Recount:
             return
         rows = tx[Outbox].where(exchange="events", type=key, done_at=MoreThan(since - SLACK))
         log.warning("%s misses %d %s: sending %d again", who, number, key, len(rows))
+        self._again.update(row.seq for row in rows)
         for row in rows:
             tx[Outbox].put(replace(row, done_at=None, due=now))
 

@@ -71,7 +71,7 @@ class Runtime:
         self._take: dict[type, Callable] = {
             Delivery: self._delivery, Command: self._command, Tick: self._tick,
             Confirmed: self._confirmed, Unsent: self._unsent,
-            Performed: self._performed, Failed: self._failed, CountUp: self._count_up,
+            Performed: self._performed, Failed: self._failed, CountUp: lambda *_: None,
             PublisherUp: lambda *_: self._outbox.open(),
             PublisherDown: lambda *_: self._outbox.close(),
         }  # fmt: skip
@@ -93,6 +93,9 @@ class Runtime:
             ticked = any(type(each) is Tick for each in inputs)
             publishing = self._outbox.choose(tx, now, ticked)
             performing = self._effects.choose(tx, now, ticked)
+            if any(type(each) is CountUp for each in inputs):
+                published = self._outbox.under_way.union(row.seq for row in publishing)
+                self._said += self._recount.tally(tx, now, published)
         except BaseException:
             tx.rollback()
             raise
@@ -151,8 +154,9 @@ class Runtime:
             tx[Effect].put(again)
 
     def _event(
-        self, row: Inbox, envelope: Envelope, event: Event, headers: dict, body: bytes, tx, now
-    ) -> None:
+        self, row: Inbox, envelope: Envelope, event: Event, headers: dict, body: bytes,
+        tx: Transaction, now: float,
+    ) -> None:  # fmt: skip
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
         cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
         error = self._run(event, cause, tx, now, envelope)[1]
@@ -219,9 +223,6 @@ class Runtime:
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
         bury(work, "effects", row.type, headers, row.body, story)
 
-    def _count_up(self, _: CountUp, tx: Transaction, now: float) -> None:
-        self._said += self._recount.tally(tx, now)
-
     def _tick(self, _: Tick, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):
             self._retry(row, tx, now)
@@ -238,7 +239,12 @@ class Runtime:
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(
-        self, message: Struct, cause: Cause, tx: Transaction, now: float, envelope=None
+        self,
+        message: Struct,
+        cause: Cause,
+        tx: Transaction,
+        now: float,
+        envelope: Envelope | None = None,
     ) -> tuple[Any, Exception | None]:
         """Run the handler; if it raises, undo what it did, and only that."""
         mark = tx.savepoint()
@@ -253,7 +259,9 @@ class Runtime:
             tx.undo_to(mark)
             return None, error
 
-    def _work(self, cause: Cause, tx: Transaction, now: float, envelope=None) -> Work:
+    def _work(
+        self, cause: Cause, tx: Transaction, now: float, envelope: Envelope | None = None
+    ) -> Work:
         return Work(self.service.name, self._replica, tx, cause, now, envelope)
 
     def _message(self, row: Timer | Effect) -> Struct:

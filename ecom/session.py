@@ -21,6 +21,7 @@ from ecom.rows import Outbox
 
 PREFETCH = 500  # messages in hand, at most
 GOODBYE_SECONDS = 1.0  # how long closing may take
+SILENCE = 2  # calls to ourselves without an echo, and we are deaf
 PERSISTENT = 2
 
 log = logging.getLogger("ecom.bus")
@@ -39,6 +40,8 @@ class Session:
         self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
         self._returned: set[str] = set()
         self._published = 0
+        self._heard = self._heard_before = self._acked = 0  # tags of the last delivery, and ack
+        self._silence = 0  # calls in a row without an echo
         self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def open(self, parameters: pika.URLParameters) -> None:
@@ -60,10 +63,19 @@ class Session:
         self._in.basic_consume(topology.queue(self._shop, self._service), self._on_message)
 
     async def mend(self) -> None:
-        """Declare all again. A queue deleted just when we subscribe to it leaves us deaf, and not
-        even told; then we come anew."""
-        if await self._declare() == 0:
-            self._end(ConnectionError("nobody consumes our queue"))
+        """Declare all again, and end the session if it has gone deaf.
+
+        A queue that is deleted and comes back may keep its consumer in name only: it is said to
+        deliver, and nothing arrives (seen with RabbitMQ 3.10). So we call, and listen for the echo.
+        What is in hand would be counted against its delivery limit: then we wait.
+        """
+        consumers = await self._declare()
+        silent = consumers == 1 and self._heard == self._heard_before == self._acked
+        self._silence = self._silence + 1 if silent else 0
+        self._heard_before = self._heard
+        if consumers == 0 or self._silence == SILENCE:
+            self._end(ConnectionError("our queue has gone silent"))
+        self.say(Say(topology.echo(self._service), b""))
 
     async def _declare(self) -> int:
         """Declare the shop's whole topology, so that no listener's queue can be missing; how many
@@ -153,6 +165,7 @@ class Session:
     def ack(self, tag: int) -> None:
         try:
             self._in.basic_ack(tag, multiple=True)
+            self._acked = tag
         except pika.exceptions.AMQPError as error:
             self._end(error)
 
@@ -161,6 +174,7 @@ class Session:
             Delivery(self._epoch, method.delivery_tag, text(method.exchange),
                      text(method.routing_key), properties.headers, body)
         )  # fmt: skip
+        self._heard = method.delivery_tag
         if self._careful and not method.redelivered:
             self._careful = False
             # The tags stay valid; the old consumer goes, with its limit of one message.

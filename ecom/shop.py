@@ -1,7 +1,8 @@
 """A shop to hold in a notebook: five services and their broker, as if they were one thing."""
 
 import atexit
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from ecom.backroom.queues import forget, parked, prepare
 from ecom.backroom.quiet import nothing_left, wait_until_quiet
 from ecom.backroom.records import Records
 from ecom.broker import lease
-from ecom.errors import ShopError
+from ecom.errors import NotSettled, ShopError
 from ecom.events import SERVICES
 from ecom.outside.standins import STANDINS, StandIns
 from ecom.process import provision, stock_shelves
@@ -163,6 +164,17 @@ class Shop(Records):
         wait_until_quiet(self.folder, crew, lambda service: parked(self._url, self.name, service),
                          timeout, self._dead.awaited)  # fmt: skip
 
+    def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
+        """Wait, at most `timeout` seconds, until `condition()` is true. Raises `NotSettled`.
+
+        For what happens while the shop is not quiet: `shop.wait_until(lambda: shop.emails().size)`.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NotSettled(f"What you wait for did not happen within {timeout:g} s.")
+            time.sleep(0.05)
+
     # ── trouble ───────────────────────────────────────────────────────────────────────────────
     @property
     def dead(self) -> Workbench:
@@ -179,7 +191,7 @@ class Shop(Records):
         self.crew.start((_known(service), replica))
 
     def gateway(self, **faults: float) -> None:
-        """Say what goes wrong at the payment provider from now on: see `ecom.outside.faults.Faults`.
+        """Say what goes wrong at the payment provider from now on (`ecom.outside.faults.Faults`).
 
         E.g. `fail_before=0.1, fail_after=0.1`; `delay=2.5`; `down=True`. Nothing: all is well.
         """

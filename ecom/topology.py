@@ -43,16 +43,22 @@ def bindings(shop: str) -> list[tuple[str, str]]:
     ]
 
 
+def echo(service: str) -> str:
+    """The routing key under which a service calls itself."""
+    return f"{service}.echo"
+
+
 def is_recount(key: str) -> bool:
     """Whether a message under this routing key is no event, but about lost ones."""
-    return key.endswith((".tally", ".missing"))
+    return key.endswith((".tally", ".missing", ".echo"))
 
 
 def _recounts(service: str) -> list[str]:
-    """The tallies of those whose events it hears, and questions for its own."""
+    """Its own echo, the tallies of those whose events it hears, and questions for its own."""
     if service == "audit":
         return []  # hears them as it is
-    return ["*.missing", *sorted({f"{EVENTS[key].producer}.tally" for key in heard_by(service)})]
+    tallies = sorted({f"{EVENTS[key].producer}.tally" for key in heard_by(service)})
+    return [echo(service), "*.missing", *tallies]
 
 
 _DEAD = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}

@@ -3,13 +3,14 @@
 import pytest
 from helpers import EXAMPLES, Hand, said
 
-from ecom.ports import Command, Confirmed, CountUp, Delivery, Publish, Say
+from ecom.ports import Command, Confirmed, CountUp, Delivery, Publish, PublisherDown, Say
 from ecom.rows import Counter
 from ecom.services import service_named
 from ecom.services.audit import Entry
 from ecom.services.order import PlaceOrder
 
 ORDER = EXAMPLES["order.created"]
+WISH = PlaceOrder(ORDER.customer, ORDER.card, ORDER.lines)
 
 
 class Pair:
@@ -19,13 +20,11 @@ class Pair:
         self.order, self.audit = Hand(service_named("order")), Hand(service_named("audit"))
         self.commands = 0
 
-    def place(self, confirmed=True):
+    def place(self):
         """A customer orders; the event as it was published."""
         self.commands += 1
-        wish = PlaceOrder(ORDER.customer, ORDER.card, ORDER.lines)
-        published = events(self.order.give(Command(f"command-{self.commands}", wish)))
-        if confirmed:
-            self.order.give(Confirmed([row.seq for row in published]))
+        published = events(self.order.give(Command(f"command-{self.commands}", WISH)))
+        self.order.give(Confirmed([row.seq for row in published]))
         return published[0]
 
     def count(self):
@@ -98,11 +97,34 @@ def test_after_a_restart_all_that_the_outbox_holds_is_sent_again(pair):
     assert pair.audit.row(Counter, "duplicates").value == 1
 
 
-def test_what_is_not_confirmed_is_not_missed(pair):
-    """It is still the sender's: the tally does not speak of it."""
+def test_what_was_never_published_is_not_missed(pair):
+    """Without a connection it waits in the outbox: the tally does not speak of it."""
     arrive(pair.audit, [pair.place()])
-    pair.place(confirmed=False)
+    pair.order.give(PublisherDown())
+    pair.order.give(Command("command-9", WISH))
     assert pair.count() == pair.count() == []
+
+
+def test_what_is_sent_again_does_not_hide_what_is_lacking(pair):
+    """Rows on their way for the second time were published before: the tally counts them."""
+    pair.place()
+    pair.count()
+    assert pair.count() != []
+    assert len(events(pair.order.wait(0.1))) == 1  # and lost again, before a confirm came
+    assert pair.count() != []
+
+
+def test_after_asking_in_vain_for_the_latest_all_are_asked_for(pair):
+    """A tally was taken for right that was not (of two siblings, say): older events are sent."""
+    pair.order.now += 100
+    lost = pair.place()
+    pair.order.now += 100
+    pair.audit.runtime._recount._right["order.created"] = pair.order.now
+    sent = []
+    for _ in range(10):
+        pair.count()
+        sent += [row.id for row in pair.sent_again()]
+    assert sent.count(lost.id) >= 1
 
 
 def test_what_never_comes_is_sent_again_a_few_times_only(pair):

@@ -4,7 +4,7 @@ import pytest
 
 from ecom import Shop
 from ecom.backroom.queues import forget
-from ecom.errors import OrderRefused, ShopBusy, ShopError
+from ecom.errors import NotSettled, OrderRefused, ShopBusy, ShopError
 
 DECLINES = "4000000000000002"
 
@@ -156,3 +156,10 @@ def test_further_replicas_share_the_work(shop):
     books = shop.books()
     assert books.balanced, books
     assert (books.confirmed, books.cancelled) == (80, 120)
+
+
+def test_waiting_for_what_never_happens_ends_with_a_sentence(shop):
+    """`wait_until` returns as soon as its condition holds, and gives up at its deadline."""
+    shop.wait_until(lambda: True, timeout=0)
+    with pytest.raises(NotSettled, match="within 0 s"):
+        shop.wait_until(lambda: False, timeout=0)

@@ -1,1 +1,1 @@
-"""What is behind the larger commands of `ecom`: replaying real orders, status, the demonstration."""
+"""Behind the larger commands of `ecom`: replaying real orders, status, the demonstration."""

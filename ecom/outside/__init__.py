@@ -1,5 +1,5 @@
-"""The outside world as processes of its own: a payment provider and a mail server, both local.
+"""The outside world, and the way there.
 
-Nothing in here is part of the shop. They stand in for what a real shop would buy: `ecom.outside.gateway`
-and `ecom.outside.mailer` say what the shop asks of them, over HTTP and SMTP.
+What performs a service's effects, what the shop asks of a payment provider (`gateway`) and of a mail
+server (`mailer`), and processes that stand in for what a real shop would buy, over HTTP and SMTP.
 """

@@ -52,7 +52,7 @@ PARTS = {"gateway": (gateway, "ECOM_GATEWAY_URL"), "mail": (mail, "ECOM_SMTP_URL
 
 
 def listen(url: str) -> socket.socket:
-    """Listen where `url` points. Our parent may have reserved the port: see `ecom.outside.standins`."""
+    """Listen where `url` points. Our parent may have reserved the port (see `standins`)."""
     parts = urlsplit(url)
     return socket.create_server((parts.hostname, parts.port or 0), reuse_port=True)
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ecom.events import (
     INSUFFICIENT_STOCK,
+    Event,
     InventoryExpired,
     InventoryFailed,
     OrderCancelled,
@@ -93,7 +94,7 @@ def mail_sent(sent: MailSent, work: Work) -> None:
         work.request(left[0][1], key=left[0][0])
 
 
-def _told(event, work: Work) -> Told:
+def _told(event: Event, work: Work) -> Told:
     return work[Told].get(event.order_id) or Told(event.order_id, event.customer)
 
 

@@ -6,7 +6,8 @@ has just expired.
 """
 
 import logging
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from ecom.events import (
     PaymentFailed,
 )
 from ecom.rows import Counter, count
-from ecom.service import Service, Work
+from ecom.service import Handler, Service, Work
 from ecom.store import Row
 
 PENDING, CONFIRMED, CANCELLED = "PENDING", "CONFIRMED", "CANCELLED"
@@ -170,7 +171,7 @@ class Orders:
         self._work[Order].put(replace(order, state=state, reason=reason, ended_at=self._work.now))
 
 
-def _updating(handler):
+def _updating(handler: Callable[[Any, OrderStatusUpdater], None]) -> Handler:
     """Give an event handler the orders of its unit of work."""
     return lambda event, work: handler(event, Orders(work))
 

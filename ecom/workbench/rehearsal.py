@@ -2,7 +2,8 @@
 
 The real runtime handles it on the service's real database, opened read-only; what it would write is
 looked at instead of written. That happens in a process of its own, as the message may be one that
-kills: `python -m ecom.workbench.rehearsal`, with an `Attempt` as JSON on stdin and a `Trial` on stdout.
+kills: `python -m ecom.workbench.rehearsal`, with an `Attempt` as JSON on
+stdin and a `Trial` on stdout.
 """
 
 import subprocess
