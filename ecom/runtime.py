@@ -22,24 +22,9 @@ from ecom.events import Event
 from ecom.housekeeping import forget_old
 from ecom.outgoing import Outgoing
 from ecom.ports import (
-    Ack,
-    Command,
-    Commit,
-    Confirmed,
-    CountUp,
-    Delivery,
-    Failed,
-    Output,
-    Perform,
-    Performed,
-    Publish,
-    PublisherDown,
-    PublisherUp,
-    Reply,
-    Say,
-    Tick,
-    Unsent,
-)
+    Ack, Command, Commit, Confirmed, CountUp, Delivery, Failed, Output, Perform, Performed,
+    Publish, PublisherDown, PublisherUp, Reply, Say, Tick, Unsent,
+)  # fmt: skip
 from ecom.recount import Recount
 from ecom.rows import Counter, Effect, Inbox, Outbox, Timer, count
 from ecom.service import Cause, Impossible, Service, Work

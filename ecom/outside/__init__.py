@@ -1,5 +1,5 @@
 """The outside world, and the way there.
 
-What performs a service's effects, what the shop asks of a payment provider (`gateway`) and of a mail
+What performs effects, what the shop asks of a payment provider (`gateway`) and of a mail
 server (`mailer`), and processes that stand in for what a real shop would buy, over HTTP and SMTP.
 """
