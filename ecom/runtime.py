@@ -15,16 +15,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ecom import ports
 from ecom.ahead import read_ahead
 from ecom.dead import Story, bury, describe, plain
 from ecom.envelope import Envelope, Refused, decode, derived_id
 from ecom.events import Event
 from ecom.housekeeping import forget_old
 from ecom.outgoing import Outgoing
-from ecom.ports import (
-    Ack, Command, Commit, Confirmed, CountUp, Delivery, Failed, Output, Perform, Performed,
-    Publish, PublisherDown, PublisherUp, Reply, Say, Tick, Unsent,
-)  # fmt: skip
 from ecom.recount import Recount
 from ecom.rows import Counter, Effect, Inbox, Outbox, Timer, count
 from ecom.service import Cause, Impossible, Service, Work
@@ -50,53 +47,54 @@ class Runtime:
         self._replica = replica
         self._jitter = jitter
         self._recount = Recount(service.name)
-        self._said: list[Say] = []
+        self._said: list[ports.Say] = []
         self._outbox = Outgoing(Outbox, replica, WINDOW)
         self._effects = Outgoing(Effect, replica, CONCURRENCY, is_open=True)
         self._take: dict[type, Callable] = {
-            Delivery: self._delivery, Command: self._command, Tick: self._tick,
-            Confirmed: self._confirmed, Unsent: self._unsent,
-            Performed: self._performed, Failed: self._failed, CountUp: lambda *_: None,
-            PublisherUp: lambda *_: self._outbox.open(),
-            PublisherDown: lambda *_: self._outbox.close(),
+            ports.Delivery: self._delivery, ports.Command: self._command, ports.Tick: self._tick,
+            ports.Confirmed: self._confirmed, ports.Unsent: self._unsent,
+            ports.Performed: self._performed, ports.Failed: self._failed,
+            ports.CountUp: lambda *_: None,
+            ports.PublisherUp: lambda *_: self._outbox.open(),
+            ports.PublisherDown: lambda *_: self._outbox.close(),
         }  # fmt: skip
 
-    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[ports.Output]:
         """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
         tx = Transaction(self._store)
         acks: dict[int, int] = {}
-        replies: list[Reply] = []
+        replies: list[ports.Reply] = []
         self._said = []
         try:
             read_ahead(inputs, self.service.rows, tx)
             for each in inputs:
                 answer = self._take[type(each)](each, tx, now)
-                if type(each) is Delivery:
+                if type(each) is ports.Delivery:
                     acks[each.channel] = each.tag
-                elif type(each) is Command:
-                    replies.append(Reply(each.token, answer))
-            ticked = any(type(each) is Tick for each in inputs)
+                elif type(each) is ports.Command:
+                    replies.append(ports.Reply(each.token, answer))
+            ticked = any(type(each) is ports.Tick for each in inputs)
             publishing = self._outbox.choose(tx, now, ticked)
             performing = self._effects.choose(tx, now, ticked)
-            if any(type(each) is CountUp for each in inputs):
+            if any(type(each) is ports.CountUp for each in inputs):
                 published = self._outbox.under_way.union(row.seq for row in publishing)
                 self._said += self._recount.tally(tx, now, published)
         except BaseException:
             tx.rollback()
             raise
-        yield Commit(tx)
+        yield ports.Commit(tx)
         self._outbox.started(publishing)
         self._effects.started(performing)
-        yield from (Ack(channel, tag) for channel, tag in acks.items())
+        yield from (ports.Ack(channel, tag) for channel, tag in acks.items())
         yield from replies
         for row in publishing:
-            yield Publish(row)
+            yield ports.Publish(row)
         for row in performing:
-            yield Perform(row, self._message(row))
+            yield ports.Perform(row, self._message(row))
         yield from self._said
 
     # ── what each input means ─────────────────────────────────────────────────────────────────
-    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+    def _delivery(self, delivery: ports.Delivery, tx: Transaction, now: float) -> None:
         headers, body = delivery.headers or {}, delivery.body
         if is_recount(delivery.key):
             self._said += self._recount.hear(delivery, tx, now)
@@ -167,17 +165,17 @@ class Runtime:
         )
         self._event(again, envelope, event, row.headers, row.body, tx, now)
 
-    def _command(self, command: Command, tx: Transaction, now: float) -> Any:
+    def _command(self, command: ports.Command, tx: Transaction, now: float) -> Any:
         answer, error = self._run(command.message, Cause(command.id, command.id, ""), tx, now)
         return answer if error is None else error
 
-    def _confirmed(self, confirmed: Confirmed, tx: Transaction, now: float) -> None:
+    def _confirmed(self, confirmed: ports.Confirmed, tx: Transaction, now: float) -> None:
         self._outbox.done(confirmed.seqs, tx, now)
 
-    def _unsent(self, unsent: Unsent, tx: Transaction, now: float) -> None:
+    def _unsent(self, unsent: ports.Unsent, tx: Transaction, now: float) -> None:
         self._outbox.again(unsent.seqs, tx, now + 1.0)
 
-    def _performed(self, performed: Performed, tx: Transaction, now: float) -> None:
+    def _performed(self, performed: ports.Performed, tx: Transaction, now: float) -> None:
         row = self._effects.pending(performed.seq, tx)
         if row is None:
             return
@@ -188,13 +186,15 @@ class Runtime:
             self._effects.finish(replace(row, attempts=row.attempts + 1, state="done"), tx, now)
         else:
             final = isinstance(error, Impossible)
-            self._effect_failed(row, Failed(row.seq, describe(error), final), tx, now)
+            self._effect_failed(row, ports.Failed(row.seq, describe(error), final), tx, now)
 
-    def _failed(self, failed: Failed, tx: Transaction, now: float) -> None:
+    def _failed(self, failed: ports.Failed, tx: Transaction, now: float) -> None:
         if (row := self._effects.pending(failed.seq, tx)) is not None:
             self._effect_failed(row, failed, tx, now)
 
-    def _effect_failed(self, row: Effect, failed: Failed, tx: Transaction, now: float) -> None:
+    def _effect_failed(
+        self, row: Effect, failed: ports.Failed, tx: Transaction, now: float
+    ) -> None:
         policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
         row = replace(row, attempts=row.attempts + 1, last_error=error)
         log.warning("%s failed, attempt %d: %s", row.key, row.attempts, error)
@@ -208,7 +208,7 @@ class Runtime:
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
         bury(work, "effects", row.type, headers, row.body, story)
 
-    def _tick(self, _: Tick, tx: Transaction, now: float) -> None:
+    def _tick(self, _: ports.Tick, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):
             self._retry(row, tx, now)
         for timer in tx[Timer].where(limit=AT_ONCE, due=AtMost(now)):
