@@ -163,6 +163,6 @@ def test_the_log_tells_the_story_in_the_words_of_the_trade(running, tmp_path, wa
     httpx.post(f"{door}/orders", json=ORDER).raise_for_status()
     log = lambda service: (tmp_path / f"{service}-1.log").read_text()  # noqa: E731
     wait_for(lambda: "Order #1001 Cancelled" in log("notification"))
+    wait_for(lambda: "Order 1001 cancelled due to: unknown product" in log("order"))
     assert "Failed to reserve stock" in log("inventory")
     assert "Published inventory.failed event" in log("inventory")
-    assert "Order 1001 cancelled due to: unknown product" in log("order")
