@@ -44,11 +44,11 @@ def _order_nevertheless(stage: Stage) -> None:
 
 FAULTS = (
     Fault(
-        "broker kills", "SIGKILL of the broker, and a restart",
+        "broker-kills", "SIGKILL of the broker, and a restart",
         salvo(kill, gap=(0.5, 5.0)), small=Size(300, 1), full=Size(10_000, 10), ground=private,
     ),
     Fault(
-        "broker alarms", "alarms of memory and disk at the broker",
+        "broker-alarms", "alarms of memory and disk at the broker",
         salvo(memory_alarm, disk_alarm, gap=(0.5, 2.0)),
         small=Size(100, 2, 1.5), full=Size(2_000, 6, 30.0), ground=private, bites=False,
     ),

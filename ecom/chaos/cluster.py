@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ecom.chaos.grounds import QUICK, room, through
+from ecom.chaos.grounds import room, through
 from ecom.chaos.proxy import Proxy
 from ecom.rabbit.loopback import usable
 from ecom.rabbit.node import Node
@@ -72,7 +72,7 @@ def clustered() -> Iterator[tuple[str, Cluster]]:
             urls = [urlsplit(node.url) for node in cluster.nodes]
             proxy = Proxy([(url.hostname, url.port) for url in urls])
             try:
-                yield through(proxy, cluster.nodes[0].url) + QUICK, cluster
+                yield through(proxy, cluster.nodes[0].url) + "?heartbeat=2", cluster
             finally:
                 proxy.close()
         finally:

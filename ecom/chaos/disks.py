@@ -52,11 +52,11 @@ def busy(stage: Stage) -> str:
 
 FAULTS = (
     Fault(
-        "full disks", "no room for a service's database",
+        "full-disks", "no room for a service's database",
         salvo(full), small=Size(100, 3), full=Size(2_000, 20), bites=False,
     ),
     Fault(
-        "locked databases", "SQLITE_BUSY from a foreign writer",
+        "locked-databases", "SQLITE_BUSY from a foreign writer",
         salvo(busy), small=Size(100, 1), full=Size(2_000, 20), bites=False,
     ),
 )  # fmt: skip

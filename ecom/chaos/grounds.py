@@ -15,7 +15,7 @@ from ecom.broker import Node, lease
 from ecom.chaos.proxy import Proxy
 from ecom.settings import home
 
-QUICK = "?heartbeat=2"  # seconds: so that a silent peer is found dead while we watch
+QUICK = "?heartbeat=1"  # seconds: so that a silent peer is found dead while we watch
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def _set_aside(stage: Stage, channel: pika.channel.Channel) -> int:
 
 FAULTS = (
     Fault(
-        "hostile messages", "malformed and hostile bodies and headers among the orders",
+        "hostile-messages", "malformed and hostile bodies and headers among the orders",
         bombard, small=Size(200, 10), full=Size(1_000, 1_000), bites=False,
     ),
 )  # fmt: skip

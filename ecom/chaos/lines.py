@@ -44,7 +44,7 @@ def clogged(stage: Stage) -> str:
 
 FAULTS = (
     Fault(
-        "bad lines", "TCP between service and broker cut, half-open, slow, clogged",
+        "bad-lines", "TCP between service and broker cut, half-open, slow, clogged",
         salvo(cut, cut_before_confirm, half_open, slow, clogged, gap=(0.1, 0.5)),
         small=Size(400, 10), full=Size(10_000, 300), ground=proxied,
     ),

@@ -13,6 +13,7 @@ from ecom.chaos.verdict import HarnessFailed, Verdict
 from ecom.errors import NotSettled, ServiceDied
 
 TRIES = 3
+ENOUGH = 4  # strikes; fewer may miss by chance
 REST_SECONDS = 60.0  # from the last fault until all is quiet
 ANSWER_SECONDS = 120.0  # from the last fault until the last customer has been answered
 
@@ -46,8 +47,11 @@ def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Ver
             it.problems.append(str(error))
         verdict = _judge(it, fault, seed, kinds, time.monotonic() - begun)
         it.problems += verdict.violations
-    if fault.bites and not verdict.violations and not verdict.duplicate_deliveries:
-        raise HarnessFailed(f"{fault.name}: {verdict.injected} faults, and none hit anything")
+    enough = verdict.injected >= ENOUGH
+    if fault.bites and enough and not verdict.violations and not verdict.duplicate_deliveries:
+        raise HarnessFailed(
+            f"{fault.name}: {verdict.injected} faults, and none hit anything; try more --orders"
+        )
     return verdict
 
 

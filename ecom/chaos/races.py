@@ -48,9 +48,9 @@ def _judge(stage: Stage) -> None:
 
 FAULTS = tuple(
     Fault(
-        f"last unit, {number} inventories", f"one unit, {BUYERS} buyers, {number} inventories",
+        f"last-unit-{count}", f"one unit, {BUYERS} buyers, {count} inventories",
         race(count), small=Size(BUYERS * 3, 3), full=Size(BUYERS * 300, 300), bites=False,
         wishes=buyers, shelves=last_units,
     )
-    for number, count in (("two", 2), ("four", 4))
+    for count in (2, 4)
 )  # fmt: skip

@@ -50,7 +50,7 @@ the audit log, as [Jepsen](https://jepsen.io) counts:
 
     make chaos
 
-or one of them: `ecom chaos {example!r} --full --seed {seed}`. The seed decides what the customers
+or one of them: `ecom chaos {example} --full --seed {seed}`. The seed decides what the customers
 order and what strikes whom, not how the operating system then schedules it: a run can be repeated
 in its plan, not in its every interleaving. Those are for the laboratory (`ecom.lab`), which
 explores them all. A run is repeated if the experiment itself did not work; a violation never is.

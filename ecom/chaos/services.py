@@ -4,11 +4,13 @@ import os
 import signal
 from collections.abc import Iterator
 
+from ecom.backroom.crew import log_file
 from ecom.chaos.fault import Fault, Size, salvo
 from ecom.chaos.grounds import impatient
-from ecom.chaos.stage import Stage
+from ecom.chaos.stage import Stage, wait_for
 from ecom.events import SERVICES
 
+CONNECTED = "Connected to the broker"  # what a service logs at the start of a session
 RELEASE = "ecom.chaos.process"  # which can be of the next release
 
 
@@ -24,13 +26,15 @@ def kill(stage: Stage) -> str:
 def freeze(stage: Stage) -> str:
     """SIGSTOP until the broker has given it up, then SIGCONT: it wakes up with stale messages."""
     service = stage.random.choice(SERVICES)
-    pid = stage.pid(service)
+    pid, log = stage.pid(service), log_file(stage.shop.folder, (service, "1"))
+    sessions = log.read_text().count(CONNECTED)
     os.kill(pid, signal.SIGSTOP)
     try:
         stage.burst()
-        stage.wait(4.5, 6.0)
+        stage.wait(4.0, 5.0)  # at a heartbeat of one second
     finally:
         os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: log.read_text().count(CONNECTED) > sessions, 20, f"{service} to be given up")
     return f"{service} frozen"
 
 
@@ -47,15 +51,15 @@ def roll(stage: Stage) -> Iterator[str]:
 
 FAULTS = (
     Fault(
-        "service kills", "SIGKILL of a random service every 0.5 to 2 s",
+        "service-kills", "SIGKILL of a random service every 0.5 to 2 s",
         salvo(kill, gap=(0.0, 1.0)), small=Size(300, 4), full=Size(10_000, 300),
     ),
     Fault(
-        "frozen services", "SIGSTOP past the heartbeat, then SIGCONT",
+        "frozen-services", "SIGSTOP past the heartbeat, then SIGCONT",
         salvo(freeze), small=Size(100, 1), full=Size(2_500, 50), ground=impatient,
     ),
     Fault(
-        "rolling restarts", "all services replaced one by one, releases N and N+1 mixed",
+        "rolling-restarts", "all services replaced one by one, releases N and N+1 mixed",
         roll, small=Size(100, 1), full=Size(2_000, 10), bites=False,
     ),
 )  # fmt: skip

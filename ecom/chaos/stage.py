@@ -39,7 +39,7 @@ class Stage:
     def burst(self, parts: int = 2) -> None:
         """One of `parts` of a round's customers come, and a moment passes: the shop is busy now."""
         self.load.release(-(-self.orders // (self.rounds * parts)))
-        self.wait(0.02, 0.25)
+        self.wait(0.0, 0.1)
 
     def wait(self, least: float, most: float) -> None:
         """Let a random time pass, in seconds."""
@@ -77,7 +77,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
 @contextmanager
 def stage(fault: "Fault", size: "Size", seed: int) -> Iterator[Stage]:
     """An open shop in a folder of its own, which stays to be looked into if something was amiss."""
-    folder = home() / "chaos" / f"{fault.name.replace(' ', '-')}-{seed}"
+    folder = home() / "chaos" / f"{fault.name}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     stock = fault.shelves(size.orders)
     with fault.ground() as (url, broker):

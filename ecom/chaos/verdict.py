@@ -4,8 +4,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ecom.errors import ShopError
 
-class HarnessFailed(Exception):
+
+class HarnessFailed(ShopError):
     """The experiment itself did not work, so it says nothing of the shop: it may be repeated."""
 
 
