@@ -103,7 +103,7 @@ def test_a_violation_is_told_and_fails_the_command(broker, monkeypatch, tmp_path
 
 def test_a_fault_that_hits_nothing_is_no_proof(broker):
     """Without duplicate deliveries, a fault that should cause them did not strike."""
-    harmless = Fault("harmless", "", lambda _: iter(["nothing"] * 4), Size(20, 4), Size(20, 4))
+    harmless = Fault("harmless", "", lambda _: iter(["nothing"] * 10), Size(20, 10), Size(20, 10))
     with pytest.raises(HarnessFailed, match="none hit"):
         attempt(harmless, harmless.small, 1, lambda: None)
 

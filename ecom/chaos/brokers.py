@@ -3,14 +3,24 @@
 from ecom.chaos.fault import Fault, Size, salvo
 from ecom.chaos.grounds import private
 from ecom.chaos.stage import Stage
+from ecom.chaos.verdict import HarnessFailed
+from ecom.rabbit.node import Node
 
 
 def kill(stage: Stage) -> str:
     """SIGKILL of the node, as a power cut; started again in the same folder."""
     stage.broker.kill()
     stage.burst()
-    stage.broker.start()
+    restart(stage.broker)
     return "broker killed"
+
+
+def restart(node: Node) -> None:
+    """Start a node that was killed. Raises `HarnessFailed` if it had to move to another port."""
+    before = node.url
+    node.start()
+    if node.url != before:
+        raise HarnessFailed("somebody took the node's port while it was down")
 
 
 def memory_alarm(stage: Stage) -> str:

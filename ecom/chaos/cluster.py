@@ -38,10 +38,11 @@ class Cluster:
             node.start()
 
     def stop(self) -> None:
-        """All of them at once, and then their epmd."""
+        """All of them at once, and then their epmd: each knows one, all the same unless it moved."""
         for node in self.nodes:
             node.kill()
-        self.nodes[0].stop()
+        for node in self.nodes:
+            node.stop()
 
     def leader(self, queue: str) -> Node:
         """The node that leads the queue."""

@@ -3,6 +3,7 @@
 import signal
 
 from ecom import topology
+from ecom.chaos.brokers import restart
 from ecom.chaos.cluster import clustered
 from ecom.chaos.fault import Fault, Size, salvo
 from ecom.chaos.stage import Stage
@@ -48,7 +49,7 @@ def _kill(stage: Stage, node: Node) -> None:
     stage.burst()  # anew: asking who leads has taken its time
     node.kill()
     stage.wait(1.0, 3.0)  # the others elect a leader
-    node.start()
+    restart(node)
 
 
 FAULTS = (
