@@ -46,8 +46,11 @@ def outbox(seq, done_at):
 
 
 def effect(seq, done_at, state):
-    return Effect(seq, f"f{seq}", "Capture", "1001", f"capture/{seq}", b"{}", "c", "", 0.0, "1", None,
-                  done_at, state=state)  # fmt: skip
+    return Effect(
+        seq, f"f{seq}", "Capture", "1001", f"capture/{seq}", b"{}", "c", "", 0.0, "1", None,
+        done_at,
+        state=state,
+    )  # fmt: skip
 
 
 def test_only_what_is_done_and_old_goes(store):

@@ -38,7 +38,7 @@ class Cluster:
             node.start()
 
     def stop(self) -> None:
-        """All of them at once, and then their epmd: each knows one, all the same unless it moved."""
+        """All of them at once, then their epmd: each knows one, the same unless it moved."""
         for node in self.nodes:
             node.kill()
         for node in self.nodes:
