@@ -23,8 +23,8 @@ SEEDS = {
 }
 ELSEWHERE = (  # played by `make chaos`, not here
     "last-unit-2",  # the race of four speaks for it
-    # These take longer than a suite of eight minutes has to spare: three nodes that boot, alarms and
-    # heartbeats to be waited for, faults one after the other.
+    # These take longer than a suite of eight minutes has to spare: three nodes that boot, alarms
+    # and heartbeats to be waited for, faults one after the other.
     "cluster",
     "broker-alarms",
     "frozen-services",
