@@ -23,10 +23,11 @@ SEEDS = {
 }
 ELSEWHERE = (  # played by `make chaos`, not here
     "last-unit-2",  # the race of four speaks for it
-    # These take longer than a suite of eight minutes has to spare: three nodes that boot, alarms
+    # These take longer than a suite of eight minutes has to spare: brokers that boot, alarms
     # and heartbeats to be waited for, faults one after the other.
     "cluster",
     "broker-alarms",
+    "broker-kills",
     "frozen-services",
     "soak",
 )
