@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from ecom.history import palette
@@ -113,6 +114,19 @@ def test_every_kind_of_step_can_be_drawn(kind, status):
     steps = [Step(kind, "order", "payment", "label", note, status),
              Step(kind, "payment", "payment", "label", note, status)]  # fmt: skip
     assert "label" in Diagram("", steps).svg
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_label_is_cut_off_at_the_right(kind):
+    """The paper is as wide as the words at the last lifeline need."""
+    plain = Diagram(
+        "", [Step(kind, "order", "mailbox", "x"), Step(kind, "mailbox", "mailbox", "x")]
+    )
+    wordy = Diagram("", [*plain.steps, Step(kind, "mailbox", "mailbox", "wide words " * 6)])
+    figure = wordy.figure()
+    assert figure.get_figwidth() > plain.figure().get_figwidth()
+    FigureCanvasAgg(figure).draw()
+    assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in figure.axes[0].texts)
 
 
 def test_a_diagram_without_steps_is_empty_not_an_error():

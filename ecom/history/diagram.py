@@ -1,15 +1,13 @@
-"""Sequence diagrams: who said what to whom, top to bottom, as a picture and in words.
+"""Sequence diagrams: who said what to whom, top to bottom, as a picture and in words."""
 
-Drawn by matplotlib, as PNG and as SVG from the same code. Notebooks are given the PNG: it is the
-one format that JupyterLab, a static export and a code host's notebook view all show (some hosts
-choose an SVG output over the PNG beside it and then refuse to show it).
-"""
-
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
+
+from ecom.pictures.picture import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LIFELINES = ("customer", "order", "inventory", "payment", "provider", "notification", "mailbox")
 KINDS = ("command", "event", "state", "timer", "effect", "answer", "mail", "retry", "dead", "crash")
@@ -34,7 +32,7 @@ class Step:
         return f"{way:<26} {self.label}{status}{note}"
 
 
-class Diagram:
+class Diagram(Picture):
     """The sequence diagram of some steps; shows itself in a notebook."""
 
     def __init__(self, title: str, steps: Sequence[Step]) -> None:
@@ -53,26 +51,8 @@ class Diagram:
         lines = (f"{i:>3}  {step}" for i, step in enumerate(self.steps, 1))
         return "\n".join([self.title, *lines])
 
-    @cached_property
-    def png(self) -> bytes:
-        """The picture, in twice the resolution at which it is shown."""
-        from ecom.history.drawing import draw, to_png
+    def figure(self) -> "Figure":
+        """A new matplotlib figure of it."""
+        from ecom.history.drawing import draw
 
-        return to_png(draw(self))
-
-    @property
-    def svg(self) -> str:
-        """The picture with real text, and its words as title and description."""
-        from ecom.history.drawing import draw, to_svg
-
-        return to_svg(draw(self), self.title, self.text)
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        from ecom.history.drawing import width_of
-
-        picture = base64.b64encode(self.png).decode()
-        shown = {"alt": self.text, "width": width_of(self.png)}
-        return {"image/png": picture, "text/plain": self.text}, {"image/png": shown}
-
-    def __repr__(self) -> str:
-        return self.text
+        return draw(self)

@@ -1,24 +1,20 @@
 """How a sequence diagram is drawn. All lengths are inches, from the upper left corner down."""
 
-import io
-import struct
-from html import escape
 from itertools import pairwise
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ecom.history import palette
 from ecom.history.diagram import Diagram, Step
+from ecom.pictures.rendering import width_of_text
 
 APART = 1.55  # between lifelines
 EDGE = 0.8  # from the outer lifelines to the edge
 HEAD, FOOT = 0.95, 0.25
-LETTER = 0.07  # at most, on average
-SHOWN_DPI, PNG_DPI = 96, 192
-PNG_COLOURS = 255  # a palette makes a third of the bytes
+BESIDE = 0.25  # from a lifeline to the words beside it
+SIZE, NOTE_SIZE, STATE_SIZE, TITLE_SIZE = 8.5, 7, 7.5, 10  # points
 
 COLOURS = {
     "command": palette.INK, "event": palette.BLUE, "effect": palette.GREEN,
@@ -38,15 +34,23 @@ def draw(diagram: Diagram) -> Figure:
     lifelines = diagram.lifelines
     heights = [_height(step) for step in diagram.steps]
     places = {name: EDGE + i * APART for i, name in enumerate(lifelines)}
-    width = max([2 * EDGE + APART * max(1, len(lifelines) - 1), LETTER * len(diagram.title) + 0.4]
-                + [places[step.source] + 0.4 + LETTER * len(_beside(step))
-                   for step in diagram.steps if _is_loop(step)])  # fmt: skip
+    width = max([2 * EDGE + APART * max(1, len(lifelines) - 1),
+                 width_of_text(diagram.title, TITLE_SIZE, weight="bold") + 0.3]
+                + [_right_end(step, places) + 0.15 for step in diagram.steps])  # fmt: skip
     height = HEAD + sum(heights) + FOOT
-    with matplotlib.rc_context({"font.family": palette.FONT, "font.size": 8.5}):
+    with matplotlib.rc_context({"font.family": palette.FONT, "font.size": SIZE}):
         figure = Figure(figsize=(width, height), facecolor=palette.PAPER)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.axis("off")
-        axes.text(0.15, 0.22, diagram.title, weight="bold", size=10, color=palette.INK, va="center")
+        axes.text(
+            0.15,
+            0.22,
+            diagram.title,
+            weight="bold",
+            size=TITLE_SIZE,
+            color=palette.INK,
+            va="center",
+        )
         for name, x in places.items():
             _lifeline(axes, name, x, height)
         y = HEAD
@@ -60,6 +64,17 @@ def _height(step: Step) -> float:
     if step.kind == "state":
         return 0.31
     return 0.40 if step.note and step.source != step.target else 0.36
+
+
+def _right_end(step: Step, places: dict[str, float]) -> float:
+    """How far to the right the words of a step reach."""
+    start, end = places[step.source], places[step.target]
+    if _is_loop(step):
+        return start + BESIDE + width_of_text(_beside(step), SIZE)
+    if step.kind == "state":
+        return start + width_of_text(_stated(step), STATE_SIZE) / 2
+    label, note = width_of_text(_above(step), SIZE), width_of_text(_beneath(step), NOTE_SIZE)
+    return _middle(start, end) + max(label, note) / 2
 
 
 def _lifeline(axes: Axes, name: str, x: float, height: float) -> None:
@@ -87,10 +102,12 @@ def _step(axes: Axes, step: Step, start: float, end: float, y: float) -> None:
 
 def _state(axes: Axes, step: Step, x: float, y: float) -> None:
     """A note on the lifeline: what the service's row says now."""
-    text = f"{step.label} ({step.note})" if step.note else step.label
-    axes.text(
-        x, y, text, ha="center", va="center", size=7.5, color=palette.INK, zorder=5, bbox=_STATE_BOX
-    )
+    axes.text(x, y, _stated(step), ha="center", va="center", size=STATE_SIZE, color=palette.INK,
+              zorder=5, bbox=_STATE_BOX)  # fmt: skip
+
+
+def _stated(step: Step) -> str:
+    return f"{step.label} ({step.note})" if step.note else step.label
 
 
 def _loop(axes: Axes, step: Step, x: float, y: float) -> None:
@@ -101,7 +118,7 @@ def _loop(axes: Axes, step: Step, x: float, y: float) -> None:
     else:
         axes.annotate("", xy=(x + 0.02, y + 0.07), xytext=(x + 0.02, y - 0.12), zorder=3,
                       arrowprops=_way(step) | {"connectionstyle": "arc3,rad=-1.6"})  # fmt: skip
-    _label(axes, x + 0.25, y - 0.03, _beside(step), step, ha="left")
+    _label(axes, x + BESIDE, y - 0.03, _beside(step), step, ha="left")
 
 
 def _is_loop(step: Step) -> bool:
@@ -121,15 +138,27 @@ def _arrow(axes: Axes, step: Step, start: float, end: float, y: float) -> None:
     # The head by itself: it would be dashed, too.
     axes.annotate("", xy=(end, y), xytext=(end - 0.05 * towards, y), zorder=4,
                   arrowprops=way | {"linestyle": "solid"})  # fmt: skip
-    middle = start + towards * APART / 2
-    status = "" if step.status in ("done", "dead") else f" ({step.status})"
-    _label(axes, middle, y - 0.1, _short(step.label, 40) + status, step)
+    _label(axes, _middle(start, end), y - 0.1, _above(step), step)
     if step.note:
-        _label(axes, middle, y + 0.1, _short(step.note, 48), step, size=7)
+        _label(axes, _middle(start, end), y + 0.1, _beneath(step), step, size=NOTE_SIZE)
     if step.status == "dead":
         axes.plot([end - 0.12 * towards], [y], "X", ms=9, color=palette.RED, zorder=5)
     if step.kind == "mail":
-        _envelope(axes, end, y)
+        _envelope(axes, end, y + 0.07)  # beneath the words, which may be longer than the arrow
+
+
+def _middle(start: float, end: float) -> float:
+    """Where the words of an arrow are: in the first gap it crosses, beside who says it."""
+    return start + APART / 2 * (1 if end > start else -1)
+
+
+def _above(step: Step) -> str:
+    status = "" if step.status in ("done", "dead") else f" ({step.status})"
+    return _short(step.label, 40) + status
+
+
+def _beneath(step: Step) -> str:
+    return _short(step.note, 48)
 
 
 def _way(step: Step) -> dict:
@@ -146,10 +175,10 @@ def _colour(step: Step) -> str:
 
 
 def _label(
-    axes: Axes, x: float, y: float, text: str, step: Step, size: float = 8.5, ha: str = "center"
+    axes: Axes, x: float, y: float, text: str, step: Step, size: float = SIZE, ha: str = "center"
 ) -> None:
     """Words are dark enough to be read: the colour is the line's."""
-    colour = palette.GREY if step.status == "awaited" or size < 8 else palette.INK
+    colour = palette.GREY if step.status == "awaited" or size < SIZE else palette.INK
     axes.text(x, y, text, ha=ha, va="center", size=size, color=colour, zorder=3, bbox=_LABEL_BOX)
 
 
@@ -164,27 +193,3 @@ def _envelope(axes: Axes, x: float, y: float) -> None:
 
 def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG; the same bytes for the same figure."""
-    drawn, file = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=PNG_DPI)
-    Image.open(drawn).convert("RGB").quantize(PNG_COLOURS).save(file, "PNG", optimize=True)
-    return file.getvalue()
-
-
-def width_of(png: bytes) -> int:
-    """The width in CSS pixels at which a PNG of ours is meant to be shown."""
-    return struct.unpack(">I", png[16:20])[0] * SHOWN_DPI // PNG_DPI
-
-
-def to_svg(figure: Figure, title: str, description: str) -> str:
-    """The figure as SVG, with title and description for those who do not see it."""
-    file = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ecom"}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    _, _, body = file.getvalue().partition("<svg ")
-    attributes, _, rest = body.partition(">")
-    words = f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
-    return f'<svg role="img" {attributes}>\n{words}{rest}'

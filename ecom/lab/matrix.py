@@ -2,15 +2,20 @@
 
 from collections.abc import Iterable
 
+import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from ecom.history.drawing import to_png
+from ecom.history import palette
 from ecom.lab.ablations import ALL, Ablation
 from ecom.lab.campaign import Job, explore_all
 from ecom.lab.invariants import INVARIANTS, QUIET_IS_REACHED
+from ecom.pictures.picture import Picture
 
+# From paper to a tint on which the numbers, which say the same, can still be read.
+SHADES = LinearSegmentedColormap.from_list("orange", [palette.PAPER, palette.ORANGE])
 ENOUGH = 12_000  # states of each world: what breaks, breaks early
 
 
@@ -43,35 +48,40 @@ def losses(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFram
     return pd.DataFrame(rows, columns=columns).set_index("without")
 
 
-class HeatMap:
+class HeatMap(Picture):
     """The matrix as a picture, which a notebook shows: the darker, the shorter the story."""
+
+    title = "Steps to each broken promise, without each safeguard"
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    def figure(self) -> Figure:
-        """The picture, to be saved or changed."""
-        frame = self._frame
-        figure = Figure(figsize=(0.42 * len(frame.columns) + 2.5, 0.22 * len(frame) + 2.2))
-        axes = figure.subplots()
-        shade = frame.where(frame > 0).rsub(frame.to_numpy().max() + 1)
-        axes.imshow(shade.to_numpy(dtype=float), cmap="Oranges", aspect="auto", vmin=0)
-        axes.set_xticks(range(len(frame.columns)), frame.columns, rotation=60, ha="right", size=8)
-        axes.set_yticks(range(len(frame)), frame.index, size=8)
-        _write_numbers(axes, frame)
-        axes.set_title("Steps to each broken promise, without each safeguard", size=10)
-        figure.tight_layout()
-        return figure
-
-    def _repr_png_(self) -> bytes:
-        return to_png(self.figure())
-
-    def __repr__(self) -> str:
+    @property
+    def text(self) -> str:
+        """How large it is; the frame says the rest."""
         return "{} safeguards × {} promises".format(*self._frame.shape)
+
+    def figure(self) -> Figure:
+        """A new matplotlib figure of it."""
+        frame = self._frame
+        size = (0.42 * len(frame.columns) + 2.5, 0.22 * len(frame) + 2.2)
+        with matplotlib.rc_context({"font.family": palette.FONT, "text.color": palette.INK}):
+            figure = Figure(figsize=size, facecolor=palette.PAPER, layout="tight")
+            axes = figure.subplots()
+            shade = frame.where(frame > 0).rsub(frame.to_numpy().max() + 1).to_numpy(dtype=float)
+            axes.imshow(shade, cmap=SHADES, aspect="auto", vmin=0)
+            axes.set_xticks(range(len(frame.columns)), frame.columns, rotation=60, ha="right",
+                            rotation_mode="anchor", size=8)  # fmt: skip
+            axes.set_yticks(range(len(frame)), frame.index, size=8)
+            axes.spines[:].set_color(palette.GREY)
+            axes.tick_params(length=2, color=palette.GREY)
+            _write_numbers(axes, frame)
+            figure.suptitle(self.title, x=0.15 / size[0], ha="left", weight="bold", size=10)
+        return figure
 
 
 def _write_numbers(axes: Axes, frame: pd.DataFrame) -> None:
     for y, row in enumerate(frame.to_numpy()):
         for x, steps in enumerate(row):
             if steps:
-                axes.text(x, y, steps, ha="center", va="center", size=7)
+                axes.text(x, y, steps, ha="center", va="center_baseline", size=7)
