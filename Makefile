@@ -10,8 +10,12 @@ help: ## Show these lines
 run: setup ## Place orders in a running shop and watch the sagas
 	@$(HOLD) $(IN) -m ecom.commands.demo
 
-test: setup ## Run the tests, then every notebook against its committed outputs
-	@$(HOLD) sh -c '$(IN) -m pytest -q && $(IN) -m pytest -q --nbval notebooks'
+# Several tests at a time; the cells of a notebook stay together.
+SIDE_BY_SIDE = -n auto --maxprocesses 4
+
+test: setup-test ## Run the tests, then every notebook against its committed outputs
+	@$(HOLD) sh -c '$(IN) -m pytest -q $(SIDE_BY_SIDE) --dist worksteal && \
+		$(IN) -m pytest -q $(SIDE_BY_SIDE) --dist loadscope --nbval notebooks'
 
 lab: setup ## Open the notebooks in JupyterLab
 	@$(HOLD) .venv/bin/jupyter lab --notebook-dir=notebooks
@@ -30,8 +34,11 @@ lint: setup ## Check the style of the code
 setup: ## Install what is missing (into .venv; RabbitMQ by apt on Debian and Ubuntu)
 	@PYTHON='$(PYTHON)' sh bin/setup
 
+setup-test:
+	@PYTHON='$(PYTHON)' sh bin/setup test
+
 clean: ## Remove all that setup and running have made here
 	rm -rf .venv .ecom *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lab chaos bench lint setup clean
+.PHONY: help run test lab chaos bench lint setup setup-test clean

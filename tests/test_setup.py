@@ -30,9 +30,10 @@ def environment() -> dict:
 
 
 def test_every_direct_dependency_is_pinned() -> None:
-    """requirements.txt says one version of each, and nothing without a version."""
-    pinned = requirements("requirements.txt")
-    assert set(requirements("requirements.in")) <= set(pinned)
+    """The lock files say one version of each, and nothing without a version."""
+    pinned = requirements("requirements.txt") | requirements("requirements-test.txt")
+    wanted = requirements("requirements.in") | requirements("requirements-test.in")
+    assert set(wanted) <= set(pinned)
     assert [name for name, version in pinned.items() if not re.fullmatch(r"[\w.]+", version)] == []
 
 
@@ -53,7 +54,11 @@ def test_what_the_package_needs_is_among_the_direct_dependencies() -> None:
     assert set(needs) <= set(requirements("requirements.in"))
 
 
-@pytest.mark.parametrize("name", ["requirements.in", "requirements.txt", "environment.yml"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.in", "requirements.txt", "requirements-test.in", "requirements-test.txt",
+     "environment.yml"],
+)  # fmt: skip
 def test_no_registry_is_named(name: str) -> None:
     """Whose mirror serves the packages is the user's choice: no address, no index, no path."""
     text = (ROOT / name).read_text()
@@ -68,7 +73,7 @@ def test_conda_asks_conda_forge_alone(environment: dict) -> None:
 @pytest.mark.parametrize("python", ["no-such-python", "./old-python"])
 def test_setup_without_a_fitting_python_says_what_to_do(tmp_path: Path, python: str) -> None:
     """It ends before it has made anything, and names the way out."""
-    for name in ("bin", "requirements.txt", "pyproject.toml"):
+    for name in ("bin", "requirements.txt", "requirements-test.txt", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     (tmp_path / "old-python").write_text("#!/bin/sh\nexit 1\n")
