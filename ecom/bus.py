@@ -14,7 +14,8 @@ from typing import Any
 import pika
 
 from ecom import topology
-from ecom.connection import parameters
+from ecom.connection import TROUBLE, parameters, why
+from ecom.events import SERVICES
 from ecom.ports import Ack, Publish, PublisherDown, PublisherUp, Say
 from ecom.session import Session
 
@@ -48,15 +49,21 @@ class Bus:
                 self.ready.set()
                 log.info("Connected to the broker")
                 reason = await session.ended
-            except (pika.exceptions.AMQPError, OSError, TimeoutError) as error:
+            except TROUBLE as error:
                 reason = error
             finally:
                 self._session = None
                 await session.close()
             self._put(PublisherDown())
-            log.warning("No connection to the broker (%r); next attempt in %.1f s", reason, wait)
+            log.warning("No connection to the broker (%s); next attempt in %.1f s",
+                        why(reason), wait)  # fmt: skip
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(LONGEST_WAIT, wait * 2)
+
+    @property
+    def user(self) -> str:
+        """As whom it is connected: the broker vouches for that name on all that it publishes."""
+        return self._parameters.credentials.username
 
     @property
     def connected(self) -> bool:
@@ -75,9 +82,9 @@ class Bus:
             self._session.say(output)
 
     async def mend(self) -> None:
-        """Declare the topology again: somebody may have taken a part of it away."""
+        """Look whether our queue is there, and we hear: else connect anew, until it is."""
         if self._session is not None:
-            with suppress(ConnectionError, pika.exceptions.AMQPError):
+            with suppress(*TROUBLE):
                 await self._session.mend()
 
     def ack(self, output: Ack) -> None:
@@ -90,18 +97,22 @@ def declare(url: str, shop: str) -> None:
     """Declare the shop's topology. Raises pika's errors if it exists in another shape."""
     with closing(pika.BlockingConnection(parameters(url))) as connection:
         channel = connection.channel()
-        name = topology.exchange(shop)
-        channel.exchange_declare(name, exchange_type="topic", durable=True)
+        events, dead = topology.exchange(shop), topology.dead_exchange(shop)
+        for name in (events, dead):
+            channel.exchange_declare(name, exchange_type="topic", durable=True)
         for queue, arguments in topology.queues(shop).items():
             channel.queue_declare(queue, durable=True, arguments=arguments)
         for queue, key in topology.bindings(shop):
-            channel.queue_bind(queue, name, key)
+            channel.queue_bind(queue, events, key)
+        for service in SERVICES:
+            channel.queue_bind(topology.dead_queue(shop, service), dead, service)
 
 
 def remove_topology(url: str, shop: str) -> None:
-    """Delete the shop's exchange and queues with all that is in them; harmless to repeat."""
+    """Delete the shop's exchanges and queues with all that is in them; harmless to repeat."""
     with closing(pika.BlockingConnection(parameters(url))) as connection:
         channel = connection.channel()
-        channel.exchange_delete(topology.exchange(shop))
+        for name in (topology.exchange(shop), topology.dead_exchange(shop)):
+            channel.exchange_delete(name)
         for queue in topology.queues(shop):
             channel.queue_delete(queue)

@@ -13,8 +13,12 @@ import click
 
 from ecom.bench.cli import bench
 from ecom.chaos.command import chaos
+from ecom.documents.command import documents
 from ecom.errors import ShopError
 from ecom.lab.command import explore
+from ecom.pictures.command import pictures
+from ecom.sweep.command import sweep
+from ecom.watch.command import watch
 from ecom.workbench.command import dead
 
 WIDTH = 88
@@ -55,6 +59,10 @@ main.add_command(dead)
 main.add_command(chaos)
 main.add_command(bench)
 main.add_command(explore)
+main.add_command(watch)
+main.add_command(pictures)
+main.add_command(sweep)
+main.add_command(documents)
 
 
 @main.command()
@@ -65,13 +73,17 @@ def up(name: str) -> None:
     Ctrl-C or `ecom down` closes it; the next `ecom up` goes on where it was. A service that dies is
     started again.
     """
+    from ecom.backroom.door_token import token_file
     from ecom.shop import Shop
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         with Shop(name=name) as shop:
-            click.echo(f"{shop!r}.\nOrders are taken at {shop.url}/orders. Ctrl-C closes the shop.")
+            click.echo(
+                f"{shop!r}.\nOrders are taken at {shop.url}/orders, from whoever shows the token "
+                f"in {token_file(shop.folder)}.\nCtrl-C closes the shop."
+            )
             _keep_running(shop)
     except KeyboardInterrupt:
         click.echo("Closed.")
@@ -126,10 +138,11 @@ def place(
     """
     from ecom.backroom.catalogue import order_for
     from ecom.backroom.client import Client
+    from ecom.backroom.door_token import kept_token
     from ecom.commands.status import door_of
 
-    client = Client(lambda: door_of(_folder(name)))
-    order = client.place([order_for(customer, _units(lines), card)])[0]
+    wanted, folder = order_for(customer, _units(lines), card), _folder(name)
+    order = Client(lambda: door_of(folder), kept_token(folder)).place([wanted])[0]
     click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
 
 

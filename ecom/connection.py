@@ -1,27 +1,80 @@
 """Connecting with pika, mended: fewer system calls, and no message that it cannot read."""
 
 import asyncio
+import os
+import ssl
 import struct
 from typing import Any
 
-from pika import URLParameters, spec
+from pika import SSLOptions, URLParameters, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
-from pika.exceptions import InvalidFrameError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, InvalidFrameError
 from pika.frame import Header
+
+from ecom.errors import ShopError
 
 HEARTBEAT = 30  # seconds; a peer that is silent for two of these is gone
 BLOCKED_SECONDS = 300  # how long an alarm may block us before we connect anew
 UNREADABLE = "unreadable-headers"  # the header that says why there are no others
+TROUBLE = (AMQPError, OSError)  # what is raised when the broker is not to be had, or refuses
 
 
 def parameters(url: str) -> URLParameters:
-    """Connection parameters for an AMQP URL, with the settings that pika leaves unset."""
+    """Connection parameters for an AMQP URL, with the settings that pika leaves unset.
+
+    For `amqps://…` the broker's certificate must be good, and for this host: signed by the
+    authority in the PEM file `ECOM_AMQP_CA`, if set, or else by one that the system trusts. Where
+    the broker asks for a certificate, too, `ECOM_AMQP_CERT` and `ECOM_AMQP_KEY` name ours. Raises
+    `ShopError` for files that cannot be read.
+    """
     result = URLParameters(url)
     if result.heartbeat is None:  # the URL may say `?heartbeat=…`
         result.heartbeat = HEARTBEAT
     result.blocked_connection_timeout = BLOCKED_SECONDS
     result.socket_timeout = result.stack_timeout = 10
+    if result.ssl_options is not None:
+        result.ssl_options = SSLOptions(_certificates(), server_hostname=result.host)
     return result
+
+
+def _certificates() -> ssl.SSLContext:
+    """Whom we trust, and who we are."""
+    env = os.environ
+    try:
+        context = ssl.create_default_context(cafile=env.get("ECOM_AMQP_CA") or None)
+        if ours := env.get("ECOM_AMQP_CERT"):
+            context.load_cert_chain(ours, env.get("ECOM_AMQP_KEY") or None)
+    except OSError as error:
+        raise ShopError(
+            f"ECOM_AMQP_CA, and ECOM_AMQP_CERT with ECOM_AMQP_KEY, must name PEM files: {error}."
+        ) from error
+    return context
+
+
+def why(error: object) -> str:
+    """What is wrong with the broker, in words; what to do, where we know."""
+    if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
+        return (f"{error.reply_text}; the shop's provisioner declares it: does it run? "
+                "(python -m ecom.provisioner)")  # fmt: skip
+    if isinstance(error, ChannelClosedByBroker) and error.reply_code == 406:
+        return (f"{error.reply_text}; somebody made it otherwise, an earlier version perhaps: "
+                "delete it, once it is empty")  # fmt: skip
+    if (said := _untrusted(error)) is not None:
+        return (
+            f"its certificate is not trusted: {said.rstrip('.')}; ECOM_AMQP_CA names the PEM file "
+            "of the authority that must have signed it, for the host in the URL"
+        )
+    return repr(error)
+
+
+def _untrusted(error: object) -> str | None:
+    """Why a certificate was refused, if that is it: pika wraps its exceptions in others."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    inner = (*getattr(error, "args", ()), *getattr(error, "exceptions", ()),
+             getattr(error, "exception", None))  # fmt: skip
+    found = (_untrusted(each) for each in inner if isinstance(each, BaseException))
+    return next((said for said in found if said is not None), None)
 
 
 class Connection(AsyncioConnection):

@@ -44,7 +44,8 @@ def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story:
     }
     work.send("dead", id_, "dead", order_id, kept | told, body)
     count(work[Counter], "dead")
-    log.error("Dead letter (%s) for order %s: %s", story.reason, order_id, story.error)
+    about = {"order": order_id, "event": id_, "attempt": story.attempts}
+    log.error("Dead letter (%s): %s", story.reason, story.error, extra=about)
 
 
 def _id(value: Any) -> str:

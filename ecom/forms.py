@@ -16,7 +16,11 @@ MAX_ORDERS = 1_000  # in one request
 LINE_BYTES = 60  # of a line in an event, besides its name, at most
 HEAD_BYTES = 4_096  # of an event besides its lines, at most
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
-ADDRESS = r"^[^@\s\x00-\x1f\x7f<>,;]+@[^@\s\x00-\x1f\x7f<>,;]+$"
+# What is no part of an address, by code: dialects of regular expressions differ about \s.
+_NEITHER = (
+    r"[^@<>,;\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
+)
+ADDRESS = f"^{_NEITHER}+@{_NEITHER}+$"
 
 
 class LineIn(BaseModel):
@@ -60,6 +64,30 @@ class OrderOut(BaseModel):
     total: int
     placed_at: str
     lines: list[LineIn] = []
+
+
+class Entry(BaseModel):
+    """One thing that the order service said or heard."""
+
+    at: str
+    what: Literal["said", "heard"]
+    type: str
+    id: str
+
+
+class BadgeOut(BaseModel):
+    """A customer's token, and until when it is good."""
+
+    customer: str
+    token: str
+    expires_at: str
+
+
+class Health(BaseModel):
+    """That orders are accepted, and whether the broker is there."""
+
+    status: Literal["ok"]
+    broker: bool
 
 
 Orders = Annotated[list[OrderIn], Field(min_length=1, max_length=MAX_ORDERS)]

@@ -10,7 +10,10 @@ from ecom.store import Transaction
 
 # ── Inputs ────────────────────────────────────────────────────────────────────────────────────
 class Delivery(Struct, frozen=True):
-    """A message from the service's queue. `channel` tells the channels of reconnects apart."""
+    """A message from the service's queue. `channel` tells the channels of reconnects apart.
+
+    `user` is who published it, for whom the broker vouches; None if nobody says so.
+    """
 
     channel: int
     tag: int
@@ -18,6 +21,7 @@ class Delivery(Struct, frozen=True):
     key: str
     headers: dict[str, Any] | None
     body: bytes
+    user: str | None = ""
 
 
 class Command(Struct, frozen=True):
@@ -26,6 +30,7 @@ class Command(Struct, frozen=True):
     id: str
     message: Struct
     token: Any = None
+    traceparent: str = ""  # of the caller, if there is one to go on with
 
 
 class Confirmed(Struct, frozen=True):

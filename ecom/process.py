@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -15,8 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from ecom.bus import Bus
+from ecom.errors import ShopError
 from ecom.events import SERVICES
 from ecom.lifetime import announce, until_stopped
+from ecom.observe.logs import write_logs
+from ecom.observe.metrics import Metrics
+from ecom.observe.tracing import tracer_for
 from ecom.outside.performing import outside
 from ecom.ports import Ack, Command, Commit, CountUp, Perform, Publish, Reply, Say, Tick
 from ecom.rows import MACHINERY
@@ -26,9 +31,11 @@ from ecom.services.inventory import Stock
 from ecom.settings import Settings
 from ecom.sqlite import SqliteStore, create
 from ecom.store import StoreUnavailable, Transaction
+from ecom.views import install
 
 BATCH = 1_000  # inputs in one transaction, at most
 TICK = 0.1  # seconds between looks at what is due
+LAST_SPANS = 2.0  # seconds they have to get away when the process ends
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
 
 log = logging.getLogger("ecom.process")
@@ -44,6 +51,7 @@ def provision(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in SERVICES:
         create(database(folder, name), (*service_named(name).rows, *MACHINERY))
+        install(database(folder, name), name)
 
 
 def stock_shelves(folder: Path, stock: dict[str, int]) -> None:
@@ -64,22 +72,24 @@ class Process:
         self.name, self.settings = name, settings
         self.store = SqliteStore(database(settings.folder, name))
         service = service_named(name, settings.hold_seconds)
-        self._runtime = Runtime(service, self.store, settings.replica, random.random)
+        self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
+        self._runtime = Runtime(service, self.store, settings.replica, random.random, self.bus.user)
         self._inputs: deque[Any] = deque()
         self._wake = asyncio.Event()
         self._outside = outside(name, settings, time.time)
         self._tasks: set[asyncio.Task] = set()
-        self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
+        self.metrics = Metrics(name, settings, self.bus)
+        self._tracer = tracer_for(service, settings)
 
     def put(self, what: Any) -> None:
         """Add an input; it is handled in the next batch."""
         self._inputs.append(what)
         self._wake.set()
 
-    async def ask(self, id: str, message: Any) -> Any:
+    async def ask(self, id: str, message: Any, traceparent: str = "") -> Any:
         """Have a command handled; its handler's answer. Raises what the handler raised."""
         answer = asyncio.get_running_loop().create_future()
-        self.put(Command(id, message, answer))
+        self.put(Command(id, message, answer, traceparent))
         return await answer
 
     async def work(self) -> None:
@@ -107,21 +117,26 @@ class Process:
         """One transaction; if the database is not to be had, the same batch again."""
         while True:
             try:
-                for output in self._runtime.step(batch, time.time()):
+                start = time.time()
+                for output in self._runtime.step(batch, start):
                     self._carry_out(output)
+                self._observe(batch, start, time.time())
                 return
             except StoreUnavailable as error:
                 log.warning("The database is unavailable, trying again: %s", error)
                 await asyncio.sleep(random.uniform(0.05, 0.5))
+
+    def _observe(self, batch: list[Any], start: float, end: float) -> None:
+        self.metrics.meter.step(batch, start, end)
+        if self._tracer is not None:
+            self._tracer.handled(batch, start, end)
 
     def _carry_out(self, output: Any) -> None:
         kind = type(output)
         if kind is Commit:
             output.transaction.commit()
         elif kind is Publish:
-            self.bus.publish(output)
-            if output.row.type.endswith(NEWS):
-                log.info("Published %s event of order %s", output.row.type, output.row.order_id)
+            self._publish(output)
         elif kind is Ack:
             self.bus.ack(output)
         elif kind is Perform:
@@ -130,6 +145,15 @@ class Process:
             self._answer(output)
         elif kind is Say:
             self.bus.say(output)
+
+    def _publish(self, output: Publish) -> None:
+        self.bus.publish(output)
+        row = output.row
+        if row.type.endswith(NEWS):
+            about = {"order": row.order_id, "event": row.id}
+            log.info("Published %s event", row.type, extra=about)
+        if self._tracer is not None:
+            self._tracer.published(row, time.time())
 
     def _answer(self, reply: Reply) -> None:
         if reply.token.cancelled():
@@ -140,7 +164,11 @@ class Process:
             reply.token.set_result(reply.value)
 
     async def _perform(self, output: Perform) -> None:
-        self.put(await self._outside.perform(output))
+        start = time.time()
+        answer = await self._outside.perform(output)
+        if self._tracer is not None:
+            self._tracer.performed(output.row, answer, start, time.time())
+        self.put(answer)
 
     def _start(self, work: Any) -> asyncio.Task:
         task = asyncio.create_task(work)
@@ -152,7 +180,7 @@ class Process:
         """Work until `stop` is set; says in a file when it is ready. Raises what stops it else."""
         works = (self.bus.run(), self.work(), self._tick(), self._recount())
         tasks = [self._start(each) for each in works]
-        ready: dict[str, str] = {}
+        ready = {"metrics": await self.metrics.serve()}
         if self.name == "order":
             from ecom.door import open_door  # here: only this service pays for the web framework
 
@@ -166,9 +194,17 @@ class Process:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._outside.close()
+        await self._send_last_spans()
         self.store.close()
         if failures:
             raise failures[0]
+
+    async def _send_last_spans(self) -> None:
+        """A collector that does not answer must not hold us up."""
+        if self._tracer is not None:
+            sending = threading.Thread(target=self._tracer.close, daemon=True)
+            sending.start()
+            await asyncio.to_thread(sending.join, LAST_SPANS)
 
     async def _announce(self, ready: dict[str, str]) -> None:
         await self.bus.ready.wait()
@@ -182,13 +218,15 @@ async def _main(kind: type[Process], name: str, settings: Settings) -> None:
 
 def main(arguments: Iterable[str], kind: type[Process] = Process) -> None:
     """Run one service from the environment's settings, as this kind of process."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO")
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # the bus says what there is to say
     (name,) = arguments
     settings = Settings.from_environment()
+    write_logs(name if settings.replica == "1" else f"{name}-{settings.replica}")
     if not database(settings.folder, name).exists():
         provision(settings.folder)
-    asyncio.run(_main(kind, name, settings))
+    try:
+        asyncio.run(_main(kind, name, settings))
+    except ShopError as error:  # in the settings, for the user to mend
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

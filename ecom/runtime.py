@@ -9,6 +9,7 @@ the simulator explores is this very code.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +21,9 @@ from ecom.ahead import read_ahead
 from ecom.dead import Story, bury, describe, plain
 from ecom.envelope import Envelope, Refused, decode, derived_id
 from ecom.events import Event
+from ecom.grants import check_right, sender
 from ecom.housekeeping import forget_old
+from ecom.observe.context import about, handling
 from ecom.outgoing import Outgoing
 from ecom.recount import Recount
 from ecom.rows import Counter, Effect, Inbox, Outbox, Timer, count
@@ -37,15 +40,18 @@ log = logging.getLogger("ecom")
 
 
 class Runtime:
-    """One replica of one service. `jitter` returns numbers in [0, 1) for the backoff."""
+    """One replica of one service. `jitter` returns numbers in [0, 1) for the backoff; `user` is as
+    whom we are connected to the broker (see `ecom.grants`)."""
 
     def __init__(
-        self, service: Service, store: Store, replica: str, jitter: Callable[[], float]
-    ) -> None:
+        self, service: Service, store: Store, replica: str, jitter: Callable[[], float],
+        user: str = "",
+    ) -> None:  # fmt: skip
         self.service = service
         self._store = store
         self._replica = replica
         self._jitter = jitter
+        self._sender = partial(sender, user, service.name)
         self._recount = Recount(service.name)
         self._said: list[ports.Say] = []
         self._outbox = Outgoing(Outbox, replica, WINDOW)
@@ -97,7 +103,8 @@ class Runtime:
     def _delivery(self, delivery: ports.Delivery, tx: Transaction, now: float) -> None:
         headers, body = delivery.headers or {}, delivery.body
         if is_recount(delivery.key):
-            self._said += self._recount.hear(delivery, tx, now)
+            if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
+                self._said += self._recount.hear(delivery, tx, now)
             return
         if not delivery.exchange:
             count(tx[Counter], "replayed")
@@ -106,10 +113,8 @@ class Runtime:
                 self._revive(headers[EFFECT_HEADER], body, tx, now)
                 return
             envelope, event = decode(headers, body)
-            # Brokers grant the right to publish by routing key: a type must not evade it. What
-            # comes through the default exchange was put into our queue by an operator's replay.
-            if delivery.exchange and delivery.key != envelope.type:
-                raise Refused(f"{envelope.type} came under the routing key {delivery.key[:100]!r}")
+            if delivery.exchange:  # else an operator has put it into our queue
+                check_right(delivery, envelope.type, self._sender(event.producer))
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
             story = Story("malformed", str(refused))
@@ -145,7 +150,7 @@ class Runtime:
         error = self._run(event, cause, tx, now, envelope)[1]
         if error is not None:
             row = replace(row, last_error=describe(error))
-            log.warning("%s of order %s failed: %s", row.type, row.order_id, row.last_error)
+            log.warning("Failed to handle %s: %s", row.type, row.last_error, extra=about(row))
             policy = self.service.retry_for(type(event))
             if not isinstance(error, Impossible) and row.attempts < policy.attempts:
                 due = now + policy.delay(row.attempts, self._jitter())
@@ -166,7 +171,8 @@ class Runtime:
         self._event(again, envelope, event, row.headers, row.body, tx, now)
 
     def _command(self, command: ports.Command, tx: Transaction, now: float) -> Any:
-        answer, error = self._run(command.message, Cause(command.id, command.id, ""), tx, now)
+        cause = Cause(command.id, command.id, command.traceparent)
+        answer, error = self._run(command.message, cause, tx, now)
         return answer if error is None else error
 
     def _confirmed(self, confirmed: ports.Confirmed, tx: Transaction, now: float) -> None:
@@ -197,7 +203,7 @@ class Runtime:
     ) -> None:
         policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
         row = replace(row, attempts=row.attempts + 1, last_error=error)
-        log.warning("%s failed, attempt %d: %s", row.key, row.attempts, error)
+        log.warning("Failed to do %s: %s", row.key, error, extra=about(row))
         if not failed.final and (failed.unknown or row.attempts < policy.attempts):
             self._effects.later(row, now + policy.delay(row.attempts, self._jitter()), tx)
             return
@@ -218,21 +224,18 @@ class Runtime:
             if error is None:
                 tx[Timer].delete(timer.id)
             else:
-                log.warning("%s failed: %s", timer.id, describe(error))
+                extra = {"order": timer.order_id, "event": id_}
+                log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + 1.0))  # a deadline never gives up
         forget_old(tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(
-        self,
-        message: Struct,
-        cause: Cause,
-        tx: Transaction,
-        now: float,
+        self, message: Struct, cause: Cause, tx: Transaction, now: float,
         envelope: Envelope | None = None,
-    ) -> tuple[Any, Exception | None]:
+    ) -> tuple[Any, Exception | None]:  # fmt: skip
         """Run the handler; if it raises, undo what it did, and only that."""
-        mark = tx.savepoint()
+        mark, before = tx.savepoint(), handling.set((message, cause))
         try:
             handler = self.service.handlers.get(type(message))
             if handler is None:
@@ -243,6 +246,8 @@ class Runtime:
         except Exception as error:
             tx.undo_to(mark)
             return None, error
+        finally:
+            handling.reset(before)
 
     def _work(
         self, cause: Cause, tx: Transaction, now: float, envelope: Envelope | None = None

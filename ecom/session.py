@@ -15,7 +15,7 @@ import pika
 from pika.channel import Channel
 
 from ecom import topology
-from ecom.connection import Connection, text
+from ecom.connection import TROUBLE, Connection, text
 from ecom.ports import Confirmed, Delivery, Say, Unsent
 from ecom.rows import Outbox
 
@@ -42,12 +42,15 @@ class Session:
         self._published = 0
         self._heard = self._heard_before = self._acked = 0  # tags of the last delivery, and ack
         self._silence = 0  # calls in a row without an echo
+        self._user: str | None = None  # as whom we are connected
         self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def open(self, parameters: pika.URLParameters) -> None:
+        """Connect and consume. Raises pika's errors, also if our queue is not there."""
+        self._user = parameters.credentials.username
         self._out = await self._channel(await self._connect(parameters))
         self._in = await self._channel(await self._connect(parameters))
-        await self._declare()
+        await self._consumers()
         self._out.add_on_return_callback(self._on_return)
         await self._call(
             lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
@@ -63,13 +66,13 @@ class Session:
         self._in.basic_consume(topology.queue(self._shop, self._service), self._on_message)
 
     async def mend(self) -> None:
-        """Declare all again, and end the session if it has gone deaf.
+        """End the session if our queue is gone, or has gone deaf: what follows it looks anew.
 
         A queue that is deleted and comes back may keep its consumer in name only: it is said to
         deliver, and nothing arrives (seen with RabbitMQ 3.10). So we call, and listen for the echo.
         What is in hand would be counted against its delivery limit: then we wait.
         """
-        consumers = await self._declare()
+        consumers = await self._consumers()
         silent = consumers == 1 and self._heard == self._heard_before == self._acked
         self._silence = self._silence + 1 if silent else 0
         self._heard_before = self._heard
@@ -77,18 +80,12 @@ class Session:
             self._end(ConnectionError("our queue has gone silent"))
         self.say(Say(topology.echo(self._service), b""))
 
-    async def _declare(self) -> int:
-        """Declare the shop's whole topology, so that no listener's queue can be missing; how many
-        consume ours."""
-        exchange, call, channel = topology.exchange(self._shop), self._call, self._out
-        await call(channel.exchange_declare, exchange=exchange, exchange_type="topic", durable=True)
-        found = {
-            queue: await call(channel.queue_declare, queue=queue, durable=True, arguments=arguments)
-            for queue, arguments in topology.queues(self._shop).items()
-        }
-        for queue, key in topology.bindings(self._shop):
-            await call(channel.queue_bind, queue=queue, exchange=exchange, routing_key=key)
-        return found[topology.queue(self._shop, self._service)].method.consumer_count
+    async def _consumers(self) -> int:
+        """How many consume our queue. To ask needs no right to declare it, but it must be there:
+        the broker closes the channel otherwise, and so ends the session."""
+        ours = topology.queue(self._shop, self._service)
+        found = await self._call(self._out.queue_declare, queue=ours, passive=True)
+        return found.method.consumer_count
 
     async def _call(self, method: Callable, **options: Any) -> Any:
         """Call a pika method that takes a callback, and wait for that, or for the session's end."""
@@ -96,7 +93,7 @@ class Session:
         method(callback=lambda *frames: done.done() or done.set_result(frames[0]), **options)
         await asyncio.wait({done, self.ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
-            raise ConnectionError(repr(self.ended.result()) if self.ended.done() else "no answer")
+            raise self.ended.result() if self.ended.done() else ConnectionError("no answer")
         return done.result()
 
     async def _connect(self, parameters: pika.URLParameters) -> Connection:
@@ -105,7 +102,7 @@ class Session:
             parameters,
             on_open_callback=lambda _: opened.done() or opened.set_result(None),
             on_open_error_callback=lambda _, error: opened.done() or opened.set_exception(
-                error if isinstance(error, Exception) else ConnectionError(str(error))),
+                error if isinstance(error, TROUBLE) else ConnectionError(error)),
             on_close_callback=lambda _, error: self._end(error),
         )  # fmt: skip
         self._connections.append(connection)
@@ -137,13 +134,13 @@ class Session:
 
     def publish(self, row: Outbox) -> None:
         if row.exchange == "dead":
-            exchange, key = "", topology.dead_queue(self._shop, self._service)
+            exchange, key = topology.dead_exchange(self._shop), self._service
         else:
             exchange, key = topology.exchange(self._shop), row.type
         message_id = row.id or str(row.seq)  # a return must name its row
         properties = pika.BasicProperties(
             content_type="application/json", headers=row.headers, delivery_mode=PERSISTENT,
-            message_id=message_id,
+            message_id=message_id, user_id=self._user,
         )  # fmt: skip
         try:
             self._out.basic_publish(exchange, key, row.body, properties, mandatory=True)
@@ -156,8 +153,8 @@ class Session:
 
     def say(self, output: Say) -> None:
         try:
-            exchange = topology.exchange(self._shop)
-            self._out.basic_publish(exchange, output.key, output.body)
+            exchange, ours = topology.exchange(self._shop), pika.BasicProperties(user_id=self._user)
+            self._out.basic_publish(exchange, output.key, output.body, ours)
             self._published += 1  # it will be confirmed like the others
         except pika.exceptions.AMQPError as error:
             self._end(error)
@@ -172,7 +169,8 @@ class Session:
     def _on_message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         self._put(
             Delivery(self._epoch, method.delivery_tag, text(method.exchange),
-                     text(method.routing_key), properties.headers, body)
+                     text(method.routing_key), properties.headers, body,
+                     properties.user_id and text(properties.user_id))
         )  # fmt: skip
         self._heard = method.delivery_tag
         if self._careful and not method.redelivered:

@@ -1,7 +1,7 @@
 """Where things are and how long they take: one frozen object, read from the environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -17,7 +17,7 @@ def home() -> Path:
 class Settings:
     """What a service process needs to know. `from_environment` reads `ECOM_*` variables."""
 
-    amqp_url: str
+    amqp_url: str = field(repr=False)  # it has a password in it
     folder: Path  # one SQLite file a service lives here
     shop: str = "ecom"  # prefix of exchange and queue names: two shops never meet
     replica: str = "1"  # stable name of this process among those of its service
@@ -25,8 +25,10 @@ class Settings:
     recount_seconds: float = 10.0  # between looks whether the broker has lost anything
     http_host: str = "127.0.0.1"
     http_port: int = 0  # 0: any free port
+    http_token: str | None = field(default=None, repr=False)  # None: open to all, on loopback only
     gateway_url: str | None = None  # a payment provider over HTTP; None: the sandbox, in a file
-    smtp_url: str | None = None  # a mail server, smtp:// or smtps://; None: a mailbox in a file
+    # A mail server, smtp:// or smtps://, perhaps with a password; None: a mailbox in a file.
+    smtp_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -41,6 +43,7 @@ class Settings:
             recount_seconds=float(env.get("ECOM_RECOUNT_SECONDS", cls.recount_seconds)),
             http_host=env.get("ECOM_HTTP_HOST", cls.http_host),
             http_port=int(env.get("ECOM_HTTP_PORT", cls.http_port)),
+            http_token=env.get("ECOM_HTTP_TOKEN") or None,
             gateway_url=env.get("ECOM_GATEWAY_URL") or None,
             smtp_url=env.get("ECOM_SMTP_URL") or None,
         )

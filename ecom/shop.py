@@ -3,6 +3,7 @@
 import atexit
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,16 +11,19 @@ from ecom.backroom import catalogue
 from ecom.backroom.catalogue import Lines, order_for
 from ecom.backroom.client import AT_ONCE, Client
 from ecom.backroom.crew import Crew
+from ecom.backroom.door_token import keep_token
 from ecom.backroom.premises import Premises, clear_abandoned
-from ecom.backroom.queues import forget, parked, prepare
+from ecom.backroom.queues import address, forget, parked, prepare
 from ecom.backroom.quiet import nothing_left, wait_until_quiet
 from ecom.backroom.records import Records
 from ecom.broker import lease
 from ecom.errors import NotSettled, ShopError
-from ecom.events import SERVICES
+from ecom.grants import USERS
 from ecom.outside.standins import STANDINS, StandIns
 from ecom.process import provision, stock_shelves
 from ecom.settings import Settings
+from ecom.watch.glance import Glance
+from ecom.watch.view import watched
 from ecom.workbench.workbench import Workbench
 
 
@@ -72,15 +76,18 @@ class Shop(Records):
         self._standins = StandIns(self.folder, self._as_processes)
         if self._amqp_url is None:
             self._lease = lease()
-        self._url = self._amqp_url or self._lease.url
+        broker = self._amqp_url or self._lease.url
+        self._url = address(broker, self.name)
+        self._token = keep_token(self.folder)
         provision(self.folder)
         stock_shelves(self.folder, self._stock)
-        prepare(self._url, self.name)
-        clear_abandoned(lambda name: forget(self._url, name))
-        self._crew = Crew(self.folder, self._environment(), self._premises.lock)
-        self._client = Client(self._crew.url)
+        urls = prepare(broker, self.name)
+        clear_abandoned(lambda name: forget(broker, name))
+        self._forget = partial(forget, broker, self.name)
+        self._crew = Crew(self.folder, self._environment(), self._premises.lock, urls)
+        self._client = Client(self._crew.url, self._token)
         self._dead = Workbench(self._url, self.name, self.folder, self._hold_seconds)
-        self._crew.start(*((service, "1") for service in SERVICES), *self._standins.members)
+        self._crew.start(*((service, "1") for service in USERS), *self._standins.members)
 
     def close(self) -> None:
         """Stop the services, let go of the broker, remove what was made up."""
@@ -94,7 +101,7 @@ class Shop(Records):
                 self._client.close()
             if self._crew:
                 self._crew.stop()
-                forgotten = _is_for_once(premises) and forget(self._url, premises.name)
+                forgotten = _is_for_once(premises) and self._forget()
         finally:
             premises.leave(remove=forgotten)
             if self._standins:
@@ -130,7 +137,7 @@ class Shop(Records):
 
     @property
     def amqp_url(self) -> str:
-        """The broker's address."""
+        """The broker's address, for an operator who may do everything with the shop's queues."""
         self._opened()
         return self._url
 
@@ -155,14 +162,24 @@ class Shop(Records):
         self._staffed()
         self._client.cancel(order_id)
 
-    def settle(self, timeout: float = 60.0) -> None:
+    def token(self, customer: str) -> str:
+        """A token with which this customer sees and cancels their own orders over HTTP."""
+        self._staffed()
+        return self._client.token(customer)
+
+    def settle(self, timeout: float = 60.0, bar: Any = None) -> None:
         """Wait, at most `timeout` seconds, until all is quiet. Raises `NotSettled`, `ServiceDied`.
 
         Quiet: every event handled by all who hear it, nothing to be sent, performed or retried.
+        `bar` is told how many more orders have ended; without it, there is a progress bar.
         """
         crew = self._staffed()
         wait_until_quiet(self.folder, crew, lambda service: parked(self._url, self.name, service),
-                         timeout, self._dead.awaited)  # fmt: skip
+                         timeout, self._dead.awaited, bar)  # fmt: skip
+
+    def watch(self, seconds: float = 60.0) -> Glance:
+        """Show orders flow, live, until all is quiet or `seconds` are over; how it stands then."""
+        return watched(self.folder, lambda view: self.settle(seconds, view))
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Wait, at most `timeout` seconds, until `condition()` is true. Raises `NotSettled`.
@@ -222,10 +239,10 @@ class Shop(Records):
 
     def _environment(self) -> dict[str, str]:
         return {
-            "ECOM_AMQP_URL": self._url,
             "ECOM_FOLDER": str(self.folder),
             "ECOM_SHOP": self.name,
             "ECOM_HOLD_SECONDS": str(self._hold_seconds),
+            "ECOM_HTTP_TOKEN": self._token,
             **self._standins.environment,
         }
 
@@ -236,6 +253,6 @@ def _is_for_once(premises: Premises) -> bool:
 
 
 def _known(service: str) -> str:
-    if service not in (known := (*SERVICES, *STANDINS)):
+    if service not in (known := (*USERS, *STANDINS)):
         raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
     return service

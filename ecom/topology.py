@@ -1,8 +1,9 @@
-"""The names and arguments of a shop's exchange and queues: the same on every RabbitMQ version.
+"""The names and arguments of a shop's exchanges and queues: the same on every RabbitMQ version.
 
-One topic exchange carries the events; each service has one quorum queue for what it hears, and one
-for its dead letters. Every process declares all of it before it publishes, so no event is ever
-published before the queues of all its listeners exist.
+One topic exchange carries the events, another the dead letters; each service has one quorum queue
+for what it hears, and one for its dead letters. All of it is declared before a service starts, so
+no event is ever published before the queues of all its listeners exist; the provisioner declares it
+again and again (see `ecom.provisioner`), and services declare nothing.
 """
 
 from typing import Any
@@ -16,6 +17,14 @@ NO_LIMIT = 1_000_000  # from 4.0 the default is 20, and then looking at a dead l
 def exchange(shop: str) -> str:
     """The name of the shop's topic exchange."""
     return f"{shop}.events"
+
+
+def dead_exchange(shop: str) -> str:
+    """The name of the topic exchange of dead letters; their key is the service that set them aside.
+
+    Not the default exchange: whoever may write to that may write into every queue.
+    """
+    return f"{shop}.dead"
 
 
 def queue(shop: str, service: str) -> str:
@@ -35,7 +44,7 @@ def queues(shop: str) -> dict[str, dict[str, Any]]:
 
 
 def bindings(shop: str) -> list[tuple[str, str]]:
-    """Every binding: a queue's name, and a routing key it is to receive."""
+    """Every binding to the events: a queue's name, and a routing key it is to receive."""
     return [
         (queue(shop, service), key)
         for service in SERVICES
@@ -70,8 +79,8 @@ def _arguments(shop: str, service: str) -> dict[str, Any]:
         "x-delivery-limit": DELIVERY_LIMIT,
         # At-least-once dead lettering: the broker keeps the message until its dead letter is
         # confirmed. It asks for reject-publish; without a length limit that never rejects.
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": dead_queue(shop, service),
+        "x-dead-letter-exchange": dead_exchange(shop),
+        "x-dead-letter-routing-key": service,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }

@@ -40,18 +40,25 @@ def bare(broker, tmp_path):
 
 
 @pytest.fixture
-def channel(broker):
-    """A channel of our own."""
-    with closing(pika.BlockingConnection(parameters(broker))) as connection:
+def place(broker):
+    """Where `channel` leads to: a test whose shop has a vhost of its own gives `shop.amqp_url`."""
+    return broker
+
+
+@pytest.fixture
+def channel(place):
+    """A channel of our own, for an operator."""
+    with closing(pika.BlockingConnection(parameters(place))) as connection:
         yield connection.channel()
 
 
 @pytest.fixture
-def put(channel):
-    """Publish a persistent message, to a queue or (with `exchange`) under a key."""
+def put(channel, place):
+    """Publish a persistent message, to a queue or (with `exchange`) under a key, as who we are."""
+    ours = parameters(place).credentials.username
 
     def publish(key, headers, body, exchange=""):
-        properties = pika.BasicProperties(headers=headers, delivery_mode=2)
+        properties = pika.BasicProperties(headers=headers, delivery_mode=2, user_id=ours)
         channel.basic_publish(exchange, key, body, properties)
 
     channel.confirm_delivery()

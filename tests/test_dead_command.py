@@ -1,6 +1,7 @@
 """`ecom dead` as a user meets it."""
 
 import json
+import uuid
 
 from click.testing import CliRunner
 from helpers import EXAMPLES, wire
@@ -20,18 +21,19 @@ def failed(order):
 
 def test_in_a_terminal(broker, tmp_path, monkeypatch):
     """list, show, try, edit, replay, drop: each says what it did; a mistake gets one sentence."""
-    monkeypatch.setenv("ECOM_HOME", str(tmp_path))
+    monkeypatch.setenv("ECOM_HOME", str(tmp_path))  # so that the broker is an external one
     monkeypatch.setenv("ECOM_AMQP_URL", broker)
+    name = f"dead-{uuid.uuid4().hex[:8]}"
 
     def ecom(*arguments, **options):
-        result = CliRunner().invoke(main, ["dead", *arguments, "--name", "dead-test"], **options)
+        result = CliRunner().invoke(main, ["dead", *arguments, "--name", name], **options)
         assert result.exception is None or isinstance(result.exception, SystemExit)
         return result.output
 
-    assert "no shop 'dead-test'" in ecom("list")
-    with Shop(name="dead-test") as shop:
+    assert f"no shop '{name}'" in ecom("list")
+    with Shop(name=name) as shop:
         assert ecom("list") == "No dead letters.\n"
-        with desk(broker, "dead-test") as at:
+        with desk(broker, name) as at:
             for n in range(3):
                 at.to_dead("inventory", *failed(str(n)))
         ids = [letter["id"] for letter in json.loads(ecom("list", "--json"))]

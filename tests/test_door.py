@@ -1,38 +1,25 @@
 """The door, over real HTTP: what is accepted stays accepted, what is wrong is named."""
 
 import json
-from contextlib import suppress
 
-import httpx
+import doors
 import pytest
-from helpers import Hand, free_port, process
+from doors import LINE, ORDER
+from helpers import Hand
 
 from ecom.events import Line
 from ecom.ports import Command
-from ecom.process import provision
 from ecom.rows import Counter
 from ecom.services import service_named
 from ecom.services.order import Order, PlaceOrder
 from ecom.store import MoreThan, Transaction
 
-LINE = {"sku": "TEA-COSY", "quantity": 2, "unit_price": 1250}
-ORDER = {"customer": "lotte@example.com", "card": "4242424242424242", "lines": [LINE]}
-
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory):
-    """A client of an order service without a broker, which is all that a door needs."""
-    folder, port = tmp_path_factory.mktemp("door"), free_port()
-    provision(folder)
-    nowhere = f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F"
-    service = process("order", nowhere, folder, "door", ECOM_HTTP_PORT=str(port))
-    transport = httpx.HTTPTransport(retries=7)  # 0.5 s, 1 s, 2 s, … while it starts
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport) as client:
-        assert client.get("/health").json() == {"status": "ok", "broker": False}
+    """A client of an open door."""
+    with doors.door(tmp_path_factory.mktemp("door")) as client:
         yield client
-    service.terminate()
-    assert service.wait(10) == 0
-    service.stdin.close()
 
 
 def place(door, order=ORDER, key=None):
@@ -145,8 +132,7 @@ def test_a_body_over_16_mib_is_refused(door, declared):
     """Whether its length is announced or it just comes."""
     chunk = b" " * 2**20
     content = chunk * 17 if declared else (chunk for _ in range(17))
-    with suppress(httpx.WriteError):  # the door may close before we have said it all
-        assert door.post("/orders", content=content).status_code == 413
+    assert door.post("/orders", content=content).status_code == 413
     assert door.get("/health").status_code == 200
 
 
@@ -204,6 +190,12 @@ def test_an_unknown_order_is_not_found(door, method, path):
 )  # fmt: skip
 def test_a_malformed_question_is_refused(door, path):
     assert door.get(path).status_code == 422
+
+
+def test_an_open_door_has_no_tokens_to_give(door):
+    """Nothing could be told from them: whoever reaches it may do all."""
+    answer = door.post("/customers/lotte@example.com/token")
+    assert (answer.status_code, "ECOM_HTTP_TOKEN" in answer.json()["detail"]) == (409, True)
 
 
 def test_a_thousand_orders_fit_one_request_and_one_more_does_not(door):

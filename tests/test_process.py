@@ -82,10 +82,10 @@ def test_a_process_whose_parent_is_gone_ends_by_itself(running):
 def test_a_stop_in_the_midst_of_work_loses_nothing(running, broker, shop, tmp_path, wait_for):
     """What was in hand is handled by the next process, once."""
     with closing(pika.BlockingConnection(parameters(broker))) as connection:
-        channel = connection.channel()
+        channel, ours = connection.channel(), parameters(broker).credentials.username
         for n in range(3_000):
             headers, body = wire(EXAMPLES["order.confirmed"], f"id-{n}")
-            properties = pika.BasicProperties(headers=headers)
+            properties = pika.BasicProperties(headers=headers, user_id=ours)
             channel.basic_publish(topology.exchange(shop), "order.confirmed", body, properties)
     it = running("audit")
     wait_for(lambda: kept(tmp_path)[0] > 0)

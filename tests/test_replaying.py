@@ -70,6 +70,12 @@ def killers(shop, channel, put):
     return prepare
 
 
+@pytest.fixture
+def place(shop):
+    """The shop's own vhost."""
+    return shop.amqp_url
+
+
 def captures(shop):
     return rows(shop.folder, "gateway", "SELECT count(*), count(DISTINCT order_id) FROM ledger")[0]
 

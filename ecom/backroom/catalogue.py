@@ -26,7 +26,7 @@ class Product(NamedTuple):
 @cache
 def products() -> dict[str, Product]:
     """The catalogue, by sku, in the order of the file."""
-    rows = _read("catalogue.csv")
+    rows = read("catalogue.csv")
     return {
         row["sku"]: Product(row["sku"], row["name"], int(row["unit_price"]), int(row["stock"]))
         for row in rows
@@ -41,7 +41,7 @@ def stock() -> dict[str, int]:
 @cache
 def cards() -> dict[str, str]:
     """The card each known customer pays with, by e-mail address."""
-    return {row["email"]: row["card"] for row in _read("customers.csv")}
+    return {row["email"]: row["card"] for row in read("customers.csv")}
 
 
 def price_of(sku: str) -> int:
@@ -61,6 +61,7 @@ def order_for(customer: str, lines: Lines, card: str | None = None) -> dict[str,
     return {"customer": customer, "card": card, "lines": list(lines)}
 
 
-def _read(name: str) -> list[dict[str, str]]:
+def read(name: str) -> list[dict[str, str]]:
+    """A file of `data/`, row by row."""
     with open(DATA / name, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

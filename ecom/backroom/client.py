@@ -1,7 +1,8 @@
-"""The customer's side of the order service's door: HTTP, with one sentence for each refusal."""
+"""The checkout's side of the order service's door: HTTP, with one sentence for each refusal."""
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -13,14 +14,15 @@ SECONDS = 60.0  # how long one answer may take
 
 
 class Client:
-    """Places and cancels orders at the door whose address `find` returns.
+    """Places and cancels orders at the door whose address `find` returns, and shows it `token`.
 
     The address is asked for again after a connection fails: a restarted service has a new one.
     """
 
-    def __init__(self, find: Callable[[], str]) -> None:
+    def __init__(self, find: Callable[[], str], token: str | None) -> None:
         self._find = find
-        self._http = httpx.Client(timeout=SECONDS)
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(timeout=SECONDS, headers=shown)
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:
         """Place up to `AT_ONCE` orders, all or none; their ids. Raises `OrderRefused`."""
@@ -31,6 +33,10 @@ class Client:
     def cancel(self, order_id: str) -> None:
         """Ask for this order to be undone. Raises `OrderRefused`."""
         self._ask("POST", f"/orders/{order_id}/cancel")
+
+    def token(self, customer: str) -> str:
+        """A token with which this customer meets their own orders. Raises `OrderRefused`."""
+        return self._ask("POST", f"/customers/{quote(customer, safe='')}/token")["token"]
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ecom.errors import ServiceDied, ServiceDown
+from ecom.grants import PROVISIONER
 from ecom.outside.standins import STANDINS
 
 Member = tuple[str, str]  # service, replica
@@ -24,11 +25,16 @@ STOP_SECONDS = 10.0
 
 
 class Crew:
-    """The service processes of the shop in `folder`; `environment` is what they are told."""
+    """The service processes of the shop in `folder`; `environment` is what they are told, and
+    `urls`, by service, where each finds the broker, and as whom."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], lock: int) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], lock: int,
+        urls: Mapping[str, str] = EMPTY,
+    ) -> None:  # fmt: skip
         self._folder = folder
         self._environment = environment
+        self._urls = urls
         self._lock = lock  # a child holds the shop's lock too: free means that nobody is left
         self._processes: dict[Member, subprocess.Popen] = {}
         self._killed: set[Member] = set()
@@ -121,10 +127,11 @@ class Crew:
         self._killed.discard(member)
         if member in self._processes:
             self._processes[member].stdin.close()
+        line = {"ECOM_AMQP_URL": self._urls[service]} if service in self._urls else EMPTY
         with open(log_file(self._folder, member), "ab") as log:
             self._processes[member] = subprocess.Popen(
                 [sys.executable, "-m", module, service],
-                env={**os.environ, **self._environment, "ECOM_REPLICA": replica, **told},
+                env={**os.environ, **self._environment, **line, "ECOM_REPLICA": replica, **told},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -155,8 +162,11 @@ class Crew:
         return f"The end of its log:\n{tail}" if tail else "Its log is empty."
 
 
+_MODULES = {PROVISIONER: "ecom.provisioner"} | dict.fromkeys(STANDINS, "ecom.outside")
+
+
 def _module(service: str) -> str:
-    return "ecom.outside" if service in STANDINS else "ecom.process"
+    return _MODULES.get(service, "ecom.process")
 
 
 def name(member: Member) -> str:

@@ -33,6 +33,8 @@ class Premises:
             raise ShopError(f"{name!r} is no name for a shop: use a-z, 0-9 and -, at most 40.")
         self.folder = (folder or folder_of(self.name)).absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
+        if folder is None:
+            self.folder.chmod(0o700)  # customers' addresses are in it, and the door's token
         self.lock = _move_in(self.folder)
         if self.is_temporary:
             (self.folder / "temporary").touch()

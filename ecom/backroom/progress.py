@@ -13,12 +13,13 @@ def progress(total: int, what: str) -> "tqdm | NotebookBar":
 
     It has `update(n)` and `close()`, and is a context manager.
     """
-    if _in_notebook():
+    if in_notebook():
         return NotebookBar(total, what)
     return tqdm(total=total, desc=what, leave=False, disable=not sys.stderr.isatty())
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether there is a notebook that shows what is displayed."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")

@@ -9,7 +9,7 @@ performed, the shop is quiet. Deadlines in the future may remain.
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,15 +156,16 @@ def wait_until_quiet(
     parked: Callable[[str], set[str]],
     timeout: float,
     replayed: Mapping[str, int],
+    bar: Any = None,
 ) -> None:
     """Return once the shop is quiet. Raises `NotSettled` after `timeout` seconds, `ServiceDied`.
 
     `parked(service)` tells the ids of the events in its dead-letter queue: those are settled, too.
-    For `replayed` see `Watch`.
+    For `replayed` see `Watch`; `bar` is shown the orders that end instead of a progress bar.
     """
     with closing(Watch(folder, replayed)) as watch:
         _, total = watch.ended()
-        with progress(total, "orders ended") as bar:
+        with nullcontext(bar) if bar is not None else progress(total, "orders ended") as bar:
             _wait(watch, crew, parked, timeout, bar)
 
 

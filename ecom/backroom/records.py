@@ -9,6 +9,7 @@ from ecom.backroom.books import Books
 from ecom.history import timetravel
 from ecom.history.history import History, history
 from ecom.history.timetravel import Moment
+from ecom.pictures.timeline import Timeline, timeline
 
 
 class Records:
@@ -53,6 +54,10 @@ class Records:
     def history(self, order_id: str) -> History:
         """All that happened to one order, causes before effects; shows itself as a diagram."""
         return history(self.folder, order_id)
+
+    def timeline(self) -> Timeline:
+        """When each order was accepted and when it ended, by outcome; shows itself as a picture."""
+        return timeline(self.folder)
 
     def at(self, n: int) -> Moment:
         """All services' tables as they stood after the first `n` events of the log.

@@ -9,9 +9,9 @@ import time
 
 import httpx
 
-from ecom.backroom.queues import prepare
 from ecom.backroom.quiet import Watch
 from ecom.bench.contender import Contender, Run
+from ecom.bus import declare
 from ecom.process import provision, stock_shelves
 
 AT_ONCE = 1_000  # orders in one request
@@ -34,7 +34,7 @@ def door(run: Run) -> str:
 def _prepare(run: Run) -> None:
     provision(run.folder)
     stock_shelves(run.folder, STOCK)
-    prepare(run.url, run.shop)
+    declare(run.url, run.shop)
     run.watch = Watch(run.folder)
 
 
@@ -64,5 +64,5 @@ ECOM = Contender(
     prepare=_prepare,
     place=_place,
     settled=_settled,
-    environment={"ECOM_GATEWAY_URL": "", "ECOM_SMTP_URL": ""},
+    environment={"ECOM_GATEWAY_URL": "", "ECOM_SMTP_URL": "", "ECOM_HTTP_TOKEN": ""},
 )

@@ -61,15 +61,16 @@ def _place(run: Run, n: int) -> float:
 
 def _settled(run: Run) -> int:
     """Orders whose customer was told and whose events are in the log."""
-    told = _last_row(run.folder / "notification.db", "told")
-    return min(told, _last_row(run.folder / "audit.db", "events") // EVENTS_EACH)
+    told = _number(run.folder / "notification.db", "SELECT count(*) FROM told")
+    logged = _number(run.folder / "audit.db", "SELECT count(*) FROM events")
+    return min(told, logged // EVENTS_EACH)
 
 
-def _last_row(path: Path, table: str) -> int:
+def _number(path: Path, query: str) -> int:
     with suppress(sqlite3.OperationalError):
         db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            return db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            return db.execute(query).fetchone()[0]
         finally:
             db.close()
     return 0

@@ -64,13 +64,14 @@ _BASKETS = ((("BUN", 1),), (("BUN", 2), ("PEARL", 1)), (("PEARL", 1),), (("GHOST
 class Load:
     """Sends `wishes`, as many as are released, to the door whose address `find` returns."""
 
-    def __init__(self, wishes: list[Wish], find: Callable[[], str], seed: int) -> None:
+    def __init__(self, wishes: list[Wish], find: Callable[[], str], token: str, seed: int) -> None:
         self.attempted: set[str] = set()  # customers
         self.acknowledged: dict[str, str] = {}  # order → customer
         self._wishes, self._next = wishes, 0
         self._find, self._seed = find, seed
         self._queue: queue.SimpleQueue[list[Wish] | None] = queue.SimpleQueue()
-        self._http = httpx.Client(timeout=ANSWER_SECONDS)
+        shown = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(timeout=ANSWER_SECONDS, headers=shown)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from ecom.backroom.crew import Crew, Member, read_note
+from ecom.backroom.door_token import kept_token
 from ecom.backroom.queues import forget
 from ecom.chaos.load import Load
 from ecom.chaos.verdict import HarnessFailed
@@ -29,7 +30,8 @@ class Stage:
         self.orders, self.rounds, self.seconds = size
         self.random = Random(seed + 1)  # not the customers' own
         self.problems: list[str] = []  # promises that were broken on the way
-        self.load = Load(fault.wishes(size.orders, seed), lambda: door(shop.folder), seed)
+        wishes, token = fault.wishes(size.orders, seed), kept_token(shop.folder)
+        self.load = Load(wishes, lambda: door(shop.folder), token, seed)
 
     @property
     def crew(self) -> Crew:

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 
 class Message(NamedTuple):
-    """One message on its way. `exchange` is "events", or "" for a queue by name (`key`)."""
+    """One message on its way. `exchange` is "events", or "" for a queue by name (`key`); `user` is
+    who published it, for whom the broker vouches."""
 
     exchange: str
     key: str
     headers: dict[str, Any]
     body: bytes
+    user: str | None = None
 
 
 class Held(NamedTuple):

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from ecom.grants import user
 from ecom.lab.disk import StaleDisk, Tables
 from ecom.lab.local import NOW, Local, Mind, mind_of, replaced, wake
 from ecom.lab.outside import Ledger
@@ -85,7 +86,9 @@ class Drive:
         self._disk = design.disk(local.tables, local.synced)
         if early is not None:
             self._disk = StaleDisk(local.tables, local.synced, early)
-        self.runtime = design.runtime(service, self._disk, str(replica + 1), lambda: 0.5)
+        self.runtime = design.runtime(
+            service, self._disk, str(replica + 1), lambda: 0.5, user("shop", service.name)
+        )
         wake(self.runtime, mind, local.tables)
         self._heard = deque(mind.heard)
         self._now: deque[Any] = deque()  # what comes back at once

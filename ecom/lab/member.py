@@ -204,7 +204,8 @@ class Member:
 
     def _delivery(self, tag: int, message: int, returned: int) -> Delivery:
         it = self._post.messages[message]
-        return Delivery(1, tag, it.exchange, it.key, headers_of(it.headers, returned), it.body)
+        headers = headers_of(it.headers, returned)
+        return Delivery(1, tag, it.exchange, it.key, headers, it.body, it.user)
 
 
 def _names(cuts: list[Cut]) -> Iterator[str]:

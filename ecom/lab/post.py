@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ecom.grants import user
 from ecom.lab.broker import Message
 from ecom.rows import Outbox
 
@@ -40,9 +41,9 @@ class Post:
         """The numbers of these rows, as a service publishes them."""
         return tuple(
             self.number(
-                Message("events", row.type, row.headers, row.body)
+                Message("events", row.type, row.headers, row.body, user("shop", service))
                 if row.exchange == "events"
-                else Message("", f"{service}.dead", row.headers, row.body)
+                else Message("", f"{service}.dead", row.headers, row.body, user("shop", service))
             )
             for row in rows
         )

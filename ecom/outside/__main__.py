@@ -5,7 +5,6 @@ It keeps its books in `ECOM_FOLDER` and listens where `ECOM_GATEWAY_URL` or `ECO
 """
 
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ecom.lifetime import announce, until_stopped
+from ecom.observe.logs import write_logs
 
 
 @asynccontextmanager
@@ -68,8 +68,8 @@ async def _serve(name: str) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run one stand-in from the environment's settings."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="WARNING")
     (name,) = arguments
+    write_logs(name, "WARNING")
     asyncio.run(_serve(name))
 
 

@@ -6,6 +6,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from ecom.observe.context import traceparent
 from ecom.outside.gateway import GatewayError, ProcessingError
 from ecom.service import Impossible
 from ecom.services.payment import Captured, Declined, Refunded
@@ -61,7 +62,7 @@ class HttpGateway:
             async with self._opened().post(
                 f"{self._url}/{what}",
                 data=msgspec.json.encode(body),
-                headers={"Idempotency-Key": key, "Content-Type": "application/json"},
+                headers=_headers(key),
                 allow_redirects=False,
             ) as response:
                 answer = _answer(response.status, await response.read())
@@ -84,6 +85,12 @@ class HttpGateway:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _headers(key: str) -> dict[str, str]:
+    headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+    context = traceparent.get()
+    return headers | {"traceparent": context} if context else headers
 
 
 def _answer(status: int, text: bytes) -> Answer:

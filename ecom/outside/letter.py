@@ -52,6 +52,7 @@ class Letter(Struct, frozen=True):
     subject: str
     body: str
     date: float
+    traceparent: str = ""  # W3C trace context; without one, no such header
 
     @property
     def is_ascii(self) -> bool:
@@ -60,7 +61,8 @@ class Letter(Struct, frozen=True):
 
     def check(self) -> None:
         """Raise `Impossible` for a value that cannot stand in a header."""
-        values = (self.sender, self.to, self.subject, self.message_id, self.order_id)
+        values = (self.sender, self.to, self.subject, self.message_id, self.order_id,
+                  self.traceparent)  # fmt: skip
         if unfit := next((value for value in values if _UNFIT.search(value)), None):
             raise Impossible(f"{unfit!r} cannot stand in a header")
         for address in (self.sender, self.to):
@@ -74,7 +76,8 @@ class Letter(Struct, frozen=True):
             written = self._compose().as_bytes()
         except (ValueError, MessageError) as error:
             raise Impossible(f"this is no letter: {error}") from error
-        if _names(written) != _HEADERS + _MIME:
+        ours = [*_HEADERS, b"traceparent"] if self.traceparent else _HEADERS
+        if _names(written) != ours + _MIME:
             raise Impossible(f"the letter {self.message_id!r} has other headers than it should")
         return written
 
@@ -86,6 +89,8 @@ class Letter(Struct, frozen=True):
         letter["Date"] = formatdate(self.date)
         letter["Message-ID"] = self.message_id
         letter["Order-ID"] = self.order_id
+        if self.traceparent:
+            letter["traceparent"] = self.traceparent
         letter.set_content(self.body)
         return letter
 

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from ecom.dead import describe
+from ecom.observe.context import about, traceparent
+from ecom.observe.tracing import context_of
 from ecom.outside.gateway import Gateway, GatewayError, ProcessingError, SandboxGateway
 from ecom.outside.mailer import Mailbox, Mailer, MailError
 from ecom.ports import Failed, Perform, Performed
@@ -32,6 +34,7 @@ class Outside:
     async def perform(self, output: Perform) -> Performed | Failed:
         """Carry out one effect. Whatever goes wrong is an answer, too."""
         row = output.row
+        traceparent.set(context_of(row))  # we run in a task, and so in a context, of our own
         try:
             call = self._performers[type(output.effect)](row.key, output.effect)
             return Performed(row.seq, await asyncio.wait_for(call, TIMEOUT))
@@ -42,7 +45,8 @@ class Outside:
         except (GatewayError, TimeoutError, OSError, sqlite3.Error) as error:
             return Failed(row.seq, describe(error), unknown=True)
         except Exception as error:
-            log.exception("Performing %s failed in a way nobody foresaw", row.key)
+            what = "Performing %s failed in a way nobody foresaw"
+            log.exception(what, row.key, extra=about(row))
             return Failed(row.seq, describe(error), unknown=True)
 
     async def close(self) -> None:

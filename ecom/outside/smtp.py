@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
 
+from ecom.observe.context import traceparent
 from ecom.outside.letter import Letter
 from ecom.outside.mailer import SENDER, MailError
 from ecom.service import Impossible
@@ -28,7 +29,9 @@ class SmtpMailer:
         self._free = asyncio.Semaphore(CONNECTIONS)
 
     async def send(self, message_id: str, order_id: str, to: str, subject: str, body: str) -> None:
-        letter = Letter(message_id, order_id, self._sender, to, subject, body, self._clock())
+        letter = Letter(
+            message_id, order_id, self._sender, to, subject, body, self._clock(), traceparent.get()
+        )
         written = letter.as_bytes()
         options = [] if letter.is_ascii else ["SMTPUTF8"]
         async with self._free:

@@ -1,7 +1,7 @@
 """Ports of the loopback that a private node can have."""
 
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 
 def free(port: int) -> bool:
@@ -22,15 +22,17 @@ def is_epmd(port: int) -> bool:
 
 
 def usable(ports: dict[str, int] | None) -> dict[str, int]:
-    """`amqp`, `dist` and `epmd` as last time if they can be had: clients find the node again.
+    """`amqp`, `http`, `dist`, `epmd` as last time if they can be had: clients find the node again.
 
     An epmd that survived its node serves the next one.
     """
     silent = {use for use, port in (ports or {}).items() if free(port)}
-    if ports and {"amqp", "dist"} <= silent and ("epmd" in silent or is_epmd(ports["epmd"])):
+    ours = ports and {"amqp", "http", "dist"} <= silent
+    if ours and ("epmd" in silent or is_epmd(ports["epmd"])):
         return ports
-    with socket.socket() as amqp, socket.socket() as dist, socket.socket() as epmd:
-        chosen = {"amqp": amqp, "dist": dist, "epmd": epmd}
+    with ExitStack() as held:
+        uses = ("amqp", "http", "dist", "epmd")
+        chosen = {use: held.enter_context(socket.socket()) for use in uses}
         for each in chosen.values():
             each.bind(("127.0.0.1", 0))
         return {use: each.getsockname()[1] for use, each in chosen.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ecom.rabbit.loopback import free, is_epmd, usable
+from ecom.rabbit.management import Management
 from ecom.rabbit.rabbitmq import BrokerUnavailable, environment, find_rabbitmq
 
 START_SECONDS = 90.0  # a boot takes 4 to 7 s on an idle machine
@@ -25,6 +26,10 @@ CONFIG = """\
 # The only user; without it there would be a guest with a known password.
 default_user = ecom
 default_pass = {password}
+# Shops come and go through its HTTP interface. What it would count all day, nobody looks at.
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {http}
+management_agent.disable_metrics_collector = true
 # Enough for notebooks, and kind to a laptop.
 vm_memory_high_watermark.absolute = 768MB
 disk_free_limit.absolute = 50MB
@@ -51,6 +56,12 @@ class Node:
         """The AMQP URL, password included. Raises `FileNotFoundError` before the first start."""
         identity = self._identity()
         return f"amqp://ecom:{identity['password']}@127.0.0.1:{identity['ports']['amqp']}/%2F"
+
+    @property
+    def management(self) -> Management:
+        """Its HTTP interface. Raises `FileNotFoundError` before the first start."""
+        identity = self._identity()
+        return Management(identity["ports"]["http"], "ecom", identity["password"])
 
     def start(self) -> None:
         """Return once the node serves clients. Raises `BrokerUnavailable`, and leaves nothing."""
@@ -145,11 +156,10 @@ class Node:
         identity["ports"] = usable(identity["ports"])
         self._write("identity.json", json.dumps(identity))
         self._write(".erlang.cookie", identity["cookie"])
-        self._write(
-            "rabbitmq.conf", CONFIG.format(password=identity["password"], config=self.config)
-        )
+        known = {"password": identity["password"], "http": identity["ports"]["http"]}
+        self._write("rabbitmq.conf", CONFIG.format(config=self.config, **known))
         self._write("rabbitmq-env.conf", "")
-        self._write("enabled_plugins", "[].")
+        self._write("enabled_plugins", "[rabbitmq_management].")
         # Erlang's own resolver fails where a bare machine has no /etc/hosts.
         self._write("inetrc", '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n')
         return self._environment(scripts)

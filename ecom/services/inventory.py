@@ -100,7 +100,7 @@ def _shortage(units: dict[str, int], work: Work) -> tuple[str, str] | None:
 
 
 def _reject(order: OrderCreated, reason: str, sku: str, work: Work) -> None:
-    log.info("Failed to reserve stock for order %s: %s (%s)", order.order_id, reason, sku)
+    log.info("Failed to reserve stock", extra={"reason": reason, "sku": sku})
     work[Reservation].put(Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now))
     work.emit(InventoryFailed(order.order_id, order.customer, reason, sku))
 

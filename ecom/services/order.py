@@ -37,7 +37,7 @@ class Order(Row, frozen=True):
     """An order as its customer sees it. `total` is in pence."""
 
     table = "orders"
-    indexes = ("(number)", "(state, number)")
+    indexes = ("(number)", "(state, number)", "(customer, number)")
 
     order_id: str
     customer: str

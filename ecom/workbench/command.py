@@ -35,6 +35,7 @@ def _edits(command: Callable) -> Callable:
 @contextmanager
 def _workbench(name: str) -> Iterator["Workbench"]:
     from ecom.backroom.premises import folder_of
+    from ecom.backroom.queues import address
     from ecom.broker import lease
     from ecom.workbench.workbench import Workbench
 
@@ -42,7 +43,7 @@ def _workbench(name: str) -> Iterator["Workbench"]:
     if not (folder / "order.db").exists():
         raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
     with lease() as url:
-        yield Workbench(url, name, folder)
+        yield Workbench(address(url, name), name, folder)
 
 
 @click.group()

@@ -14,9 +14,9 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
+from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, UnroutableError
 
-from ecom.bus import parameters
+from ecom.connection import TROUBLE, parameters, why
 from ecom.errors import ShopError
 from ecom.session import PERSISTENT
 from ecom.topology import dead_queue, queue
@@ -106,10 +106,11 @@ def desk(amqp_url: str, shop: str) -> Iterator[Desk]:
         connections += [pika.BlockingConnection(parameters(amqp_url)) for _ in range(2)]
         _lock(connections[0], f"{shop}.workbench")
         yield Desk(*connections, shop)
-    except ChannelClosedByBroker as error:
-        raise ShopError(f"The broker refused: {error.reply_text}. Open the shop first.") from error
-    except (AMQPError, OSError) as error:
-        raise ShopError(f"The broker cannot be reached ({error!r}); nothing is lost.") from error
+    except (ChannelClosedByBroker, ProbableAccessDeniedError) as error:
+        said = getattr(error, "reply_text", "there is no such vhost")
+        raise ShopError(f"The broker refused: {said}. Open the shop first.") from error
+    except TROUBLE as error:
+        raise ShopError(f"The broker cannot be reached ({why(error)}); nothing is lost.") from error
     finally:
         for connection in connections:
             if connection.is_open:
