@@ -17,9 +17,7 @@ LINE_BYTES = 60  # of a line in an event, besides its name, at most
 HEAD_BYTES = 4_096  # of an event besides its lines, at most
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 # What is no part of an address, by code: dialects of regular expressions differ about \s.
-_NEITHER = (
-    r"[^@<>,;\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
-)
+_NEITHER = r"[^@<>,;\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
 ADDRESS = f"^{_NEITHER}+@{_NEITHER}+$"
 
 

@@ -27,7 +27,7 @@ class Premises:
 
     def __init__(self, name: str | None, folder: Path | None) -> None:
         self.is_temporary = name is None and folder is None
-        self.name = name or _name_for(folder)
+        self.name = name or name_for(folder)
         self.is_named = name is not None
         if not _NAME.match(self.name):
             raise ShopError(f"{name!r} is no name for a shop: use a-z, 0-9 and -, at most 40.")
@@ -84,7 +84,7 @@ def clear_abandoned(forget: Callable[[str], bool]) -> None:
             os.close(lock)
 
 
-def _name_for(folder: Path | None) -> str:
+def name_for(folder: Path | None) -> str:
     """A name nobody has: always the same for one folder, so that its shop can be opened again."""
     if folder is None:
         return f"shop-{uuid.uuid4().hex[:10]}"

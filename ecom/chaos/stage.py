@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecom.backroom.crew import Crew, Member, read_note
 from ecom.backroom.door_token import kept_token
+from ecom.backroom.premises import name_for
 from ecom.backroom.queues import forget
 from ecom.chaos.load import Load
 from ecom.chaos.verdict import HarnessFailed
@@ -80,9 +81,12 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
 def stage(fault: "Fault", size: "Size", seed: int) -> Iterator[Stage]:
     """An open shop in a folder of its own, which stays to be looked into if something was amiss."""
     folder = home() / "chaos" / f"{fault.name}-{seed}"
+    left = folder.exists()
     shutil.rmtree(folder, ignore_errors=True)
     stock = fault.shelves(size.orders)
     with fault.ground() as (url, broker):
+        if left:  # by somebody who was interrupted, perhaps with events in its queues
+            forget(url, name_for(folder))
         shop = Shop(stock, folder=folder, amqp_url=url, hold_seconds=fault.hold_seconds)
         with shop, closing(Stage(shop, fault, size, seed, broker)) as it:
             name = shop.name
