@@ -11,7 +11,6 @@ from typing import Any
 from msgspec import Struct
 
 from ecom.envelope import ATTRIBUTES, is_id, rfc3339
-from ecom.rows import Counter, count
 from ecom.service import Work
 
 log = logging.getLogger("ecom")
@@ -43,7 +42,7 @@ def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story:
         "dead-key": key[:255],
     }
     work.send("dead", id_, "dead", order_id, kept | told, body)
-    count(work[Counter], "dead")
+    work.count("dead")
     about = {"order": order_id, "event": id_, "attempt": story.attempts}
     log.error("Dead letter (%s): %s", story.reason, story.error, extra=about)
 

@@ -9,9 +9,9 @@ further ones. The door is open to all if it was started without ECOM_HTTP_TOKEN,
 import asyncio
 import contextlib
 import hashlib
+import os
 import socket
 import time
-import uuid
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,7 +22,7 @@ from pydantic import Field
 
 from ecom.badges import BADGE_SECONDS, badge
 from ecom.doorkeeper import BodyLimit, Doorkeeper, check_lock, customer_of
-from ecom.envelope import derived_id, rfc3339
+from ecom.envelope import derived_id, new_id, rfc3339
 from ecom.errors import ShopError
 from ecom.events import Line
 from ecom.forms import ADDRESS, BadgeOut, Entry, Health, OneOrMany, OrderIn, OrderOut, shown
@@ -83,10 +83,9 @@ def _commands(order: OrderIn | list[OrderIn], key: str | None) -> list[PlaceOrde
 
 
 async def _ask(request: Request, command: PlaceOrder) -> Order:
-    process, key = request.app.state.process, command.key
-    shop = process.settings.shop
-    id_ = derived_id(shop, f"place/{key}") if key else str(uuid.uuid4())
-    return await process.ask(id_, command, _caller(request))
+    # Under a key, too: who repeats it is given the order that there is, and no event has this id.
+    id_ = new_id(time.time(), os.urandom(9))
+    return await request.app.state.process.ask(id_, command, _caller(request))
 
 
 def _caller(request: Request) -> str:

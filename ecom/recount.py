@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from ecom.events import EVENTS, heard_by
 from ecom.ports import Delivery, Say
-from ecom.rows import Counter, Outbox
+from ecom.rows import Outbox
 from ecom.store import MoreThan, Transaction
 
 UNSENT = 10_000  # with more than these in the outbox, counting can wait
@@ -71,7 +71,7 @@ class Recount:
         out = published | self._again
         waiting = Tally(row.type for row in unsent if row.seq not in out)
         sent = {
-            key: _counted(f"emitted:{key}", tx) - waiting[key]
+            key: tx.counted(f"emitted:{key}") - waiting[key]
             for key, kind in EVENTS.items()
             if kind.producer == self._service
         }
@@ -101,7 +101,7 @@ class Recount:
         for key, sent in tally.sent.items():
             if key not in self._heard:
                 continue
-            lacking, before = sent - _counted(f"handled:{key}", tx), self._short.pop(key, 0)
+            lacking, before = sent - tx.counted(f"handled:{key}"), self._short.pop(key, 0)
             if lacking <= 0:
                 self._right[key] = tally.at
                 del self._times[key]
@@ -127,8 +127,3 @@ class Recount:
         self._again.update(row.seq for row in rows)
         for row in rows:
             tx[Outbox].put(replace(row, done_at=None, due=now))
-
-
-def _counted(name: str, tx: Transaction) -> int:
-    row = tx[Counter].get(name)
-    return row.value if row else 0

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ecom.store import Row
+from ecom.store import Counter, Row
 
 
 class Inbox(Row, frozen=True):
@@ -90,22 +90,6 @@ class Timer(Row, frozen=True):
     traceparent: str
 
 
-class Counter(Row, frozen=True):
-    """A tally: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
-    `replayed`, `dead`, `outbox`, `effects`, `orders`."""
-
-    table = "counters"
-
-    name: str
-    value: int
-
-
+# Tallies: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
+# `replayed`, `duplicates`, `dead`, `outbox`, `effects`, `orders`, `events`.
 MACHINERY = (Inbox, Outbox, Effect, Timer, Counter)
-
-
-def count(counters: Any, name: str, by: int = 1) -> int:
-    """Add to a counter in a transaction's `Counter` table; its new value."""
-    row = counters.get(name)
-    value = (row.value if row else 0) + by
-    counters.put(Counter(name, value))
-    return value

@@ -26,9 +26,9 @@ from ecom.housekeeping import forget_old
 from ecom.observe.context import about, handling
 from ecom.outgoing import Outgoing
 from ecom.recount import Recount
-from ecom.rows import Counter, Effect, Inbox, Outbox, Timer, count
+from ecom.rows import Effect, Inbox, Outbox, Timer
 from ecom.service import Cause, Impossible, Service, Work
-from ecom.store import AtMost, Store, StoreUnavailable, Transaction
+from ecom.store import AtMost, Store, StoreBroken, StoreUnavailable, Transaction
 from ecom.topology import is_recount
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
@@ -107,7 +107,7 @@ class Runtime:
                 self._said += self._recount.hear(delivery, tx, now)
             return
         if not delivery.exchange:
-            count(tx[Counter], "replayed")
+            tx.count("replayed")
         try:
             if EFFECT_HEADER in headers and not delivery.exchange:
                 self._revive(headers[EFFECT_HEADER], body, tx, now)
@@ -123,11 +123,11 @@ class Runtime:
         seen = tx[Inbox].get(envelope.id)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
             if seen is not None:
-                count(tx[Counter], f"handled:{envelope.type}", -1)  # it is to be handled again
+                tx.count(f"handled:{envelope.type}", -1)  # it is to be handled again
             row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
             self._event(row, envelope, event, headers, body, tx, now)
         else:
-            count(tx[Counter], "duplicates")
+            tx.count("duplicates")
 
     def _revive(self, seq: Any, body: bytes, tx: Transaction, now: float) -> None:
         """An operator replays an effect that was given up: it is tried anew, as it is sent."""
@@ -161,7 +161,7 @@ class Runtime:
             story = Story("failed", row.last_error, row.attempts, row.at)
             bury(self._work(cause, tx, now), "events", row.type, headers, body, story)
         tx[Inbox].put(row)
-        count(tx[Counter], f"handled:{row.type}")
+        tx.count(f"handled:{row.type}")
 
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
         envelope, event = decode(row.headers, row.body)
@@ -241,7 +241,7 @@ class Runtime:
             if handler is None:
                 raise Impossible(f"{self.service.name} does not handle {type(message).__name__}")
             return handler(message, self._work(cause, tx, now, envelope)), None
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreBroken):
             raise
         except Exception as error:
             tx.undo_to(mark)

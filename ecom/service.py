@@ -8,6 +8,7 @@ runtime may run one again after a crash, and the simulator may run it in every o
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from ecom.envelope import Envelope, derived_id, encode, rfc3339, trace_after
 from ecom.events import Event
-from ecom.rows import Counter, Effect, Outbox, Timer, count
+from ecom.rows import Effect, Outbox, Timer
 from ecom.store import R, Row, Table, Transaction
 
 LEASE = 60.0  # seconds a replica has to finish what it took on, before others may
@@ -62,7 +63,11 @@ class Service:
 
     def kind_named(self, name: str) -> type[Struct]:
         """The timer or effect type of this name."""
-        return next(kind for kind in (*self.handlers, *self.effects) if kind.__name__ == name)
+        return self._kinds[name]
+
+    @cached_property
+    def _kinds(self) -> dict[str, type[Struct]]:
+        return {kind.__name__: kind for kind in (*self.effects, *self.handlers)}
 
 
 class Cause(Struct, frozen=True):
@@ -96,6 +101,10 @@ class Work:
         """The table of these rows, e.g. `work[Stock].get("TEAPOT")`."""
         return self._tx[kind]
 
+    def count(self, name: str) -> int:
+        """Add one to the service's own counter of this name; its new value."""
+        return self._tx.count(name)
+
     def emit(self, event: Event) -> None:
         """Say `event` to whoever listens: published after the commit, at least once."""
         id_ = derived_id(self._cause.id, event.key)
@@ -106,14 +115,14 @@ class Work:
             traceparent=trace_after(self._cause.traceparent, self._cause.correlation, id_),
         )  # fmt: skip
         headers, body = encode(envelope, event)
-        count(self._tx[Counter], f"emitted:{event.key}")
+        self.count(f"emitted:{event.key}")
         self.send("events", id_, event.key, event.order_id, headers, body)
 
     def send(
         self, exchange: str, id: str, type: str, order_id: str, headers: dict, body: bytes
     ) -> None:
         """Put one message into the outbox."""
-        seq = count(self._tx[Counter], "outbox")
+        seq = self.count("outbox")
         self._tx[Outbox].put(
             Outbox(
                 seq, id, type, order_id, exchange, headers, body,
@@ -127,7 +136,7 @@ class Work:
         `key` is its idempotency key: the world must do it once, however often it is asked.
         """
         kind = type(effect).__name__
-        seq = count(self._tx[Counter], "effects")
+        seq = self.count("effects")
         self._tx[Effect].put(
             Effect(
                 seq, derived_id(self._cause.id, kind), kind, effect.order_id, key,

@@ -13,9 +13,17 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import astuple, fields
 
-from ecom.store import AtMost, Bound, Key, MoreThan, R, Row, StoreUnavailable
+from ecom.store import AtMost, Bound, Key, MoreThan, R, Row, StoreBroken, StoreUnavailable
 
 BUSY_SECONDS = 5.0  # how long a writer waits for another process's transaction
+
+# What may be otherwise a moment later; anything else is not mended by waiting.
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+}
 
 _PLAIN = {str: str, int: int, float: float, bytes: bytes}
 
@@ -140,14 +148,24 @@ class SqliteStore:
     def _run(self, sql: str, values: tuple = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(sql, values)
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise _meaning(error) from error
 
     def _run_many(self, sql: str, values: list[tuple]) -> None:
         try:
             self._db.executemany(sql, values)
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise _meaning(error) from error
+
+
+def _meaning(error: sqlite3.DatabaseError) -> Exception:
+    """Whether to wait is of use; SQLite's primary error codes tell."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+        return StoreUnavailable(str(error))
+    return StoreBroken(
+        f"A database cannot be used ({error}): it is damaged, or of another version of this "
+        "package. Use that version, or move the file away to begin anew."
+    )
 
 
 def create(path: Path, kinds: Iterable[type[Row]]) -> None:

@@ -7,9 +7,12 @@ many) is `Transaction`, the same code over both.
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
+
+from ecom.errors import ShopError
 
 R = TypeVar("R", bound="Row")
 Key = str | int
@@ -27,6 +30,10 @@ class Row(Struct, frozen=True):
 
 class StoreUnavailable(Exception):
     """The database is locked, full or broken just now: nothing was changed, try again later."""
+
+
+class StoreBroken(ShopError):
+    """The database is damaged, or not of this version: to try again would not help."""
 
 
 class AtMost(Struct, frozen=True):
@@ -99,7 +106,16 @@ class Store(Protocol):
         """Forget everything since `begin`."""
 
 
-_UNREAD: Any = object()
+class Counter(Row, frozen=True):
+    """How often something has happened; counted by `Transaction.count`."""
+
+    table = "counters"
+
+    name: str
+    value: int
+
+
+_MISSING: Any = object()
 
 
 class Table:
@@ -108,38 +124,45 @@ class Table:
     def __init__(self, store: Store, kind: type[R], undo: list) -> None:
         self._store = store
         self._kind = kind
+        self._key = attrgetter(kind.__struct_fields__[0])
         self._undo = undo
-        self._rows: dict[Key, R | None] = {}  # everything read or written so far
-        self._changed: dict[Key, None] = {}  # keys to write, in the order of the first change
+        self._read: dict[Key, R | None] = {}
+        self._written: dict[Key, R | None] = {}  # None: to be deleted
 
     def get(self, key: Key) -> R | None:
         """The row with this key, or None."""
-        row = self._rows.get(key, _UNREAD)
-        if row is _UNREAD:
-            row = self._rows[key] = self._store.fetch(self._kind, key)
+        row = self._written.get(key, _MISSING)
+        if row is _MISSING:
+            row = self._read.get(key, _MISSING)
+            if row is _MISSING:
+                row = self._read[key] = self._store.fetch(self._kind, key)
         return row
 
     def load(self, keys: Iterable[Key]) -> None:
         """Read these rows at once, so that getting each later costs no query of its own."""
-        keys = [key for key in keys if key not in self._rows]
-        self._rows.update(dict.fromkeys(keys))
+        keys = [key for key in keys if key not in self._read]
+        self._read.update(dict.fromkeys(keys))
         for row in self._store.fetch_many(self._kind, keys):
-            self._rows[key_of(row)] = row
+            self._read[self._key(row)] = row
 
     def put(self, row: R) -> None:
         """Insert the row, or replace the one with its key."""
-        self._set(key_of(row), row)
+        self._write(self._key(row), row)
 
     def delete(self, key: Key) -> None:
         """Delete the row with this key, if there is one."""
-        self._set(key, None)
+        self._write(key, None)
+
+    def _write(self, key: Key, row: R | None) -> None:
+        self._undo.append((self._written, key, self._written.get(key, _MISSING)))
+        self._written[key] = row
 
     def where(self, limit: int | None = None, **conditions: Any) -> list[R]:
         """The rows whose columns equal (or are `AtMost`, `MoreThan`) the values, `in_order`."""
-        room = None if limit is None else limit + len(self._changed)
+        room = None if limit is None else limit + len(self._written)
+        key_of = self._key
         found = {key_of(row): row for row in self._store.select(self._kind, conditions, room)}
-        for key in self._changed:
-            row = self._rows[key]
+        for key, row in self._written.items():
             if row is not None and matches(row, conditions):
                 found[key] = row
             else:
@@ -148,25 +171,10 @@ class Table:
 
     def flush(self) -> None:
         """Hand the changes to the store, inside its transaction."""
-        puts, deletes = [], []
-        for key in self._changed:
-            row = self._rows[key]
-            deletes.append(key) if row is None else puts.append(row)
-        if puts or deletes:
+        if self._written:
+            puts = [row for row in self._written.values() if row is not None]
+            deletes = [key for key, row in self._written.items() if row is None]
             self._store.write(self._kind, puts, deletes)
-
-    def _set(self, key: Key, row: R | None) -> None:
-        self._undo.append((self, key, self._rows.get(key, _UNREAD), key in self._changed))
-        self._rows[key] = row
-        self._changed[key] = None
-
-    def _restore(self, key: Key, row: R | None, changed: bool) -> None:
-        if row is _UNREAD:
-            del self._rows[key]
-        else:
-            self._rows[key] = row
-        if not changed:
-            del self._changed[key]
 
 
 class Transaction:
@@ -176,7 +184,8 @@ class Transaction:
         store.begin()
         self._store = store
         self._tables: dict[type[Row], Table] = {}
-        self._undo: list = []
+        self._counts: dict[str, int] = {}
+        self._undo: list[tuple[dict, Any, Any]] = []  # what stood where before a change
 
     def __getitem__(self, kind: type[R]) -> Table:
         """The table of rows of this kind."""
@@ -185,6 +194,21 @@ class Transaction:
             table = self._tables[kind] = Table(self._store, kind, self._undo)
         return table
 
+    def count(self, name: str, by: int = 1) -> int:
+        """Add to a counter; its new value. Plain numbers, for there are many: rows at the end."""
+        before = self.counted(name)
+        self._undo.append((self._counts, name, before))
+        self._counts[name] = before + by
+        return before + by
+
+    def counted(self, name: str) -> int:
+        """How far a counter has got."""
+        value = self._counts.get(name)
+        if value is None:
+            row = self[Counter].get(name)
+            value = self._counts[name] = row.value if row else 0
+        return value
+
     def savepoint(self) -> int:
         """A mark that `undo_to` can return to: how one message of a batch is rolled back."""
         return len(self._undo)
@@ -192,12 +216,16 @@ class Transaction:
     def undo_to(self, mark: int) -> None:
         """Undo every change made since the mark, the newest first."""
         while len(self._undo) > mark:
-            table, key, row, changed = self._undo.pop()
-            table._restore(key, row, changed)
+            values, key, before = self._undo.pop()
+            if before is _MISSING:
+                del values[key]
+            else:
+                values[key] = before
 
     def commit(self) -> None:
         """Write all changes durably. Raises `StoreUnavailable`, and then none are."""
         try:
+            self._flush_counts()
             for table in self._tables.values():
                 table.flush()
             self._store.commit()
@@ -208,3 +236,10 @@ class Transaction:
     def rollback(self) -> None:
         """Forget all changes."""
         self._store.rollback()
+
+    def _flush_counts(self) -> None:
+        counters = self[Counter]
+        for name, value in self._counts.items():
+            row = counters.get(name)
+            if value != (row.value if row else 0):
+                counters.put(Counter(name, value))

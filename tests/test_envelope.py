@@ -4,13 +4,14 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import RFC_4122, UUID
 
 import pytest
 from helpers import EXAMPLES, envelope_for, steady, wire
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ecom.envelope import Refused, decode, derived_id, encode
+from ecom.envelope import Refused, decode, derived_id, encode, new_id, trace_after
 from ecom.events import EVENTS, MAX_BODY
 
 CREATED = EXAMPLES["order.created"]
@@ -220,3 +221,32 @@ def test_no_bytes_raise_anything_else(body):
 def test_derived_ids_are_the_same_again_and_differ_by_name():
     assert derived_id("a", "x") == derived_id("a", "x")
     assert len({derived_id(cause, name) for cause in "ab" for name in "xy"}) == 4
+
+
+@given(st.floats(0, 2**47 / 1000), st.binary(min_size=9, max_size=9))
+def test_the_ids_of_a_saga_begin_with_its_time(now, randomness):
+    """So they are neighbours in an index, and come after those of earlier sagas."""
+    first = new_id(now, randomness)
+    assert (UUID(first).version, UUID(first).variant) == (7, RFC_4122)
+    assert int(UUID(first)) >> 80 == int(now * 1000)
+    second = derived_id(first, "order.created")
+    third = derived_id(second, "inventory.processed")
+    assert first[:13] == second[:13] == third[:13]
+    assert (UUID(third).version, UUID(third).variant) == (8, RFC_4122)
+
+
+@pytest.mark.parametrize("cause", ["", "1001", "6ba7b812-9dad-11d1-80b4-00c04fd430c8", "x" * 128])
+def test_what_a_foreign_id_leads_to_is_spread_evenly(cause):
+    """There is no time in it to be kept, and no reason to trust that there is."""
+    ids = [derived_id(cause, str(n)) for n in range(100)]
+    assert len({id_[:8] for id_ in ids}) > 95
+    assert {UUID(id_).version for id_ in ids} == {8}
+
+
+def test_the_events_of_a_saga_are_one_trace_and_each_its_own_span():
+    """Though their ids begin alike."""
+    command = new_id(1_795_000_000.0, bytes(range(9)))
+    ids = [derived_id(command, str(n)) for n in range(1_000)]
+    contexts = [trace_after("", command, id_).split("-") for id_ in ids]
+    assert {trace for _, trace, _, _ in contexts} == {command.replace("-", "")}
+    assert len({span for _, _, span, _ in contexts}) == len(ids)

@@ -72,6 +72,16 @@ def test_a_process_says_when_it_is_ready_and_ends_well_when_asked(running, servi
     assert "Traceback" not in log
 
 
+def test_a_process_whose_database_is_of_another_version_ends_and_says_so(running, tmp_path):
+    """In its last line, without a traceback: to try again for ever would help nobody."""
+    with closing(sqlite3.connect(database(tmp_path, "audit"))) as db:
+        db.execute("ALTER TABLE inbox DROP COLUMN body")
+    assert running("audit", ready=False).wait(10) == 1
+    log = (tmp_path / "audit-1.log").read_text()
+    assert "no such column: body" in log.splitlines()[-1]
+    assert "Traceback" not in log
+
+
 def test_a_process_whose_parent_is_gone_ends_by_itself(running):
     """The kernel closes the parent's end of the pipe, however the parent died."""
     it = running("audit")

@@ -8,8 +8,10 @@ from msgspec.structs import replace
 from pika import BasicProperties
 from tower import Bell, Ring, Rung, Tower, dead_letters, order
 
+from ecom.memory import MemoryStore
 from ecom.ports import Ack, Command, Commit, Delivery, Failed, Perform, Performed, Publish, Reply
-from ecom.rows import Effect, Inbox, Timer
+from ecom.rows import Counter, Effect, Inbox, Timer
+from ecom.store import StoreBroken
 
 
 @pytest.fixture
@@ -110,3 +112,35 @@ def test_whatever_comes_is_set_aside_as_something_that_can_be_published(headers,
     assert letter.body == body
     properties = BasicProperties(headers=letter.headers, message_id=letter.id)
     assert sum(map(len, properties.encode())) < 131_072 - 100
+
+
+class Noting(MemoryStore):
+    """Notes of which kind each row was that was read for itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = []
+
+    def fetch(self, kind, key):
+        self.read.append(kind)
+        return super().fetch(kind, key)
+
+
+def test_what_a_batch_will_want_is_read_at_once(hand):
+    """Of messages and of effects' results: a row of its own costs each a query no more."""
+    hand.store = Noting()
+    hand.restart()
+    out = hand.give(*[order(n, n) for n in range(1, 9)])
+    performs = [each for each in out if isinstance(each, Perform)]
+    hand.give(*[Performed(each.row.seq, Rung(each.effect.order_id)) for each in performs])
+    assert {bell.rung for bell in hand.rows(Bell)} == {2}
+    assert set(hand.store.read) == {Counter}
+
+
+def test_a_broken_database_is_no_fault_of_the_message(tower, hand):
+    """It ends the step, and is neither tried again nor buried."""
+    tower.trouble["1"] = [StoreBroken("no such column")]
+    with pytest.raises(StoreBroken):
+        hand.give(order(1))
+    assert hand.rows(Inbox) == []
+    assert said(hand.give(order(1))) == ["inventory.committed"]

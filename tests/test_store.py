@@ -1,5 +1,6 @@
 """One contract for every store: what holds for SQLite must hold for the simulator's memory."""
 
+import sqlite3
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,7 +15,15 @@ from hypothesis import strategies as st
 from ecom.events import Line
 from ecom.memory import MemoryStore
 from ecom.sqlite import SqliteStore, create
-from ecom.store import AtMost, MoreThan, Row, StoreUnavailable, Transaction
+from ecom.store import (
+    AtMost,
+    Counter,
+    MoreThan,
+    Row,
+    StoreBroken,
+    StoreUnavailable,
+    Transaction,
+)
 
 
 class Lamp(Row, frozen=True):
@@ -33,7 +42,7 @@ def store(request, tmp_path):
     if request.param == "memory":
         yield MemoryStore()
     else:
-        create(tmp_path / "lamps.db", [Lamp])
+        create(tmp_path / "lamps.db", [Lamp, Counter])
         store = SqliteStore(tmp_path / "lamps.db")
         yield store
         store.close()
@@ -128,12 +137,27 @@ def test_load_reads_what_get_would(store):
     assert [lamps.get(name) for name in "ABC"] == [Lamp("A"), Lamp("B", 9), None]
 
 
+def test_counting_is_undone_and_kept_like_any_other_change(store):
+    """A counter begins at nought; what a failing message has counted is taken back with it."""
+    transaction = Transaction(store)
+    assert [transaction.count("lamps"), transaction.count("lamps", 2)] == [1, 3]
+    mark = transaction.savepoint()
+    transaction.count("lamps")
+    transaction.count("shades")
+    transaction.undo_to(mark)
+    transaction.commit()
+    later = Transaction(store)
+    assert [later.counted("lamps"), later.counted("shades")] == [3, 0]
+    assert later[Counter].where() == [Counter("lamps", 3)]
+
+
 names, watts = st.sampled_from("ABCD"), st.integers(1, 3)
 actions = st.lists(
     st.one_of(
         st.tuples(st.just("put"), names, watts, st.none() | st.sampled_from([0.5, 1.0, 2.0])),
         st.tuples(st.just("delete"), names), st.tuples(st.just("get"), names),
         st.tuples(st.just("load"), st.lists(names)),
+        st.tuples(st.just("count"), names, st.integers(-1, 2)),
         st.tuples(st.just("where"), st.sampled_from([None, 0, 1, 2, 9]), st.sampled_from([
             {}, {"watts": 2}, {"due": None}, {"due": AtMost(1.0)}, {"due": MoreThan(0.5)},
             {"watts": MoreThan(1), "due": AtMost(2.0)}, {"note": b"x"},
@@ -158,11 +182,13 @@ def done(store, actions):
             transaction.undo_to(marks.pop() if marks else 0)
         elif action == "put":
             lamps.put(Lamp(details[0], details[1], details[2]))
+        elif action == "count":
+            seen.append(transaction.count(*details))
         elif action == "where":
             seen.append(lamps.where(details[0], **details[1]))
         else:
             seen.append(getattr(lamps, action)(*details))
-    seen.append(transaction[Lamp].where())
+    seen += [transaction[Lamp].where(), transaction[Counter].where()]
     transaction.rollback()
     return seen
 
@@ -172,7 +198,7 @@ def done(store, actions):
 def test_both_stores_do_the_same_whatever_is_asked_of_them(actions):
     """Reads, writes, savepoints, commits and rollbacks in any order: row for row."""
     with tempfile.TemporaryDirectory() as folder:
-        create(Path(folder) / "lamps.db", [Lamp])
+        create(Path(folder) / "lamps.db", [Lamp, Counter])
         with closing(SqliteStore(Path(folder) / "lamps.db")) as store:
             assert done(store, actions) == done(MemoryStore(), actions)
 
@@ -226,6 +252,33 @@ def test_a_commit_that_fails_changes_nothing_and_can_be_repeated(file):
         store._db.execute("PRAGMA max_page_count = 100000")
         saved(store, Lamp("NEW"))
         assert store.fetch(Lamp, "NEW") == Lamp("NEW")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda db: db.execute("ALTER TABLE lamps DROP COLUMN note"), "no such column"),
+        (lambda db: db.execute("DROP TABLE lamps"), "no such table"),
+    ],
+)
+def test_a_database_of_another_version_is_broken_and_not_worth_waiting_for(file, damage, said):
+    """Reading or writing it raises what is not retried, and says what to do."""
+    with closing(sqlite3.connect(file)) as db:
+        damage(db)
+    with closing(SqliteStore(file)) as store:
+        with pytest.raises(StoreBroken, match=f"{said}.*another version"):
+            store.fetch(Lamp, "COUNTER")
+        with pytest.raises(StoreBroken, match="another version"):
+            saved(store, Lamp("NEW"))
+
+
+def test_a_file_that_is_no_database_is_broken(file):
+    """Not a moment's trouble either."""
+    with closing(SqliteStore(file)) as store:
+        file.write_bytes(b"no lamp has ever been in here" * 1_000)
+        file.with_suffix(".db-wal").unlink(missing_ok=True)
+        with pytest.raises(StoreBroken):
+            store.fetch(Lamp, "COUNTER")
 
 
 def test_creating_again_keeps_what_there_is(file):

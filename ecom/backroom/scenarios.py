@@ -53,7 +53,8 @@ def scenarios() -> dict[str, list[Wish]]:
 def play(shop: "Shop", *names: str) -> pd.DataFrame:
     """Play these scenarios (none: all of them) in a shop with the catalogue's stock, all at once.
 
-    order_id, scenario, customer, lines, state, reason, as_promised, because: one row an order, as in the file.
+    order_id, scenario, customer, lines, state, reason, as_promised, because: one row an order,
+    in the order of the file.
     Raises `ShopError` for a scenario there is not, and as `Shop.place` and `Shop.settle` do.
     """
     wishes = _chosen(names)

@@ -13,7 +13,7 @@ from ecom.envelope import derived_id
 from ecom.events import CARD_DECLINED, EVENTS, Event, InventoryProcessed, OrderCreated
 from ecom.history.deeds import Logged, Notes
 from ecom.memory import MemoryStore
-from ecom.rows import Counter, Effect, Outbox, Timer
+from ecom.rows import Effect, Outbox, Timer
 from ecom.service import Cause, Work
 from ecom.services import service_named
 from ecom.services.inventory import Stock
@@ -128,16 +128,16 @@ class Rebuilt:
 
     def _run(self, message: Struct, cause: Cause, now: float) -> Handling | None:
         """Call the handler; None if it raises."""
-        outbox, effects = self._count("outbox"), self._count("effects")
+        outbox, effects = self.tx.counted("outbox"), self.tx.counted("effects")
         try:
             work = Work(self.name, "1", self.tx, cause, now)
             self._service.handlers[type(message)](message, work)
         except Exception as error:
             self.trouble = f"{self.name} now raises {type(error).__name__}: {error}"
             return None
-        new = [self.tx[Outbox].get(seq + 1) for seq in range(outbox, self._count("outbox"))]
+        new = [self.tx[Outbox].get(seq + 1) for seq in range(outbox, self.tx.counted("outbox"))]
         said = {row.id: msgspec.json.decode(row.body, type=EVENTS[row.type]) for row in new}
-        asked = [self.tx[Effect].get(seq + 1) for seq in range(effects, self._count("effects"))]
+        asked = [self.tx[Effect].get(seq + 1) for seq in range(effects, self.tx.counted("effects"))]
         return Handling(self.name, message, cause.id, [], said, asked)
 
     def _is_as_then(self, handling: Handling, expected: dict[str, Event]) -> bool:
@@ -172,10 +172,6 @@ class Rebuilt:
             return []
         kinds = (kind for kind in self._service.rows if kind.__struct_fields__[0] == "order_id")
         return [self.tx[kind].get(order_id) for kind in kinds]
-
-    def _count(self, name: str) -> int:
-        row = self.tx[Counter].get(name)
-        return row.value if row else 0
 
 
 def _told(answer: Answer, reason: str) -> Struct:

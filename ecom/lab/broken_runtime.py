@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ecom.envelope import Refused, decode
 from ecom.ports import Ack, Commit, Delivery, Output, Perform, Publish, PublisherUp
-from ecom.rows import Counter, Effect, Inbox, Outbox, Timer
+from ecom.rows import Effect, Inbox, Outbox, Timer
 from ecom.runtime import Runtime
 from ecom.store import Transaction
 
@@ -160,7 +160,7 @@ class ForgetsUnsent(_Starting):
     """Does not look into the outbox when it starts."""
 
     def start(self, tx: Transaction) -> None:
-        self._outbox._last = _count(tx, "outbox")
+        self._outbox._last = tx.counted("outbox")
         _forget(Outbox, tx)
 
 
@@ -168,7 +168,7 @@ class ForgetsEffects(_Starting):
     """Keeps what is still to be done outside in memory."""
 
     def start(self, tx: Transaction) -> None:
-        self._effects._last = _count(tx, "effects")
+        self._effects._last = tx.counted("effects")
         _forget(Effect, tx)
 
 
@@ -197,8 +197,3 @@ def _forget(kind: type, tx: Transaction) -> None:
     """No lease brings these rows back."""
     for row in tx[kind].where(done_at=None):
         tx[kind].put(replace(row, due=None))
-
-
-def _count(tx: Transaction, name: str) -> int:
-    row = tx[Counter].get(name)
-    return row.value if row else 0

@@ -53,8 +53,7 @@ class Journal:
         waiting, self._waiting = self._waiting, []
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(self._insert, [row for row, _ in waiting])
-            found = [self.read(row[0]) for row, _ in waiting]
+            found = [self._write_one(row) for row, _ in waiting]
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
@@ -64,3 +63,7 @@ class Journal:
             return
         for (_, done), row in zip(waiting, found, strict=True):
             done.cancelled() or done.set_result(row)
+
+    def _write_one(self, row: tuple) -> tuple:
+        is_new = self._db.execute(self._insert, row).rowcount
+        return row if is_new else self.read(row[0])

@@ -36,8 +36,9 @@ class Outside:
         row = output.row
         traceparent.set(context_of(row))  # we run in a task, and so in a context, of our own
         try:
-            call = self._performers[type(output.effect)](row.key, output.effect)
-            return Performed(row.seq, await asyncio.wait_for(call, TIMEOUT))
+            async with asyncio.timeout(TIMEOUT):  # wait_for would make one more task
+                result = await self._performers[type(output.effect)](row.key, output.effect)
+            return Performed(row.seq, result)
         except Impossible as error:
             return Failed(row.seq, describe(error), final=True)
         except (ProcessingError, MailError) as error:

@@ -24,25 +24,30 @@ class Management:
 
         Source of the format: https://www.rabbitmq.com/docs/definitions.
         """
-        self._ask("POST", "/definitions", definitions)
+        self._ask("POST", "/definitions", said=definitions)
 
     def remove(self, vhost: str, users: Iterable[str]) -> bool:
         """Delete a virtual host with all that is in it, and users; whether there was such a host.
 
         Raises `BrokerUnavailable`.
         """
-        status = self._ask("DELETE", f"/vhosts/{vhost}")
-        self._ask("POST", "/users/bulk-delete", {"users": list(users)})
+        # One by one: all at once are refused if one of them is gone already.
+        status, *_ = self._ask("DELETE", f"/vhosts/{vhost}", *(f"/users/{each}" for each in users))
         return status != 404
 
-    def _ask(self, method: str, path: str, said: Any = None) -> int:
+    def _ask(self, method: str, *paths: str, said: Any = None) -> list[int]:
+        """The status of each answer, which is good, or 404 for what is not there."""
         import httpx  # here: a node is started and stopped without it
 
+        access = {"auth": self._credentials, "trust_env": False}
         try:
-            answer = httpx.request(method, self._address + path, json=said, timeout=SECONDS,
-                                   auth=self._credentials, trust_env=False)  # fmt: skip
+            with httpx.Client(base_url=self._address, timeout=SECONDS, **access) as client:
+                answers = [client.request(method, path, json=said) for path in paths]
         except httpx.TransportError as error:
             raise BrokerUnavailable(f"The private RabbitMQ does not answer: {error}.") from error
-        if answer.is_success or answer.status_code == 404:
-            return answer.status_code
-        raise BrokerUnavailable(f"The private RabbitMQ refused {method} {path}: {answer.text}")
+        for path, answer in zip(paths, answers, strict=True):
+            if not (answer.is_success or answer.status_code == 404):
+                raise BrokerUnavailable(
+                    f"The private RabbitMQ refused {method} {path}: {answer.text}"
+                )
+        return [answer.status_code for answer in answers]

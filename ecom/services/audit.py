@@ -3,7 +3,6 @@
 import msgspec
 
 from ecom.events import EVENTS, Event
-from ecom.rows import Counter, count
 from ecom.service import Service, Work
 from ecom.store import Row
 
@@ -30,7 +29,7 @@ def keep(event: Event, work: Work) -> None:
     if work[Entry].get(about.id) is not None:
         return  # a replay, long after the inbox forgot
     entry = Entry(
-        about.id, count(work[Counter], "events"), about.type, about.subject, about.time,
+        about.id, work.count("events"), about.type, about.subject, about.time,
         about.producer, about.causation, about.correlation, msgspec.json.encode(event).decode(),
     )  # fmt: skip
     work[Entry].put(entry)

@@ -23,7 +23,6 @@ from ecom.events import (
     OrderCreated,
     PaymentFailed,
 )
-from ecom.rows import Counter, count
 from ecom.service import Handler, Service, Work
 from ecom.store import Row
 
@@ -93,7 +92,7 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
         if seen.digest != command.digest:
             raise KeyReused("this Idempotency-Key was used for a different order")
         return work[Order].get(seen.order_id)
-    number = FIRST_ORDER - 1 + count(work[Counter], "orders")
+    number = FIRST_ORDER - 1 + work.count("orders")
     order_id = str(number)
     total = sum(line.quantity * line.unit_price for line in command.lines)
     order = Order(
