@@ -97,6 +97,8 @@ def test_a_stop_in_the_midst_of_work_loses_nothing(running, broker, shop, tmp_pa
             headers, body = wire(EXAMPLES["order.confirmed"], f"id-{n}")
             properties = pika.BasicProperties(headers=headers, user_id=ours)
             channel.basic_publish(topology.exchange(shop), "order.confirmed", body, properties)
+        # Without confirms, what is not in the queue yet goes with the channel.
+        wait_for(lambda: depth(broker, topology.queue(shop, "audit")) == 3_000)
     it = running("audit")
     wait_for(lambda: kept(tmp_path)[0] > 0)
     it.terminate()
