@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 SETTINGS = {"apputils-extension/notification": {"fetchNews": "false"}}
 DIRECTORIES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
                "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")  # fmt: skip
+RUN = re.compile(r"\[\d+\]:")  # beside a cell that has been run
 MARK = "ECOM_TESTED_LAB"  # in the environment of all that the server starts
 
 
@@ -46,6 +48,7 @@ class Lab:
         self.notebooks.mkdir(parents=True)
         for path in notebooks:
             (self.notebooks / path.name).write_text(json.dumps(_not_run(path)))
+        (folder / "data").symlink_to(notebooks[0].parents[1] / "data")
         self._token = secrets.token_hex(16)
         self._environment = {name: str(self._home / name) for name in DIRECTORIES}
         for name, values in SETTINGS.items():
@@ -75,10 +78,18 @@ class Lab:
         """Where the browser finds a notebook."""
         return f"{self.url}lab/tree/{notebook}?token={self._token}"
 
-    def kernels(self) -> list[dict]:
-        """The kernels the server knows of."""
+    def kernels(self) -> list[str]:
+        """The ids of the kernels that the server knows of."""
+        return [kernel["id"] for kernel in self._ask("GET", "api/kernels").json()]
+
+    def clear(self) -> None:
+        """Shut down all kernels, with what they have started."""
+        for kernel in self.kernels():
+            self._ask("DELETE", f"api/kernels/{kernel}")
+
+    def _ask(self, method: str, path: str) -> httpx.Response:
         headers = {"Authorization": f"token {self._token}"}
-        return httpx.get(f"{self.url}api/kernels", headers=headers, timeout=SECONDS).json()
+        return httpx.request(method, self.url + path, headers=headers, timeout=SECONDS)
 
     def processes(self) -> list[str]:
         """The command lines of all that was started from here and still runs."""
@@ -123,15 +134,15 @@ class Notebook:
     def run_all(self) -> None:
         """Run All Cells, and wait until the last of them has been run."""
         self.choose("Run", "runmenu:run-all")
-        ran = "cells => cells.length && cells.every(cell => /^\\[\\d+\\]:$/.test(cell.textContent))"
-        prompts = ".jp-Notebook .jp-CodeCell .jp-InputPrompt"
-        until(lambda: self.page.eval_on_selector_all(prompts, ran))
+        prompts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
+        errors = self.page.locator("[data-mime-type='application/vnd.jupyter.error']")
+        until(lambda: errors.count() or all(map(RUN.fullmatch, prompts.all_text_contents())))
+        assert errors.all_inner_texts() == []
 
     def saved(self) -> list[dict]:
         """The code cells as they are on disk after File, Save."""
-        before = self.path.stat().st_mtime_ns
         self.choose("File", "docmanager:save")
-        until(lambda: self.path.stat().st_mtime_ns > before)
+        self.page.wait_for_selector("text=Saving completed")  # in the status bar
         cells = json.loads(self.path.read_text())["cells"]
         return [cell for cell in cells if cell["cell_type"] == "code"]
 
