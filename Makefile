@@ -20,6 +20,9 @@ test: setup-test ## Run the tests, then every notebook against its committed out
 lab: setup ## Open the notebooks in JupyterLab
 	@$(HOLD) .venv/bin/jupyter lab --notebook-dir=notebooks
 
+browser: setup-test ## Run every notebook in JupyterLab in a real browser (needs Chromium; four minutes)
+	@$(HOLD) $(IN) -m pytest -q tests/browser/test_jupyterlab.py
+
 chaos: setup ## Play every fault at full size (two hours), and write docs/RELIABILITY.md
 	@$(HOLD) $(IN) -m ecom.cli chaos --full --report docs/RELIABILITY.md
 
@@ -41,4 +44,4 @@ clean: ## Remove all that setup and running have made here
 	rm -rf .venv .ecom *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lab chaos bench lint setup setup-test clean
+.PHONY: help run test lab browser chaos bench lint setup setup-test clean
