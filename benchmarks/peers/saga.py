@@ -44,10 +44,20 @@ TABLES = {
 Event = dict[str, Any]
 
 
+def _to_wal(db: sqlite3.Connection) -> None:
+    """SQLite does not wait for a lock here: two processes may open a new database at once."""
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            time.sleep(0.01)
+
+
 def database(name: str) -> sqlite3.Connection:
     """A service's own database, its tables made if need be."""
     db = sqlite3.connect(FOLDER / f"{name}.db", timeout=30, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
+    _to_wal(db)
     db.execute("PRAGMA synchronous = FULL")
     for table in TABLES[name]:
         db.execute(f"CREATE TABLE IF NOT EXISTS {table}")

@@ -76,7 +76,7 @@ class Lab:
 
     def address(self, notebook: str) -> str:
         """Where the browser finds a notebook."""
-        return f"{self.url}lab/tree/{notebook}?token={self._token}"
+        return f"{self.url}lab/tree/{notebook}?reset&token={self._token}"
 
     def kernels(self) -> list[str]:
         """The ids of the kernels that the server knows of."""
