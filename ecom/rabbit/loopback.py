@@ -1,7 +1,13 @@
 """Ports of the loopback that a private node can have."""
 
+import random
 import socket
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+
+USES = ("amqp", "http", "dist", "epmd")
+# Below those that systems give to outgoing connections: one of them could take a port between our
+# choice and the node's start, a few seconds later.
+RANGE = range(20_000, 32_000)
 
 
 def free(port: int) -> bool:
@@ -30,9 +36,9 @@ def usable(ports: dict[str, int] | None) -> dict[str, int]:
     ours = ports and {"amqp", "http", "dist"} <= silent
     if ours and ("epmd" in silent or is_epmd(ports["epmd"])):
         return ports
-    with ExitStack() as held:
-        uses = ("amqp", "http", "dist", "epmd")
-        chosen = {use: held.enter_context(socket.socket()) for use in uses}
-        for each in chosen.values():
-            each.bind(("127.0.0.1", 0))
-        return {use: each.getsockname()[1] for use, each in chosen.items()}
+    chosen: list[int] = []
+    while len(chosen) < len(USES):
+        port = random.choice(RANGE)
+        if port not in chosen and free(port):
+            chosen.append(port)
+    return dict(zip(USES, chosen, strict=True))

@@ -23,6 +23,7 @@ SETTINGS = {"apputils-extension/notification": {"fetchNews": "false"}}
 DIRECTORIES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
                "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")  # fmt: skip
 RUN = re.compile(r"\[\d+\]:")  # beside a cell that has been run
+PICTURES = ".jp-OutputArea-output:not(.jp-RenderedJSON) :is(img, svg)"  # JSON has icons
 MARK = "ECOM_TESTED_LAB"  # in the environment of all that the server starts
 
 
@@ -148,8 +149,7 @@ class Notebook:
 
     def pictures(self) -> list[bytes]:
         """What is seen where outputs are pictures: a PNG of each."""
-        drawn = self.page.query_selector_all(".jp-OutputArea-output :is(img, svg)")
-        return [picture.screenshot() for picture in drawn]
+        return [picture.screenshot() for picture in self.page.locator(PICTURES).all()]
 
     def shut_down(self) -> None:
         """Shut the kernel down, and wait until the server has no other."""
