@@ -34,7 +34,6 @@ from ecom.store import StoreUnavailable, Transaction
 from ecom.views import install
 
 BATCH = 1_000  # inputs in one transaction, at most
-LOAD = 50  # inputs at once: more are to be expected
 TICK = 0.1  # seconds between looks at what is due
 LAST_SPANS = 2.0  # seconds they have to get away when the process ends
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
@@ -97,19 +96,11 @@ class Process:
         """Step after step, until cancelled between two."""
         while True:
             await self._wake.wait()
-            await self._gather()
             batch = [self._inputs.popleft() for _ in range(min(BATCH, len(self._inputs)))]
             if not self._inputs:
                 self._wake.clear()
             await self._step(batch)
             await asyncio.sleep(0)  # let the sockets have their turn
-
-    async def _gather(self) -> None:
-        """Under load, let more arrive: a commit costs little more for many than for a few."""
-        seen = LOAD
-        while seen < len(self._inputs) < BATCH:
-            seen = len(self._inputs)
-            await asyncio.sleep(0)
 
     async def _tick(self) -> None:
         while True:
