@@ -18,12 +18,12 @@ from typing import Any
 from ecom.bus import Bus
 from ecom.errors import ShopError
 from ecom.events import SERVICES
-from ecom.lifetime import announce, until_stopped
+from ecom.lifetime import announce, collect_rarely, until_stopped
 from ecom.observe.logs import write_logs
 from ecom.observe.metrics import Metrics
 from ecom.observe.tracing import tracer_for
 from ecom.outside.performing import outside
-from ecom.ports import Ack, Command, Commit, CountUp, Perform, Publish, Reply, Say, Tick
+from ecom.ports import Ack, Command, Commit, Confirmed, CountUp, Perform, Publish, Reply, Say, Tick
 from ecom.rows import MACHINERY
 from ecom.runtime import Runtime
 from ecom.services import service_named
@@ -82,9 +82,11 @@ class Process:
         self._tracer = tracer_for(service, settings)
 
     def put(self, what: Any) -> None:
-        """Add an input; it is handled in the next batch."""
+        """Add an input; it is handled in the next batch. Nobody waits for a confirm to be noted:
+        it goes with whatever comes next, a tick at the latest, and costs no commit of its own."""
         self._inputs.append(what)
-        self._wake.set()
+        if type(what) is not Confirmed:
+            self._wake.set()
 
     async def ask(self, id: str, message: Any, traceparent: str = "") -> Any:
         """Have a command handled; its handler's answer. Raises what the handler raised."""
@@ -213,6 +215,7 @@ class Process:
 
 async def _main(kind: type[Process], name: str, settings: Settings) -> None:
     stop = until_stopped()
+    collect_rarely()
     await kind(name, settings).run(stop)
 
 

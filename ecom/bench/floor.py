@@ -19,7 +19,7 @@ from ecom.bench.contender import Contender, Run
 from ecom.bench.messages import FOLLOWING, WIRE
 from ecom.bus import declare, parameters
 from ecom.connection import Connection
-from ecom.lifetime import announce
+from ecom.lifetime import announce, collect_rarely
 from ecom.runtime import WINDOW
 from ecom.session import PERSISTENT, PREFETCH
 from ecom.settings import Settings
@@ -103,6 +103,7 @@ async def _channel(settings: Settings) -> Any:
 
 async def _main(service: str, settings: Settings) -> None:
     player = Player(service, settings)
+    collect_rarely()
     await player.open()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin, _on_line, player, stopped)

@@ -4,6 +4,7 @@
 the N-th time. `ECOM_CONTRACT=next` makes it speak release N+1.
 """
 
+import asyncio
 import os
 import sys
 from typing import Any
@@ -30,6 +31,9 @@ from ecom.process import Process, main
 from ecom.settings import Settings
 
 EXIT_STATUS = 70
+
+SENT_SECONDS = 0.02  # by then what was written is with the broker: see `Session.ack`
+_ON_THEIR_WAY = ("after ack", "after publish")
 
 _OUTPUTS = {Ack: "ack", Reply: "reply", Publish: "publish", Perform: "perform", Say: "say"}
 _ARRIVALS = {Confirmed: "a confirm", Performed: "an answer", Failed: "an answer"}
@@ -66,7 +70,11 @@ class FailingProcess(Process):
     def _pass(self, when: str, what: str) -> None:
         if f"{when} {what}" == self._point:
             self._left -= 1
-            if self._left <= 0:
+            if self._left > 0:
+                return
+            if self._point in _ON_THEIR_WAY:
+                asyncio.get_running_loop().call_later(SENT_SECONDS, os._exit, EXIT_STATUS)
+            else:
                 os._exit(EXIT_STATUS)
 
 
