@@ -7,13 +7,14 @@ its lease, and then anybody's.
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
 from ecom.rows import Effect, Outbox
 from ecom.service import LEASE
-from ecom.store import AtMost, MoreThan, Transaction
+from ecom.store import AtMost, MoreThan, Transaction, matches
 
 OutRow = TypeVar("OutRow", Outbox, Effect)
 
@@ -28,7 +29,8 @@ class Outgoing(Generic[OutRow]):
         self._open = is_open
         self._under_way: dict[int, OutRow] = {}
         self._last = 0  # our own rows up to this seq have been taken on
-        self._reached = 0  # what `_last` becomes if this choice is committed
+        self._behind = True  # there may be others in the table than those being written
+        self._reached = self._last, self._behind  # what these become if this choice is committed
 
     @property
     def under_way(self) -> set[int]:
@@ -39,29 +41,39 @@ class Outgoing(Generic[OutRow]):
         """A new connection: whatever is not known to be sent is sent (again), oldest first."""
         self._open = True
         self._under_way.clear()
-        self._last = 0
+        self._last, self._behind = 0, True
 
     def close(self) -> None:
         """No connection: leave rows in the table."""
         self._open = False
 
-    def choose(self, tx: Transaction, now: float, look_for_due: bool) -> list[OutRow]:
-        """The rows to take on once the transaction is committed."""
-        self._reached = self._last
+    def choose(self, tx: Transaction, now: float, ticked: bool) -> list[OutRow]:
+        """The rows to take on once the transaction is committed. The table is searched where it
+        may have more than the transaction, and when time has passed; a query a batch is a tenth of
+        what a single message costs."""
+        self._reached = self._last, True
         room = self._window - len(self._under_way)
         if not self._open or room <= 0:
             return []
-        chosen = {row.seq: row for row in self._due(tx, now, room)} if look_for_due else {}
-        for row in tx[self._kind].where(
-            limit=room, owner=self._owner, done_at=None, seq=MoreThan(self._last)
-        ):
+        chosen = {row.seq: row for row in self._due(tx, now, room)} if ticked else {}
+        ours, reached = self._ours(tx, room, ticked), self._last
+        for row in ours:
             if row.seq not in chosen and row.seq not in self._under_way:
                 if len(chosen) == room:
                     break
                 chosen[row.seq] = row
             # Only here, row by row: one that came back as due says nothing of those before it.
-            self._reached = row.seq
+            reached = row.seq
+        self._reached = reached, len(ours) >= room
         return list(chosen.values())
+
+    def _ours(self, tx: Transaction, room: int, ticked: bool) -> list[OutRow]:
+        """Our own rows that wait, oldest first: `room` of them, or all that there are."""
+        table, wanted = tx[self._kind], {"owner": self._owner, "done_at": None}
+        if self._behind or ticked:
+            return table.where(limit=room, seq=MoreThan(self._last), **wanted)
+        new = [row for row in table.written() if row.seq > self._last and matches(row, wanted)]
+        return sorted(new, key=attrgetter("seq"))
 
     def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:
         """Rows whose time has come: returned or failed ones, and a dead sibling's."""
@@ -77,7 +89,7 @@ class Outgoing(Generic[OutRow]):
         """The transaction that chose these is committed; they are under way."""
         for row in rows:
             self._under_way[row.seq] = row
-        self._last = self._reached
+        self._last, self._behind = self._reached
 
     def pending(self, seq: int, tx: Transaction) -> OutRow | None:
         """The row, unless it is done already, by a sibling perhaps."""

@@ -169,10 +169,14 @@ class Table:
                 found.pop(key, None)
         return in_order(found.values(), conditions)[:limit]
 
+    def written(self) -> list[R]:
+        """The rows that this transaction has put, in the order in which it put them first."""
+        return [row for row in self._written.values() if row is not None]
+
     def flush(self) -> None:
         """Hand the changes to the store, inside its transaction."""
         if self._written:
-            puts = [row for row in self._written.values() if row is not None]
+            puts = self.written()
             deletes = [key for key, row in self._written.items() if row is None]
             self._store.write(self._kind, puts, deletes)
 
