@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from ecom.backroom import catalogue
 from ecom.backroom.catalogue import Lines, order_for
-from ecom.backroom.client import AT_ONCE, Client
-from ecom.backroom.crew import Crew
+from ecom.backroom.client import Client
+from ecom.backroom.crew import Crew, member_named
 from ecom.backroom.door_token import keep_token
 from ecom.backroom.premises import Premises, clear_abandoned
 from ecom.backroom.queues import address, forget, parked, prepare
@@ -19,7 +19,7 @@ from ecom.backroom.records import Records
 from ecom.broker import lease
 from ecom.errors import NotSettled, ShopError
 from ecom.grants import USERS
-from ecom.outside.standins import STANDINS, StandIns
+from ecom.outside.standins import StandIns
 from ecom.process import provision, stock_shelves
 from ecom.settings import Settings
 from ecom.watch.glance import Glance
@@ -84,7 +84,7 @@ class Shop(Records):
         urls = prepare(broker, self.name)
         clear_abandoned(lambda name: forget(broker, name))
         self._forget = partial(forget, broker, self.name)
-        self._crew = Crew(self.folder, self._environment(), self._premises.lock, urls)
+        self._crew = Crew(self.folder, self._environment(), self._premises.lock, urls, self._token)
         self._client = Client(self._crew.url, self._token)
         self._dead = Workbench(self._url, self.name, self.folder, self._hold_seconds)
         self._crew.start(*((service, "1") for service in USERS), *self._standins.members)
@@ -153,9 +153,7 @@ class Shop(Records):
     def place_many(self, orders: Iterable[Mapping[str, Any]]) -> list[str]:
         """Place orders given as arguments of `place`, a thousand a request; their numbers."""
         self._staffed()
-        waiting = [order_for(**order) for order in orders]
-        chunks = (waiting[i : i + AT_ONCE] for i in range(0, len(waiting), AT_ONCE))
-        return [order_id for chunk in chunks for order_id in self._client.place(chunk)]
+        return self._client.place([order_for(**order) for order in orders])
 
     def cancel(self, order_id: str) -> None:
         """A customer changes their mind: the order will be undone. Raises as `place` does."""
@@ -201,11 +199,11 @@ class Shop(Records):
 
     def kill(self, service: str, replica: str = "1") -> None:
         """SIGKILL a service. Raises `ServiceDown` if it does not run."""
-        self._staffed().kill((_known(service), replica))
+        self._staffed().kill(member_named(service, replica))
 
     def start(self, service: str, replica: str = "1") -> None:
         """Start a service, or a further replica of it; harmless if it runs already."""
-        self.crew.start((_known(service), replica))
+        self.crew.start(member_named(service, replica))
 
     def gateway(self, **faults: float) -> None:
         """Say what goes wrong at the payment provider from now on (`ecom.outside.faults.Faults`).
@@ -242,7 +240,6 @@ class Shop(Records):
             "ECOM_FOLDER": str(self.folder),
             "ECOM_SHOP": self.name,
             "ECOM_HOLD_SECONDS": str(self._hold_seconds),
-            "ECOM_HTTP_TOKEN": self._token,
             **self._standins.environment,
         }
 
@@ -250,9 +247,3 @@ class Shop(Records):
 def _is_for_once(premises: Premises) -> bool:
     """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
     return premises.is_temporary or (not premises.is_named and nothing_left(premises.folder))
-
-
-def _known(service: str) -> str:
-    if service not in (known := (*USERS, *STANDINS)):
-        raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
-    return service

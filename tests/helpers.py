@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,12 @@ def asked(outputs: Iterable[Any]) -> list[Any]:
 def answers(outputs: Iterable[Any]) -> list[Any]:
     """What commands were answered."""
     return [out.value for out in outputs if isinstance(out, Reply)]
+
+
+def without(service: Service, kind: type) -> Service:
+    """The same service, with no handler for messages of this kind."""
+    handlers = {each: handler for each, handler in service.handlers.items() if each is not kind}
+    return replace(service, handlers=handlers)
 
 
 def process(service: str, url: str, folder: Path, shop: str, **settings: str) -> subprocess.Popen:

@@ -1,12 +1,14 @@
 """The door, over real HTTP: what is accepted stays accepted, what is wrong is named."""
 
 import json
+from contextlib import closing
 
 import doors
 import pytest
 from doors import LINE, ORDER
 from helpers import Hand
 
+from ecom.backroom.client import AT_ONCE, Client
 from ecom.events import Line
 from ecom.ports import Command
 from ecom.rows import Counter
@@ -204,3 +206,13 @@ def test_a_thousand_orders_fit_one_request_and_one_more_does_not(door):
     assert numbers == list(range(numbers[0], numbers[0] + 1_000))
     assert place(door, [ORDER] * 1_001).status_code == 422
     assert count(door) == before + 1_000
+
+
+def test_our_own_client_places_more_in_as_many_requests_as_it_takes(door):
+    """Two full ones and one for the rest: a number for each order, in order. For none, none."""
+    before, wanted = count(door), 2 * AT_ONCE + 1
+    with closing(Client(lambda: str(door.base_url), None)) as client:
+        numbers = [int(each) for each in client.place([ORDER] * wanted)]
+        assert client.place([]) == []
+    assert numbers == list(range(numbers[0], numbers[0] + wanted))
+    assert count(door) == before + wanted

@@ -69,8 +69,7 @@ def javascript(modules, tmp_path):
 
 def environment_of(shop, service):
     """What the shop tells this service: above all, as whom it may connect."""
-    url = shop.crew._urls.get(service, shop.amqp_url)
-    return {"ECOM_AMQP_URL": url, "ECOM_SHOP": shop.name}
+    return {"ECOM_AMQP_URL": shop.crew.broker_url(service), "ECOM_SHOP": shop.name}
 
 
 def place_both(shop):

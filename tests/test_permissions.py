@@ -37,7 +37,8 @@ def shop(broker):
 @pytest.fixture(scope="module")
 def at(shop):
     """A new channel at the broker, as a service's user: `at("payment")`."""
-    lines = {name: pika.BlockingConnection(parameters(url_of(shop, name))) for name in USERS}
+    urls = {name: shop.crew.broker_url(name) for name in USERS}
+    lines = {name: pika.BlockingConnection(parameters(url)) for name, url in urls.items()}
     yield lambda service: lines[service].channel()
     for line in lines.values():
         line.close()
@@ -48,10 +49,6 @@ def operator(shop):
     """A channel of the operator's."""
     with closing(pika.BlockingConnection(parameters(shop.amqp_url))) as connection:
         yield connection.channel()
-
-
-def url_of(shop, service):
-    return shop.crew._urls[service]
 
 
 @contextmanager
@@ -161,7 +158,8 @@ def test_another_shops_vhost_is_closed(shop, broker):
         node = private_node(broker)
         node.management.define({"vhosts": [{"name": "somebody-else"}]})
         for service in USERS:
-            there = parameters(url_of(shop, service).rpartition("/")[0] + f"/{vhost}")
+            own, _, _ = shop.crew.broker_url(service).rpartition("/")
+            there = parameters(f"{own}/{vhost}")
             with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match="refused"):
                 pika.BlockingConnection(there)
     node.management.remove("somebody-else", [])

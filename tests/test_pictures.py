@@ -5,13 +5,13 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
+from helpers import without
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
-from ecom.events import EVENTS, SERVICES, Event, OrderCancelled, heard_by
+from ecom.events import OrderCancelled
 from ecom.history.diagram import Diagram, Step
 from ecom.lab.scenario import Design, race
 from ecom.outside.gateway import DECLINED_CARD
@@ -21,7 +21,6 @@ from ecom.pictures.layout import Edge, layered
 from ecom.pictures.seen import NOTHING, WORLDS, look
 from ecom.pictures.states import state_machines
 from ecom.pictures.timeline import CONFIRMED, OPEN, Timeline, timeline
-from ecom.services import service_named
 
 DOCS = Path(__file__).parent.parent / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,14 +36,6 @@ DOCUMENTED = {
                  ("PENDING", "DECLINED"), ("PENDING", "CANCELLED"), ("CANCELLED", "REFUNDING"),
                  ("CAPTURED", "REFUNDING"), ("REFUNDING", "REFUNDED")},
 }  # fmt: skip
-
-
-class OrderShipped(Event, frozen=True):
-    """An event that the shop does not know."""
-
-    key: ClassVar[str] = "order.shipped"
-    producer: ClassVar[str] = "order"
-    listeners: ClassVar[tuple[str, ...]] = ("payment",)
 
 
 @pytest.fixture(scope="module")
@@ -70,50 +61,6 @@ def every(machines, lived):
             Step("event", "order", "mailbox", "order.cancelled" * 2, "a note " * 9)]  # fmt: skip
     return [Choreography(), *machines.values(), Diagram(("A title. " * 12).strip(), long),
             *lived[0].values(), lived[1], Timeline([])]  # fmt: skip
-
-
-# ── the choreography ──────────────────────────────────────────────────────────────────────────
-def test_every_event_goes_to_whoever_listens():
-    """The arrows are the contract's, and each ends at a handler."""
-    picture = Choreography()
-    for name in SERVICES:
-        if name != "audit":
-            assert {each.key for each in picture.arrows if each.listener == name} == {
-                *heard_by(name)
-            }
-    assert all(each.handled for each in picture.arrows)
-    assert picture.all_ears == ["audit"]
-    assert picture.unheard == ["inventory.released"]
-
-
-def test_the_way_forward_is_that_of_orders_that_succeed():
-    """Found by running the handlers; whatever else is said undoes something."""
-    assert Choreography().forward == {
-        "order.created", "inventory.processed", "payment.processed", "inventory.committed",
-        "order.confirmed",
-    }  # fmt: skip
-
-
-def test_a_new_event_is_in_the_picture_at_once():
-    """And that nobody handles it yet can be seen, in the picture and in words."""
-    picture = Choreography({**EVENTS, OrderShipped.key: OrderShipped})
-    assert "order.shipped" not in Choreography().svg
-    assert "order.shipped (no handler)" in picture.svg
-    assert "payment (no handler)" in picture.text.splitlines()[-1]
-
-
-def test_a_handler_that_is_gone_is_missed():
-    """An event that its listener no longer handles falls on deaf ears."""
-    services = [_without(service_named(name), OrderCancelled) for name in SERVICES]
-    picture = Choreography(services=services)
-    deaf = {each.listener for each in picture.arrows if not each.handled}
-    assert deaf == {"inventory", "payment", "notification"}
-    assert picture.all_ears == [], "audit no longer hears everything"
-
-
-def _without(service, kind):
-    handlers = {each: handler for each, handler in service.handlers.items() if each is not kind}
-    return replace(service, handlers=handlers)
 
 
 # ── the states ────────────────────────────────────────────────────────────────────────────────
@@ -145,7 +92,7 @@ def test_what_leads_from_state_to_state_is_named(machines):
 def test_other_handlers_make_another_picture(machines):
     """A payment that ignores the cancellation is never refunded, and the picture shows it."""
     logging.getLogger("ecom").disabled = True
-    changes = {"payment": lambda service: _without(service, OrderCancelled)}
+    changes = {"payment": lambda service: without(service, OrderCancelled)}
     try:
         other = state_machines([race(1, 0)], Design(changes=changes))["payments"]
     finally:

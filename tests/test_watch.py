@@ -12,9 +12,8 @@ import uuid
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+from displaying import displayed
 
 from ecom import Shop
 from ecom.backroom.premises import Premises
@@ -115,24 +114,13 @@ def test_trouble_is_not_hidden(shop):
 # ── in a notebook ─────────────────────────────────────────────────────────────────────────────
 def test_a_notebook_stores_the_same_however_long_it_watched(shop):
     """It draws while it lasts, four times a second; then an empty display and the last glance."""
-    source = CELL.format(seconds=0.6, folder=str(shop.folder))
-    quick, slow = (nbformat.v4.new_code_cell(each) for each in (source.replace("0.6", "0"), source))
-    notebook = nbformat.v4.new_notebook(cells=[quick, slow])
-    client, drawn = NotebookClient(notebook, timeout=60, kernel_name="python3"), []
-    original = client.process_message
-
-    def watching(message, cell, index):
-        if message["msg_type"] == "update_display_data":
-            drawn.append(message["content"]["data"]["text/html"])
-        return original(message, cell, index)
-
-    client.process_message = watching
-    client.execute()
-    (empty, last), again = ([output["data"] for output in cell.outputs] for cell in (quick, slow))
-    assert [empty, last] == again
+    folder = str(shop.folder)
+    quick, slow = displayed(*(CELL.format(seconds=each, folder=folder) for each in (0, 0.6)))
+    assert quick.stored == slow.stored
+    empty, last = slow.stored
     assert empty == {"text/html": "", "text/plain": ""}
     assert last["text/plain"] == ENDED
-    assert any("Events a second" in html for html in drawn)
+    assert any("Events a second" in html for html in slow.drawn)
 
 
 def test_the_last_glance_needs_no_trust(busy):

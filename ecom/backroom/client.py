@@ -25,7 +25,14 @@ class Client:
         self._http = httpx.Client(timeout=SECONDS, headers=shown)
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:
-        """Place up to `AT_ONCE` orders, all or none; their ids. Raises `OrderRefused`."""
+        """Place orders, `AT_ONCE` a request, of which all are placed or none; their ids.
+
+        Raises `OrderRefused`.
+        """
+        chunks = (orders[i : i + AT_ONCE] for i in range(0, len(orders), AT_ONCE))
+        return [order_id for chunk in chunks for order_id in self._place(chunk)]
+
+    def _place(self, orders: list[dict[str, Any]]) -> list[str]:
         # The same key for a second try: the orders are placed once, whatever became of the first.
         accepted = self._ask("POST", "/orders", orders, {"Idempotency-Key": uuid4().hex})
         return [order["order_id"] for order in accepted]

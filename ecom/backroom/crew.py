@@ -13,28 +13,30 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ecom.errors import ServiceDied, ServiceDown
-from ecom.grants import PROVISIONER
+from ecom.errors import ServiceDied, ServiceDown, ShopError
+from ecom.grants import PROVISIONER, USERS
 from ecom.outside.standins import STANDINS
 
 Member = tuple[str, str]  # service, replica
 
 EMPTY: Mapping[str, str] = {}
+SECRETS = ("ECOM_AMQP_URL", "ECOM_HTTP_TOKEN")  # no process is told another's, or inherits ours
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
 
 class Crew:
-    """The service processes of the shop in `folder`; `environment` is what they are told, and
-    `urls`, by service, where each finds the broker, and as whom."""
+    """The service processes of the shop in `folder`; `environment` is what all of them are told,
+    `urls`, by service, where each finds the broker, and as whom, and `token` what the door asks."""
 
     def __init__(
         self, folder: Path, environment: Mapping[str, str], lock: int,
-        urls: Mapping[str, str] = EMPTY,
+        urls: Mapping[str, str] = EMPTY, token: str = "",
     ) -> None:  # fmt: skip
         self._folder = folder
         self._environment = environment
         self._urls = urls
+        self._token = token
         self._lock = lock  # a child holds the shop's lock too: free means that nobody is left
         self._processes: dict[Member, subprocess.Popen] = {}
         self._killed: set[Member] = set()
@@ -121,23 +123,37 @@ class Crew:
                 return read_note(self._folder, member)["http"]
         raise ServiceDown("The order service is not running; start it with shop.start('order').")
 
+    def broker_url(self, service: str) -> str:
+        """Where this service finds the broker, and as whom: its password is in it. Raises
+        `KeyError` for who has no business there."""
+        return self._urls[service]
+
     def _spawn(self, member: Member, module: str, told: Mapping[str, str]) -> None:
         service, replica = member
         note_file(self._folder, member).unlink(missing_ok=True)
         self._killed.discard(member)
         if member in self._processes:
             self._processes[member].stdin.close()
-        line = {"ECOM_AMQP_URL": self._urls[service]} if service in self._urls else EMPTY
         with open(log_file(self._folder, member), "ab") as log:
             self._processes[member] = subprocess.Popen(
                 [sys.executable, "-m", module, service],
-                env={**os.environ, **self._environment, **line, "ECOM_REPLICA": replica, **told},
+                env={**self._told(service), "ECOM_REPLICA": replica, **told},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 pass_fds=[self._lock],
                 start_new_session=True,  # Ctrl-C is for us; we tell the services
             )
+
+    def _told(self, service: str) -> dict[str, str]:
+        """The environment of a service's processes, with such secrets only as are its own."""
+        told = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        told |= self._environment
+        if service in self._urls:
+            told["ECOM_AMQP_URL"] = self._urls[service]
+        if service == "order":
+            told["ECOM_HTTP_TOKEN"] = self._token
+        return told
 
     def _await_ready(self, member: Member, deadline: float) -> None:
         while not note_file(self._folder, member).exists():
@@ -167,6 +183,13 @@ _MODULES = {PROVISIONER: "ecom.provisioner"} | dict.fromkeys(STANDINS, "ecom.out
 
 def _module(service: str) -> str:
     return _MODULES.get(service, "ecom.process")
+
+
+def member_named(service: str, replica: str = "1") -> Member:
+    """A process of a shop. Raises `ShopError` if no service and no stand-in is called so."""
+    if service not in (known := (*USERS, *STANDINS)):
+        raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
+    return service, replica
 
 
 def name(member: Member) -> str:

@@ -161,13 +161,7 @@ ALL = (
         "arbiter", "An order is confirmed when it is paid.",
         Design(
             hears={"order": ("payment.processed",)},
-            changes={
-                "order": both(
-                    handling(PaymentProcessed, domain.confirm_on_payment),
-                    handling(InventoryExpired, domain.expire_pending_only),
-                    handling(InventoryCommitted, lambda event, work: None),
-                )
-            },
+            changes={"order": domain.CONFIRM_ON_PAYMENT},
         ),
         CALM,
     ),

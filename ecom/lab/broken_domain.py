@@ -61,6 +61,13 @@ def expire_pending_only(expired: InventoryExpired, work: Work) -> None:
         order.Orders(work).cancel(expired.order_id, expired.reason)
 
 
+CONFIRM_ON_PAYMENT = both(
+    handling(PaymentProcessed, confirm_on_payment),
+    handling(InventoryExpired, expire_pending_only),
+    handling(InventoryCommitted, lambda event, work: None),
+)
+
+
 def confirm_anyway(committed: InventoryCommitted, work: Work) -> None:
     """Without a look at what the order is meanwhile."""
     row = work[Order].get(committed.order_id)

@@ -27,6 +27,7 @@ class Journal:
         self._select_all = f"SELECT {names} FROM {table}"
         self._select = f"{self._select_all} WHERE {columns[0]} = ?"
         self._waiting: list[tuple[tuple, asyncio.Future]] = []
+        self._is_closed = False
 
     def read(self, key: str) -> tuple | None:
         """The row under this key."""
@@ -37,7 +38,12 @@ class Journal:
         return self._db.execute(f"{self._select_all} ORDER BY rowid").fetchall()
 
     async def write_once(self, row: tuple[Any, ...]) -> tuple:
-        """Durably write the row unless its key is there; returns the row that is there."""
+        """Durably write the row unless its key is there; returns the row that is there.
+
+        Raises `sqlite3.Error` if it was not written, as it never is after `close`: ask again.
+        """
+        if self._is_closed:
+            raise sqlite3.ProgrammingError("the journal is closed")
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._write)
@@ -46,11 +52,15 @@ class Journal:
         return await done
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what was asked for until now, and close the file."""
+        self._write()
+        self._is_closed = True
         self._db.close()
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return  # `close` came first, and has written them
         try:
             self._db.execute("BEGIN IMMEDIATE")
             found = [self._write_one(row) for row, _ in waiting]
