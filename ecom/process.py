@@ -34,6 +34,7 @@ from ecom.store import StoreUnavailable, Transaction
 from ecom.views import install
 
 BATCH = 1_000  # inputs in one transaction, at most
+CONFIRM_SECONDS = 0.02  # the longest that a confirm waits to be noted
 TICK = 0.1  # seconds between looks at what is due
 LAST_SPANS = 2.0  # seconds they have to get away when the process ends
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
@@ -83,9 +84,11 @@ class Process:
 
     def put(self, what: Any) -> None:
         """Add an input; it is handled in the next batch. Nobody waits for a confirm to be noted:
-        it goes with whatever comes next, a tick at the latest, and costs no commit of its own."""
+        for a while it can go with what comes next, and so costs no commit of its own."""
         self._inputs.append(what)
-        if type(what) is not Confirmed:
+        if type(what) is Confirmed:
+            asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._wake.set)
+        else:
             self._wake.set()
 
     async def ask(self, id: str, message: Any, traceparent: str = "") -> Any:
@@ -101,7 +104,8 @@ class Process:
             batch = [self._inputs.popleft() for _ in range(min(BATCH, len(self._inputs)))]
             if not self._inputs:
                 self._wake.clear()
-            await self._step(batch)
+            if batch:
+                await self._step(batch)
             await asyncio.sleep(0)  # let the sockets have their turn
 
     async def _tick(self) -> None:
