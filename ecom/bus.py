@@ -1,6 +1,6 @@
 """A service's line to the broker: connected, and connected again, for as long as it runs.
 
-With `ecom.session` and `ecom.connection`, everything that knows pika. What happens arrives as the
+With `ecom.session` and `ecom.connection`, everything in a service that knows pika. What happens arrives as the
 runtime's inputs.
 """
 

@@ -5,8 +5,10 @@ OPENING = """# Performance
 Written by `make bench`; do not edit. {orders:,} orders a run, {runs} interleaved runs, medians;
 {system}, {cores} cores, Python {python}.{absent}
 
-Read the ratios, not the numbers: everything was measured in one run, in turns, on one broker and
-over the same kind of quorum queues, with persistent messages and `synchronous=FULL` throughout.
+Read the ratios, not the numbers: within each part all took turns on one broker and over the same
+kind of quorum queues, with persistent messages and `synchronous=FULL` throughout. A ratio is the
+median of the rounds' own ratios, not the quotient of the medians: what slows the machine down for
+a while slows both sides of it.
 *± %* is half the distance between the fastest and the slowest run."""
 
 SECTIONS = {
@@ -27,7 +29,7 @@ them, without HTTP. They carry out a tenth of the orders. What they do not do: a
 between commit and publish loses the saga), an inbox (a redelivery is handled twice, and some of
 their inserts then fail for ever), the deadlines of holds.""",
     "Latency of one order, idle, milliseconds": """From the order's being written down to its
-being found CONFIRMED in the order service's database: four events through four services. HTTP is
+being found CONFIRMED in the order service's database: four events through three services. HTTP is
 not in it.""",
     "Scale": """Throughput should not depend on how many orders there are, were, or wait, nor
 memory. On few cores, more processes of one service cannot be faster; what matters is that they

@@ -64,7 +64,8 @@ def _throughput(results: Results) -> str:
     ratios = {"ecom": 1.0, "floor": results["floor_ratio"], **results["peer_ratios"]}
     return table(
         ("", "orders/s", "± %", "CPU ms an order", "ecom is × as fast"),
-        ((name, it["median"], round(it["spread"] * 100, 1), it["cpu_ms_per_order"], ratios[name])
+        ((name, it["median"], round(it["spread"] * 100, 1), it["cpu_ms_per_order"],
+          round(ratios[name], 2))
          for name, it in results["contenders"].items()),
     )  # fmt: skip
 

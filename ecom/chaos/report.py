@@ -53,7 +53,8 @@ the audit log, as [Jepsen](https://jepsen.io) counts:
 or one of them: `ecom chaos {example} --full --seed {seed}`. The seed decides what the customers
 order and what strikes whom, not how the operating system then schedules it: a run can be repeated
 in its plan, not in its every interleaving. Those are for the laboratory (`ecom.lab`), which
-explores them all. A run is repeated if the experiment itself did not work; a violation never is.
+explores them all, up to a bound. A run is repeated if the experiment itself did not work; a
+violation never is.
 
 Not covered: a power cut of the whole machine (databases and quorum queues are synced to disk at
 each commit, and the laboratory drops what was not), and a disk that lies about it.

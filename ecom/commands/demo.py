@@ -1,4 +1,4 @@
-"""What `make run` shows: the first two notebooks, run, and how each of their orders ended."""
+"""What `make run` shows: notebooks 01 and 02, run, and how each of their orders ended."""
 
 import sys
 from collections.abc import Iterable

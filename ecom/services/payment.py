@@ -132,7 +132,7 @@ def service() -> Service:
             Refunded: money_refunded,
         },
         effects=(Capture, Refund),
-        # How often the provider may answer that it could not. As long as it does not answer, it is
-        # asked for ever. An order can do without its capture (the hold expires); a refund is owed.
+        # How often the provider may say that no money moved. While the outcome is open, it is asked
+        # for ever. An order can do without its capture (the hold expires); a refund is owed.
         retries={Capture: Retry(cap=10.0, attempts=12), Refund: Retry(cap=60.0, attempts=1_000)},
     )
