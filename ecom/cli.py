@@ -25,8 +25,23 @@ WIDTH = 88
 STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
 
 
+MAP = {
+    "A shop": ["up", "place", "orders", "status", "watch", "dead", "down"],
+    "Experiments": ["replay", "sweep"],
+    "Proofs": ["explore", "chaos", "bench"],
+    "What lies in docs/": ["documents", "pictures"],
+}
+
+
 class Friendly(click.Group):
     """Turns what a user can mend into one sentence on stderr and exit status 1."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By what they are for, each with its whole first sentence."""
+        for room, names in MAP.items():
+            with formatter.section(room):
+                told = [(name, self.commands[name].get_short_help_str(120)) for name in names]
+                formatter.write_dl(told)
 
     def invoke(self, ctx: click.Context) -> Any:
         from ecom.broker import BrokerUnavailable
@@ -50,7 +65,8 @@ def _as_json(command: Callable) -> Callable:
 def main() -> None:
     """A shop of five services that agree without a coordinator: the Saga pattern on RabbitMQ.
 
-    Start with `ecom up` in one terminal; in another, `ecom place`, then `ecom orders`.
+    Start with `ecom up` in one terminal; in another, `ecom place ada@example.com TEAPOT=1`, then
+    `ecom orders`.
     The broker is a private one, unless ECOM_AMQP_URL names yours.
     """
 
@@ -116,7 +132,12 @@ def down(name: str) -> None:
 @_named
 @_as_json
 def status(name: str, as_json: bool) -> None:
-    """Show what runs, what waits, and how the orders stand."""
+    """Show what runs, what waits, and how the orders stand.
+
+    By service: events not yet handled, events not yet sent, effects not yet done, what is tried
+    again, and how many dead letters there have ever been (`ecom dead list` shows those that lie
+    there). Below: the retry policies.
+    """
     from ecom.commands.status import status_of
 
     state = status_of(_folder(name))
@@ -157,12 +178,13 @@ def _units(lines: tuple[str, ...]) -> dict[str, int]:
 
 
 @main.command()
-@click.option("--state", type=click.Choice(STATES), help="Only these.")
+@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only these.")
 @_named
 @_as_json
 def orders(state: str | None, name: str, as_json: bool) -> None:
     """List the orders and how each ended."""
     from ecom.backroom import frames
+    from ecom.backroom.books import pounds
 
     frame = frames.orders(_folder(name), state)
     if as_json:
@@ -170,6 +192,7 @@ def orders(state: str | None, name: str, as_json: bool) -> None:
     elif frame.empty:
         click.echo("No orders.")
     else:
+        frame["total"] = frame.total.map(pounds)
         click.echo(frame.to_string(index=False, max_colwidth=40))
 
 

@@ -7,6 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
+
+from ecom.cli import MAP, main
+from ecom.workbench.command import dead
 
 ECOM = [sys.executable, "-m", "ecom.cli"]
 
@@ -57,6 +61,7 @@ def test_a_shop_in_the_terminal(ecom, up):
     assert "order" in ecom("status", *name).stdout
     assert "is open in process" in ecom("up", *name).stderr
     orders = json.loads(ecom("orders", *name, "--json").stdout)
+    assert "2 × MOON £1,998.00" in ecom("orders", *name, "--state", "cancelled").stdout
     assert [order["order_id"] for order in orders] == ["1001", "1002"]
     assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"
     assert up.wait(20) == 0
@@ -87,7 +92,8 @@ def test_a_service_that_dies_under_ecom_up_is_started_again(ecom, up, wait_for):
         (["place", "ada@example.com", "KITE=1"], "`ecom up` opens it."),
         (["place", "ada@example.com", "KITE"], "'KITE' is not like TEAPOT=2"),
         (["up", "--name", "No Name"], "'No Name' is no name for a shop"),
-        (["replay", "nowhere.csv"], "nowhere.csv"),
+        (["up", "--name", ""], "'' is no name for a shop"),
+        (["replay", "nowhere.csv"], "cannot be read as CSV: No such file or directory.\n"),
         (["replay", "x.csv", "--stock", "-1"], "--stock"),
     ],
 )
@@ -105,12 +111,18 @@ def test_down_without_a_shop_is_harmless(ecom):
     assert (result.returncode, result.stdout) == (0, "Shop 'ecom' is not open.\n")
 
 
-def test_help_names_every_command(ecom):
-    """`ecom --help` is the map, and each command explains itself."""
-    text = ecom("--help").stdout
-    for command in ("up", "down", "status", "place", "orders", "replay"):
-        assert f"  {command} " in text
-        assert ecom(command, "--help").stdout.startswith("Usage:")
+def test_help_is_the_map():
+    """Every command is on it once, and each of them, and of theirs, says in whole what it does."""
+    assert sorted(name for names in MAP.values() for name in names) == sorted(main.commands)
+    for path in ([], ["dead"]):
+        text = " ".join(CliRunner().invoke(main, [*path, "--help"]).output.split())
+        for name, command in (dead if path else main).commands.items():
+            told = command.get_short_help_str(120)
+            assert told.endswith("."), told
+            assert not told.endswith("..."), told
+            assert f" {name} {told}" in text
+            help_ = CliRunner().invoke(main, [*path, name, "--help"]).output
+            assert help_.startswith(f"Usage: {' '.join(['main', *path, name])} [OPTIONS]")
 
 
 def test_replay_ends_with_one_json_object(ecom, tmp_path):

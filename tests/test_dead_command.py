@@ -11,12 +11,14 @@ from ecom import Shop
 from ecom.cli import main
 from ecom.workbench.dead_queue import desk
 
+LONG = "(and this is a long story, longer than a column of a table likes to be, but told whole)"
+
 
 def failed(order):
     """A dead letter of inventory: money was captured for an order it does not know."""
     headers, body = wire(replace(EXAMPLES["payment.processed"], order_id=order), f"id-{order}")
-    story = {"dead-reason": "failed", "dead-exception": f"LookupError: no hold for order {order}"}
-    return headers | story, body
+    why = f"LookupError: no hold for order {order} {LONG}"
+    return headers | {"dead-reason": "failed", "dead-exception": why}, body
 
 
 def test_in_a_terminal(broker, tmp_path, monkeypatch):
@@ -37,7 +39,8 @@ def test_in_a_terminal(broker, tmp_path, monkeypatch):
             for n in range(3):
                 at.to_dead("inventory", *failed(str(n)))
         ids = [letter["id"] for letter in json.loads(ecom("list", "--json"))]
-        assert "LookupError: no hold for order …" in ecom("list", "--groups")
+        assert f"LookupError: no hold for order … {LONG}\n" in ecom("list", "--groups")
+        assert f"\n{ids[0]} inventory " in ecom("list")
         assert "ce-id: id-1" in ecom("show", ids[1])
         assert ecom("try", ids[0]).startswith("It would fail, and be tried again: LookupError")
         assert "note: mended" in ecom("edit", ids[0], "--header", "note=mended")

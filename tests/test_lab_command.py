@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from ecom.lab.ablations import ALL
@@ -10,7 +11,7 @@ from ecom.lab.command import explore
 
 def run(*arguments):
     """Exit status and output."""
-    result = CliRunner().invoke(explore, [*arguments, "--workers", "1"])
+    result = CliRunner().invoke(explore, ["--workers", "1", *arguments])
     return result.exit_code, result.output
 
 
@@ -54,6 +55,16 @@ def test_the_list_names_every_safeguard():
     status, output = run("--list")
     assert status == 0
     assert len(output.splitlines()) == len(ALL)
+
+
+@pytest.mark.parametrize(
+    "option", [("--orders", "0"), ("--faults", "-1"), ("--walks", "-1"), ("--workers", "0")]
+)
+def test_nothing_is_not_explored(option):
+    """No promise is said to hold in a world without orders; no traceback for less than that."""
+    status, output = run(*option)
+    assert status == 2
+    assert f"Invalid value for '{option[0]}'" in output
 
 
 def test_an_unknown_safeguard_is_one_sentence():

@@ -1,5 +1,6 @@
 """The checkout's side of the order service's door: HTTP, with one sentence for each refusal."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,9 @@ from ecom.errors import OrderRefused, ServiceDown
 
 AT_ONCE = 1_000  # orders in one request, at most
 SECONDS = 60.0  # how long one answer may take
+# What a text should be: the door tells the pattern, which is for programs.
+FORMS = {"customer": "an e-mail address", "card": "letters, digits, - and _, at most 64",
+         "sku": "text that can be printed"}  # fmt: skip
 
 
 class Client:
@@ -75,4 +79,15 @@ def _said(answer: httpx.Response) -> str:
         said = answer.json()
     except ValueError:
         return answer.text[:300]
-    return str(said.get("detail", said) if isinstance(said, dict) else said)
+    detail = said.get("detail", said) if isinstance(said, dict) else said
+    return "; ".join(map(_mistake, detail)) if isinstance(detail, list) else str(detail)
+
+
+def _mistake(told: dict[str, Any]) -> str:
+    """One thing that is wrong, for people: `order 1, line 2, quantity: should be …`."""
+    path = " ".join(part for part in told["loc"] if part not in ("body", "order"))
+    where = re.sub(r"(order|line)s (\d+) ", lambda it: f"{it[1]} {int(it[2]) + 1}, ", path)
+    what = re.sub("^(Value error, |Input |String )", "", told["msg"])
+    if told["type"] == "string_pattern_mismatch":
+        what = f"should be {FORMS.get(told['loc'][-1], what)}"
+    return f"{where}: {what}"

@@ -27,7 +27,7 @@ class Premises:
 
     def __init__(self, name: str | None, folder: Path | None) -> None:
         self.is_temporary = name is None and folder is None
-        self.name = name or name_for(folder)
+        self.name = name_for(folder) if name is None else name
         self.is_named = name is not None
         if not _NAME.match(self.name):
             raise ShopError(f"{name!r} is no name for a shop: use a-z, 0-9 and -, at most 40.")

@@ -80,7 +80,8 @@ def _load(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
     except (OSError, EOFError, ValueError) as error:
-        raise ShopError(f"{path} cannot be read as CSV: {error}") from error
+        why = getattr(error, "strerror", None) or str(error).strip()
+        raise ShopError(f"{path} cannot be read as CSV: {why}.") from error
     if missing := [column for column in COLUMNS if column not in table.columns]:
         raise ShopError(f"{path} is not of the Online Retail shape: no {', '.join(missing)}.")
     table["units"] = pd.to_numeric(table.Quantity, errors="coerce")

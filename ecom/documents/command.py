@@ -12,8 +12,9 @@ import click
     "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default="docs"
 )
 def documents(folder: Path) -> None:
-    """Write asyncapi.json, openapi.json and datasette.json into FOLDER (without it: docs), and
-    renew the table of events in its EVENTS.md.
+    """Write the contract into FOLDER (docs), for other languages and tools.
+
+    That is asyncapi.json, openapi.json, datasette.json, and the table of events in its EVENTS.md.
     """
     from ecom.documents.table import renewed
 

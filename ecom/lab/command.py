@@ -15,14 +15,20 @@ from ecom.lab.explorer import Result, Violation
 from ecom.lab.scenario import Scenario, Wish
 from ecom.lab.trace import Step
 
+ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of nothing proves nothing
+
 
 @click.command()
-@click.option("--orders", default=1, show_default=True, help="Customers who race for one unit.")
-@click.option("--faults", default=1, show_default=True, help="What may go wrong in one history.")
+@click.option("--orders", type=SOME, default=1, show_default=True,
+              help="Customers who race for one unit.")  # fmt: skip
+@click.option("--faults", type=ANY, default=1, show_default=True,
+              help="What may go wrong in one history.")  # fmt: skip
 @click.option("--without", metavar="SAFEGUARD", help="Take a safeguard away (see --list).")
 @click.option("--list", "show_list", is_flag=True, help="List the safeguards, and stop.")
-@click.option("--walks", "seeds", default=0, help="Walk at random instead, with this many seeds.")
-@click.option("--workers", default=os.cpu_count() or 1, help="Processes.  [default: one a core]")
+@click.option("--walks", "seeds", type=ANY, default=0, metavar="N",
+              help="Walk at random instead, with this many seeds.")  # fmt: skip
+@click.option("--workers", type=SOME, default=os.cpu_count() or 1, metavar="N",
+              help="Processes.  [default: one a core]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
 @click.pass_context
 def explore(context: click.Context, show_list: bool, as_json: bool, **options: Any) -> None:

@@ -10,6 +10,10 @@ import click
 from ecom.errors import ShopError
 from ecom.events import SERVICES
 
+# What a terminal shows: what may be long at the end, and whole, for `--error` wants it so.
+LETTERS = ["id", "service", "order_id", "type", "reason", "attempts", "last", "exception"]
+GROUPS = ["letters", "service", "type", "reason", "last", "error"]
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -68,7 +72,14 @@ def list_(service: str | None, groups: bool, name: str, as_json: bool) -> None:
     elif frame.empty:
         click.echo("No dead letters.")
     else:
-        click.echo(frame.to_string(index=False, max_colwidth=60))
+        click.echo(_table(frame, GROUPS if groups else LETTERS))
+
+
+def _table(frame: "pd.DataFrame", columns: list[str]) -> str:
+    words = frame[columns].astype(str).map(lambda text: text.replace("\n", " "))
+    padded = words.apply(lambda column: column.str.ljust(column.str.len().max()))
+    lines = padded.to_string(index=False, justify="left").splitlines()
+    return "\n".join(line.strip() for line in lines)
 
 
 @dead.command()
@@ -85,7 +96,7 @@ def show(id: str, name: str) -> None:
 @_edits
 @_on_shop
 def try_(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
-    """Say what a replay would do, changing nothing; edited first, if so asked."""
+    """Say what a replay would do, changing nothing. Options edit it first."""
     with _workbench(name) as bench:
         click.echo(repr(bench.try_(id, body=body and body.read(), headers=_pairs(headers))))
 
@@ -95,7 +106,7 @@ def try_(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 @_edits
 @_on_shop
 def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
-    """Give a dead letter another body or other headers; without options, in your editor."""
+    """Change a dead letter's body or headers. Without options, in your editor."""
     with _workbench(name) as bench:
         if body is None and not headers:
             old = bench.show(id)

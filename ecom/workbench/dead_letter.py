@@ -60,7 +60,8 @@ class DeadLetter(Struct, frozen=True):
     def __repr__(self) -> str:
         times = f"{self.attempts} attempt{'s' if self.attempts != 1 else ''}"
         lines = [
-            f"Dead letter {self.id} of {self.service}: {self.type}, order {self.order_id or '?'}",
+            f"Dead letter {self.id} of {self.service}: {self.type or 'no type'}, "
+            f"{f'order {self.order_id}' if self.order_id else 'no order'}",
             f"  {self.reason} after {times}: {self.exception}",
             f"  first {self.first or 'unknown'}, last {self.last or 'unknown'}",
             *(f"  {name}: {value}" for name, value in self.headers.items()),
