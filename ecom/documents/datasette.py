@@ -42,7 +42,8 @@ def _service(name: str) -> dict[str, Any]:
     tables = {row.table: _table(row) for row in (*service.rows, *MACHINERY)}
     views = {view.name: {"description": view.about} for view in views_of(name)}
     module = inspect.getmodule(service.rows[0])
-    return {"description": sentence_of(module), "tables": tables | views}
+    about = f'{sentence_of(module)} What there is to read: <a href="{name}/about">about</a>.'
+    return {"description_html": about, "tables": tables | views}
 
 
 def _table(row: type[Row]) -> dict[str, Any]:
