@@ -33,7 +33,7 @@ def modules():
 
 
 def fetch(folder):
-    """Skips the test if npm cannot have it, for want of a network perhaps; fails if we ask wrongly."""
+    """Skip if npm cannot have it, for want of a network perhaps; fail if we ask for nonsense."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(CLIENTS / name, folder)

@@ -38,7 +38,7 @@ def run(name: str, results: Path) -> None:
         extra_arguments=["--log-level=ERROR"],  # a kernel on the loopback need not warn of TCP
     )  # fmt: skip
     orders = frames.orders(shop).drop(columns="total")
-    click.echo(orders.to_string(index=False, max_colwidth=40))
+    click.echo(orders.to_string(index=False, max_colwidth=40, max_rows=8))
     click.echo(f"Books {accounts.books(shop)}.")
 
 
