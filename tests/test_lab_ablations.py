@@ -56,7 +56,9 @@ def test_each_promise_is_broken_by_something():
     assert list(broken.columns) == [*(it.name for it in INVARIANTS), QUIET_IS_REACHED[0]]
     assert (broken > 0).any(axis="columns").all()
     assert (broken > 0).any(axis="index").all(), (broken > 0).any(axis="index")
-    assert len(HeatMap(broken).figure().axes[0].get_yticks()) == len(ALL)
+    picture = HeatMap(broken)
+    assert len(picture.figure().axes[0].get_yticks()) == len(ALL)
+    assert "  dead-letter-before-ack: nothing-vanishes 2" in picture.text.splitlines()
 
 
 def test_losses_are_counted():

@@ -58,8 +58,9 @@ class HeatMap(Picture):
 
     @property
     def text(self) -> str:
-        """How large it is; the frame says the rest."""
-        return "{} safeguards × {} promises".format(*self._frame.shape)
+        """For each safeguard, the promises that break without it, and in how many steps."""
+        rows = (_in_words(str(name), row[row > 0]) for name, row in self._frame.iterrows())
+        return "\n".join([self.title, *rows])
 
     def figure(self) -> Figure:
         """A new matplotlib figure of it."""
@@ -78,6 +79,10 @@ class HeatMap(Picture):
             _write_numbers(axes, frame)
             figure.suptitle(self.title, x=0.15 / size[0], ha="left", weight="bold", size=10)
         return figure
+
+
+def _in_words(name: str, steps: pd.Series) -> str:
+    return f"  {name}: " + ", ".join(f"{promise} {count}" for promise, count in steps.items())
 
 
 def _write_numbers(axes: Axes, frame: pd.DataFrame) -> None:
