@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,8 @@ def place(
     from ecom.commands.status import door_of
 
     wanted, folder = order_for(customer, _units(lines), card), _folder(name)
-    order = Client(lambda: door_of(folder), kept_token(folder)).place([wanted])[0]
+    with closing(Client(lambda: door_of(folder), kept_token(folder))) as client:
+        order = client.place([wanted])[0]
     click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
 
 
