@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from weakref import ref
 
 from ecom.backroom import catalogue
 from ecom.backroom.catalogue import Lines, order_for
@@ -32,10 +33,13 @@ class Shop(Records):
 
     `stock` is units by sku (None: the catalogue's); `hold_seconds` is how long stock is held for an
     unpaid order. A shop without `name` and `folder` is made up and leaves nothing behind; with a
-    folder, its databases stay to be read; with a name, it can be opened again and goes on.
+    folder, its databases stay to be read; with a name, it can be opened again and goes on. An open
+    shop closes itself when nobody refers to it any more, at the latest with this process.
     The payment provider and the mail server are processes, too, unless `outside` is "files": then
     the services themselves keep their books, which is faster.
     """
+
+    _premises: Premises | None = None  # while it is open
 
     def __init__(
         self,
@@ -53,7 +57,6 @@ class Shop(Records):
         self._hold_seconds = hold_seconds
         self._amqp_url = amqp_url
         self._as_processes = outside == "processes"
-        self._premises: Premises | None = None
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────
     def open(self) -> "Shop":
@@ -63,7 +66,8 @@ class Shop(Records):
         """
         if self._premises is None:
             self._premises = Premises(self._name, self._folder)
-            atexit.register(self.close)
+            self._at_exit = partial(_close, ref(self))
+            atexit.register(self._at_exit)
             try:
                 self._open()
             except BaseException:
@@ -94,7 +98,7 @@ class Shop(Records):
         if self._premises is None:
             return
         premises, self._premises = self._premises, None
-        atexit.unregister(self.close)
+        atexit.unregister(self._at_exit)
         forgotten = self._crew is None  # then it never came to have queues
         try:
             if self._client:
@@ -108,6 +112,8 @@ class Shop(Records):
                 self._standins.close()
             if self._lease:
                 self._lease.close()
+
+    __del__ = close  # in a notebook, the cell that opens it may be run again
 
     def __enter__(self) -> "Shop":
         return self.open()
@@ -242,6 +248,11 @@ class Shop(Records):
             "ECOM_HOLD_SECONDS": str(self._hold_seconds),
             **self._standins.environment,
         }
+
+
+def _close(shop: "ref[Shop]") -> None:
+    if it := shop():  # a hook for `atexit` must keep no shop alive
+        it.close()
 
 
 def _is_for_once(premises: Premises) -> bool:
