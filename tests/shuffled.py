@@ -1,6 +1,7 @@
 """A shop on real databases whose messages, clock and outside are shuffled by a seed."""
 
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,15 @@ class Shuffled(World):
             super()._route(row)  # the broker has it twice
         for name in SERVICES[:-1]:
             self.queues[name] = [each for each in self.queues[name] if each.key not in self.held]
+
+
+def meddle(world, service, statement, *values):
+    """Change a row of a service's database."""
+    with sqlite3.connect(world.folder / f"{service}.db") as db:
+        assert db.execute(statement, values).rowcount
+    db.close()
+
+
+def what(account, kind):
+    """The steps of one kind, in words without their blanks."""
+    return [" ".join(str(step).split()) for step in account.steps if step.kind == kind]

@@ -1,9 +1,7 @@
 """What an order still waits for: read from the contract, the services' tables and the log."""
 
-import sqlite3
-
 import pytest
-from shuffled import Shuffled
+from shuffled import Shuffled, meddle, what
 
 from ecom.events import EVENTS
 from ecom.history.deeds import read_log
@@ -18,18 +16,6 @@ def world(tmp_path):
     world = Shuffled(tmp_path, seed=1)
     world.place(0, card="4242")
     return world
-
-
-def meddle(world, service, statement, *values):
-    """Change a row of a service's database."""
-    with sqlite3.connect(world.folder / f"{service}.db") as db:
-        assert db.execute(statement, values).rowcount
-    db.close()
-
-
-def what(account, kind):
-    """The steps of one kind, in words without their blanks."""
-    return [" ".join(str(step).split()) for step in account.steps if step.kind == kind]
 
 
 @pytest.mark.parametrize("key", [key for key, kind in EVENTS.items() if kind.listeners])

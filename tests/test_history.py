@@ -1,10 +1,9 @@
 """An order's history: all that happened to it, causes before effects, and what is still awaited."""
 
-import sqlite3
 from itertools import pairwise
 
 import pytest
-from shuffled import Shuffled
+from shuffled import Shuffled, meddle, what
 
 from ecom.backroom import frames
 from ecom.errors import ShopError
@@ -39,18 +38,6 @@ def world(tmp_path):
     world = Shuffled(tmp_path, seed=1)
     world.place(0, card="4242")
     return world
-
-
-def meddle(world, service, statement, *values):
-    """Change a row of a service's database."""
-    with sqlite3.connect(world.folder / f"{service}.db") as db:
-        assert db.execute(statement, values).rowcount
-    db.close()
-
-
-def what(account, kind):
-    """The steps of one kind, in words without their blanks."""
-    return [" ".join(str(step).split()) for step in account.steps if step.kind == kind]
 
 
 def test_a_confirmed_order_reads_from_top_to_bottom(world):

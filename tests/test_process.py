@@ -4,7 +4,6 @@ import asyncio
 import json
 import sqlite3
 import time
-import uuid
 from contextlib import closing
 
 import httpx
@@ -15,21 +14,17 @@ from test_hostile import HOSTILE
 from wiretap import Proxy, RawHeaders, publish
 
 from ecom import topology
-from ecom.bus import declare, parameters, remove_topology
+from ecom.bus import parameters
 from ecom.events import SERVICES
-from ecom.process import database, provision
+from ecom.process import database
 
 ORDER = {"customer": "lotte@example.com", "card": "4242", "lines": [{"sku": "TEA", "quantity": 1}]}
 
 
 @pytest.fixture
-def shop(broker, tmp_path):
+def shop(bare):
     """The name of a shop of its own, whose queues and databases exist."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    provision(tmp_path)
-    declare(broker, name)
-    yield name
-    remove_topology(broker, name)
+    return bare
 
 
 @pytest.fixture
