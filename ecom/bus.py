@@ -1,7 +1,7 @@
 """A service's line to the broker: connected, and connected again, for as long as it runs.
 
-With `ecom.session` and `ecom.connection`, everything in a service that knows pika. What happens
-arrives as the runtime's inputs.
+With `ecom.session`, `ecom.connection` and `ecom.wire`, everything in a service that knows pika.
+What happens arrives as the runtime's inputs.
 """
 
 import asyncio

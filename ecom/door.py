@@ -58,8 +58,8 @@ async def place(
     key = f"{customer}\n{idempotency_key}" if customer and idempotency_key else idempotency_key
     commands = _commands(order, key)
     # The first one alone: if the key was used for something else, nothing of this is placed.
-    placed = [await _ask(request, commands[0])]
-    placed += await asyncio.gather(*[_ask(request, command) for command in commands[1:]])
+    placed = await _ask(request, commands[:1])
+    placed += await _ask(request, commands[1:])
     if isinstance(order, OrderIn):
         return shown(placed[0])
     return [shown(each, lines=False) for each in placed]
@@ -82,10 +82,12 @@ def _commands(order: OrderIn | list[OrderIn], key: str | None) -> list[PlaceOrde
     ]
 
 
-async def _ask(request: Request, command: PlaceOrder) -> Order:
+async def _ask(request: Request, commands: list[PlaceOrder]) -> list[Order]:
+    process, trace, now = request.app.state.process, _caller(request), time.time()
     # Under a key, too: who repeats it is given the order that there is, and no event has this id.
-    id_ = new_id(time.time(), os.urandom(9))
-    return await request.app.state.process.ask(id_, command, _caller(request))
+    return await asyncio.gather(
+        *[process.ask(new_id(now, os.urandom(9)), command, trace) for command in commands]
+    )
 
 
 def _caller(request: Request) -> str:

@@ -10,7 +10,6 @@ import random
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,7 @@ class Process:
         service = service_named(name, settings.hold_seconds)
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
         self._runtime = Runtime(service, self.store, settings.replica, random.random, self.bus.user)
-        self._inputs: deque[Any] = deque()
+        self._inputs: list[Any] = []
         self._wake = asyncio.Event()
         self._outside = outside(name, settings, time.time)
         self._tasks: set[asyncio.Task] = set()
@@ -91,17 +90,18 @@ class Process:
         else:
             self._wake.set()
 
-    async def ask(self, id: str, message: Any, traceparent: str = "") -> Any:
-        """Have a command handled; its handler's answer. Raises what the handler raised."""
+    def ask(self, id: str, message: Any, traceparent: str = "") -> asyncio.Future:
+        """Have a command handled; to await its handler's answer, or what the handler raised."""
         answer = asyncio.get_running_loop().create_future()
         self.put(Command(id, message, answer, traceparent))
-        return await answer
+        return answer
 
     async def work(self) -> None:
         """Step after step, until cancelled between two."""
         while True:
             await self._wake.wait()
-            batch = [self._inputs.popleft() for _ in range(min(BATCH, len(self._inputs)))]
+            batch = self._inputs[:BATCH]
+            del self._inputs[:BATCH]
             if not self._inputs:
                 self._wake.clear()
             if batch:

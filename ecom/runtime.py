@@ -9,7 +9,7 @@ the simulator explores is this very code.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -51,7 +51,7 @@ class Runtime:
         self._store = store
         self._replica = replica
         self._jitter = jitter
-        self._sender = partial(sender, user, service.name)
+        self._sender = lru_cache(maxsize=64)(partial(sender, user, service.name))
         self._recount = Recount(service.name)
         self._said: list[ports.Say] = []
         self._outbox = Outgoing(Outbox, replica, WINDOW)

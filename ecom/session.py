@@ -18,12 +18,12 @@ from ecom import topology
 from ecom.connection import TROUBLE, Connection, text
 from ecom.ports import Confirmed, Delivery, Say, Unsent
 from ecom.rows import Outbox
+from ecom.wire import PERSISTENT, Delivered, write_message
 
-PREFETCH = 500  # messages in hand, at most
+PREFETCH = 1_000  # messages in hand, at most
 ACK_SECONDS = 0.005
 GOODBYE_SECONDS = 1.0  # how long closing may take
 SILENCE = 2  # calls to ourselves without an echo, and we are deaf
-PERSISTENT = 2
 
 log = logging.getLogger("ecom.bus")
 
@@ -57,15 +57,15 @@ class Session:
         await self._call(
             lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
         )
-        await self._consume(1, careful=True)
+        await self._consume()
 
-    async def _consume(self, prefetch: int, careful: bool = False) -> None:
+    async def _consume(self) -> None:
         """After a crash, messages are taken one at a time until a new one comes: each crash is
         counted against all that were in hand, and the neighbours of a message that kills us
         must not be set aside with it."""
-        await self._call(self._in.basic_qos, prefetch_count=prefetch)
-        self._careful = careful
-        self._in.basic_consume(topology.queue(self._shop, self._service), self._on_message)
+        await self._call(self._in.basic_qos, prefetch_count=1)
+        self._careful = True
+        self._listen()
 
     async def mend(self) -> None:
         """End the session if our queue is gone, or has gone deaf: what follows it looks anew.
@@ -141,18 +141,29 @@ class Session:
         else:
             exchange, key = topology.exchange(self._shop), row.type
         message_id = row.id or str(row.seq)  # a return must name its row
-        properties = pika.BasicProperties(
-            content_type="application/json", headers=row.headers, delivery_mode=PERSISTENT,
-            message_id=message_id, user_id=self._user,
-        )  # fmt: skip
         try:
-            self._out.basic_publish(exchange, key, row.body, properties, mandatory=True)
+            self._send(exchange, key, row, message_id)
         except pika.exceptions.AMQPError as error:
             self._end(error)
             return
         self._published += 1
         self._tags.append(self._published)
         self._unconfirmed[self._published] = row.seq, message_id
+
+    def _send(self, exchange: str, key: str, row: Outbox, message_id: str) -> None:
+        out, frames = self._out, None
+        if out.is_open and out.connection.fits(row.body):
+            frames = write_message(
+                out.channel_number, exchange, key, row.headers, row.body, message_id, self._user
+            )
+        if frames is not None:
+            out.connection.send(frames)
+            return
+        properties = pika.BasicProperties(
+            content_type="application/json", headers=row.headers, delivery_mode=PERSISTENT,
+            message_id=message_id, user_id=self._user,
+        )  # fmt: skip
+        out.basic_publish(exchange, key, row.body, properties, mandatory=True)
 
     def say(self, output: Say) -> None:
         try:
@@ -179,7 +190,13 @@ class Session:
         except pika.exceptions.AMQPError as error:
             self._end(error)
 
+    def _on_delivery(self, it: Delivered) -> None:
+        """A message, by the short way."""
+        self._heard = it.tag
+        self._put(Delivery(self._epoch, it.tag, it.exchange, it.key, it.headers, it.body, it.user))
+
     def _on_message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        """A message, by pika's way."""
         self._put(
             Delivery(self._epoch, method.delivery_tag, text(method.exchange),
                      text(method.routing_key), properties.headers, body,
@@ -191,7 +208,12 @@ class Session:
             # The tags stay valid; the old consumer goes, with its limit of one message.
             channel.basic_cancel(method.consumer_tag)
             channel.basic_qos(prefetch_count=PREFETCH)
-            channel.basic_consume(topology.queue(self._shop, self._service), self._on_message)
+            channel.connection.hear(self._listen(), self._on_delivery)
+
+    def _listen(self) -> str:
+        """Consume our queue; the consumer's tag."""
+        ours = topology.queue(self._shop, self._service)
+        return self._in.basic_consume(ours, self._on_message)
 
     def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         log.warning("Returned: no queue is bound for %s", method.routing_key)

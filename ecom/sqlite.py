@@ -7,6 +7,7 @@ path is plain SQL, whose text is made once from column names in the code, never 
 import sqlite3
 from collections.abc import Iterable
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from msgspec.structs import astuple, fields
 
 from ecom.store import AtMost, Bound, Key, MoreThan, R, Row, StoreBroken, StoreUnavailable
 
+SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
 BUSY_SECONDS = 5.0  # how long a writer waits for another process's transaction
 
 # What may be otherwise a moment later; anything else is not mended by waiting.
@@ -41,13 +43,14 @@ class Columns:
             for i, field in enumerate(fields(kind))
             if types[field.name] is None
         ]
-        marks = ", ".join("?" * len(self.names))
+        marks = f"({', '.join('?' * len(self.names))})"
         columns = ", ".join(self.names)
         self.key = self.names[0]
         self.select = f"SELECT {columns} FROM {kind.table}"
         self.fetch = f"{self.select} WHERE {self.key} = ?"
         self.fetch_many = f"{self.select} WHERE {self.key} IN (SELECT value FROM json_each(?))"
-        self.put = f"INSERT OR REPLACE INTO {kind.table} ({columns}) VALUES ({marks})"
+        self.put = f"INSERT OR REPLACE INTO {kind.table} ({columns}) VALUES {marks}"
+        self.put_some = ", ".join([self.put, *[marks] * (SOME - 1)])
         self.delete = f"DELETE FROM {kind.table} WHERE {self.key} = ?"
 
     def to_sql(self, row: Row) -> tuple:
@@ -131,7 +134,11 @@ class SqliteStore:
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         columns = columns_of(kind)
-        self._run_many(columns.put, [columns.to_sql(row) for row in puts])
+        rows = [columns.to_sql(row) for row in puts]
+        whole = len(rows) - len(rows) % SOME
+        for first in range(0, whole, SOME):
+            self._run(columns.put_some, tuple(chain.from_iterable(rows[first : first + SOME])))
+        self._run_many(columns.put, rows[whole:])
         self._run_many(columns.delete, [(key,) for key in deletes])
 
     def commit(self) -> None:

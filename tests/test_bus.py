@@ -93,6 +93,8 @@ def test_confirms_may_overtake_each_other_and_speak_of_many():
 class Swallow:
     """A channel that takes whatever is published, and remembers its properties."""
 
+    is_open = False  # so all comes by pika's own way
+
     def __init__(self):
         self.properties = []
 

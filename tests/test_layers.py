@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 SERVICES = sorted((ROOT / "services").glob("*.py"))
 CORE = ["envelope", "events", "store", "memory", "rows", "service", "runtime", "ports", "outgoing",
         "dead", "housekeeping", "topology"]  # fmt: skip
-BUS = {"bus.py", "session.py", "connection.py"}
+BUS = {"bus.py", "session.py", "connection.py", "wire.py"}
 # Dead-letter queues are read for a person who waits; and what is meant to do harm to a broker, or
 # to measure it, has to speak its language.
 TOOLS = {"backroom", "workbench", "bench", "chaos", "lab"}

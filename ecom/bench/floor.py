@@ -1,9 +1,12 @@
-"""The floor: the saga's messages and nothing else. No Python on this broker does it with less.
+"""The floor: the saga's messages and nothing else, with pika as well as we know how.
 
-The same five processes, queues and bindings, messages of the same headers and sizes, persistent
+The same five processes, queues and bindings, messages of the same properties and sizes, persistent
 and confirmed; what comes in is answered with the message that the saga would send next. No
-database, no decoding. It uses pika as well as we know how: the asyncio adapter, prefetch 500,
+database, no decoding of bodies. The asyncio adapter, as many messages in hand as the services have,
 one acknowledgement for all that came together, pipelined confirms, frames sent together.
+
+`BARE` is the same by `ecom.wire`, the services' own short way past pika's codec: what is left
+between it and them is what the guarantees cost.
 """
 
 import asyncio
@@ -21,8 +24,9 @@ from ecom.bus import declare, parameters
 from ecom.connection import Connection
 from ecom.lifetime import announce, collect_rarely
 from ecom.runtime import WINDOW
-from ecom.session import PERSISTENT, PREFETCH
+from ecom.session import PREFETCH
 from ecom.settings import Settings
+from ecom.wire import PERSISTENT, write_message
 
 COUNT_SECONDS = 0.02  # how often a process says how far it is
 
@@ -39,9 +43,11 @@ class Player:
         self._published = 0
         self._unconfirmed: set[int] = set()
         self._oldest = 1
+        self.user = parameters(settings.amqp_url).credentials.username
         self._properties = {
             key: pika.BasicProperties(content_type="application/json", headers=headers,
-                                      delivery_mode=PERSISTENT, message_id=headers["ce-id"])
+                                      delivery_mode=PERSISTENT, message_id=headers["ce-id"],
+                                      user_id=self.user)
             for key, (headers, _) in WIRE.items()
         }  # fmt: skip
 
@@ -50,7 +56,9 @@ class Player:
         self._out, self._in = await _channel(self.settings), await _channel(self.settings)
         self._out.confirm_delivery(self._on_confirm)
         self._in.basic_qos(prefetch_count=PREFETCH)
-        self._in.basic_consume(topology.queue(self.settings.shop, self.service), self._on_message)
+        self._consumer = self._in.basic_consume(
+            topology.queue(self.settings.shop, self.service), self._on_message
+        )
 
     def place(self, n: int) -> None:
         """Begin n more sagas."""
@@ -63,18 +71,24 @@ class Player:
             self._say("order.created")
 
     def _say(self, key: str) -> None:
-        properties, body = self._properties[key], WIRE[key][1]
-        self._out.basic_publish(self.exchange, key, body, properties, mandatory=True)
+        self._publish(key)
         self._published += 1
         self._unconfirmed.add(self._published)
 
+    def _publish(self, key: str) -> None:
+        properties, body = self._properties[key], WIRE[key][1]
+        self._out.basic_publish(self.exchange, key, body, properties, mandatory=True)
+
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._hear(method.routing_key, method.delivery_tag)
+
+    def _hear(self, key: str, tag: int) -> None:
         self.heard += 1
-        if self.service != "audit" and (next_ := FOLLOWING[method.routing_key]):
+        if self.service != "audit" and (next_ := FOLLOWING[key]):
             self._say(next_)
         if not self._tag:
             asyncio.get_running_loop().call_soon(self._ack)
-        self._tag = method.delivery_tag
+        self._tag = tag
 
     def _ack(self) -> None:
         self._in.basic_ack(self._tag, multiple=True)
@@ -91,6 +105,20 @@ class Player:
             self._fill()
 
 
+class BarePlayer(Player):
+    """The same, by the short way."""
+
+    async def open(self) -> None:
+        await super().open()
+        self._in.connection.hear(self._consumer, lambda it: self._hear(it.key, it.tag))
+
+    def _publish(self, key: str) -> None:
+        headers, body = WIRE[key]
+        self._out.connection.send(
+            write_message(1, self.exchange, key, headers, body, headers["ce-id"], self.user)
+        )
+
+
 async def _channel(settings: Settings) -> Any:
     opened = asyncio.get_running_loop().create_future()
     Connection(
@@ -101,8 +129,8 @@ async def _channel(settings: Settings) -> Any:
     return await opened
 
 
-async def _main(service: str, settings: Settings) -> None:
-    player = Player(service, settings)
+async def _main(kind: type[Player], service: str, settings: Settings) -> None:
+    player = kind(service, settings)
     collect_rarely()
     await player.open()
     stopped = asyncio.Event()
@@ -148,13 +176,18 @@ def _heard(run: Run, service: str) -> int:
     return int(path.read_text()) if path.exists() else 0
 
 
-FLOOR = Contender(
-    name="floor",
-    command=lambda service: [sys.executable, "-m", "ecom.bench.floor", service],
-    prepare=lambda run: declare(run.url, run.shop),
-    place=_place,
-    settled=_settled,
-)
+def _contender(name: str) -> Contender:
+    return Contender(
+        name=name,
+        command=lambda service: [sys.executable, "-m", "ecom.bench.floor", name, service],
+        prepare=lambda run: declare(run.url, run.shop),
+        place=_place,
+        settled=_settled,
+    )
+
+
+PLAYERS = {"floor": Player, "bare": BarePlayer}
+FLOOR, BARE = map(_contender, PLAYERS)
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], Settings.from_environment()))
+    asyncio.run(_main(PLAYERS[sys.argv[1]], sys.argv[2], Settings.from_environment()))

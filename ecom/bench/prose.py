@@ -17,9 +17,13 @@ SECTIONS = {
 **ecom** takes its orders by HTTP and runs all five services, audit included, with inbox, outbox
 and effects. Nobody below it does that much.
 
-**floor** is the same messages (headers, sizes, queues, bindings, five processes) with pika, and
-nothing else: no database, no decoding of bodies, no HTTP. Asyncio adapter, prefetch 500, one
+**floor** is the same messages (properties, sizes, queues, bindings, five processes) with pika, and
+nothing else: no database, no decoding of bodies, no HTTP. Asyncio adapter, prefetch 1,000, one
 acknowledgement for all that came together, pipelined confirms, frames written together.
+
+**bare** is the floor once more, but past pika's codec: ecom reads and writes the frames of its own
+messages itself (`ecom/wire.py`), which makes up for a part of what its guarantees cost. This is
+what it would reach if they cost nothing.
 
 **pika, faststream, celery, dramatiq, nameko** carry out the same choreography with the same rows
 written to SQLite, audit and the ledgers of payment provider and mailbox included, each as its own

@@ -61,7 +61,8 @@ def _shown(value: Any) -> str:
 
 
 def _throughput(results: Results) -> str:
-    ratios = {"ecom": 1.0, "floor": results["floor_ratio"], **results["peer_ratios"]}
+    ratios = {"ecom": 1.0, "floor": results["floor_ratio"], "bare": results["bare_ratio"],
+              **results["peer_ratios"]}  # fmt: skip
     return table(
         ("", "orders/s", "± %", "CPU ms an order", "ecom is × as fast"),
         ((name, it["median"], round(it["spread"] * 100, 1), it["cpu_ms_per_order"],

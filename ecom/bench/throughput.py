@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from ecom.bench.contender import Contender, Run
-from ecom.bench.floor import FLOOR
+from ecom.bench.floor import BARE, FLOOR
 from ecom.bench.ours import ECOM
 from ecom.bench.peers import peers
 from ecom.bench.stats import summary
@@ -32,11 +32,14 @@ def one_run(contender: Contender, url: str, orders: int) -> tuple[float, float |
 def contenders(orders: int) -> list[tuple[Contender, int]]:
     """Everybody, and how many orders they are given."""
     few = max(1, orders // PEER_SHARE)
-    return [(ECOM, orders), (FLOOR, orders), *((peer, few) for peer in peers().values())]
+    return [
+        *((each, orders) for each in (ECOM, FLOOR, BARE)),
+        *((peer, few) for peer in peers().values()),
+    ]
 
 
 def throughput(url: str, orders: int, runs: int, step: Callable[[], None]) -> dict[str, Any]:
-    """`contenders` by name, `orders_per_second`, `floor_ratio`, `peer_ratios`."""
+    """`contenders` by name, `orders_per_second`, `floor_ratio`, `bare_ratio`, `peer_ratios`."""
     speeds: dict[str, list[float]] = {}
     costs: dict[str, list[float]] = {}
     for _ in range(runs):
@@ -49,6 +52,7 @@ def throughput(url: str, orders: int, runs: int, step: Callable[[], None]) -> di
     return {
         "orders_per_second": round(median(speeds["ecom"]), 1),
         "floor_ratio": ratios.pop("floor"),
+        "bare_ratio": ratios.pop("bare"),
         "peer_ratios": {name: ratio for name, ratio in ratios.items() if name != "ecom"},
         "contenders": {name: summary(speeds[name]) | _cost(costs[name]) for name in speeds},
     }

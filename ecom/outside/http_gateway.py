@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from ecom.observe.context import traceparent
+from ecom.outside import TIMEOUT
 from ecom.outside.gateway import GatewayError, ProcessingError
 from ecom.service import Impossible
 from ecom.services.payment import Captured, Declined, Refunded
@@ -30,8 +31,8 @@ class Answer(Struct, frozen=True):
 class HttpGateway:
     """The provider at `url`, one merchant's account: shops that share one would share their keys.
 
-    Connections are kept and reused, as many as there are calls at a time. A call that the caller
-    cancels, as after a timeout, takes its connection with it.
+    Connections are kept and reused, as many as there are calls at a time. A call that takes more
+    than `TIMEOUT`, or that the caller cancels, takes its connection with it.
     """
 
     def __init__(self, url: str) -> None:
@@ -81,7 +82,7 @@ class HttpGateway:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # the runtime bounds how many there are
-                timeout=aiohttp.ClientTimeout(total=None),  # whoever asks bounds how long it takes
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session

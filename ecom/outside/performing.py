@@ -1,6 +1,5 @@
 """Performing effects: which call to the outside world each effect means."""
 
-import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -19,7 +18,6 @@ from ecom.services.payment import Capture, Refund
 from ecom.settings import Settings
 
 Performer = Callable[[str, Struct], Awaitable[Struct]]  # idempotency key, effect → result
-TIMEOUT = 30.0  # seconds for one call; its outcome is then unknown, and it is asked again
 
 log = logging.getLogger("ecom.outside.performing")
 
@@ -32,12 +30,12 @@ class Outside:
         self._close = close
 
     async def perform(self, output: Perform) -> Performed | Failed:
-        """Carry out one effect. Whatever goes wrong is an answer, too."""
+        """Carry out one effect. Whatever goes wrong is an answer, too. How long it may take is for
+        the performer to say: what is done in files need not be bounded."""
         row = output.row
         traceparent.set(context_of(row))  # we run in a task, and so in a context, of our own
         try:
-            async with asyncio.timeout(TIMEOUT):  # wait_for would make one more task
-                result = await self._performers[type(output.effect)](row.key, output.effect)
+            result = await self._performers[type(output.effect)](row.key, output.effect)
             return Performed(row.seq, result)
         except Impossible as error:
             return Failed(row.seq, describe(error), final=True)

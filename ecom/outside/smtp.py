@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 
 from ecom.observe.context import traceparent
+from ecom.outside import TIMEOUT
 from ecom.outside.letter import Letter
 from ecom.outside.mailer import SENDER, MailError
 from ecom.service import Impossible
@@ -34,7 +35,7 @@ class SmtpMailer:
         )
         written = letter.as_bytes()
         options = [] if letter.is_ascii else ["SMTPUTF8"]
-        async with self._free:
+        async with asyncio.timeout(TIMEOUT), self._free:
             try:
                 connection = await self._connection()
                 await self._hand_over(connection, to, written, options)
@@ -93,5 +94,5 @@ def _parse(url: str) -> dict:
         "use_tls": parts.scheme == "smtps",
         # None: if it is offered. A password needs it.
         "start_tls": (True if user else None) if parts.scheme == "smtp" else False,
-        "timeout": None,  # whoever asks bounds how long it takes
+        "timeout": None,  # `send` bounds the whole dialogue
     }
