@@ -90,6 +90,28 @@ def test_confirms_may_overtake_each_other_and_speak_of_many():
     ]  # fmt: skip
 
 
+def test_messages_of_ours_go_past_pikas_codec(broker, shop, monkeypatch):
+    """But for the first, which is taken with care, and one that comes in two pieces."""
+    read, decode = [], pika.spec.BasicProperties.decode
+    monkeypatch.setattr(pika.spec.BasicProperties, "decode",
+                        lambda *it, **more: read.append(1) or decode(*it, **more))  # fmt: skip
+
+    async def scene():
+        async with tapped(broker, shop, "order") as tap:
+            for seq in range(1, 101):
+                tap.bus.publish(Publish(row(seq)))
+            await tap.until(lambda: len(fates(tap)[0]) == 100)
+        async with tapped(broker, shop) as tap:
+            await tap.until(lambda: tap.of(Delivery))
+            tap.bus.ack(Ack(1, tap.of(Delivery)[-1].tag))
+            await tap.until(lambda: len(tap.of(Delivery)) == 100)
+            assert [it.headers["ce-id"] for it in tap.of(Delivery)] == [
+                f"event-{seq}" for seq in range(1, 101)]  # fmt: skip
+
+    asyncio.run(scene())
+    assert len(read) < 10
+
+
 class Swallow:
     """A channel that takes whatever is published, and remembers its properties."""
 

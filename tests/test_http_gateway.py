@@ -36,6 +36,13 @@ def test_a_call_given_up_after_the_money_was_taken_may_be_repeated(http, outside
     assert ledger(http) == [(KEY, "capture", "captured")]
 
 
+def test_a_provider_that_never_answers_is_given_up_in_time(http, outside, monkeypatch):
+    """The outcome is unknown, and nobody waits for ever."""
+    monkeypatch.setattr("ecom.outside.http_gateway.TIMEOUT", 0.3)
+    outside.set_faults(delay=60.0)
+    assert use(http, capture()) == [GatewayError]
+
+
 def test_a_connection_cut_after_the_money_was_taken_is_an_error_to_repeat(http, outside):
     """No answer is no outcome; the next call under the key tells it."""
     outside.set_faults(fail_after=1.0)

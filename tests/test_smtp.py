@@ -77,6 +77,14 @@ def test_whatever_else_the_server_says_is_to_be_tried_again(answers):
     assert script.send(mail(), mail()) == [MailError, MailError]
 
 
+def test_a_server_that_never_answers_is_given_up_in_time(monkeypatch):
+    """And its connection with it: what it says later is no answer to the next mail."""
+    monkeypatch.setattr("ecom.outside.smtp.TIMEOUT", 0.3)
+    script = Script(MAIL=b"250-ok, and")
+    with pytest.raises(TimeoutError):
+        script.send(mail())
+
+
 def test_one_connection_carries_many_mails():
     """Mails one after another do not dial again."""
     script = Script()

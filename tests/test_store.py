@@ -62,6 +62,22 @@ def test_a_committed_row_comes_back_as_it_was(store):
     assert Transaction(store)[Lamp].get("TABLE-LAMP") == lamp
 
 
+@pytest.mark.parametrize("number", [15, 16, 17, 50])
+def test_many_rows_are_written_like_one(store, number):
+    """New ones, replaced ones and deleted ones, however many fit one statement."""
+    old = [Lamp(f"{n:02}", n, float(n), b"\x00", (Line("FRILL", n + 1, 99),)) for n in range(number)]
+    saved(store, *old)
+    assert Transaction(store)[Lamp].where() == old
+    store.rollback()
+    new = [msgspec.structs.replace(lamp, watts=7) for lamp in old[1:]]
+    transaction = Transaction(store)
+    for lamp in new:
+        transaction[Lamp].put(lamp)
+    transaction[Lamp].delete("00")
+    transaction.commit()
+    assert Transaction(store)[Lamp].where() == new
+
+
 def test_a_row_that_is_not_there_is_none(store):
     assert Transaction(store)[Lamp].get("NO-SUCH-LAMP") is None
 

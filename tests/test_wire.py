@@ -1,10 +1,13 @@
 """The short way through AMQP says what pika says, or nothing at all."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from pika import frame, spec
 from pika.compat import as_bytes
 
+from ecom.connection import Connection
 from ecom.wire import Delivered, read_message, write_message
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -119,3 +122,43 @@ def test_what_is_no_message_of_ours_is_left_to_pika():
     ):
         assert read_message(data, 0) is None
     assert read_message(marshalled(deliver, ours, b"{}"), 0) is not None
+
+
+class Line(Connection):
+    """A connection without a socket: what it hears by the short way, and what pika is left with."""
+
+    def __init__(self):
+        self._frame_buffer, self.bytes_received = b"", 0
+        self.heard, self.frames = [], []
+        self.hear("ctag1.x", self.heard.append)
+
+    def _process_frame(self, found):
+        self.frames.append(found)
+
+
+@given(st.lists(st.tuples(HEADERS, BODY), min_size=1, max_size=5), st.data())
+def test_messages_arrive_whole_and_in_order_however_they_are_cut(messages, data):
+    """By either way, each byte once; and what comes in one piece comes by the short one."""
+    whole = b""
+    for tag, (headers, body) in enumerate(messages, 1):
+        short = {name: text[:60] for name, text in headers.items()}
+        whole += delivered(short, body, tag=tag)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1), max_size=6)))
+    line = Line()
+    for start, end in pairwise([0, *cuts, len(whole)]):
+        line._on_data_available(whole[start:end])
+    assert line.bytes_received == len(whole)
+    methods = [it.method.delivery_tag for it in line.frames if isinstance(it, frame.Method)]
+    assert sorted([*methods, *(it.tag for it in line.heard)]) == list(range(1, len(messages) + 1))
+    assert [it.body for it in line.heard] == [messages[it.tag - 1][1] for it in line.heard]
+    assert len(methods) <= len(cuts)
+    assert methods == sorted(methods)
+
+
+def test_another_consumers_messages_are_left_to_pika():
+    """As those on their way to one that was cancelled: pika rejects them."""
+    line = Line()
+    line.hear("ctag2.x", line.heard.append)
+    line._on_data_available(delivered({}, b"{}"))
+    assert len(line.frames) == 3
+    assert not line.heard
