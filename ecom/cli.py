@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,7 @@ def up(name: str) -> None:
 
 def _keep_running(shop: Any) -> None:
     while True:
-        for trouble in shop.revive():
-            click.echo(trouble, err=True)
+        shop.revive(partial(click.echo, err=True))
         time.sleep(0.5)
 
 

@@ -225,9 +225,9 @@ class Shop(Records):
         self._opened()
         return self._crew
 
-    def revive(self) -> list[str]:
-        """Start again every service that has died unasked; what became of each, with its log."""
-        return self.crew.revive()
+    def revive(self, tell: Callable[[str], object]) -> None:
+        """`tell` what became of each service that has died unasked, then start it again."""
+        self.crew.revive(tell)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _opened(self) -> Premises:

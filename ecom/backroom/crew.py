@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ecom.errors import ServiceDied, ServiceDown, ShopError
@@ -81,12 +81,12 @@ class Crew:
         for member in self._dead():
             raise ServiceDied(self._obituary(member))
 
-    def revive(self) -> list[str]:
-        """Start those again that have ended unasked; their obituaries."""
+    def revive(self, tell: Callable[[str], object]) -> None:
+        """Start those again that have ended unasked, once their obituaries are told."""
         dead = self._dead()
-        obituaries = [self._obituary(member) for member in dead]
+        for member in dead:
+            tell(self._obituary(member))
         self.start(*dead)
-        return obituaries
 
     def _dead(self) -> list[Member]:
         return [member for member, process in self._processes.items()
