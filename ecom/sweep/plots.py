@@ -55,10 +55,11 @@ def retries(frame: pd.DataFrame) -> Plot:
     rates, found = frame.GATEWAY_FAILURE_RATE, frame.retries / asked
     law = [i / 100 for i in range(int(rates.max() * 100) + 1)]
     axes.plot(law, [p / (1 - p) for p in law], "--", color=palette.GREY, label="p / (1 − p)")
-    axes.plot(rates, found, "o", color=palette.BLUE, alpha=0.6, label="one run each")
+    axes.plot(rates, found, "o", color=palette.BLUE, alpha=0.35, label="one run each")
+    means = found.groupby(rates).mean()
+    axes.plot(means.index, means, "_", ms=26, mew=2.5, color=palette.ORANGE, label="their mean")
     dress(axes, xlabel="rate of failing calls, p", ylabel="retries per payment or refund")
     axes.legend(frameon=False)
-    means = found.groupby(rates).mean()
     words = (f"at {rate:.0%}: {mean:.2f} (law: {rate / (1 - rate):.2f})"
              for rate, mean in means.items())  # fmt: skip
     return Plot(figure, title, f"Retries per payment: {'; '.join(words)}.")
