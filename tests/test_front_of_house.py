@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 HEART = ["events", "envelope", "topology", "service", "runtime", "outgoing", "dead", "store",
-         "sqlite", "memory", "bus", "session", "connection"]  # fmt: skip
+         "sqlite", "memory", "bus", "session", "connection", "wire"]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -65,7 +65,9 @@ def test_a_committed_row_comes_back_as_it_was(store):
 @pytest.mark.parametrize("number", [15, 16, 17, 50])
 def test_many_rows_are_written_like_one(store, number):
     """New ones, replaced ones and deleted ones, however many fit one statement."""
-    old = [Lamp(f"{n:02}", n, float(n), b"\x00", (Line("FRILL", n + 1, 99),)) for n in range(number)]
+    old = [
+        Lamp(f"{n:02}", n, float(n), b"\x00", (Line("FRILL", n + 1, 99),)) for n in range(number)
+    ]
     saved(store, *old)
     assert Transaction(store)[Lamp].where() == old
     store.rollback()
