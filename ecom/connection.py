@@ -141,6 +141,7 @@ class Connection(AsyncioConnection):
         frames, self._corked = self._corked, None
         if self._transport is not None:
             super()._adapter_emit_data(b"".join(frames))
+            self._transport._on_socket_writable()  # now: there is nearly always room
 
     def _read_frame(self) -> tuple[int, Any]:
         try:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ecom.rows import Effect, Outbox
 from ecom.service import LEASE
-from ecom.store import AtMost, MoreThan, Transaction, matches
+from ecom.store import AtMost, MoreThan, Transaction
 
 OutRow = TypeVar("OutRow", Outbox, Effect)
 
@@ -69,10 +69,14 @@ class Outgoing(Generic[OutRow]):
 
     def _ours(self, tx: Transaction, room: int, ticked: bool) -> list[OutRow]:
         """Our own rows that wait, oldest first: `room` of them, or all that there are."""
-        table, wanted = tx[self._kind], {"owner": self._owner, "done_at": None}
+        table = tx[self._kind]
         if self._behind or ticked:
-            return table.where(limit=room, seq=MoreThan(self._last), **wanted)
-        new = [row for row in table.written() if row.seq > self._last and matches(row, wanted)]
+            seq = MoreThan(self._last)
+            return table.where(limit=room, seq=seq, owner=self._owner, done_at=None)
+        new = [
+            row for row in table.written()
+            if row.seq > self._last and row.done_at is None and row.owner == self._owner
+        ]  # fmt: skip
         return sorted(new, key=attrgetter("seq"))
 
     def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:

@@ -10,8 +10,9 @@ return is what pika would have: tests/test_wire.py holds them to it.
 from functools import lru_cache
 from struct import Struct as Layout
 from struct import error as LayoutError
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from pika import frame, spec
 
 OURS = (
@@ -41,7 +42,7 @@ _EDGE = spec.FRAME_HEADER_SIZE + spec.FRAME_END_SIZE
 _name = lru_cache(maxsize=1024)(bytes.decode)  # exchanges, keys, users, names of headers: few
 
 
-class Delivered(NamedTuple):
+class Delivered(Struct, frozen=True):
     """A message as it came. `end` is where it ends in the bytes it was read from."""
 
     end: int
