@@ -78,15 +78,24 @@ class Cause(Struct, frozen=True):
     traceparent: str
 
 
-class Work(Struct):
+class Work:
     """One message's unit of work, all or nothing, inside the batch's transaction."""
 
-    _service: str
-    _replica: str
-    _tx: Transaction
-    _cause: Cause
-    now: float  # epoch seconds; the only clock a handler may read
-    envelope: Envelope | None = None  # of the event being handled, if it is one
+    def __init__(
+        self,
+        service: str,
+        replica: str,
+        tx: Transaction,
+        cause: Cause,
+        now: float,
+        envelope: Envelope | None = None,
+    ) -> None:
+        self._service = service
+        self._replica = replica
+        self._tx = tx
+        self._cause = cause
+        self.envelope = envelope  # of the event being handled, if it is one
+        self.now = now  # epoch seconds; the only clock a handler may read
 
     def __getitem__(self, kind: type[R]) -> Table:
         """The table of these rows, e.g. `work[Stock].get("TEAPOT")`."""

@@ -21,7 +21,8 @@ from ecom.rows import Outbox
 from ecom.wire import PERSISTENT, Delivered, write_message
 
 PREFETCH = 1_000  # messages in hand, at most
-ACK_SECONDS = 0.02  # how long acks wait: each is a write to the broker's one log, in the way of events
+# How long acks wait: each is a write to the one log that the broker has, in the way of events.
+ACK_SECONDS = 0.02
 GOODBYE_SECONDS = 1.0  # how long closing may take
 SILENCE = 2  # calls to ourselves without an echo, and we are deaf
 
