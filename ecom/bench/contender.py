@@ -7,11 +7,12 @@ files go, and what its queues are called. It says that it is ready by writing `<
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,12 @@ class Run:
     def memory(self) -> dict[str, float | None]:
         """Peak memory of each process, MiB."""
         return {name: peak_mib(process.pid) for name, process in self.processes.items()}
+
+    def tally(self, service: str, name: str) -> int:
+        """How far one of our own services has counted."""
+        with closing(sqlite3.connect(f"file:{self.folder}/{service}.db?mode=ro", uri=True)) as db:
+            row = db.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else 0
 
     def _failed(self, what: str) -> str:
         logs = {log.stem: log.read_text(errors="replace") for log in self.folder.glob("*.log")}

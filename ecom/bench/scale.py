@@ -62,25 +62,15 @@ def backlog(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
         run.orders(1)
         run.stop("audit-1")
         ECOM.place(run, n)
-        with closing(_open(run, "notification")) as told, closing(_open(run, "audit")) as log:
-            run.wait(lambda: _count(told, "handled:order.confirmed"), n + 1)
-            run.start("audit")
-            begun = time.monotonic()
-            run.wait(lambda: _count(log, "events"), (n + 1) * EVENTS_EACH)
-            seconds = time.monotonic() - begun
+        run.wait(lambda: run.tally("notification", "handled:order.confirmed"), n + 1)
+        run.start("audit")
+        begun = time.monotonic()
+        run.wait(lambda: run.tally("audit", "events"), (n + 1) * EVENTS_EACH)
+        seconds = time.monotonic() - begun
         messages = n * EVENTS_EACH
         step()
         return {"messages": messages, "messages_per_second": round(messages / seconds, 1),
                 "peak_mib": _largest(run)}  # fmt: skip
-
-
-def _open(run: Run, service: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{run.folder}/{service}.db?mode=ro", uri=True)
-
-
-def _count(db: sqlite3.Connection, name: str) -> int:
-    row = db.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
-    return row[0] if row else 0
 
 
 def with_a_past(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
