@@ -1,5 +1,6 @@
 """One broker for the whole run, and shops on it: all real."""
 
+import signal
 import time
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,12 @@ from ecom import Shop
 from ecom.broker import lease
 from ecom.bus import declare, parameters, remove_topology
 from ecom.process import provision
+
+
+def pytest_configure():
+    """Started by a shell in the background we ignore Ctrl-C, and so would all that we start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
