@@ -18,7 +18,7 @@ from ecom import topology
 from ecom.connection import TROUBLE, Connection, text
 from ecom.ports import Confirmed, Delivery, Say, Unsent
 from ecom.rows import Outbox
-from ecom.wire import PERSISTENT, Delivered, write_message
+from ecom.wire import JSON, PERSISTENT, Delivered, write_message
 
 PREFETCH = 1_000  # messages in hand, at most
 # How long acks wait: each is a write to the one log that the broker has, in the way of events.
@@ -161,7 +161,7 @@ class Session:
             out.connection.send(frames)
             return
         properties = pika.BasicProperties(
-            content_type="application/json", headers=row.headers, delivery_mode=PERSISTENT,
+            content_type=JSON, headers=row.headers, delivery_mode=PERSISTENT,
             message_id=message_id, user_id=self._user,
         )  # fmt: skip
         out.basic_publish(exchange, key, row.body, properties, mandatory=True)

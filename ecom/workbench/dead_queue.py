@@ -18,8 +18,8 @@ from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, Un
 
 from ecom.connection import TROUBLE, parameters, why
 from ecom.errors import ShopError
-from ecom.session import PERSISTENT
 from ecom.topology import dead_queue, queue
+from ecom.wire import PERSISTENT
 
 SLICE = 2_000  # messages under way: asked for many more at once, a small broker runs out of memory
 PATIENCE = 5.0  # seconds to wait for what the broker says is there, or for another operator
