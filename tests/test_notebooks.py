@@ -1,5 +1,6 @@
 """The notebooks: told well, committed as they ran, and as true of other numbers as of their own."""
 
+import gc
 import os
 import re
 import shlex
@@ -10,7 +11,9 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
+
+from ecom.sweep.kernel import Kernel, OwnSockets
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -57,7 +60,9 @@ def test_a_variant_runs_in_batch_to_its_bottom(broker, tmp_path, name, parameter
     source, done, shop = NOTEBOOKS / f"{name}.ipynb", tmp_path / "done.ipynb", tmp_path / "shop"
     if name[:2] in WITH_A_SHOP:
         parameters = {**parameters, "SHOP_FOLDER": str(shop)}
-    papermill.execute_notebook(source, done, parameters, cwd=NOTEBOOKS, progress_bar=False)
+    papermill.execute_notebook(
+        source, done, parameters, cwd=NOTEBOOKS, progress_bar=False, kernel_manager_class=Kernel
+    )
     assert result in results(nbformat.read(done, 4))
     assert (shop / "audit.db").exists() == (name[:2] in WITH_A_SHOP)
 
@@ -130,11 +135,38 @@ def test_a_notebooks_cells_are_short_and_its_links_lead_somewhere(path):
     assert [each for each in linked if not (NOTEBOOKS / each).exists()] == []
 
 
+class Blocking(OwnSockets, KernelManager):
+    """One that a test can speak to."""
+
+
+def test_kernels_side_by_side_cannot_take_each_others_addresses():
+    """Not one TCP port, which any connection could take first; and nothing is left."""
+    managers = [Blocking(), Blocking()]
+    for manager in managers:
+        manager.start_kernel(cwd=NOTEBOOKS)
+    folders = [Path(manager.ip).parent for manager in managers]
+    for manager, folder in zip(managers, folders, strict=True):
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        assert len(list(folder.iterdir())) == 5
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
+    del client, manager, managers
+    gc.collect()
+    assert not any(folder.exists() for folder in folders)
+
+
 def test_a_kernel_that_is_restarted_leaves_no_process_behind(wait_for):
     """With a shop open on a broker of its own: all of that ends by itself when the kernel does."""
     mark = f"ECOM_TESTED_KERNEL={os.urandom(8).hex()}"
-    manager, client = start_new_kernel(env=os.environ | dict([mark.split("=")]))
+    manager = Blocking()
+    manager.start_kernel(env=os.environ | dict([mark.split("=")]))
+    client = manager.client()
+    client.start_channels()
     try:
+        client.wait_for_ready(timeout=60)
         cells = code_of(nbformat.read(NOTEBOOKS / "09_pull_the_plug.ipynb", 4))
         for cell in cells[:4]:
             answer = client.execute_interactive(cell.source, timeout=60, output_hook=lambda _: None)

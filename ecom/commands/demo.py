@@ -28,14 +28,16 @@ def main(names: Iterable[str] = SHOWN) -> None:
 
 def run(name: str, results: Path) -> None:
     """Run one notebook with papermill, with a progress bar; then print its orders and books."""
-    from papermill import execute_notebook  # here: it takes a second to import
+    from papermill import execute_notebook  # here: they take a second to import
+
+    from ecom.sweep.kernel import Kernel
 
     source = NOTEBOOKS / f"{name}.ipynb"
     shop = results / name
     click.echo(f"\n{source.name}")
     execute_notebook(
         source, results / source.name, {"SHOP_FOLDER": str(shop)}, cwd=NOTEBOOKS,
-        extra_arguments=["--log-level=ERROR"],  # a kernel on the loopback need not warn of TCP
+        kernel_manager_class=Kernel,
     )  # fmt: skip
     orders = frames.orders(shop).drop(columns="total")
     click.echo(orders.to_string(index=False, max_colwidth=40, max_rows=8))

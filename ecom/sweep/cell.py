@@ -18,6 +18,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from ecom.errors import ShopError
 from ecom.sweep.book import COLUMNS
+from ecom.sweep.kernel import Kernel
 from ecom.sweep.recipe import read
 
 PATIENCE_SECONDS = 20.0  # for a kernel that is stopping: it may have a shop to close
@@ -33,7 +34,7 @@ def answer(notebook: str, code: str, into: str, given: dict[str, Any]) -> dict[s
         Path(into).unlink(missing_ok=True)
         done = execute_notebook(
             recipe.notebook, into.replace("{", "{{").replace("}", "}}"), given, cwd=path.parent,
-            progress_bar=False, extra_arguments=["--log-level=ERROR"],
+            progress_bar=False, kernel_manager_class=Kernel,
         )  # fmt: skip
         return {"result": recorded(done, recipe.parameters)}
     except PapermillExecutionError as error:
