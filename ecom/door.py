@@ -190,9 +190,7 @@ def application(process: "Process | None" = None) -> FastAPI:
     app.state.process = process
     explain(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(
-        Doorkeeper, token=process.settings.http_token if process else None, clock=time.time
-    )
+    app.add_middleware(Doorkeeper, token=process.settings.http_token if process else None)
     return app
 
 

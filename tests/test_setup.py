@@ -14,10 +14,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def names_and_pins(lines: list[str], pin: str) -> dict[str, str]:
-    """Package name to what follows `pin`, without comments; an empty string if there is none."""
+    """Package name (lower case) to what follows `pin`, else an empty string; no comments."""
     bare = [line.split("#")[0].strip() for line in lines]
     parts = [re.split(f"{pin}|[<>=]", line, maxsplit=1) for line in bare if line]
-    return {name.strip(): (rest or [""])[0].strip() for name, *rest in parts}
+    return {name.strip().lower(): (rest or [""])[0].strip() for name, *rest in parts}
 
 
 def requirements(name: str) -> dict[str, str]:
