@@ -2,6 +2,7 @@
 
 import pytest
 
+from ecom import Shop
 from ecom.errors import ShopError
 from ecom.services import payment
 from ecom.sweep import experiment
@@ -18,6 +19,17 @@ def test_the_same_seed_brings_the_same_customers_and_kills():
     assert experiment.shelves(crowd, 1.0) == {"MOON": wanted}
     with pytest.raises(ShopError, match=r"from 0 to 1, not 1\.5"):
         experiment.customers(1, 1.5, seed=1)
+
+
+def test_a_second_crowd_in_the_same_shop_is_refused(broker):
+    """Its numbers would be those of both; nobody of it is let in."""
+    crowd = experiment.customers(3, 0.0, seed=1)
+    shelves = experiment.shelves(crowd, 1.0)
+    with Shop(shelves, amqp_url=broker, outside="files") as shop:
+        assert experiment.serve(shop, crowd, 0.0, seed=1).confirmed == 3
+        with pytest.raises(ShopError, match=r"^One crowd a shop: open a new one"):
+            experiment.serve(shop, crowd, 0.0, seed=1)
+        assert len(shop.orders()) == 3
 
 
 def test_full_jitter_dissolves_the_storm_that_none_keeps_together():

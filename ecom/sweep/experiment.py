@@ -82,9 +82,11 @@ def serve(shop: Shop, orders: list[Order], kill_interval: float, seed: int) -> O
     """Let the customers come, kill each service once, and wait until all is quiet.
 
     `kill_interval` is the seconds before each kill; who is killed is started again at once. 0: no
-    kills. Raises `ShopError` as `Shop.settle` does.
+    kills. Raises `ShopError` as `Shop.settle` does, and for a shop where somebody was before.
     """
     _check("The interval between kills", kill_interval, math.inf)
+    if not shop.orders().empty:
+        raise ShopError("One crowd a shop: open a new one, and let them in there.")
     shop.place_many(orders)
     for service in victims(seed) if kill_interval else ():
         time.sleep(kill_interval)
