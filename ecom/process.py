@@ -34,8 +34,8 @@ from ecom.views import install
 
 BATCH = 1_000  # inputs in one transaction, at most
 CONFIRM_SECONDS = 0.02  # the longest that a confirm waits to be noted
-BUSY = 32  # inputs in one step: there are more on their way, which had better come together
-COMPANY_SECONDS = 0.02  # how long a busy process waits for them; an idle one does not
+BUSY, CROWDED = 32, 256  # inputs in one step: between these, more had better come together
+COMPANY_SECONDS = 0.04  # how long a busy process waits for them; one idle or behind does not
 TICK = 0.1  # seconds between looks at what is due
 LAST_SPANS = 2.0  # seconds they have to get away when the process ends
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
@@ -109,7 +109,7 @@ class Process:
             if batch:
                 await self._step(batch)
             # The sockets have their turn. Half as many commits are worth a moment.
-            await asyncio.sleep(COMPANY_SECONDS if len(batch) >= BUSY else 0)
+            await asyncio.sleep(COMPANY_SECONDS if BUSY <= len(batch) < CROWDED else 0)
 
     async def _tick(self) -> None:
         while True:

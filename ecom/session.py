@@ -176,10 +176,11 @@ class Session:
 
     def ack(self, tag: int) -> None:
         """Acknowledge all up to `tag`, in a moment: what was published in the same breath goes
-        first, to a disk that writes one thing at a time; and one ack does for several batches."""
-        if self._to_ack is None:
-            wait = 0.0 if self._careful else ACK_SECONDS  # else it delays the next message
-            asyncio.get_running_loop().call_later(wait, self._ack)
+        first, to a disk that writes one thing at a time; and one ack does for several batches. But
+        nothing comes while all that may be in hand is."""
+        hurry = self._careful or tag - self._acked > PREFETCH // 4
+        if self._to_ack is None or hurry:
+            asyncio.get_running_loop().call_later(0.0 if hurry else ACK_SECONDS, self._ack)
         self._to_ack = tag
 
     def _ack(self) -> None:
