@@ -21,6 +21,7 @@ from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
 from pydantic import Field
 
 from ecom.badges import BADGE_SECONDS, badge
+from ecom.conditions import MoreThan
 from ecom.doorkeeper import BodyLimit, Doorkeeper, check_lock, customer_of
 from ecom.envelope import derived_id, new_id, rfc3339
 from ecom.errors import ShopError
@@ -32,7 +33,6 @@ from ecom.refusals import NoToken, NotYours, explain, refusals
 from ecom.rows import Inbox, Outbox
 from ecom.services.order import CancelOrder, NoSuchOrder, Order, PlaceOrder
 from ecom.sqlite import SqliteStore
-from ecom.store import MoreThan
 
 if TYPE_CHECKING:
     from ecom.process import Process

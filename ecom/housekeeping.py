@@ -1,7 +1,8 @@
 """Forgetting: inbox, outbox and effect rows that are done go after a while, a few at a time."""
 
+from ecom.conditions import AtMost
 from ecom.rows import Effect, Inbox, Outbox
-from ecom.store import AtMost, Transaction
+from ecom.store import Transaction
 
 # Longer than a duplicate can take to arrive. Rows of dead letters stay until those are replayed,
 # and a replay that comes later still meets the handlers' own rows, which are never forgotten.

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ecom.store import Key, R, Row, StoreUnavailable, in_order, key_of, matches
+from msgspec.structs import replace
+
+from ecom.conditions import in_order, matches
+from ecom.store import Key, R, Row, StoreUnavailable, key_of
 
 
 class MemoryStore:
@@ -36,6 +39,11 @@ class MemoryStore:
         for key in deletes:
             rows.pop(key, None)
         self._tables[kind] = rows
+
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        there = {key_of(row): row for row in self.fetch_many(kind, [key_of(row) for row in rows])}
+        values = {name: getattr(rows[0], name) for name in columns}
+        self.write(kind, [replace(row, **values) for row in there.values()], [])
 
     def commit(self) -> None:
         self._before = None

@@ -8,13 +8,14 @@ its lease, and then anybody's.
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
+from ecom.conditions import AtMost, MoreThan
 from ecom.rows import Effect, Outbox
 from ecom.service import LEASE
-from ecom.store import AtMost, MoreThan, Transaction
+from ecom.store import Transaction
 
 OutRow = TypeVar("OutRow", Outbox, Effect)
 
@@ -110,9 +111,9 @@ class Outgoing(Generic[OutRow]):
             if row is not None:
                 self.finish(row, tx, now)
 
-    def finish(self, row: OutRow, tx: Transaction, now: float) -> None:
-        """Mark this row as done, as it is given."""
-        tx[self._kind].put(replace(row, done_at=now, due=None))
+    def finish(self, row: OutRow, tx: Transaction, now: float, **columns: Any) -> None:
+        """Mark this row as done, and change these columns of it."""
+        tx[self._kind].change(row, done_at=now, due=None, **columns)
         self._under_way.pop(row.seq, None)
 
     def again(self, seqs: Iterable[int], tx: Transaction, due: float) -> None:

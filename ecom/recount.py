@@ -22,10 +22,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ecom.conditions import MoreThan
 from ecom.events import EVENTS, heard_by
 from ecom.ports import Delivery, Say
 from ecom.rows import Outbox
-from ecom.store import MoreThan, Transaction
+from ecom.store import Transaction
 
 UNSENT = 10_000  # with more than these in the outbox, counting can wait
 SLACK = 5.0  # seconds before the last tally that was right, from which events are sent again

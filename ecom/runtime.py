@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from ecom import ports
 from ecom.ahead import read_ahead
+from ecom.conditions import AtMost
 from ecom.dead import Story, bury, describe, plain
 from ecom.envelope import Envelope, Refused, decode, derived_id
 from ecom.events import Event
@@ -28,7 +29,7 @@ from ecom.outgoing import Outgoing
 from ecom.recount import Recount
 from ecom.rows import Effect, Inbox, Outbox, Timer
 from ecom.service import Cause, Impossible, Service, Work
-from ecom.store import AtMost, Store, StoreBroken, StoreUnavailable, Transaction
+from ecom.store import Store, StoreBroken, StoreUnavailable, Transaction
 from ecom.topology import is_recount
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
@@ -189,7 +190,7 @@ class Runtime:
         cause = Cause(derived_id(row.id, type(result).__name__), row.correlation, row.traceparent)
         error = self._run(result, cause, tx, now)[1]
         if error is None:
-            self._effects.finish(replace(row, attempts=row.attempts + 1, state="done"), tx, now)
+            self._effects.finish(row, tx, now, attempts=row.attempts + 1, state="done")
         else:
             final = isinstance(error, Impossible)
             self._effect_failed(row, ports.Failed(row.seq, describe(error), final), tx, now)
@@ -202,15 +203,16 @@ class Runtime:
         self, row: Effect, failed: ports.Failed, tx: Transaction, now: float
     ) -> None:
         policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
-        row = replace(row, attempts=row.attempts + 1, last_error=error)
+        attempts = row.attempts + 1
         log.warning("Failed to do %s: %s", row.key, error, extra=about(row))
-        if not failed.final and (failed.unknown or row.attempts < policy.attempts):
-            self._effects.later(row, now + policy.delay(row.attempts, self._jitter()), tx)
+        if not failed.final and (failed.unknown or attempts < policy.attempts):
+            again = replace(row, attempts=attempts, last_error=error)
+            self._effects.later(again, now + policy.delay(attempts, self._jitter()), tx)
             return
-        self._effects.finish(replace(row, state="dead"), tx, now)
+        self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")
         headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id,
                    EFFECT_HEADER: str(row.seq)}  # fmt: skip
-        story = Story("effect failed", error, row.attempts, row.created_at)
+        story = Story("effect failed", error, attempts, row.created_at)
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
         bury(work, "effects", row.type, headers, row.body, story)
 

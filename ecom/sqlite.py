@@ -14,7 +14,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import astuple, fields
 
-from ecom.store import AtMost, Bound, Key, MoreThan, R, Row, StoreBroken, StoreUnavailable
+from ecom.conditions import AtMost, Bound, MoreThan
+from ecom.store import Key, R, Row, StoreBroken, StoreUnavailable, key_of
 
 SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
 BUSY_SECONDS = 5.0  # how long a writer waits for another process's transaction
@@ -43,15 +44,19 @@ class Columns:
             for i, field in enumerate(fields(kind))
             if types[field.name] is None
         ]
-        marks = f"({', '.join('?' * len(self.names))})"
         columns = ", ".join(self.names)
         self.key = self.names[0]
         self.select = f"SELECT {columns} FROM {kind.table}"
         self.fetch = f"{self.select} WHERE {self.key} = ?"
         self.fetch_many = f"{self.select} WHERE {self.key} IN (SELECT value FROM json_each(?))"
-        self.put = f"INSERT OR REPLACE INTO {kind.table} ({columns}) VALUES {marks}"
-        self.put_some = ", ".join([self.put, *[marks] * (SOME - 1)])
+        # Most rows end in columns that are empty: to bind those costs a quarter of a row.
+        self.filled = max(i for i, it in enumerate(fields(kind), 1) if it.default is not None)
         self.delete = f"DELETE FROM {kind.table} WHERE {self.key} = ?"
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises `KeyError` for what is no column."""
+        if unknown := set(names) - set(self.names):
+            raise KeyError(f"{self.kind.table} has no column {', '.join(sorted(unknown))}")
 
     def to_sql(self, row: Row) -> tuple:
         values = astuple(row)
@@ -84,12 +89,29 @@ columns_of = cache(Columns)
 @cache
 def _where(kind: type[Row], shape: tuple[tuple[str, str], ...]) -> str:
     columns = columns_of(kind)
-    if unknown := {column for column, _ in shape} - set(columns.names):
-        raise KeyError(f"{kind.table} has no column {', '.join(sorted(unknown))}")
+    columns.check(column for column, _ in shape)
     tests = " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
     bounded = [column for column, operator in shape if operator in _BOUNDS.values()]
     order = ", ".join(dict.fromkeys((*bounded, columns.key)))
     return f"{columns.select} WHERE {tests} ORDER BY {order} LIMIT ?"
+
+
+@cache
+def _put(kind: type[Row], width: int, rows: int) -> str:
+    """Insert or replace so many rows; the columns after the first `width` are empty."""
+    columns = columns_of(kind)
+    marks = f"({', '.join('?' * width)})"
+    return (f"INSERT OR REPLACE INTO {kind.table} ({', '.join(columns.names[:width])}) "
+            f"VALUES {', '.join([marks] * rows)}")  # fmt: skip
+
+
+@cache
+def _change(kind: type[Row], changed: tuple[str, ...]) -> str:
+    columns = columns_of(kind)
+    columns.check(changed)
+    values = ", ".join(f"{column} = ?" for column in changed)
+    return (f"UPDATE {kind.table} SET {values} "
+            f"WHERE {columns.key} IN (SELECT value FROM json_each(?))")  # fmt: skip
 
 
 _BOUNDS = {AtMost: "<= ?", MoreThan: "> ?"}
@@ -134,12 +156,27 @@ class SqliteStore:
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         columns = columns_of(kind)
-        rows = [columns.to_sql(row) for row in puts]
-        whole = len(rows) - len(rows) % SOME
-        for first in range(0, whole, SOME):
-            self._run(columns.put_some, tuple(chain.from_iterable(rows[first : first + SOME])))
-        self._run_many(columns.put, rows[whole:])
+        filled, empty = columns.filled, (None,) * (len(columns.names) - columns.filled)
+        whole, short = [], []
+        for row in puts:
+            values = columns.to_sql(row)
+            if values[filled:] == empty:
+                short.append(values[:filled])
+            else:
+                whole.append(values)
+        for width, rows in (len(columns.names), whole), (filled, short):
+            last = len(rows) - len(rows) % SOME
+            for first in range(0, last, SOME):
+                some = chain.from_iterable(rows[first : first + SOME])
+                self._run(_put(kind, width, SOME), tuple(some))
+            self._run_many(_put(kind, width, 1), rows[last:])
         self._run_many(columns.delete, [(key,) for key in deletes])
+
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        sql = _change(kind, tuple(columns))
+        values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
+        keys = msgspec.json.encode([key_of(row) for row in rows]).decode()
+        self._run(sql, (*(values[name] for name in columns), keys))
 
     def commit(self) -> None:
         self._run("COMMIT")

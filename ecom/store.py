@@ -11,7 +11,9 @@ from operator import attrgetter
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from ecom.conditions import in_order, matches
 from ecom.errors import ShopError
 
 R = TypeVar("R", bound="Row")
@@ -34,42 +36,6 @@ class StoreUnavailable(Exception):
 
 class StoreBroken(ShopError):
     """The database is damaged, or not of this version: to try again would not help."""
-
-
-class AtMost(Struct, frozen=True):
-    """`where(due=AtMost(now))`: the column has a value, and it is at most this."""
-
-    bound: Any
-
-
-class MoreThan(Struct, frozen=True):
-    """`where(seq=MoreThan(7))`: the column has a value, and it is more than this."""
-
-    bound: Any
-
-
-Bound = AtMost | MoreThan
-
-
-def matches(row: Row, conditions: dict[str, Any]) -> bool:
-    """Whether `row` meets every condition: what a store's `select` promises, in plain Python."""
-    for column, wanted in conditions.items():
-        value = getattr(row, column)
-        if isinstance(wanted, AtMost):
-            if value is None or value > wanted.bound:
-                return False
-        elif isinstance(wanted, MoreThan):
-            if value is None or value <= wanted.bound:
-                return False
-        elif value != wanted:
-            return False
-    return True
-
-
-def in_order(rows: Iterable[R], conditions: dict[str, Any]) -> list[R]:
-    """Rows as `select` sorts them: by the bounded columns, if any, then by key."""
-    bounded = [name for name, wanted in conditions.items() if isinstance(wanted, Bound)]
-    return sorted(rows, key=lambda row: (*(getattr(row, name) for name in bounded), key_of(row)))
 
 
 def key_of(row: Row) -> Key:
@@ -98,6 +64,9 @@ class Store(Protocol):
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         """Insert or replace rows, delete keys (those that exist)."""
+
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        """Write these columns, equal in all these rows, where the rows exist; others stay."""
 
     def commit(self) -> None:
         """Make everything since `begin` durable. Raises `StoreUnavailable`: then nothing is."""
@@ -128,6 +97,7 @@ class Table:
         self._undo = undo
         self._read: dict[Key, R | None] = {}
         self._written: dict[Key, R | None] = {}  # None: to be deleted
+        self._changed: dict[Key, tuple[R, dict[str, Any]]] = {}  # what was written by `change`
 
     def get(self, key: Key) -> R | None:
         """The row with this key, or None."""
@@ -149,6 +119,13 @@ class Table:
         """Insert the row, or replace the one with its key."""
         self._write(self._key(row), row)
 
+    def change(self, row: R, **columns: Any) -> None:
+        """Put a row that is stored with these columns changed: the others need not be written."""
+        key, changed = self._key(row), replace(row, **columns)
+        if key not in self._written:
+            self._changed[key] = changed, columns
+        self._write(key, changed)
+
     def delete(self, key: Key) -> None:
         """Delete the row with this key, if there is one."""
         self._write(key, None)
@@ -159,15 +136,14 @@ class Table:
 
     def where(self, limit: int | None = None, **conditions: Any) -> list[R]:
         """The rows whose columns equal (or are `AtMost`, `MoreThan`) the values, `in_order`."""
-        room = None if limit is None else limit + len(self._written)
-        key_of = self._key
-        found = {key_of(row): row for row in self._store.select(self._kind, conditions, room)}
-        for key, row in self._written.items():
-            if row is not None and matches(row, conditions):
-                found[key] = row
-            else:
-                found.pop(key, None)
-        return in_order(found.values(), conditions)[:limit]
+        key_of, written = self._key, self._written
+        found = self._store.select(self._kind, conditions, limit)
+        fresh = [row for row in found if key_of(row) not in written]
+        if len(fresh) < len(found) == limit:  # in place of the stale ones, others come into sight
+            found = self._store.select(self._kind, conditions, limit + len(written))
+            fresh = [row for row in found if key_of(row) not in written]
+        ours = [row for row in self.written() if matches(row, conditions)]
+        return (in_order(fresh + ours, conditions) if ours else fresh)[:limit]
 
     def written(self) -> list[R]:
         """The rows that this transaction has put, in the order in which it put them first."""
@@ -175,10 +151,19 @@ class Table:
 
     def flush(self) -> None:
         """Hand the changes to the store, inside its transaction."""
-        if self._written:
-            puts = self.written()
-            deletes = [key for key, row in self._written.items() if row is None]
+        puts, deletes, changes = [], [], {}
+        for key, row in self._written.items():
+            changed, columns = self._changed.get(key, (None, {}))
+            if row is None:
+                deletes.append(key)
+            elif row is changed:
+                changes.setdefault(tuple(columns.items()), []).append(row)
+            else:
+                puts.append(row)
+        if puts or deletes:
             self._store.write(self._kind, puts, deletes)
+        for columns, rows in changes.items():
+            self._store.change(self._kind, rows, [name for name, _ in columns])
 
 
 class Transaction:

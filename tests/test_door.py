@@ -9,12 +9,13 @@ from doors import LINE, ORDER
 from helpers import Hand
 
 from ecom.backroom.client import AT_ONCE, Client
+from ecom.conditions import MoreThan
 from ecom.events import Line
 from ecom.ports import Command
 from ecom.rows import Counter
 from ecom.services import service_named
 from ecom.services.order import Order, PlaceOrder
-from ecom.store import MoreThan, Transaction
+from ecom.store import Transaction
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ BUILDERS = {
     "ecom/sqlite.py": {
         "Columns.__init__": "the fields and the table of a Row class",
         "_where": "columns that it has looked up among those fields, and operators",
+        "_put": "the table and the fields of a Row class, and numbers",
+        "_change": "columns that it has looked up, too",
         "create": "the tables and indexes of Row classes",
     },
     "ecom/outside/journal.py": {"Journal.__init__": "a table and columns named by its two users"},

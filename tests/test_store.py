@@ -12,18 +12,11 @@ from helpers import steady
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecom.conditions import AtMost, MoreThan
 from ecom.events import Line
 from ecom.memory import MemoryStore
 from ecom.sqlite import SqliteStore, create
-from ecom.store import (
-    AtMost,
-    Counter,
-    MoreThan,
-    Row,
-    StoreBroken,
-    StoreUnavailable,
-    Transaction,
-)
+from ecom.store import Counter, Row, StoreBroken, StoreUnavailable, Transaction
 
 
 class Lamp(Row, frozen=True):
@@ -78,6 +71,48 @@ def test_many_rows_are_written_like_one(store, number):
     transaction[Lamp].delete("00")
     transaction.commit()
     assert Transaction(store)[Lamp].where() == new
+
+
+def test_a_change_writes_its_columns_and_no_others(store):
+    """What another process has made of the rest meanwhile stays; what is gone stays gone."""
+    saved(store, Lamp("A", 1), Lamp("B", 2, 7.0, b"b"), Lamp("C", 3))
+    lamps = Transaction(store)[Lamp].where()
+    store.rollback()
+    saved(store, Lamp("A", 9), Lamp("B", 2, 7.0, b"bb"))
+    transaction = Transaction(store)
+    transaction[Lamp].delete("C")
+    transaction.commit()
+    transaction = Transaction(store)
+    for lamp in lamps:
+        transaction[Lamp].change(lamp, due=5.0, note=None)
+    assert transaction[Lamp].get("A") == Lamp("A", 1, 5.0)
+    transaction.commit()
+    assert Transaction(store)[Lamp].where() == [Lamp("A", 9, 5.0), Lamp("B", 2, 5.0)]
+
+
+def test_changes_of_one_row_add_up(store):
+    """New or not, put before or after, undone or not: what is read is what is written."""
+    saved(store, Lamp("A", 1), Lamp("B", 2), Lamp("C", 3))
+    transaction = Transaction(store)
+    lamps = transaction[Lamp]
+    lamps.change(lamps.get("A"), watts=11)
+    lamps.change(lamps.get("A"), due=1.0)
+    lamps.put(Lamp("D", 4, note=b"new"))
+    lamps.change(lamps.get("D"), watts=44)
+    mark = transaction.savepoint()
+    lamps.change(lamps.get("B"), watts=22)
+    lamps.change(lamps.get("C"), watts=33)
+    transaction.undo_to(mark)
+    lamps.put(Lamp("C", 3, 3.0))
+    read = lamps.where()
+    assert read == [
+        Lamp("A", 11, 1.0),
+        Lamp("B", 2),
+        Lamp("C", 3, 3.0),
+        Lamp("D", 44, None, b"new"),
+    ]
+    transaction.commit()
+    assert Transaction(store)[Lamp].where() == read
 
 
 def test_a_row_that_is_not_there_is_none(store):
@@ -144,6 +179,26 @@ def test_the_first_few_are_the_first_to_be_due(store):
     lamps.delete("C")
     lamps.delete("B")
     assert [lamp.name for lamp in lamps.where(limit=1, due=AtMost(9.0))] == ["A"]
+
+
+def test_the_store_is_asked_for_no_more_than_is_wanted():
+    """However much this transaction has written: a service that is behind asks in each batch."""
+
+    class Counting(MemoryStore):
+        given = 0
+
+        def select(self, kind, conditions, limit):
+            rows = super().select(kind, conditions, limit)
+            self.given += len(rows)
+            return rows
+
+    store = Counting()
+    saved(store, *(Lamp(f"{n:03}") for n in range(500)))
+    lamps = Transaction(store)[Lamp]
+    for n in range(500, 900):
+        lamps.put(Lamp(f"{n:03}"))
+    assert [lamp.name for lamp in lamps.where(limit=3, watts=5)] == ["000", "001", "002"]
+    assert store.given == 3
 
 
 def test_load_reads_what_get_would(store):

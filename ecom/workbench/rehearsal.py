@@ -52,6 +52,10 @@ class Rehearsal(SqliteStore):
     def write(self, kind: type[R], puts: list[R], deletes: list[Key]) -> None:
         self.written[kind] = puts, deletes
 
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        puts, deletes = self.written.get(kind, ([], []))
+        self.written[kind] = [*puts, *rows], deletes
+
     def commit(self) -> None:
         """Nothing: the moment stays to be compared with, until `close`."""
 
