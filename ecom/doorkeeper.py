@@ -18,7 +18,7 @@ from ecom.errors import ShopError
 OPEN = {"/health", "/metrics"}  # they tell nothing of any order
 MAX_REQUEST = 16 * 1024 * 1024  # bytes
 BODY_SECONDS = 60.0  # a body must be there in so many
-LEAST_TOKEN = 32  # characters, which HS256 asks of the key that signs badges
+LEAST_TOKEN = 32  # characters: nobody guesses so many
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}")
 _TOKEN = re.compile(rf"[!-~]{{{LEAST_TOKEN},}}")

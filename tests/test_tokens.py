@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ecom import Shop
 from ecom.backroom.door_token import token_file
-from ecom.badges import badge, holder
+from ecom.badges import badge, holder, key
 from ecom.doorkeeper import check_lock
 from ecom.errors import ShopError
 from ecom.settings import Settings
@@ -183,23 +183,24 @@ def test_what_we_did_not_make_is_nobodys_badge(text):
     assert holder(TOKEN, text) is None
 
 
+KEY = key(TOKEN)
 CLAIMS = {"sub": LOTTE, "aud": "ecom door", "exp": 2**40}
 DEEP = b"[" * 100_000
 
 
 NEARLY = {
-    "another secret": jwt.encode(CLAIMS, TOKEN + "x", "HS256"),
-    "another method": jwt.encode(CLAIMS, TOKEN, "HS512"),
+    "another secret": jwt.encode(CLAIMS, key(TOKEN + "x"), "HS256"),
+    "another method": jwt.encode(CLAIMS, KEY, "HS512"),
     "unsigned": jwt.encode(CLAIMS, None, "none"),
-    "another door": jwt.encode({**CLAIMS, "aud": "another"}, TOKEN, "HS256"),
-    "any door": jwt.encode({"sub": LOTTE, "exp": 2**40}, TOKEN, "HS256"),
-    "nobody": jwt.encode({"aud": "ecom door", "exp": 2**40}, TOKEN, "HS256"),
-    "a number": jwt.encode({**CLAIMS, "sub": 7}, TOKEN, "HS256"),
-    "without end": jwt.encode({"aud": "ecom door", "sub": LOTTE}, TOKEN, "HS256"),
-    "soon": jwt.encode({**CLAIMS, "exp": "soon"}, TOKEN, "HS256"),
-    "never": jwt.encode({**CLAIMS, "exp": float("inf")}, TOKEN, "HS256"),
-    "no claims": jwt.api_jws.encode(b"none", TOKEN, "HS256"),
-    "deep claims": jwt.api_jws.encode(DEEP, TOKEN, "HS256"),
+    "another door": jwt.encode({**CLAIMS, "aud": "another"}, KEY, "HS256"),
+    "any door": jwt.encode({"sub": LOTTE, "exp": 2**40}, KEY, "HS256"),
+    "nobody": jwt.encode({"aud": "ecom door", "exp": 2**40}, KEY, "HS256"),
+    "a number": jwt.encode({**CLAIMS, "sub": 7}, KEY, "HS256"),
+    "without end": jwt.encode({"aud": "ecom door", "sub": LOTTE}, KEY, "HS256"),
+    "soon": jwt.encode({**CLAIMS, "exp": "soon"}, KEY, "HS256"),
+    "never": jwt.encode({**CLAIMS, "exp": float("inf")}, KEY, "HS256"),
+    "no claims": jwt.api_jws.encode(b"none", KEY, "HS256"),
+    "deep claims": jwt.api_jws.encode(DEEP, KEY, "HS256"),
     "a deep header": f"{base64url(DEEP)}..",
 }
 
@@ -207,8 +208,14 @@ NEARLY = {
 @pytest.mark.parametrize("shown", NEARLY.values(), ids=NEARLY)
 def test_a_token_that_is_not_quite_a_badge_is_none(shown):
     """Signed with another secret or none, or in another way; for another door; ill-formed."""
-    assert holder(TOKEN, jwt.encode(CLAIMS, TOKEN, "HS256")) == LOTTE
+    assert holder(TOKEN, jwt.encode(CLAIMS, KEY, "HS256")) == LOTTE
     assert holder(TOKEN, shown) is None
+
+
+@pytest.mark.parametrize("token", ["ssh-rsa-" + "x" * 32, "-----BEGIN-PUBLIC-KEY-----" * 2])
+def test_a_token_that_looks_like_a_key_of_another_kind_signs_badges_too(token):
+    check_lock("0.0.0.0", token)
+    assert holder(token, badge(token, LOTTE, 2**40)) == LOTTE
 
 
 @pytest.mark.parametrize(

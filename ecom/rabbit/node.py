@@ -64,7 +64,10 @@ class Node:
         return Management(identity["ports"]["http"], "ecom", identity["password"])
 
     def start(self) -> None:
-        """Return once the node serves clients. Raises `BrokerUnavailable`, and leaves nothing."""
+        """Return once the node serves clients; at once if it runs already. Raises
+        `BrokerUnavailable`, and leaves nothing."""
+        if self.alive():
+            return
         scripts = find_rabbitmq()
         environ = self._furnish(scripts)
         with (self.folder / "console.log").open("wb") as console:
