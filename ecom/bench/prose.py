@@ -36,8 +36,8 @@ their inserts then fail for ever), the deadlines of holds.""",
 being found CONFIRMED in the order service's database: four events through three services. HTTP is
 not in it.""",
     "Scale": """Throughput should not depend on how many orders there are, were, or wait, nor
-memory. On few cores, more processes of one service cannot be faster; what matters is that they
-are not slower.""",
+memory. On few cores, more processes of one service are no faster: each has smaller batches, and
+they take turns at one database.""",
     "Intake": """`POST /orders`, sixteen requests at a time, the order service alone: accepted
 means committed and on its way.""",
     "Start, seconds": "A shop is open when its door takes orders.",
