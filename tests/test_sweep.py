@@ -155,7 +155,8 @@ def check_report(page, order):
     assert any("Means at each N: 1: double 2; 3: double 6" in alt for alt in pictures)
     assert "<td>N</td><td>1, 2, 3</td><td>how many</td>" in page
     assert "<td>RATE</td><td>0.5</td>" in page  # as it was, though nobody swept it
-    assert "<td>2</td><td>AssertionError: no twos &lt;here&gt;</td>" in page
+    assert "<h1>Sweep of small {1} over N</h1>" in page
+    assert "<li>N=2: AssertionError: no twos &lt;here&gt;</li>" in page
     assert html.escape(shlex.join(["ecom", "sweep", *map(str, order)])) in page
 
 

@@ -10,6 +10,7 @@ from ecom.pictures.picture import Picture
 
 COLOURS = (palette.BLUE, palette.ORANGE, palette.GREEN, palette.RED, palette.PURPLE, palette.SKY)
 MARKS, HATCHES = "osD^vX", ("", "///", "...", "xx", "\\\\", "++")
+DASHES = ("-", "--", "-.", ":", (0, (6, 4)), (0, (2, 4)))
 
 
 class Plot(Picture):
@@ -43,3 +44,8 @@ def dress(axes: Axes, **labels: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#DDDDDD", lw=0.6)
     axes.set_axisbelow(True)
+
+
+def plain(value: Any) -> str:
+    """A value as people write it: 0.4, 12, 1386000; never 12.0 or 1.386e+06."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

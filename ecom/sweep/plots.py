@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 
 from ecom.history import palette
 from ecom.sweep.book import COLUMNS
-from ecom.sweep.picture import COLOURS, HATCHES, MARKS, Plot, dress, sheet
+from ecom.sweep.picture import COLOURS, DASHES, HATCHES, MARKS, Plot, dress, plain, sheet
 from ecom.sweep.storm import SLOT, Storm
 
 REASONS = {"out_of_stock": "out of stock", "declined": "card declined", "expired": "hold expired"}
-AT_ONCE = 6  # results in one picture; lines in one axes
+AT_ONCE = 6  # lines in one axes
 
 
 def lost_sales(frame: pd.DataFrame) -> Plot:
@@ -93,10 +93,9 @@ def overview(frame: pd.DataFrame, axes: Mapping[str, list]) -> Iterator[Plot]:
     swept = [name for name, values in axes.items() if len(values) > 1 and name != "SEED"]
     hidden = {*COLUMNS, *axes}
     found = [name for name in _numbers(frame) if name not in hidden and frame[name].nunique() > 1]
-    for name in swept:
+    for name in swept if found else ():
         others = [other for other in swept if other != name and len(axes[other]) <= AT_ONCE]
-        for first in range(0, len(found), AT_ONCE):
-            yield _against(frame, name, others[:1], found[first : first + AT_ONCE])
+        yield _against(frame, name, others[:1], found)
 
 
 def _numbers(frame: pd.DataFrame) -> list[str]:
@@ -107,17 +106,18 @@ def _against(frame: pd.DataFrame, name: str, by: list[str], found: list[str]) ->
     columns = min(3, len(found))
     rows = -(-len(found) // columns)
     figure = sheet(f"By {name}", width=3.0 * columns + 1, height=0.9 + 2.3 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, result in zip(panels, found, strict=False):
         for i, (label, part) in enumerate(_groups(frame, by)):
             _line(axes, part, name, result, i, label)
-        dress(axes, xlabel=name, ylabel=result)
-    for axes in list(panels)[len(found) :]:
+        dress(axes, xlabel=name, title=result)
+        axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+        axes.title.set_size(9)
+    for axes in panels[len(found) :]:
         axes.set_visible(False)
     if by:
-        first = figure.axes[0]
-        figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", frameon=False,
-                      ncols=AT_ONCE)  # fmt: skip
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left",
+                      frameon=False, ncols=2 * columns, title=by[0])  # fmt: skip
     return Plot(figure, f"By {name}", _in_words(frame, name, found))
 
 
@@ -126,20 +126,22 @@ def _groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFr
         yield "", frame
     for name in by:
         for value, part in frame.groupby(name):
-            yield f"{name}={value}", part
+            yield plain(value), part
 
 
 def _line(axes: Axes, part: pd.DataFrame, name: str, result: str, i: int, label: str) -> None:
     colour, mark = COLOURS[i % AT_ONCE], MARKS[i % AT_ONCE]
     # Texts and truths as they are called, in their order; numbers where they are.
     at = part[name] if name in _numbers(part) else part[name].astype(str)
-    axes.plot(at, part[result], mark, ms=3, color=colour, alpha=0.4)
+    axes.plot(at, part[result], mark, ms=3, color=colour, alpha=0.6)
     means = part[result].groupby(at).mean()
-    axes.plot(means.index, means, f"{mark}-", ms=5, color=colour, label=label)
+    # Hollow, and dashed but for the first: lines that coincide are still seen to be several.
+    axes.plot(means.index, means, mark, ls=DASHES[i % AT_ONCE], ms=6, fillstyle="none",
+              color=colour, label=label)  # fmt: skip
 
 
 def _in_words(frame: pd.DataFrame, name: str, found: list[str]) -> str:
-    means = frame.groupby(name)[found].mean()
-    told = (f"{value}: " + ", ".join(f"{result} {row[result]:.4g}" for result in found)
+    means = frame.groupby(name)[found].mean().map(lambda mean: float(f"{mean:.4g}"))
+    told = (f"{plain(value)}: " + ", ".join(f"{each} {plain(row[each])}" for each in found)
             for value, row in means.iterrows())  # fmt: skip
     return f"Means at each {name}: {'; '.join(told)}."

@@ -12,7 +12,7 @@ import pandas as pd
 from ecom import __version__
 from ecom.history import palette
 from ecom.sweep.book import COLUMNS, DONE, FAILED
-from ecom.sweep.picture import Plot
+from ecom.sweep.picture import Plot, plain
 from ecom.sweep.plots import overview
 from ecom.sweep.recipe import Recipe
 
@@ -24,15 +24,15 @@ PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: {ink}; max-width: 64rem; margin: 2rem auto;
-  padding: 0 1rem; }}
-table {{ border-collapse: collapse; font-size: 0.85rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: {ink}; background: {paper}; max-width: 64rem;
+  margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.5rem; line-height: 1.2; }}
+table {{ border-collapse: collapse; font-size: 0.85rem; overflow-wrap: normal; }}
 th, td {{ text-align: left; padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; }}
 th {{ background: {pale}; }}
 .wide {{ overflow-x: auto; }}
 figure {{ margin: 1.5rem 0; }}
-img {{ max-width: 100%; }}
-pre {{ background: {pale}; padding: 0.7rem; overflow-x: auto; }}
+pre {{ background: {pale}; padding: 0.7rem; white-space: pre-wrap; }}
 </style>
 </head>
 <body>
@@ -59,19 +59,24 @@ def write(
     path: Path, recipe: Recipe, axes: dict[str, list[Any]], frame: pd.DataFrame, command: list[str]
 ) -> None:
     """Write the page: `frame` is the rows of this sweep, `command` what repeats it."""
-    title = f"Sweep of {recipe.path.name}"
-    told = recipe.parameters
-    rows = ((name, ", ".join(map(str, axes.get(name, [told[name]["default"]]))), told[name]["help"])
-            for name in told)  # fmt: skip
+    title, told = _title(recipe, axes), recipe.parameters
+    rows = ((name, ", ".join(map(plain, axes.get(name, [told[name]["default"]]))),
+             told[name]["help"]) for name in told)  # fmt: skip
     path.write_text(
         PAGE.format(
             title=escape(title), summary=_summary(frame), ink=palette.INK, pale=palette.PALE,
-            parameters=_table(("parameter", "values", "meaning"), rows),
-            pictures=_pictures(frame, axes), failed=_failed(frame, axes), runs=_runs(frame),
-            command=escape(shlex.join(command)), code=recipe.code, version=__version__,
+            paper=palette.PAPER, parameters=_table(("parameter", "values", "meaning"), rows),
+            pictures=_pictures(frame, axes), failed=_failed(frame, axes),
+            runs=_runs(frame, set(told) - set(axes)), command=escape(shlex.join(command)),
+            code=recipe.code, version=__version__,
         ),
         encoding="utf-8",
     )  # fmt: skip
+
+
+def _title(recipe: Recipe, axes: dict[str, list[Any]]) -> str:
+    swept = " × ".join(name for name, values in axes.items() if len(values) > 1)
+    return f"Sweep of {recipe.path.stem} over {swept or 'one setting'}"
 
 
 def _summary(frame: pd.DataFrame) -> str:
@@ -87,9 +92,10 @@ def _pictures(frame: pd.DataFrame, axes: dict[str, list[Any]]) -> str:
 def _figure(picture: Plot) -> str:
     data = base64.b64encode(picture.svg.encode()).decode()
     return (
-        f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{escape(picture.text)}">'
-        f"<figcaption>{escape(picture.title)}: dots are runs, lines their means.</figcaption>"
-        "</figure>"
+        '<figure><div class="wide"><img src="data:image/svg+xml;base64,'
+        f'{data}" alt="{escape(picture.text)}"></div>'
+        f"<figcaption>{escape(picture.title)}: dots are runs that are done, lines their means."
+        "</figcaption></figure>"
     )
 
 
@@ -97,12 +103,19 @@ def _failed(frame: pd.DataFrame, axes: dict[str, list[Any]]) -> str:
     failed = frame[frame.status == FAILED]
     if failed.empty:
         return "<p>None.</p>"
-    return _table([*axes, "error"], failed[[*axes, "error"]].itertuples(index=False))
+    lines = (
+        f"<li>{_given(row, axes)}: {escape(row['error'])}</li>" for _, row in failed.iterrows()
+    )
+    return "<ul>\n" + "\n".join(lines) + "\n</ul>"
 
 
-def _runs(frame: pd.DataFrame) -> str:
-    hidden = [name for name in COLUMNS if name not in ("status", "seconds")]
-    shown = frame.drop(columns=hidden)
+def _given(row: pd.Series, axes: Iterable[str]) -> str:
+    return escape(", ".join(f"{name}={plain(row[name])}" for name in axes)) or "the defaults"
+
+
+def _runs(frame: pd.DataFrame, defaults: set[str]) -> str:
+    hidden = {*COLUMNS, *defaults} - {"status", "seconds"}
+    shown = frame[[name for name in frame if name not in hidden]]
     return _table(shown.columns, shown.itertuples(index=False))
 
 
@@ -115,4 +128,4 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 def _cell(value: Any) -> str:
     if pd.isna(value):
         return "–"
-    return f"{value:g}" if isinstance(value, float) else escape(str(value))
+    return escape(plain(value))
