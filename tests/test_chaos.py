@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ecom.chaos import measure
+from ecom.chaos.cluster import Cluster
 from ecom.chaos.fault import Fault, Size
 from ecom.chaos.faults import FAULTS
 from ecom.chaos.load import wishes
@@ -106,3 +107,10 @@ def test_the_same_seed_makes_the_same_customers():
     """A plan can be repeated; another seed makes another one."""
     assert wishes(50, 1) == wishes(50, 1) != wishes(50, 2)
     assert len({wish.customer for wish in wishes(50, 1)}) == 50
+
+
+def test_no_node_of_a_cluster_is_told_of_one_that_comes_later(tmp_path):
+    """RabbitMQ 4 would wait for it, longer than a start may take."""
+    nodes = Cluster(tmp_path).nodes
+    told = [[node.name for node in nodes if f" = {node.name}@" in each.config] for each in nodes]
+    assert told == [["one"], ["one", "two"], ["one", "two", "three"]]

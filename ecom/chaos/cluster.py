@@ -14,15 +14,20 @@ from ecom.rabbit.node import Node
 
 NAMES = ("one", "two", "three")
 
-# Nodes that cannot see most of the others stop: so that no two of them go on alone.
-CONFIG = "\n".join(
-    (
-        "cluster_formation.peer_discovery_backend = classic_config",
-        *(f"cluster_formation.classic_config.nodes.{n} = {name}@localhost"
-          for n, name in enumerate(NAMES, 1)),
-        "cluster_partition_handling = pause_minority",
-    )
-)  # fmt: skip
+
+def _config(members: int) -> str:
+    """Of the node that starts last of so many. It is told only of those that run by then: before
+    it gives up on another, RabbitMQ 4 waits for minutes. And nodes that cannot see most of the
+    others stop: so that no two of them go on alone."""
+    known = enumerate(NAMES[:members], 1)
+    return "\n".join(
+        (
+            "cluster_formation.peer_discovery_backend = classic_config",
+            *(f"cluster_formation.classic_config.nodes.{n} = {name}@localhost"
+              for n, name in known),
+            "cluster_partition_handling = pause_minority",
+        )
+    )  # fmt: skip
 
 
 class Cluster:
@@ -30,7 +35,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         _acquaint(folder)
-        self.nodes = [Node(folder / name, name, CONFIG) for name in NAMES]
+        self.nodes = [Node(folder / name, name, _config(n)) for n, name in enumerate(NAMES, 1)]
 
     def start(self) -> None:
         """One after the other: the first begins a cluster, the others join it."""
