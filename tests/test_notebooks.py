@@ -1,6 +1,5 @@
 """The notebooks: told well, committed as they ran, and as true of other numbers as of their own."""
 
-import gc
 import os
 import re
 import shlex
@@ -153,8 +152,6 @@ def test_kernels_side_by_side_cannot_take_each_others_addresses():
         client.stop_channels()
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
-    del client, manager, managers
-    gc.collect()
     assert not any(folder.exists() for folder in folders)
 
 

@@ -18,6 +18,8 @@ from traitlets import default
 class OwnSockets(ConnectionFileMixin):
     """To be mixed into a kernel manager of Jupyter's."""
 
+    _remove: weakref.finalize | None = None
+
     @default("transport")
     def _transport_default(self) -> str:
         return "ipc"
@@ -26,8 +28,14 @@ class OwnSockets(ConnectionFileMixin):
     def _ip_default(self) -> str:
         # Whole, as a kernel runs in its notebook's folder; short, as a socket's path must be.
         folder = tempfile.mkdtemp(prefix="kernel-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return str(Path(folder) / "at")
+
+    def cleanup_connection_file(self) -> None:
+        """Called when the kernel has ended, and is not to be started again."""
+        super().cleanup_connection_file()
+        if self._remove:
+            self._remove()
 
 
 class Kernel(OwnSockets, AsyncKernelManager):
