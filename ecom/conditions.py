@@ -1,4 +1,4 @@
-"""Which rows are meant: the conditions that `where` and a store's `select` understand."""
+"""Which rows are meant: by key, or by the conditions that `where` and `select` understand."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 R = TypeVar("R", bound=Struct)
+Key = str | int
 
 
 class AtMost(Struct, frozen=True):
@@ -21,6 +22,11 @@ class MoreThan(Struct, frozen=True):
 
 
 Bound = AtMost | MoreThan
+
+
+def key_of(row: Struct) -> Key:
+    """The value of a row's first field."""
+    return getattr(row, row.__struct_fields__[0])
 
 
 def matches(row: Struct, conditions: dict[str, Any]) -> bool:
@@ -41,10 +47,4 @@ def matches(row: Struct, conditions: dict[str, Any]) -> bool:
 def in_order(rows: Iterable[R], conditions: dict[str, Any]) -> list[R]:
     """Rows as `select` sorts them: by the bounded columns, if any, then by key."""
     bounded = [name for name, wanted in conditions.items() if isinstance(wanted, Bound)]
-    return sorted(
-        rows,
-        key=lambda row: (
-            *(getattr(row, name) for name in bounded),
-            getattr(row, row.__struct_fields__[0]),
-        ),
-    )
+    return sorted(rows, key=lambda row: (*(getattr(row, name) for name in bounded), key_of(row)))

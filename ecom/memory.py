@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ecom.conditions import in_order, matches
-from ecom.store import Key, R, Row, StoreUnavailable, key_of
+from ecom.conditions import Key, in_order, key_of, matches
+from ecom.store import R, Row, StoreUnavailable
 
 
 class MemoryStore:

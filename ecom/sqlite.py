@@ -14,8 +14,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import astuple, fields
 
-from ecom.conditions import AtMost, Bound, MoreThan
-from ecom.store import Key, R, Row, StoreBroken, StoreUnavailable, key_of
+from ecom.conditions import AtMost, Bound, Key, MoreThan, key_of
+from ecom.store import R, Row, StoreBroken, StoreUnavailable
 
 SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
 BUSY_SECONDS = 5.0  # how long a writer waits for another process's transaction

@@ -2,8 +2,8 @@
 
 A *store* keeps rows. There are two, held to one contract suite: `ecom.sqlite.SqliteStore` for
 real, `ecom.memory.MemoryStore` for the simulator. A store only has to `fetch` one row, `select`
-some and `write` a batch; everything else (tables, read-your-own-writes, undoing one message of
-many) is `Transaction`, the same code over both.
+some, `write` a batch and `change` one; everything else (tables, read-your-own-writes, undoing one
+message of many) is `Transaction`, the same code over both.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,10 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.conditions import in_order, matches
+from ecom.conditions import Key, in_order, matches
 from ecom.errors import ShopError
 
 R = TypeVar("R", bound="Row")
-Key = str | int
 
 
 class Row(Struct, frozen=True):
@@ -36,11 +35,6 @@ class StoreUnavailable(Exception):
 
 class StoreBroken(ShopError):
     """The database is damaged, or not of this version: to try again would not help."""
-
-
-def key_of(row: Row) -> Key:
-    """The value of a row's first field."""
-    return getattr(row, row.__struct_fields__[0])
 
 
 class Store(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ecom.backroom.reading import rows
+from ecom.conditions import key_of
 from ecom.errors import ShopError
 from ecom.history.deeds import ACTORS, Logged, first, notes_of, read_log
 from ecom.history.rebuild import Handling, Rebuilt
@@ -22,7 +23,7 @@ from ecom.services.notification import Told
 from ecom.services.order import Order
 from ecom.services.payment import Payment
 from ecom.sqlite import columns_of
-from ecom.store import Row, key_of
+from ecom.store import Row
 
 TABLES: dict[tuple[str, str], type[Row]] = {
     ("order", "orders"): Order,

@@ -1,8 +1,9 @@
 """A disk under the memory store: what a crash leaves, and what a power cut leaves."""
 
+from ecom.conditions import Key
 from ecom.memory import MemoryStore
 from ecom.rows import MACHINERY
-from ecom.store import Key, R
+from ecom.store import R
 
 Tables = dict  # row type → key → row; never changed in place
 

@@ -17,13 +17,14 @@ import msgspec
 from msgspec import Struct
 
 from ecom.backroom.reading import connect
+from ecom.conditions import Key, key_of
 from ecom.ports import Delivery
 from ecom.rows import Effect, Inbox, Outbox, Timer
 from ecom.runtime import Runtime
 from ecom.service import Service
 from ecom.services import service_named
 from ecom.sqlite import SqliteStore
-from ecom.store import Key, R, Row, key_of
+from ecom.store import R, Row
 from ecom.workbench.trial import Asked, Change, Said, Trial
 
 SECONDS = 30.0  # what takes longer hangs
