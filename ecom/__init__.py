@@ -1,7 +1,8 @@
 """ecom: the Saga pattern (choreography) for a small shop, on a real RabbitMQ.
 
 Start at `Shop`, which is what a notebook holds; then read `ecom.events` (what the services say
-to each other), `ecom.services` (what they do about it) and `ecom.service` (how it stays correct).
+to each other), `ecom.services` (what they do about it) and `ecom.runtime.service` (how it stays
+correct).
 """
 
 __all__ = ["Shop"]
@@ -11,7 +12,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Import `Shop` (and pandas with it) only when somebody asks: services never do."""
     if name == "Shop":
-        from ecom.shop import Shop
+        from ecom.shop.shop import Shop
 
         return Shop
     raise AttributeError(f"module 'ecom' has no attribute {name!r}")

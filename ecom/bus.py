@@ -1,7 +1,7 @@
 """A service's line to the broker: connected, and connected again, for as long as it runs.
 
-With `ecom.session`, `ecom.connection` and `ecom.wire`, everything in a service that knows pika.
-What happens arrives as the runtime's inputs.
+With `ecom.amqp.session`, `ecom.amqp.connection` and `ecom.amqp.codec`, everything in a service that
+knows pika. What happens arrives as the runtime's inputs.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Any
 
 import pika
 
-from ecom import topology
-from ecom.connection import TROUBLE, parameters, why
+from ecom.amqp.connection import TROUBLE, parameters, why
+from ecom.amqp.session import Session
+from ecom.contract import topology
 from ecom.events import SERVICES
-from ecom.ports import Ack, Publish, PublisherDown, PublisherUp, Say
-from ecom.session import Session
+from ecom.runtime.messages import Ack, Publish, PublisherDown, PublisherUp, Say
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
 

@@ -1,8 +1,8 @@
 """The contract: the eleven events, who says them, who listens, and what they look like.
 
 Every event is a frozen, typed struct. On the wire it is a CloudEvent in RabbitMQ's binary form:
-attributes in `ce-` headers (see `ecom.envelope`), the event itself as a JSON body. Money is
-integer pence. Readers ignore fields they do not know, so a field may be added (with a default);
+attributes in `ce-` headers (see `ecom.contract.envelope`), the event itself as a JSON body. Money
+is integer pence. Readers ignore fields they do not know, so a field may be added (with a default);
 to change or remove one, add a new event type.
 """
 

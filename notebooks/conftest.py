@@ -1,9 +1,9 @@
-"""nbval's kernels run side by side, amid the shops' connections: see `ecom.sweep.kernel`."""
+"""nbval's kernels run side by side, amid the shops' connections: see `ecom_lab.experiments.kernel`."""
 
 import nbval.kernel
 from jupyter_client.manager import KernelManager
 
-from ecom.sweep.kernel import OwnSockets
+from ecom_lab.experiments.kernel import OwnSockets
 
 
 class Kernel(OwnSockets, KernelManager):

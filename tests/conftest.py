@@ -11,9 +11,9 @@ import pytest
 from outer import outer
 
 from ecom import Shop
-from ecom.broker import lease
+from ecom.broker.lease import lease
 from ecom.bus import declare, parameters, remove_topology
-from ecom.process import provision
+from ecom.process.driver import provision
 
 
 def pytest_configure():

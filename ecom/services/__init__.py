@@ -1,6 +1,6 @@
 """The five services: what each does about each event. Domain only; the machinery is next door."""
 
-from ecom.service import Service
+from ecom.runtime.service import Service
 from ecom.services import audit, inventory, notification, order, payment
 
 

@@ -3,8 +3,8 @@
 import msgspec
 
 from ecom.events import EVENTS, Event
-from ecom.service import Service, Work
-from ecom.store import Row
+from ecom.runtime.service import Service, Work
+from ecom.stores.base import Row
 
 
 class Entry(Row, frozen=True):

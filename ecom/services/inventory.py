@@ -24,8 +24,8 @@ from ecom.events import (
     OrderCreated,
     PaymentProcessed,
 )
-from ecom.service import Service, Work
-from ecom.store import Row
+from ecom.runtime.service import Service, Work
+from ecom.stores.base import Row
 
 HELD, COMMITTED, EXPIRED = "HELD", "COMMITTED", "EXPIRED"
 RELEASED, REJECTED, CANCELLED = "RELEASED", "REJECTED", "CANCELLED"

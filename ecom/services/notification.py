@@ -21,8 +21,8 @@ from ecom.events import (
     PaymentFailed,
     PaymentRefunded,
 )
-from ecom.service import Retry, Service, Work
-from ecom.store import Row
+from ecom.runtime.service import Retry, Service, Work
+from ecom.stores.base import Row
 
 log = logging.getLogger("ecom.notification")
 

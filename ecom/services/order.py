@@ -23,8 +23,8 @@ from ecom.events import (
     OrderCreated,
     PaymentFailed,
 )
-from ecom.service import Handler, Service, Work
-from ecom.store import Row
+from ecom.runtime.service import Handler, Service, Work
+from ecom.stores.base import Row
 
 PENDING, CONFIRMED, CANCELLED = "PENDING", "CONFIRMED", "CANCELLED"
 FIRST_ORDER = 1001

@@ -14,8 +14,8 @@ from ecom.events import (
     PaymentProcessed,
     PaymentRefunded,
 )
-from ecom.service import Retry, Service, Work
-from ecom.store import Row
+from ecom.runtime.service import Retry, Service, Work
+from ecom.stores.base import Row
 
 PENDING, CAPTURED, DECLINED = "PENDING", "CAPTURED", "DECLINED"
 REFUNDING, REFUNDED, CANCELLED = "REFUNDING", "REFUNDED", "CANCELLED"

@@ -1,0 +1,193 @@
+"""The floor: the saga's messages and nothing else, with pika as well as we know how.
+
+The same five processes, queues and bindings, messages of the same properties and sizes, persistent
+and confirmed; what comes in is answered with the message that the saga would send next. No
+database, no decoding of bodies. The asyncio adapter, as many messages in hand as the services have,
+one acknowledgement for all that came together, pipelined confirms, frames sent together.
+
+`BARE` is the same by `ecom.amqp.codec`, the services' own short way past pika's codec: what is left
+between it and them is what the guarantees cost.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pika
+
+from benchmarks.contender import Contender, Run
+from benchmarks.messages import FOLLOWING, WIRE
+from ecom.amqp.codec import PERSISTENT, write_message
+from ecom.amqp.connection import Connection
+from ecom.amqp.session import PREFETCH
+from ecom.bus import declare, parameters
+from ecom.contract import topology
+from ecom.process.lifecycle import announce, collect_rarely
+from ecom.runtime.runtime import WINDOW
+from ecom.settings import Settings
+
+COUNT_SECONDS = 0.02  # how often a process says how far it is
+
+
+class Player:
+    """One service's part: hears, and says what follows."""
+
+    def __init__(self, service: str, settings: Settings) -> None:
+        self.service, self.settings = service, settings
+        self.exchange = topology.exchange(settings.shop)
+        self.heard = 0
+        self.placing = 0  # orders to be placed yet
+        self._tag = 0
+        self._published = 0
+        self._unconfirmed: set[int] = set()
+        self._oldest = 1
+        self.user = parameters(settings.amqp_url).credentials.username
+        self._properties = {
+            key: pika.BasicProperties(content_type="application/json", headers=headers,
+                                      delivery_mode=PERSISTENT, message_id=headers["ce-id"],
+                                      user_id=self.user)
+            for key, (headers, _) in WIRE.items()
+        }  # fmt: skip
+
+    async def open(self) -> None:
+        """Connect twice, as the services do, and listen."""
+        self._out, self._in = await _channel(self.settings), await _channel(self.settings)
+        self._out.confirm_delivery(self._on_confirm)
+        self._in.basic_qos(prefetch_count=PREFETCH)
+        self._consumer = self._in.basic_consume(
+            topology.queue(self.settings.shop, self.service), self._on_message
+        )
+
+    def place(self, n: int) -> None:
+        """Begin n more sagas."""
+        self.placing += n
+        self._fill()
+
+    def _fill(self) -> None:
+        while self.placing and len(self._unconfirmed) < WINDOW:
+            self.placing -= 1
+            self._say("order.created")
+
+    def _say(self, key: str) -> None:
+        self._publish(key)
+        self._published += 1
+        self._unconfirmed.add(self._published)
+
+    def _publish(self, key: str) -> None:
+        properties, body = self._properties[key], WIRE[key][1]
+        self._out.basic_publish(self.exchange, key, body, properties, mandatory=True)
+
+    def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._hear(method.routing_key, method.delivery_tag)
+
+    def _hear(self, key: str, tag: int) -> None:
+        self.heard += 1
+        if self.service != "audit" and (next_ := FOLLOWING[key]):
+            self._say(next_)
+        if not self._tag:
+            asyncio.get_running_loop().call_soon(self._ack)
+        self._tag = tag
+
+    def _ack(self) -> None:
+        self._in.basic_ack(self._tag, multiple=True)
+        self._tag = 0
+
+    def _on_confirm(self, frame: Any) -> None:
+        tag = frame.method.delivery_tag
+        if frame.method.multiple:
+            self._unconfirmed.difference_update(range(self._oldest, tag + 1))
+            self._oldest = tag + 1
+        else:
+            self._unconfirmed.discard(tag)
+        if self.placing:
+            self._fill()
+
+
+class BarePlayer(Player):
+    """The same, by the short way."""
+
+    async def open(self) -> None:
+        await super().open()
+        self._in.connection.hear(self._consumer, lambda it: self._hear(it.key, it.tag))
+
+    def _publish(self, key: str) -> None:
+        headers, body = WIRE[key]
+        self._out.connection.send(
+            write_message(1, self.exchange, key, headers, body, headers["ce-id"], self.user)
+        )
+
+
+async def _channel(settings: Settings) -> Any:
+    opened = asyncio.get_running_loop().create_future()
+    Connection(
+        parameters(settings.amqp_url),
+        on_open_callback=lambda connection: connection.channel(on_open_callback=opened.set_result),
+        on_open_error_callback=lambda _, error: opened.set_exception(error),
+    )
+    return await opened
+
+
+async def _main(kind: type[Player], service: str, settings: Settings) -> None:
+    player = kind(service, settings)
+    collect_rarely()
+    await player.open()
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, _on_line, player, stopped)
+    counting = asyncio.create_task(_count(player, settings.folder / f"{service}.count"))
+    announce(settings.folder, service)
+    await stopped.wait()
+    counting.cancel()
+
+
+def _on_line(player: Player, stopped: asyncio.Event) -> None:
+    """A number: so many orders to place. The end: that was all."""
+    if line := sys.stdin.readline():
+        player.place(int(line))
+    else:
+        stopped.set()
+
+
+async def _count(player: Player, path: Path) -> None:
+    said = -1
+    while True:
+        if player.heard != said:
+            said = player.heard
+            path.with_suffix(".new").write_text(str(said))
+            path.with_suffix(".new").replace(path)
+        await asyncio.sleep(COUNT_SECONDS)
+
+
+def _place(run: Run, n: int) -> float:
+    begun = time.time()
+    order = run.processes["order-1"].stdin
+    order.write(f"{n}\n".encode())
+    order.flush()
+    return begun
+
+
+def _settled(run: Run) -> int:
+    return min(_heard(run, "notification"), _heard(run, "audit") // len(WIRE))
+
+
+def _heard(run: Run, service: str) -> int:
+    path = run.folder / f"{service}.count"
+    return int(path.read_text()) if path.exists() else 0
+
+
+def _contender(name: str) -> Contender:
+    return Contender(
+        name=name,
+        command=lambda service: [sys.executable, "-m", "benchmarks.floor", name, service],
+        prepare=lambda run: declare(run.url, run.shop),
+        place=_place,
+        settled=_settled,
+    )
+
+
+PLAYERS = {"floor": Player, "bare": BarePlayer}
+FLOOR, BARE = map(_contender, PLAYERS)
+
+if __name__ == "__main__":
+    asyncio.run(_main(PLAYERS[sys.argv[1]], sys.argv[2], Settings.from_environment()))

@@ -1,0 +1,57 @@
+"""How long one order takes on an idle system: ours, and plain pika's, in turns.
+
+From the moment at which the order service writes the order down to the moment at which somebody
+else, looking into its database, finds it CONFIRMED. HTTP is not in it, as plain pika has none.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import Any
+
+from benchmarks.contender import Run
+from benchmarks.contenders import peers
+from benchmarks.ours import ECOM
+from benchmarks.stats import percentiles
+
+ROUNDS = 4  # turns that each takes
+IDLE_SECONDS = 0.02  # between two orders
+LOOK_SECONDS = 0.0002
+PATIENCE = 30.0
+
+_CONFIRMED = "SELECT count(*), max(placed_at) FROM orders WHERE state = 'CONFIRMED'"
+
+
+def latency(url: str, samples: int, step: Callable[[], None]) -> dict[str, Any]:
+    """By name: p50, p95, p99 in milliseconds of `samples` orders; `ratio_p50`, `ratio_p99`."""
+    seen: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        both = [stack.enter_context(Run(each, url)) for each in (ECOM, peers()["pika"])]
+        for run in both:
+            run.orders(20)
+        for _ in range(ROUNDS):
+            for run in both:
+                taken = [_one(run) for _ in range(max(1, samples // ROUNDS))]
+                seen.setdefault(run.contender.name, []).extend(taken)
+                step()
+    ours, theirs = percentiles(seen["ecom"]), percentiles(seen["pika"])
+    ratios = {f"ratio_{p}": round(ours[p] / theirs[p], 2) for p in ("p50", "p99")}
+    return {"ecom": ours, "pika": theirs, **ratios}
+
+
+def _one(run: Run) -> float:
+    """Milliseconds of one order."""
+    time.sleep(IDLE_SECONDS)
+    run.contender.place(run, 1)
+    run.placed += 1
+    deadline = time.monotonic() + PATIENCE
+    with closing(sqlite3.connect(f"file:{run.folder}/order.db?mode=ro", uri=True)) as db:
+        while time.monotonic() < deadline:
+            confirmed, placed_at = db.execute(_CONFIRMED).fetchone()
+            if confirmed >= run.placed:
+                taken = time.time() - placed_at
+                run.wait(lambda: run.contender.settled(run), run.placed)
+                return taken * 1000
+            time.sleep(LOOK_SECONDS)
+    raise TimeoutError(f"{run.contender.name}: an order took more than {PATIENCE:g} s")

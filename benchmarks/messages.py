@@ -1,0 +1,41 @@
+"""The messages of one order that succeeds, in their order, as they are on the wire."""
+
+import uuid
+from datetime import UTC, datetime
+
+from benchmarks.ours import order
+from ecom.contract.envelope import Envelope, encode, trace_after
+from ecom.events import (
+    Event,
+    InventoryCommitted,
+    InventoryProcessed,
+    Line,
+    OrderConfirmed,
+    OrderCreated,
+    PaymentProcessed,
+)
+
+
+def _events() -> list[Event]:
+    asked = order(0)
+    who = ("1001", asked["customer"])
+    lines = tuple(Line(**line) for line in asked["lines"])
+    until = datetime(2026, 11, 5, 12, 0, 0, 123456, tzinfo=UTC)
+    return [
+        OrderCreated(*who, asked["card"], 1250, lines),
+        InventoryProcessed(*who, asked["card"], 1250, until),
+        PaymentProcessed(*who, 1250),
+        InventoryCommitted(*who),
+        OrderConfirmed(*who, 1250),
+    ]
+
+
+def _wire(event: Event) -> tuple[dict, bytes]:
+    id_ = str(uuid.UUID(int=1 << 100))
+    envelope = Envelope(id_, event.key, event.version, "2026-11-05T12:00:00.000Z", event.producer,
+                        event.order_id, id_, id_, trace_after("", id_, id_))  # fmt: skip
+    return encode(envelope, event)
+
+
+WIRE = {event.key: _wire(event) for event in _events()}
+FOLLOWING = dict(zip(WIRE, [*list(WIRE)[1:], None], strict=True))

@@ -1,0 +1,245 @@
+"""One session with the broker: consuming, and publishing with confirms, until a connection is lost.
+
+Two connections: the broker blocks publishing ones when it is short of memory or disk, and a
+consumer sharing one would be blocked with it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pika
+from pika.channel import Channel
+
+from ecom.amqp.codec import JSON, PERSISTENT, Delivered, write_message
+from ecom.amqp.connection import TROUBLE, Connection, text
+from ecom.contract import topology
+from ecom.runtime.messages import Confirmed, Delivery, Say, Unsent
+from ecom.runtime.tables import Outbox
+
+PREFETCH = 1_000  # messages in hand, at most
+# How long acks wait: each is a write to the one log that the broker has, in the way of events.
+ACK_SECONDS = 0.02
+GOODBYE_SECONDS = 1.0  # how long closing may take
+SILENCE = 2  # calls to ourselves without an echo, and we are deaf
+
+log = logging.getLogger("ecom.bus")
+
+
+class Session:
+    """Both connections, from opening them until either is lost."""
+
+    def __init__(self, shop: str, service: str, epoch: int, put: Callable[[Any], None]) -> None:
+        self._shop = shop
+        self._service = service
+        self._epoch = epoch
+        self._put = put
+        self._connections: list[Connection] = []
+        self._unconfirmed: dict[int, tuple[int, str]] = {}  # delivery tag: seq, message id
+        self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
+        self._returned: set[str] = set()
+        self._published = 0
+        self._heard = self._heard_before = self._acked = 0  # tags of the last delivery, and ack
+        self._to_ack: int | None = None  # the tag that waits to be acknowledged
+        self._silence = 0  # calls in a row without an echo
+        self._user: str | None = None  # as whom we are connected
+        self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    async def open(self, parameters: pika.URLParameters) -> None:
+        """Connect and consume. Raises pika's errors, also if our queue is not there."""
+        self._user = parameters.credentials.username
+        self._out = await self._channel(await self._connect(parameters))
+        self._in = await self._channel(await self._connect(parameters))
+        await self._consumers()
+        self._out.add_on_return_callback(self._on_return)
+        await self._call(
+            lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
+        )
+        await self._consume()
+
+    async def _consume(self) -> None:
+        """After a crash, messages are taken one at a time until a new one comes: each crash is
+        counted against all that were in hand, and the neighbours of a message that kills us
+        must not be set aside with it."""
+        await self._call(self._in.basic_qos, prefetch_count=1)
+        self._careful = True
+        self._listen()
+
+    async def mend(self) -> None:
+        """End the session if our queue is gone, or has gone deaf: what follows it looks anew.
+
+        A queue that is deleted and comes back may keep its consumer in name only: it is said to
+        deliver, and nothing arrives (seen with RabbitMQ 3.10). So we call, and listen for the echo.
+        What is in hand would be counted against its delivery limit: then we wait.
+        """
+        consumers = await self._consumers()
+        silent = consumers == 1 and self._heard == self._heard_before == self._acked
+        self._silence = self._silence + 1 if silent else 0
+        self._heard_before = self._heard
+        if consumers == 0 or self._silence == SILENCE:
+            self._end(ConnectionError("our queue has gone silent"))
+        self.say(Say(topology.echo(self._service), b""))
+
+    async def _consumers(self) -> int:
+        """How many consume our queue. To ask needs no right to declare it, but it must be there:
+        the broker closes the channel otherwise, and so ends the session."""
+        ours = topology.queue(self._shop, self._service)
+        found = await self._call(self._out.queue_declare, queue=ours, passive=True)
+        return found.method.consumer_count
+
+    async def _call(self, method: Callable, **options: Any) -> Any:
+        """Call a pika method that takes a callback, and wait for that, or for the session's end."""
+        done = asyncio.get_running_loop().create_future()
+        method(callback=lambda *frames: done.done() or done.set_result(frames[0]), **options)
+        await asyncio.wait({done, self.ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise self.ended.result() if self.ended.done() else ConnectionError("no answer")
+        return done.result()
+
+    async def _connect(self, parameters: pika.URLParameters) -> Connection:
+        opened = asyncio.get_running_loop().create_future()
+        connection = Connection(
+            parameters,
+            on_open_callback=lambda _: opened.done() or opened.set_result(None),
+            on_open_error_callback=lambda _, error: opened.done() or opened.set_exception(
+                error if isinstance(error, TROUBLE) else ConnectionError(error)),
+            on_close_callback=lambda _, error: self._end(error),
+        )  # fmt: skip
+        self._connections.append(connection)
+        await opened
+        return connection
+
+    async def _channel(self, connection: Connection) -> Channel:
+        channel = await self._call(lambda callback: connection.channel(on_open_callback=callback))
+        channel.add_on_close_callback(lambda _, error: self._end(error))
+        channel.add_on_cancel_callback(
+            lambda frame: self._end(ConnectionError("our queue is gone"))
+        )
+        return channel
+
+    def _end(self, error: Exception) -> None:
+        if not self.ended.done():
+            self.ended.set_result(error)
+
+    async def close(self) -> None:
+        """Say goodbye; returns when what was written last, an ack perhaps, is with the broker."""
+        self._ack()
+        self._end(ConnectionError("closed"))
+        for connection in self._connections:
+            if connection.is_open:
+                connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                while not all(connection.is_closed for connection in self._connections):
+                    await asyncio.sleep(0.005)
+
+    def publish(self, row: Outbox) -> None:
+        if row.exchange == "dead":
+            exchange, key = topology.dead_exchange(self._shop), self._service
+        else:
+            exchange, key = topology.exchange(self._shop), row.type
+        message_id = row.id or str(row.seq)  # a return must name its row
+        try:
+            self._send(exchange, key, row, message_id)
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+            return
+        self._published += 1
+        self._tags.append(self._published)
+        self._unconfirmed[self._published] = row.seq, message_id
+
+    def _send(self, exchange: str, key: str, row: Outbox, message_id: str) -> None:
+        out, frames = self._out, None
+        if out.is_open and out.connection.fits(row.body):
+            frames = write_message(
+                out.channel_number, exchange, key, row.headers, row.body, message_id, self._user
+            )
+        if frames is not None:
+            out.connection.send(frames)
+            return
+        properties = pika.BasicProperties(
+            content_type=JSON, headers=row.headers, delivery_mode=PERSISTENT,
+            message_id=message_id, user_id=self._user,
+        )  # fmt: skip
+        out.basic_publish(exchange, key, row.body, properties, mandatory=True)
+
+    def say(self, output: Say) -> None:
+        try:
+            exchange, ours = topology.exchange(self._shop), pika.BasicProperties(user_id=self._user)
+            self._out.basic_publish(exchange, output.key, output.body, ours)
+            self._published += 1  # it will be confirmed like the others
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+
+    def ack(self, tag: int) -> None:
+        """Acknowledge all up to `tag`, in a moment: what was published in the same breath goes
+        first, to a disk that writes one thing at a time; and one ack does for several batches. But
+        nothing comes while all that may be in hand is."""
+        hurry = self._careful or tag - self._acked > PREFETCH // 4
+        if self._to_ack is None or hurry:
+            asyncio.get_running_loop().call_later(0.0 if hurry else ACK_SECONDS, self._ack)
+        self._to_ack = tag
+
+    def _ack(self) -> None:
+        tag, self._to_ack = self._to_ack, None
+        try:
+            if tag is not None:
+                self._in.basic_ack(tag, multiple=True)
+                self._acked = tag
+        except pika.exceptions.AMQPError as error:
+            self._end(error)
+
+    def _on_delivery(self, it: Delivered) -> None:
+        """A message, by the short way."""
+        self._heard = it.tag
+        self._put(Delivery(self._epoch, it.tag, it.exchange, it.key, it.headers, it.body, it.user))
+
+    def _on_message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        """A message, by pika's way."""
+        self._put(
+            Delivery(self._epoch, method.delivery_tag, text(method.exchange),
+                     text(method.routing_key), properties.headers, body,
+                     properties.user_id and text(properties.user_id))
+        )  # fmt: skip
+        self._heard = method.delivery_tag
+        if self._careful and not method.redelivered:
+            self._careful = False
+            # The tags stay valid; the old consumer goes, with its limit of one message.
+            channel.basic_cancel(method.consumer_tag)
+            channel.basic_qos(prefetch_count=PREFETCH)
+            channel.connection.hear(self._listen(), self._on_delivery)
+
+    def _listen(self) -> str:
+        """Consume our queue; the consumer's tag."""
+        ours = topology.queue(self._shop, self._service)
+        return self._in.basic_consume(ours, self._on_message)
+
+    def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
+        log.warning("Returned: no queue is bound for %s", method.routing_key)
+        self._returned.add(properties.message_id)
+
+    def _on_confirm(self, frame: Any) -> None:
+        """A publish is safe, or refused; a return always comes before its confirm."""
+        taken = frame.method.NAME == "Basic.Ack"
+        sent, unsent = [], []
+        for seq, message_id in self._settled(frame.method):
+            good = taken and message_id not in self._returned
+            (sent if good else unsent).append(seq)
+            self._returned.discard(message_id)
+        if sent:
+            self._put(Confirmed(sent))
+        if unsent:
+            self._put(Unsent(unsent))
+
+    def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
+        """What one confirm is about: one message, or all up to it. They may overtake others."""
+        if not method.multiple:
+            if (found := self._unconfirmed.pop(method.delivery_tag, None)) is not None:
+                yield found
+            return
+        while self._tags and self._tags[0] <= method.delivery_tag:
+            if (found := self._unconfirmed.pop(self._tags.popleft(), None)) is not None:
+                yield found

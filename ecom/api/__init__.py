@@ -1,0 +1,1 @@
+"""The order service's HTTP API: orders in, orders shown, and who may ask."""

@@ -1,0 +1,106 @@
+"""The forms of the door: what an order looks like when it comes in, and when it is shown.
+
+Whatever passes here passes as an event, too: an order that was accepted must reach the others.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+from ecom.contract.envelope import rfc3339
+from ecom.events import MAX_BODY, MAX_LINES, MAX_PENCE
+from ecom.services.order import Order
+
+MAX_ORDERS = 1_000  # in one request
+LINE_BYTES = 60  # of a line in an event, besides its name, at most
+HEAD_BYTES = 4_096  # of an event besides its lines, at most
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+# What is no part of an address, by code: dialects of regular expressions differ about \s.
+_NEITHER = r"[^@<>,;\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
+ADDRESS = f"^{_NEITHER}+@{_NEITHER}+$"
+
+
+class LineIn(BaseModel):
+    """One line of an order."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sku: str = Field(min_length=1, max_length=64, pattern=PRINTABLE)
+    quantity: int = Field(ge=1, le=1_000_000)
+    unit_price: int = Field(default=0, ge=0, le=100_000_000, description="pence")
+
+
+class OrderIn(BaseModel):
+    """An order to place."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    customer: str = Field(max_length=254, pattern=ADDRESS)
+    card: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    lines: list[LineIn] = Field(min_length=1, max_length=MAX_LINES)
+
+    @field_validator("lines")
+    @classmethod
+    def _fit_one_event(cls, lines: list[LineIn]) -> list[LineIn]:
+        """An event that its listeners refuse would leave the order PENDING for ever."""
+        if sum(line.quantity * line.unit_price for line in lines) > MAX_PENCE:
+            raise ValueError(f"together they cost more than {MAX_PENCE} pence")
+        names = msgspec.json.encode([line.sku for line in lines])
+        if len(names) + LINE_BYTES * len(lines) > MAX_BODY - HEAD_BYTES:
+            raise ValueError("together their names are too long for one order: make it two")
+        return lines
+
+
+class OrderOut(BaseModel):
+    """An order as it stands; `total` in pence."""
+
+    order_id: str
+    state: Literal["PENDING", "CONFIRMED", "CANCELLED"]
+    reason: str | None
+    customer: str
+    total: int
+    placed_at: str
+    lines: list[LineIn] = []
+
+
+class Entry(BaseModel):
+    """One thing that the order service said or heard."""
+
+    at: str
+    what: Literal["said", "heard"]
+    type: str
+    id: str
+
+
+class BadgeOut(BaseModel):
+    """A customer's token, and until when it is good."""
+
+    customer: str
+    token: str
+    expires_at: str
+
+
+class Health(BaseModel):
+    """That orders are accepted, and whether the broker is there."""
+
+    status: Literal["ok"]
+    broker: bool
+
+
+Orders = Annotated[list[OrderIn], Field(min_length=1, max_length=MAX_ORDERS)]
+# Told apart by shape, so that a mistake is reported once and where it is.
+OneOrMany = Annotated[
+    Annotated[OrderIn, Tag("order")] | Annotated[Orders, Tag("orders")],
+    Discriminator(lambda value: "orders" if isinstance(value, list) else "order"),
+]
+
+
+def shown(order: Order, lines: bool = True) -> OrderOut:
+    """An order for the caller: never the card."""
+    return OrderOut.model_construct(
+        order_id=order.order_id, state=order.state, reason=order.reason, customer=order.customer,
+        total=order.total, placed_at=rfc3339(order.placed_at),
+        lines=[LineIn.model_construct(**msgspec.structs.asdict(line)) for line in order.lines]
+        if lines else [],
+    )  # fmt: skip

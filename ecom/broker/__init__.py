@@ -1,0 +1,1 @@
+"""A private RabbitMQ for whoever has none."""

@@ -1,0 +1,225 @@
+"""A broker for whoever asks: `ECOM_AMQP_URL`, or one private RabbitMQ that all leases share.
+
+A lease is a shared lock on a file, held by the process that uses the broker, so the kernel ends
+it with that process, however it dies. A *keeper*, a process of its own, starts the node and waits
+for the exclusive lock: it gets it when nobody holds a lease, and then stops the node and itself.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ecom.broker.installation import BrokerUnavailable
+from ecom.broker.node import Node
+from ecom.settings import home
+
+__all__ = ["BrokerUnavailable", "Lease", "Node", "lease", "private_node"]
+LOOK_SECONDS = 0.2  # how often a keeper looks whether it is still needed
+
+
+class Lease:
+    """The right to use the broker at `url`, until `close` or the end of this process.
+
+    Children do not inherit it: a subprocess that needs the broker for longer takes its own.
+    """
+
+    def __init__(self, url: str, lock: int | None = None) -> None:
+        self.url, self._lock = url, lock
+        if lock is not None:
+            os.register_at_fork(after_in_child=self.close)
+
+    def close(self) -> None:
+        """Give the lease back. Closing twice is harmless."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)  # not LOCK_UN, which in a forked child would end its parent's lease
+
+    def __enter__(self) -> str:
+        return self.url
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def lease() -> Lease:
+    """A lease on `ECOM_AMQP_URL` if set, else on the private node, started if need be (about 7 s).
+
+    `with lease() as url:` gives the AMQP URL. Processes that ask at once share one node. Raises
+    `BrokerUnavailable`.
+    """
+    if url := os.environ.get("ECOM_AMQP_URL"):
+        return Lease(url)
+    folder = _folder()
+    with _locked(folder / "start.lock", fcntl.LOCK_EX):
+        lock = _lock(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a keeper that is closing
+        try:
+            while not (url := _running(folder) or _start_keeper(folder)):
+                pass  # somebody who died meanwhile had started a keeper, too
+            return Lease(url, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+
+def private_node(url: str) -> Node | None:
+    """The node that all leases share, if `url` is its address as a lease gives it."""
+    node = Node(home() / "broker" / "node")
+    try:
+        ours = urlsplit(node.url)
+    except FileNotFoundError:  # it has never been started
+        return None
+    return node if urlsplit(url)[:3] == ours[:3] else None  # whatever `?heartbeat=…` it says
+
+
+def _folder() -> Path:
+    folder = home() / "broker"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except PermissionError as error:
+        raise BrokerUnavailable(
+            f"{folder} belongs to another user: delete it as that user, or set ECOM_HOME to a "
+            "folder of your own."
+        ) from error
+    return folder
+
+
+def _lock(path: Path, kind: int) -> int:
+    """A descriptor that holds the lock. Raises `BlockingIOError` with `LOCK_NB` if others do."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, kind)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def _locked(path: Path, kind: int) -> Iterator[None]:
+    descriptor = _lock(path, kind)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _running(folder: Path) -> str | None:
+    """The URL of a node that is ready and has a keeper; `None`, once no keeper is left."""
+    node = Node(folder / "node")
+    while _kept(folder):
+        if (folder / "ready").exists() and node.alive():
+            return node.url
+        time.sleep(LOOK_SECONDS / 4)  # it starts for somebody who has died, or it closes
+    return None
+
+
+def _kept(folder: Path) -> bool:
+    """Whether a keeper lives: it holds its lock from its first to its last moment."""
+    with suppress(BlockingIOError), _locked(folder / "keeper.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+        return False
+    return True
+
+
+def _start_keeper(folder: Path) -> str | None:
+    """Start a keeper that is nobody's child; return the URL it says, or `None` if there is one."""
+    with (folder / "keeper.log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "ecom.broker", "keep"],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"ECOM_HOME": str(home())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,  # until the keeper closes it
+            stderr=log,
+            start_new_session=True,
+        )
+    said = json.loads(done.stdout or "{}")
+    if "url" not in said:
+        raise BrokerUnavailable(said.get("error", f"The broker's keeper died: see {log.name}."))
+    return said["url"]
+
+
+def _keep() -> None:
+    """Run the node for as long as anybody holds a lease on it and it lives."""
+    if os.fork():
+        os._exit(0)  # whoever started the keeper need not wait for it, nor be its parent
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    folder = _folder()
+    try:
+        with _locked(folder / "keeper.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            _look_after(Node(folder / "node"), folder)
+    except BlockingIOError:
+        _say(url=None)
+    except BrokerUnavailable as error:
+        _say(error=str(error))
+
+
+def _look_after(node: Node, folder: Path) -> None:
+    """Start the node, tell its URL, and stop it when its time has come."""
+    ready = folder / "ready"
+    try:
+        ready.unlink(missing_ok=True)
+        node.stop()  # a keeper that was killed may have left one
+        node.start()
+        ready.touch()
+        _say(url=node.url)
+        while node.alive() and not _unused(folder):
+            time.sleep(LOOK_SECONDS)
+    finally:
+        ready.unlink(missing_ok=True)
+        node.stop()
+
+
+def _unused(folder: Path) -> bool:
+    """Whether nobody holds a lease; then nobody gets one before this process has ended."""
+    with suppress(BlockingIOError):
+        _lock(folder / "lease.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _say(**what: Any) -> None:
+    """One line to whoever started this keeper, who may be gone; then nothing more."""
+    with suppress(BrokenPipeError):
+        print(json.dumps(what), flush=True)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _run(command: list[str]) -> int:
+    """Hold a lease while a command runs; its exit status, 128 + n if signal n ended it."""
+    with lease():
+        child = subprocess.Popen(command)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda n, _: child.send_signal(n))
+        if sys.stdin and sys.stdin.isatty():  # a terminal gives its Ctrl-C to the command itself
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        status = child.wait()
+    return status if status >= 0 else 128 - status
+
+
+def main(arguments: list[str]) -> int:
+    """`run COMMAND …` holds a lease while the command runs; `keep` is for this module alone."""
+    match arguments:
+        case ["run", *command] if command:
+            try:
+                return _run(command)
+            except BrokerUnavailable as error:
+                print(error, file=sys.stderr)
+                return 1
+        case ["keep"]:
+            _keep()
+            return 0
+    print("Use: python -m ecom.broker run COMMAND …", file=sys.stderr)
+    return 2

@@ -1,0 +1,53 @@
+"""The HTTP interface of a private node: virtual hosts and users, made and unmade in milliseconds.
+
+`rabbitmqctl` can do the same; each call of it starts an Erlang machine, which takes a second.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ecom.broker.installation import BrokerUnavailable
+
+SECONDS = 30.0  # how long one answer may take
+
+
+class Management:
+    """What an administrator asks of the node whose interface listens at this port."""
+
+    def __init__(self, port: int, user: str, password: str) -> None:
+        self._address = f"http://127.0.0.1:{port}/api"
+        self._credentials = (user, password)
+
+    def define(self, definitions: dict[str, Any]) -> None:
+        """Make virtual hosts, users and permissions, or make them so again. Raises
+        `BrokerUnavailable`.
+
+        Source of the format: https://www.rabbitmq.com/docs/definitions.
+        """
+        self._ask("POST", "/definitions", said=definitions)
+
+    def remove(self, vhost: str, users: Iterable[str]) -> bool:
+        """Delete a virtual host with all that is in it, and users; whether there was such a host.
+
+        Raises `BrokerUnavailable`.
+        """
+        # One by one: all at once are refused if one of them is gone already.
+        status, *_ = self._ask("DELETE", f"/vhosts/{vhost}", *(f"/users/{each}" for each in users))
+        return status != 404
+
+    def _ask(self, method: str, *paths: str, said: Any = None) -> list[int]:
+        """The status of each answer, which is good, or 404 for what is not there."""
+        import httpx  # here: a node is started and stopped without it
+
+        access = {"auth": self._credentials, "trust_env": False}
+        try:
+            with httpx.Client(base_url=self._address, timeout=SECONDS, **access) as client:
+                answers = [client.request(method, path, json=said) for path in paths]
+        except httpx.TransportError as error:
+            raise BrokerUnavailable(f"The private RabbitMQ does not answer: {error}.") from error
+        for path, answer in zip(paths, answers, strict=True):
+            if not (answer.is_success or answer.status_code == 404):
+                raise BrokerUnavailable(
+                    f"The private RabbitMQ refused {method} {path}: {answer.text}"
+                )
+        return [answer.status_code for answer in answers]

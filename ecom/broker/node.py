@@ -1,0 +1,222 @@
+"""One private RabbitMQ node in a folder of its own: rootless, on the loopback only."""
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ecom.broker.installation import BrokerUnavailable, environment, find_rabbitmq
+from ecom.broker.management import Management
+from ecom.broker.ports import free, is_epmd, usable
+
+START_SECONDS = 90.0  # a boot takes 4 to 7 s on an idle machine
+STOP_SECONDS = 30.0
+
+# An error in RabbitMQ's log, but not the deeply indented report of the crash that follows it.
+TELLING = re.compile(r"\[(error|warning)\] <[\d.]+> {0,2}\S")
+
+CONFIG = """\
+# The only user; without it there would be a guest with a known password.
+default_user = ecom
+default_pass = {password}
+# Shops come and go through its HTTP interface. What it would count all day, nobody looks at.
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {http}
+management_agent.disable_metrics_collector = true
+# Enough for notebooks, and kind to a laptop.
+vm_memory_high_watermark.absolute = 768MB
+disk_free_limit.absolute = 50MB
+raft.wal_max_size_bytes = 67108864
+num_acceptors.tcp = 2
+{config}
+"""
+
+
+class Node:
+    """A RabbitMQ node whose whole state (users, queues, messages, ports) lives in `folder`.
+
+    It survives `stop` and `kill`: started again in the same folder, by this process or another, it
+    has the same URL (unless somebody took the port meanwhile) and the same durable messages.
+    `config` holds further lines in the format of `rabbitmq.conf`. A folder has one node at a time.
+    """
+
+    def __init__(self, folder: Path, name: str = "ecom", config: str = "") -> None:
+        self.folder, self.name, self.config = Path(folder).absolute(), name, config
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The AMQP URL, password included. Raises `FileNotFoundError` before the first start."""
+        identity = self._identity()
+        return f"amqp://ecom:{identity['password']}@127.0.0.1:{identity['ports']['amqp']}/%2F"
+
+    @property
+    def management(self) -> Management:
+        """Its HTTP interface. Raises `FileNotFoundError` before the first start."""
+        identity = self._identity()
+        return Management(identity["ports"]["http"], "ecom", identity["password"])
+
+    def start(self) -> None:
+        """Return once the node serves clients; at once if it runs already. Raises
+        `BrokerUnavailable`, and leaves nothing."""
+        if self.alive():
+            return
+        scripts = find_rabbitmq()
+        environ = self._furnish(scripts)
+        with (self.folder / "console.log").open("wb") as console:
+            self._process = subprocess.Popen(
+                [scripts / "rabbitmq-server"],
+                env=environ,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        self._write("running", str(self._process.pid))
+        try:
+            self._await_ready(scripts, environ)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the node and its epmd, cleanly if it can; whoever started it. Harmless if none."""
+        if pid := self._pid():
+            _signal(pid, signal.SIGTERM)
+            _wait(lambda: not self.alive(), STOP_SECONDS)
+        self.kill()
+        with suppress(FileNotFoundError, BrokerUnavailable):  # never started; uninstalled
+            self._end_epmd(self._environment(find_rabbitmq()))
+
+    def kill(self) -> None:
+        """End the node as a power cut would; its epmd stays, for the next start or for `stop`."""
+        if pid := self._pid():
+            _signal(-pid, signal.SIGKILL)
+            _wait(lambda: not self.alive(), STOP_SECONDS)
+        (self.folder / "running").unlink(missing_ok=True)
+        self._process = None
+
+    def control(self, *command: str) -> str:
+        """What `rabbitmqctl` says to this command. Raises `CalledProcessError` if it fails."""
+        scripts = find_rabbitmq()
+        whole = [scripts / "rabbitmqctl", "--quiet", *command]
+        environ = self._environment(scripts)
+        return subprocess.run(whole, env=environ, capture_output=True, text=True, check=True).stdout
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the node and all its helpers, if it lives."""
+        if pid := self._pid():
+            _signal(-pid, number)
+
+    def alive(self) -> bool:
+        """Whether the node's process exists (not: whether it serves clients already)."""
+        return self._pid() is not None
+
+    def _pid(self) -> int | None:
+        """The node's process id, which is its group's too: our child's, else the recorded one."""
+        if self._process:
+            return self._process.pid if self._process.poll() is None else None
+        with suppress(FileNotFoundError, ValueError):
+            pid = int((self.folder / "running").read_text())
+            return pid if self._identity()["mark"] in _command_line(pid) else None
+        return None
+
+    def _end_epmd(self, environ: dict[str, str]) -> None:
+        """epmd outlives every node, and leaves only once it has noticed that none is left."""
+        port = self._identity()["ports"]["epmd"]
+
+        def gone() -> bool:
+            if is_epmd(port):
+                subprocess.run(["epmd", "-kill"], env=environ, capture_output=True)
+            return not is_epmd(port)
+
+        _wait(gone, 5.0)
+
+    def _environment(self, scripts: Path) -> dict[str, str]:
+        known = self._identity()
+        return environment(scripts, self.folder, self.name, known["ports"], known["mark"])
+
+    def _identity(self) -> dict[str, Any]:
+        return json.loads((self.folder / "identity.json").read_text())
+
+    def _furnish(self, scripts: Path) -> dict[str, str]:
+        """Write all that the node reads; return its environment."""
+        (self.folder / "none").mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        try:
+            identity = self._identity()
+        except FileNotFoundError:
+            words = ("password", "cookie", "mark")
+            identity = {word: secrets.token_hex(16) for word in words} | {"ports": None}
+        identity["ports"] = usable(identity["ports"])
+        self._write("identity.json", json.dumps(identity))
+        self._write(".erlang.cookie", identity["cookie"])
+        known = {"password": identity["password"], "http": identity["ports"]["http"]}
+        self._write("rabbitmq.conf", CONFIG.format(config=self.config, **known))
+        self._write("rabbitmq-env.conf", "")
+        self._write("enabled_plugins", "[rabbitmq_management].")
+        # Erlang's own resolver fails where a bare machine has no /etc/hosts.
+        self._write("inetrc", '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n')
+        return self._environment(scripts)
+
+    def _write(self, name: str, text: str) -> None:
+        """Replace a file of the folder atomically; only its owner may read it."""
+        draft = self.folder / f"{name}.new"
+        draft.touch(0o600)
+        draft.write_text(text)
+        draft.replace(self.folder / name)
+
+    def _await_ready(self, scripts: Path, environ: dict[str, str]) -> None:
+        """An open port is not readiness: RabbitMQ itself says when its boot is over."""
+        deadline = time.monotonic() + START_SECONDS
+        port = self._identity()["ports"]["amqp"]
+        command = [scripts / "rabbitmqctl", "--quiet", "await_startup", "--timeout", "60"]
+        while self.alive() and time.monotonic() < deadline:
+            if not free(port) and _succeeds(command, environ):
+                return
+            time.sleep(0.1)
+        ended = "did not come up in time" if self.alive() else "ended while starting"
+        raise BrokerUnavailable(
+            f"The private RabbitMQ {ended}; its logs are in {self.folder} (which may be deleted to "
+            f"begin afresh), and these are the last lines:\n{self._last_lines()}"
+        )
+
+    def _last_lines(self) -> str:
+        logs = [self.folder / "console.log", *sorted((self.folder / "log").glob("*.log"))]
+        texts = [log.read_text(errors="replace") for log in logs if log.exists()]
+        lines = [line for text in texts for line in text.splitlines()]
+        return "\n".join(([line for line in lines if TELLING.search(line)] or lines)[-15:])
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return met
+
+
+def _succeeds(command: list[str | Path], environ: dict[str, str]) -> bool:
+    return subprocess.run(command, env=environ, capture_output=True).returncode == 0
+
+
+def _command_line(pid: int) -> str:
+    """How a process was called, empty if there is none. Linux needs no `ps` for it."""
+    if Path("/proc/self/cmdline").exists():
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return ""
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True).stdout

@@ -1,0 +1,170 @@
+"""`ecom dead`: the dead-letter workbench in a terminal."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ecom.errors import ShopError
+from ecom.events import SERVICES
+
+# What a terminal shows: what may be long at the end, and whole, for `--error` wants it so.
+LETTERS = ["id", "service", "order_id", "type", "reason", "attempts", "last", "exception"]
+GROUPS = ["letters", "service", "type", "reason", "last", "error"]
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ecom.harness.dead_letters.workbench import Workbench
+
+
+def _on_shop(command: Callable) -> Callable:
+    return click.option("--name", default="ecom", show_default=True, help="Which shop.")(command)
+
+
+def _of_service(command: Callable) -> Callable:
+    option = click.option("--service", type=click.Choice(SERVICES), help="Only this service's.")
+    return option(command)
+
+
+def _edits(command: Callable) -> Callable:
+    body = click.option("--body", type=click.File("rb"), help="A file with the new body, or -.")
+    header = click.option("--header", "headers", multiple=True, metavar="NAME=VALUE",
+                          help="A header to set; NAME= takes it out.")  # fmt: skip
+    return body(header(command))
+
+
+@contextmanager
+def _workbench(name: str) -> Iterator["Workbench"]:
+    from ecom.broker.lease import lease
+    from ecom.harness.dead_letters.workbench import Workbench
+    from ecom.harness.tenancy import address
+    from ecom.harness.workspace import folder_of
+
+    folder = folder_of(name)
+    if not (folder / "order.db").exists():
+        raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
+    with lease() as url:
+        yield Workbench(address(url, name), name, folder)
+
+
+@click.group()
+def dead() -> None:
+    """Dead letters: messages that failed for good. Look, mend, try, replay, or drop them.
+
+    Start with `ecom dead list`; nothing is lost by looking.
+    """
+
+
+@dead.command("list")
+@_of_service
+@click.option("--groups", is_flag=True, help="Count those that failed alike.")
+@_on_shop
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(service: str | None, groups: bool, name: str, as_json: bool) -> None:
+    """List the dead letters, or groups of them."""
+    with _workbench(name) as bench:
+        frame = bench.groups(service) if groups else bench.list(service)
+    if as_json:
+        click.echo(json.dumps(frame.to_dict("records")))
+    elif frame.empty:
+        click.echo("No dead letters.")
+    else:
+        click.echo(_table(frame, GROUPS if groups else LETTERS))
+
+
+def _table(frame: "pd.DataFrame", columns: list[str]) -> str:
+    words = frame[columns].astype(str).map(lambda text: text.replace("\n", " "))
+    padded = words.apply(lambda column: column.str.ljust(column.str.len().max()))
+    lines = padded.to_string(index=False, justify="left").splitlines()
+    return "\n".join(line.strip() for line in lines)
+
+
+@dead.command()
+@click.argument("id")
+@_on_shop
+def show(id: str, name: str) -> None:
+    """Show one dead letter, whole."""
+    with _workbench(name) as bench:
+        click.echo(repr(bench.show(id)))
+
+
+@dead.command("try")
+@click.argument("id")
+@_edits
+@_on_shop
+def try_(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
+    """Say what a replay would do, changing nothing. Options edit it first."""
+    with _workbench(name) as bench:
+        click.echo(repr(bench.try_(id, body=body and body.read(), headers=_pairs(headers))))
+
+
+@dead.command()
+@click.argument("id")
+@_edits
+@_on_shop
+def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
+    """Change a dead letter's body or headers. Without options, in your editor."""
+    with _workbench(name) as bench:
+        if body is None and not headers:
+            old = bench.show(id)
+            new = click.edit(old.body.decode(errors="backslashreplace"), extension=".json")
+            changed = new.rstrip("\n").encode() if new is not None else old.body
+        else:
+            changed = body and body.read()
+        click.echo(repr(bench.edit(id, body=changed, headers=_pairs(headers))))
+
+
+@dead.command()
+@click.argument("ids", nargs=-1)
+@_of_service
+@click.option("--error", help="Those of one group: its error, as `list --groups` shows it.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_on_shop
+def replay(
+    ids: tuple[str, ...], service: str | None, error: str | None, everything: bool, name: str
+) -> None:
+    """Give dead letters to their services again. Each has its effect once."""
+    with _workbench(name) as bench:
+        chosen = _chosen(bench, ids, service, error, everything)
+        click.echo(f"Replayed {bench.replay(chosen)}.")
+
+
+@dead.command()
+@click.argument("ids", nargs=-1)
+@_of_service
+@click.option("--error", help="Those of one group: its error, as `list --groups` shows it.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--reason", required=True, help="Why they may go; kept in the shop's dropped.log.")
+@_on_shop
+def drop(
+    ids: tuple[str, ...], service: str | None, error: str | None, everything: bool,
+    reason: str, name: str,
+) -> None:  # fmt: skip
+    """Let dead letters go for good."""
+    with _workbench(name) as bench:
+        chosen = _chosen(bench, ids, service, error, everything)
+        click.echo(f"Dropped {bench.drop(chosen, reason)}.")
+
+
+def _chosen(
+    bench: "Workbench", ids: tuple[str, ...], service: str | None, error: str | None, all_: bool
+) -> "tuple[str, ...] | pd.DataFrame":
+    if ids:
+        return ids
+    if not (service or error or all_):
+        raise click.UsageError("Say which: ids, --service, --error or --all.")
+    groups = bench.groups(service)
+    return groups if error is None else groups[groups.error == error]
+
+
+def _pairs(headers: tuple[str, ...]) -> dict[str, str | None]:
+    pairs: dict[str, str | None] = {}
+    for header in headers:
+        name, equals, value = header.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{header!r} is not like NAME=VALUE", param_hint="--header")
+        pairs[name] = value or None
+    return pairs

@@ -1,0 +1,218 @@
+"""The `ecom` command: a shop that stays, orders from a terminal, and replays of real ones."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ecom.cli.dead import dead
+from ecom.cli.plugins import plugins
+from ecom.cli.watch import watch
+from ecom.errors import ShopError
+
+WIDTH = 88
+STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
+
+
+MAP = {
+    "A shop": ["up", "place", "orders", "status", "watch", "dead", "down"],
+    "Experiments": ["replay", "sweep"],
+    "Proofs": ["explore", "chaos", "bench"],
+    "What lies in docs/": ["documents", "pictures"],
+}
+
+
+class Friendly(click.Group):
+    """Turns what a user can mend into one sentence on stderr and exit status 1."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By what they are for, each with its whole first sentence."""
+        for room, names in MAP.items():
+            with formatter.section(room):
+                told = [(name, self.commands[name].get_short_help_str(120))
+                        for name in names if name in self.commands]  # fmt: skip
+                formatter.write_dl(told)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from ecom.broker.lease import BrokerUnavailable
+
+        try:
+            return super().invoke(ctx)
+        except (ShopError, BrokerUnavailable) as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _named(command: Callable) -> Callable:
+    return click.option("--name", default="ecom", show_default=True, help="Which shop.")(command)
+
+
+def _as_json(command: Callable) -> Callable:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+@click.group(cls=Friendly, context_settings={"max_content_width": WIDTH})
+@click.version_option(package_name="ecom")
+def main() -> None:
+    """A shop of five services that agree without a coordinator: the Saga pattern on RabbitMQ.
+
+    Start with `ecom up` in one terminal; in another, `ecom place ada@example.com TEAPOT=1`, then
+    `ecom orders`.
+    The broker is a private one, unless ECOM_AMQP_URL names yours.
+    """
+
+
+main.add_command(dead)
+main.add_command(watch)
+for name, command in plugins().items():
+    main.add_command(command, name)
+
+
+@main.command()
+@_named
+def up(name: str) -> None:
+    """Open a shop that keeps its orders, and keep it running.
+
+    Ctrl-C or `ecom down` closes it; the next `ecom up` goes on where it was. A service that dies is
+    started again.
+    """
+    from ecom.shop.credentials import token_file
+    from ecom.shop.shop import Shop
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with Shop(name=name) as shop:
+            click.echo(
+                f"{shop!r}.\nOrders are taken at {shop.url}/orders, from whoever shows the token "
+                f"in {token_file(shop.folder)}.\nCtrl-C closes the shop."
+            )
+            _keep_running(shop)
+    except KeyboardInterrupt:
+        click.echo("Closed.")
+
+
+def _keep_running(shop: Any) -> None:
+    while True:
+        shop.revive(partial(click.echo, err=True))
+        time.sleep(0.5)
+
+
+@main.command()
+@_named
+def down(name: str) -> None:
+    """Close the shop that `ecom up` keeps running, wherever that is."""
+    from ecom.harness.workspace import folder_of, occupant
+
+    pid = occupant(folder_of(name))
+    if pid is None:
+        click.echo(f"Shop {name!r} is not open.")
+        return
+    os.kill(pid, signal.SIGTERM)
+    while occupant(folder_of(name)) is not None:
+        time.sleep(0.05)
+    click.echo(f"Shop {name!r} is closed.")
+
+
+@main.command()
+@_named
+@_as_json
+def status(name: str, as_json: bool) -> None:
+    """Show what runs, what waits, and how the orders stand.
+
+    By service: events not yet handled, events not yet sent, effects not yet done, what is tried
+    again, and how many dead letters there have ever been (`ecom dead list` shows those that lie
+    there). Below: the retry policies.
+    """
+    from ecom.cli.status import status_of
+
+    state = status_of(_folder(name))
+    click.echo(json.dumps(state.as_dict()) if as_json else str(state))
+
+
+@main.command()
+@click.argument("customer")
+@click.argument("lines", nargs=-1, required=True, metavar="SKU=UNITS...")
+@click.option("--card", help="A test card; without it, the customer's own.")
+@_named
+@_as_json
+def place(
+    customer: str, lines: tuple[str, ...], card: str | None, name: str, as_json: bool
+) -> None:
+    """Place an order with a shop that is up.
+
+    Example: ecom place ada@example.com TEAPOT=1 KITE=2
+    """
+    from ecom.cli.status import door_of
+    from ecom.shop.api_client import Client
+    from ecom.shop.catalogue import order_for
+    from ecom.shop.credentials import kept_token
+
+    wanted, folder = order_for(customer, _units(lines), card), _folder(name)
+    with closing(Client(lambda: door_of(folder), kept_token(folder))) as client:
+        order = client.place([wanted])[0]
+    click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
+
+
+def _units(lines: tuple[str, ...]) -> dict[str, int]:
+    units: dict[str, int] = {}
+    for line in lines:
+        sku, _, number = line.rpartition("=")
+        if not sku or not number.isdecimal():
+            raise click.BadParameter(f"{line!r} is not like TEAPOT=2", param_hint="SKU=UNITS")
+        units[sku] = units.get(sku, 0) + int(number)
+    return units
+
+
+@main.command()
+@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only these.")
+@_named
+@_as_json
+def orders(state: str | None, name: str, as_json: bool) -> None:
+    """List the orders and how each ended."""
+    from ecom.shop import frames
+    from ecom.shop.balance import pounds
+
+    frame = frames.orders(_folder(name), state)
+    if as_json:
+        click.echo(json.dumps(frame.to_dict("records")))
+    elif frame.empty:
+        click.echo("No orders.")
+    else:
+        frame["total"] = frame.total.map(pounds)
+        click.echo(frame.to_string(index=False, max_colwidth=40))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--stock", type=click.FloatRange(min=0), default=0.9, show_default=True,
+              help="Initial stock of each product, as a share of the file's demand.")  # fmt: skip
+@_as_json
+def replay(file: Path, stock: float, as_json: bool) -> None:
+    """Replay real orders: a CSV file of the Online Retail shape, gzipped or not.
+
+    Each invoice becomes an order; each C invoice that covers a whole earlier order of the same
+    customer, its cancellation; what cannot be replayed is counted by reason. The exit status is
+    1 if the books are off or an order never ended.
+    """
+    from ecom.cli.replay import replay as run
+
+    report = run(file, stock)
+    click.echo(json.dumps(report.as_dict()) if as_json else str(report))
+    sys.exit(0 if report.is_good else 1)
+
+
+def _folder(name: str) -> Path:
+    from ecom.harness.workspace import folder_of
+
+    folder = folder_of(name)
+    if not (folder / "order.db").exists():
+        raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
+    return folder

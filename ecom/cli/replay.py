@@ -1,0 +1,132 @@
+"""Runs the story of a file through a shop of its own, and reports how it ended."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ecom.cli.order_file import Purchase, Regret, Story, read
+from ecom.errors import NotSettled
+from ecom.shop import frames
+from ecom.shop.api_client import AT_ONCE
+from ecom.shop.catalogue import CARD_THAT_PAYS
+from ecom.shop.shop import Shop
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a replay ended."""
+
+    orders: int
+    confirmed: int
+    cancelled: int
+    never_ended: int
+    cancelled_because: dict[str, int]  # reason → orders
+    taken_back: int  # orders that a whole `C` invoice cancels
+    adjustments: int  # of the orders, stock adjustments: placed at a price of zero
+    lines: int  # of the file
+    skipped: dict[str, int]  # reason → lines of the file
+    seconds: float  # from the first order sent until all was quiet
+    orders_per_second: float
+    books: str  # "balanced", or what is off
+
+    @property
+    def is_good(self) -> bool:
+        """Every order ended and the books balance."""
+        return self.books == "balanced" and not self.never_ended
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows = {
+            "orders": f"{self.orders:,}",
+            "confirmed": f"{self.confirmed:,}",
+            "cancelled": f"{self.cancelled:,}",
+            **{f"  {reason}": f"{n:,}" for reason, n in self.cancelled_because.items()},
+            **({"never ended": f"{self.never_ended:,}"} if self.never_ended else {}),
+            "stock adjustments among the orders": f"{self.adjustments:,}",
+            "lines of the file": f"{self.lines:,}",
+            "lines skipped": f"{sum(self.skipped.values()):,}",
+            **{f"  {reason}": f"{n:,}" for reason, n in self.skipped.items()},
+            "seconds": f"{self.seconds:.1f}",
+            "orders per second": f"{self.orders_per_second:,.0f}",
+            "books": self.books,
+        }
+        width = max(map(len, rows))
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def replay(path: Path, share: float) -> Report:
+    """Replay the file with stock for that share of its demand. Raises `ShopError`.
+
+    An order that never ends is in the report; it does not raise.
+    """
+    story = read(path)
+    with Shop(stock=story.shelves(share)) as shop:
+        begun = time.monotonic()
+        _act(story, shop)
+        try:
+            shop.settle(timeout=60.0 + 0.05 * len(story.actions))
+        except NotSettled as trouble:
+            tqdm.write(str(trouble), file=sys.stderr)
+        return _report(story, shop, time.monotonic() - begun)
+
+
+def _act(story: Story, shop: Shop) -> None:
+    """Place the orders, a list at a time, and cancel each one that is taken back afterwards."""
+    numbers: dict[str, str] = {}  # invoice → order
+    with tqdm(total=len(story.actions), desc="orders sent", disable=None, leave=False) as bar:
+        for orders, regrets in _batches(story):
+            placed = shop.place_many(map(_order, orders))
+            numbers.update(zip((order.invoice for order in orders), placed, strict=True))
+            for regret in regrets:
+                shop.cancel(numbers[regret.of])
+            bar.update(len(orders) + len(regrets))
+
+
+def _batches(story: Story) -> Iterator[tuple[list[Purchase], list[Regret]]]:
+    """The story in order of time, in requests of up to `AT_ONCE` orders."""
+    orders: list[Purchase] = []
+    regrets: list[Regret] = []
+    for action in story.actions:
+        (orders if isinstance(action, Purchase) else regrets).append(action)
+        if len(orders) == AT_ONCE:
+            yield orders, regrets
+            orders, regrets = [], []
+    yield orders, regrets
+
+
+def _order(purchase: Purchase) -> dict[str, Any]:
+    lines = [
+        {"sku": sku, "quantity": quantity, "unit_price": pence}
+        for sku, quantity, pence in purchase.lines
+    ]
+    return {"customer": purchase.customer, "lines": lines, "card": CARD_THAT_PAYS}
+
+
+def _report(story: Story, shop: Shop, seconds: float) -> Report:
+    books = shop.books()
+    orders = frames.orders(shop.folder)
+    cancelled = orders[orders.state == "CANCELLED"]
+    never_ended = books.orders - books.confirmed - books.cancelled
+    return Report(
+        orders=books.orders,
+        confirmed=books.confirmed,
+        cancelled=books.cancelled,
+        never_ended=never_ended,
+        cancelled_because=dict(Counter(cancelled.reason).most_common()),
+        taken_back=sum(isinstance(action, Regret) for action in story.actions),
+        adjustments=story.adjustments,
+        lines=story.lines,
+        skipped=dict(story.skipped.most_common()),
+        seconds=round(seconds, 3),
+        orders_per_second=round(books.orders / seconds, 1) if seconds else 0.0,
+        books="balanced" if books.balanced else str(books),
+    )

@@ -1,0 +1,107 @@
+"""How a shop stands, seen from outside: from its notes and databases, without its process."""
+
+import os
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ecom.errors import ServiceDown
+from ecom.events import SERVICES
+from ecom.harness.processes import read_note
+from ecom.harness.quiescence import Look, Watch
+from ecom.harness.workspace import occupant
+from ecom.runtime.service import Retry
+from ecom.services import service_named
+from ecom.stores.reader import rows
+
+
+@dataclass(frozen=True)
+class Status:
+    """What runs, what waits, how the orders stand."""
+
+    is_open: bool
+    services: dict[str, dict[str, Any]]  # pid (None: not running), unhandled, unsent, …
+    orders: dict[str, int]  # by state
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        retries = [asdict(policy) for policy in policies()]
+        return {"open": self.is_open, "services": self.services, "orders": self.orders,
+                "retries": retries}  # fmt: skip
+
+    def __str__(self) -> str:
+        columns = ["pid", "unhandled", "unsent", "effects", "retries", "dead"]
+        lines = ["{:<14}".format("service") + "".join(f"{name:>11}" for name in columns)]
+        for service, values in self.services.items():
+            cells = "".join(f"{_cell(values[name]):>11}" for name in columns)
+            lines.append(f"{service:<14}{cells}")
+        states = ", ".join(f"{n:,} {state}" for state, n in self.orders.items()) or "none yet"
+        return "\n".join([*lines, f"orders: {states}", *map(str, policies())])
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How often, and after what waits, something is tried before it is a dead letter."""
+
+    service: str  # or "all"
+    kind: str  # or "the rest"
+    attempts: int
+    base: float  # seconds: the first wait is at most so long …
+    factor: float  # … each further one so many times the one before …
+    cap: float  # … but none longer than this
+
+    def __str__(self) -> str:
+        return (
+            f"{self.service}, {self.kind}: {self.attempts} attempts, waits of up to {self.base:g} s"
+            f" × {self.factor:g}ⁿ, at most {self.cap:g} s"
+        )
+
+
+def policies() -> list[Policy]:
+    """The retry policies: of all services, and the exceptions."""
+    found = [("all", "the rest", Retry())]
+    for service in SERVICES:
+        retries = service_named(service).retries.items()
+        found += [(service, kind.__name__, retry) for kind, retry in retries]
+    return [Policy(service, kind, **asdict(retry)) for service, kind, retry in reversed(found)]
+
+
+def status_of(folder: Path) -> Status:
+    """How the shop in `folder` stands now."""
+    is_open = occupant(folder) is not None
+    with closing(Watch(folder)) as watch:
+        look = watch.look()
+    services = {service: _service(folder, service, look, is_open) for service in SERVICES}
+    states = "SELECT state, count(*) FROM orders GROUP BY state ORDER BY state DESC"
+    return Status(is_open, services, dict(rows(folder, "order", states)))
+
+
+def door_of(folder: Path) -> str:
+    """Where the shop in `folder` takes orders. Raises `ServiceDown` if it is not open."""
+    if occupant(folder) is not None and _pid(folder, "order") is not None:
+        return read_note(folder, ("order", "1"))["http"]
+    raise ServiceDown(f"Shop {folder.name!r} takes no orders now: `ecom up` opens it.")
+
+
+def _service(folder: Path, service: str, look: Look, is_open: bool) -> dict[str, Any]:
+    unhandled = sum(gap for (who, _), gap in look.unhandled().items() if who == service)
+    return {
+        "pid": _pid(folder, service) if is_open else None,
+        "unhandled": unhandled,
+        **look.backlog[service],
+        "dead": look.counters[service].get("dead", 0),
+    }
+
+
+def _pid(folder: Path, service: str) -> int | None:
+    """The pid the service wrote down, if there is such a process."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        pid = read_note(folder, (service, "1"))["pid"]
+        os.kill(pid, 0)
+        return pid
+    return None
+
+
+def _cell(value: int | None) -> str:
+    return "down" if value is None else str(value) if value else "·"

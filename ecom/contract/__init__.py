@@ -1,0 +1,1 @@
+"""What services may say to each other: envelopes, queues, and rights."""

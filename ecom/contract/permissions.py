@@ -1,0 +1,102 @@
+"""Who may do what at the broker: a user for each service, with no more rights than it needs.
+
+A service may write its own events and dead letters, and read its own queue. It declares nothing:
+the provisioner does, which for its part can publish nothing. So a service that has been broken into
+can speak for itself alone; and as the broker vouches for the `user_id` of a message, its listeners
+know who has published it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ecom.contract.envelope import Refused
+from ecom.contract.topology import dead_exchange, exchange, queue, queues
+from ecom.events import SERVICES
+from ecom.runtime.messages import Delivery
+
+PROVISIONER = "provisioner"
+USERS = (*SERVICES, PROVISIONER)  # who has an account of its own in each shop
+
+ALL = ".*"
+NOTHING = "^$"  # no exchange or queue has an empty name
+NO_KEY = "(?!)"  # but a routing key may be empty
+
+
+class Grant(NamedTuple):
+    """Regular expressions of what one user may configure, write and read, as RabbitMQ has them.
+
+    `topics` are those of the routing keys it may publish, by exchange.
+    """
+
+    configure: str
+    write: str
+    read: str
+    topics: dict[str, str]
+
+
+def user(shop: str, service: str) -> str:
+    """The name of a service's user, of which there may be many at one broker."""
+    return f"{shop}.{service}"
+
+
+def grant(shop: str, service: str) -> Grant:
+    """What the user of this service, or of the provisioner, is granted in the shop's vhost."""
+    exchanges = (exchange(shop), dead_exchange(shop))
+    if service == PROVISIONER:
+        # To bind is to write to a queue and to read from an exchange; and who declares a queue
+        # whose dead letters go to an exchange must be allowed to write there.
+        everything = _exactly(shop, (*exchanges, *queues(shop)))
+        return Grant(everything, everything, everything, dict.fromkeys(exchanges, NO_KEY))
+    topics = {exchanges[0]: rf"^{service}\.", exchanges[1]: f"^{service}$"}
+    ours = _exactly(shop, [queue(shop, service)])
+    return Grant(NOTHING, _exactly(shop, exchanges), ours, topics)
+
+
+def definitions(shop: str, passwords: Mapping[str, str], operator: str) -> dict[str, Any]:
+    """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them.
+
+    `passwords` are by service; `operator` is a user there is, who may do everything in the vhost.
+    """
+    grants = {user(shop, service): grant(shop, service) for service in passwords}
+    everything = {"user": operator, "vhost": shop, "configure": ALL, "write": ALL, "read": ALL}
+    return {
+        "vhosts": [{"name": shop}],
+        "users": [
+            {"name": user(shop, service), "password": password, "tags": ""}
+            for service, password in passwords.items()
+        ],
+        "permissions": [
+            {"user": name, "vhost": shop, "configure": it.configure, "write": it.write,
+             "read": it.read} for name, it in grants.items()
+        ] + [everything],
+        "topic_permissions": [
+            {"user": name, "vhost": shop, "exchange": at, "write": keys, "read": ALL}
+            for name, it in grants.items() for at, keys in it.topics.items()
+        ],
+    }  # fmt: skip
+
+
+def sender(own: str, service: str, producer: str) -> str:
+    """The user as whom `producer` publishes, to a `service` that is connected as `own`.
+
+    Users are called alike but for their service: to `shop.payment`, inventory is `shop.inventory`.
+    A name that does not end so is everybody's.
+    """
+    return own.removesuffix(service) + producer if own.endswith(service) else own
+
+
+def check_right(delivery: Delivery, type_: str, publisher: str) -> None:
+    """Raises `Refused` for an event of this type that `publisher` has not published as such.
+
+    Brokers grant the right to publish by routing key: a type must not evade it.
+    """
+    if delivery.key != type_:
+        raise Refused(f"{type_} came under the routing key {delivery.key[:100]!r}")
+    if delivery.user != publisher:
+        raise Refused(f"{type_} is for {publisher!r} to publish, and {delivery.user!r} did")
+
+
+def _exactly(shop: str, names: Iterable[str]) -> str:
+    own = [re.escape(name.removeprefix(f"{shop}.")) for name in names]
+    return rf"^{re.escape(shop)}\.({'|'.join(own)})$"

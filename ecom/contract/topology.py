@@ -1,0 +1,86 @@
+"""The names and arguments of a shop's exchanges and queues: the same on every RabbitMQ version.
+
+One topic exchange carries the events, another the dead letters; each service has one quorum queue
+for what it hears, and one for its dead letters. All of it is declared before a service starts, so
+no event is ever published before the queues of all its listeners exist; the provisioner declares it
+again and again (see `ecom.process.provisioner`), and services declare nothing.
+"""
+
+from typing import Any
+
+from ecom.events import EVENTS, SERVICES, heard_by
+
+DELIVERY_LIMIT = 5  # crashes a message may cause before the broker sets it aside
+NO_LIMIT = 1_000_000  # from 4.0 the default is 20, and then looking at a dead letter would kill it
+
+
+def exchange(shop: str) -> str:
+    """The name of the shop's topic exchange."""
+    return f"{shop}.events"
+
+
+def dead_exchange(shop: str) -> str:
+    """The name of the topic exchange of dead letters; their key is the service that set them aside.
+
+    Not the default exchange: whoever may write to that may write into every queue.
+    """
+    return f"{shop}.dead"
+
+
+def queue(shop: str, service: str) -> str:
+    """The name of a service's queue."""
+    return f"{shop}.{service}"
+
+
+def dead_queue(shop: str, service: str) -> str:
+    """The name of the queue of a service's dead letters."""
+    return f"{shop}.{service}.dead"
+
+
+def queues(shop: str) -> dict[str, dict[str, Any]]:
+    """Every queue's name and arguments, the dead-letter queues first."""
+    dead = {dead_queue(shop, service): _DEAD for service in SERVICES}
+    return dead | {queue(shop, service): _arguments(shop, service) for service in SERVICES}
+
+
+def bindings(shop: str) -> list[tuple[str, str]]:
+    """Every binding to the events: a queue's name, and a routing key it is to receive."""
+    return [
+        (queue(shop, service), key)
+        for service in SERVICES
+        for key in (*heard_by(service), *_recounts(service))
+    ]
+
+
+def echo(service: str) -> str:
+    """The routing key under which a service calls itself."""
+    return f"{service}.echo"
+
+
+def is_recount(key: str) -> bool:
+    """Whether a message under this routing key is no event, but about lost ones."""
+    return key.endswith((".tally", ".missing", ".echo"))
+
+
+def _recounts(service: str) -> list[str]:
+    """Its own echo, the tallies of those whose events it hears, and questions for its own."""
+    if service == "audit":
+        return []  # hears them as it is
+    tallies = sorted({f"{EVENTS[key].producer}.tally" for key in heard_by(service)})
+    return [echo(service), "*.missing", *tallies]
+
+
+_DEAD = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
+
+
+def _arguments(shop: str, service: str) -> dict[str, Any]:
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        # At-least-once dead lettering: the broker keeps the message until its dead letter is
+        # confirmed. It asks for reject-publish; without a length limit that never rejects.
+        "x-dead-letter-exchange": dead_exchange(shop),
+        "x-dead-letter-routing-key": service,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }

@@ -1,0 +1,105 @@
+"""A payment provider over HTTP: `POST /captures`, `POST /refunds`, under an `Idempotency-Key`."""
+
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from ecom.effects import TIMEOUT
+from ecom.effects.gateway import GatewayError, ProcessingError
+from ecom.runtime.context import traceparent
+from ecom.runtime.service import Impossible
+from ecom.services.payment import Captured, Declined, Refunded
+
+PROCESSING_ERROR = 402
+REFUSED = (409, 422)  # not with this key or order, or malformed: repeating is in vain
+
+
+class Answer(Struct, frozen=True):
+    """What the provider says became of the call under `key`.
+
+    It names the key because a connection may be out of step: a proxy that stutters is enough for
+    one call to get the answer of another.
+    """
+
+    key: str
+    outcome: str  # captured, declined, refunded, refused
+    reason: str = ""
+
+
+class HttpGateway:
+    """The provider at `url`, one merchant's account: shops that share one would share their keys.
+
+    Connections are kept and reused, as many as there are calls at a time. A call that takes more
+    than `TIMEOUT`, or that the caller cancels, takes its connection with it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def capture(self, key: str, order_id: str, amount: int, card: str) -> Captured | Declined:
+        body = {"order_id": order_id, "amount": amount, "card": card}
+        answer = await self._ask("captures", key, body, ("captured", "declined"))
+        if answer.outcome == "captured":
+            return Captured(order_id)
+        return Declined(order_id, answer.reason)
+
+    async def refund(self, key: str, order_id: str, amount: int) -> Refunded:
+        body = {"order_id": order_id, "amount": amount}
+        await self._ask("refunds", key, body, ("refunded",))
+        return Refunded(order_id)
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def _ask(
+        self, what: str, key: str, body: dict[str, Any], outcomes: tuple[str, ...]
+    ) -> Answer:
+        """The provider's answer to this very call, which is one of `outcomes`."""
+        try:
+            async with self._opened().post(
+                f"{self._url}/{what}",
+                data=msgspec.json.encode(body),
+                headers=_headers(key),
+                allow_redirects=False,
+            ) as response:
+                answer = _answer(response.status, await response.read())
+                if answer.key != key:
+                    response.close()  # whatever comes next over this connection is wrong, too
+                    raise GatewayError(f"asked for {key}, was answered for {answer.key}")
+                if response.status in REFUSED:
+                    raise Impossible(answer.reason)
+                if answer.outcome not in outcomes:
+                    raise GatewayError(f"{key}: {answer.outcome!r} is none of {outcomes}")
+                return answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise GatewayError(f"{type(error).__name__}: {error}") from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),  # the runtime bounds how many there are
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+def _headers(key: str) -> dict[str, str]:
+    headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+    context = traceparent.get()
+    return headers | {"traceparent": context} if context else headers
+
+
+def _answer(status: int, text: bytes) -> Answer:
+    if status == PROCESSING_ERROR:
+        raise ProcessingError("processing error")
+    if status not in (200, *REFUSED):
+        raise GatewayError(f"{status}: {text.decode(errors='replace')[:300]}")
+    try:
+        return msgspec.json.decode(text, type=Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GatewayError(f"this is no answer: {error}") from error

@@ -1,0 +1,98 @@
+"""Mail over SMTP: a few connections, kept, each for many mails."""
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import aiosmtplib
+
+from ecom.effects import TIMEOUT
+from ecom.effects.letter import Letter
+from ecom.effects.mailer import SENDER, MailError
+from ecom.runtime.context import traceparent
+from ecom.runtime.service import Impossible
+
+CONNECTIONS = 8  # at a time: most servers allow a client ten or more
+PORTS = {"smtp": 25, "smtps": 465}
+
+
+class SmtpMailer:
+    """The mail server at `smtp://[user:password@]host[:port][?from=address]`, or `smtps://`.
+
+    With `smtp`, TLS is used where the server offers it, and insisted on before a password is sent.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+        self._server = _parse(url)
+        self._sender = parse_qs(urlsplit(url).query).get("from", [SENDER])[0]
+        self._clock = clock
+        self._idle: list[aiosmtplib.SMTP] = []
+        self._free = asyncio.Semaphore(CONNECTIONS)
+
+    async def send(self, message_id: str, order_id: str, to: str, subject: str, body: str) -> None:
+        letter = Letter(
+            message_id, order_id, self._sender, to, subject, body, self._clock(), traceparent.get()
+        )
+        written = letter.as_bytes()
+        options = [] if letter.is_ascii else ["SMTPUTF8"]
+        async with asyncio.timeout(TIMEOUT), self._free:
+            try:
+                connection = await self._connection()
+                await self._hand_over(connection, to, written, options)
+            except aiosmtplib.SMTPNotSupported as error:
+                raise Impossible(f"{to} needs a mail server that speaks SMTPUTF8") from error
+            except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+                raise MailError(f"{type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        for connection in self._idle:
+            connection.close()
+
+    async def _hand_over(
+        self, connection: aiosmtplib.SMTP, to: str, written: bytes, options: list[str]
+    ) -> None:
+        """One mail over this connection, which is kept unless the dialogue was broken off."""
+        try:
+            await connection.sendmail(self._sender, [to], written, mail_options=options)
+        except aiosmtplib.SMTPRecipientsRefused as refused:
+            self._idle.append(connection)
+            code, said = refused.recipients[0].code, refused.recipients[0].message
+            if code >= 500:
+                raise Impossible(f"{to} was refused: {code} {said}") from refused
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    async def _connection(self) -> aiosmtplib.SMTP:
+        """A connection that is open, as far as one can know."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_connected:
+                return connection
+        connection = aiosmtplib.SMTP(**self._server)
+        try:
+            await connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _parse(url: str) -> dict:
+    """The arguments of `aiosmtplib.SMTP`. Raises `ValueError` for what is no SMTP address."""
+    parts = urlsplit(url)
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise ValueError(f"{url!r} is no mail server: use smtp://host:port or smtps://host:port")
+    user = unquote(parts.username) if parts.username else None
+    return {
+        "hostname": parts.hostname,
+        "port": parts.port or PORTS[parts.scheme],
+        "username": user,
+        "password": unquote(parts.password) if parts.password else None,
+        "use_tls": parts.scheme == "smtps",
+        # None: if it is offered. A password needs it.
+        "start_tls": (True if user else None) if parts.scheme == "smtp" else False,
+        "timeout": None,  # `send` bounds the whole dialogue
+    }

@@ -1,0 +1,162 @@
+"""A dead letter as an operator sees it: the message, whole, and the story of how it failed.
+
+Its headers tell the story (see `ecom.runtime.dead_letters`), unless the broker itself set the
+message aside; then the broker's `x-…` headers say so, and what the message says of its own death is
+not believed.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.contract.envelope import is_id, rfc3339
+from ecom.contract.topology import DELIVERY_LIMIT
+from ecom.errors import ShopError
+from ecom.runtime.dead_letters import Story, plain
+from ecom.runtime.runtime import EFFECT_HEADER
+
+ID = "dead-id"  # an edited letter keeps the id it had
+REPLACES = "dead-replaces"  # the digest of the version that an edited one takes the place of
+
+_WORD = re.compile(r"[\w-]+")
+
+
+class DeadLetter(Struct, frozen=True):
+    """One dead letter. Its `id` is short, differs between services, and survives an edit."""
+
+    id: str
+    service: str
+    order_id: str
+    type: str
+    reason: str  # malformed, failed, effect failed, killed the process
+    exception: str
+    attempts: int
+    first: str  # RFC 3339: when it first arrived; "" if unknown
+    last: str  # RFC 3339: when it was given up
+    origin: str  # the exchange it came from; "effects" for an effect
+    headers: dict[str, Any]  # as they were published
+    body: bytes
+    digest: str  # of headers and body: tells versions of one letter apart
+    replaces: str  # the digest of the version it takes the place of; "" for the first
+
+    @property
+    def data(self) -> Any:
+        """The body, read as JSON. Raises `ShopError` if it is none."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise ShopError(f"The body of dead letter {self.id} is not JSON: {error}.") from error
+
+    @property
+    def error(self) -> str:
+        """The exception without its order's number: the same for all that failed alike."""
+        return _WORD.sub(lambda it: "…" if it[0] == self.order_id else it[0], self.exception)
+
+    def __repr__(self) -> str:
+        times = f"{self.attempts} attempt{'s' if self.attempts != 1 else ''}"
+        lines = [
+            f"Dead letter {self.id} of {self.service}: {self.type or 'no type'}, "
+            f"{f'order {self.order_id}' if self.order_id else 'no order'}",
+            f"  {self.reason} after {times}: {self.exception}",
+            f"  first {self.first or 'unknown'}, last {self.last or 'unknown'}",
+            *(f"  {name}: {value}" for name, value in self.headers.items()),
+            "  " + self.body.decode(errors="backslashreplace"),
+        ]
+        return "\n".join(lines)
+
+    def edited(self, headers: Mapping[str, Any], body: bytes | None) -> "DeadLetter":
+        """A new version of it, under the same id. A header of None is taken out.
+
+        Raises `ShopError` if that would change its event id: then the service could not know it
+        as the event it is.
+        """
+        new = {k: v for k, v in (self.headers | dict(headers)).items() if v is not None}
+        id_ = self.headers.get("ce-id")
+        if is_id(id_) and new.get("ce-id") != id_:
+            raise ShopError("An edit cannot change ce-id: it is how duplicates are known.")
+        kept, body = plain(new), self.body if body is None else body
+        if (kept, body) == (self.headers, self.body):
+            return self
+        # The digest covers what it replaces: no version can ever replace its own predecessor's.
+        digest = _digest_of(kept, body, self.digest)
+        return replace(self, headers=kept, body=body, replaces=self.digest, digest=digest)
+
+    def to_bury(self) -> dict[str, Any]:
+        """Its headers in the dead-letter queue."""
+        return self.headers | {
+            "dead-reason": self.reason, "dead-exception": self.exception,
+            "dead-attempts": str(self.attempts), "dead-first": self.first, "dead-last": self.last,
+            "dead-exchange": self.origin, ID: self.id, REPLACES: self.replaces,
+        }  # fmt: skip
+
+    def to_replay(self) -> dict[str, Any]:
+        """Its headers in the service's queue. Only what was an effect may say that it is one."""
+        is_effect = self.origin in ("effects", "")
+        return {k: v for k, v in self.headers.items() if k != EFFECT_HEADER or is_effect}
+
+
+def read_letter(service: str, headers: dict[str, Any] | None, body: bytes) -> DeadLetter:
+    """What lies in the dead-letter queue of `service`. Reads anything, never raises."""
+    found = headers or {}
+    kept = plain(found)
+    told = _told_by_broker(found) if "x-first-death-reason" in found else _told(found)
+    digest = _digest_of(kept, body, told["replaces"])
+    event_id = kept.get("ce-id")
+    identity = f"{service}/{event_id if is_id(event_id) else digest}"
+    return DeadLetter(
+        id=told.pop("id") or _digest(identity.encode(errors="backslashreplace"))[:12],
+        service=service, order_id=_text(kept, "ce-subject"), type=_text(kept, "ce-type"),
+        headers=kept, body=body, digest=digest, **told,
+    )  # fmt: skip
+
+
+def _told(headers: dict[str, Any]) -> dict[str, Any]:
+    attempts = _text(headers, "dead-attempts")
+    return {
+        "reason": _text(headers, "dead-reason") or "unknown",
+        "exception": _text(headers, "dead-exception"),
+        "attempts": int(attempts[:9]) if attempts.isdecimal() else 1,
+        "first": _text(headers, "dead-first"),
+        "last": _text(headers, "dead-last"),
+        "origin": _text(headers, "dead-exchange"),
+        "id": _text(headers, ID),
+        "replaces": _text(headers, REPLACES),
+    }
+
+
+def _told_by_broker(headers: dict[str, Any]) -> dict[str, Any]:
+    """The service could not tell, as it was dead itself. `x-death` is not counted with: brokers
+    differ in that; but that it was given so often is what the delivery limit means."""
+    times = DELIVERY_LIMIT + 1
+    story = Story("killed the process", f"{times} times the process ended with this in hand", times)
+    if headers["x-first-death-reason"] != "delivery_limit":
+        story = Story("set aside by the broker", _text(headers, "x-first-death-reason"))
+    deaths = headers.get("x-death")
+    time = deaths[0].get("time") if isinstance(deaths, list) and deaths else None
+    last = rfc3339(time.replace(tzinfo=UTC).timestamp()) if isinstance(time, datetime) else ""
+    return {"reason": story.reason, "exception": story.error, "attempts": story.attempts,
+            "first": "", "last": last, "origin": _text(headers, "x-first-death-exchange"),
+            "id": "", "replaces": ""}  # fmt: skip
+
+
+def _text(headers: dict[str, Any], name: str) -> str:
+    value = headers.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _digest_of(headers: dict[str, Any], body: bytes, replaces: str) -> str:
+    text = repr(sorted(headers.items())) + replaces
+    return _digest(text.encode(errors="backslashreplace"), body)
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part) + part)
+    return digest.hexdigest()

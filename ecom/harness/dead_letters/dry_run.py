@@ -1,0 +1,137 @@
+"""What a message would do, if it were replayed now: tried for real, and nothing kept.
+
+The real runtime handles it on the service's real database, opened read-only; what it would write is
+looked at instead of written. That happens in a process of its own, as the message may be one that
+kills: `python -m ecom.harness.dead_letters.dry_run`, with an `Attempt` as JSON on
+stdin and a `Trial` on stdout.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ecom.harness.dead_letters.trial import Asked, Change, Said, Trial
+from ecom.runtime.messages import Delivery
+from ecom.runtime.runtime import Runtime
+from ecom.runtime.service import Service
+from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.services import service_named
+from ecom.stores.base import R, Row
+from ecom.stores.query import Key, key_of
+from ecom.stores.reader import connect
+from ecom.stores.sqlite import SqliteStore
+
+SECONDS = 30.0  # what takes longer hangs
+
+
+class Attempt(Struct):
+    """What to try, and where."""
+
+    folder: str
+    service: str
+    hold_seconds: float
+    headers: dict[str, Any]
+    body: bytes
+
+
+class Rehearsal(SqliteStore):
+    """A service's database as it is at this moment; what would be written is in `written`."""
+
+    def __init__(self, folder: Path, service: str) -> None:
+        self._db = connect(folder, service)
+        self.written: dict[type[Row], tuple[list[Row], list[Key]]] = {}
+
+    def begin(self) -> None:
+        self._run("BEGIN")
+
+    def write(self, kind: type[R], puts: list[R], deletes: list[Key]) -> None:
+        self.written[kind] = puts, deletes
+
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        puts, deletes = self.written.get(kind, ([], []))
+        self.written[kind] = [*puts, *rows], deletes
+
+    def commit(self) -> None:
+        """Nothing: the moment stays to be compared with, until `close`."""
+
+
+def rehearse(attempt: Attempt) -> Trial:
+    """Try it in a process of its own; what that died of is an answer, too."""
+    command = [sys.executable, "-m", "ecom.harness.dead_letters.dry_run"]
+    try:
+        child = subprocess.run(
+            command, input=msgspec.json.encode(attempt), capture_output=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return Trial("would hang", f"not done after {SECONDS:g} seconds")
+    if child.returncode == 0:
+        return msgspec.json.decode(child.stdout, type=Trial)
+    last = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    how = f"signal {-child.returncode}" if child.returncode < 0 else f"status {child.returncode}"
+    return Trial("would kill the process", f"it ended with {how}. {last}".strip())
+
+
+def _try(attempt: Attempt, now: float) -> Trial:
+    """Let the runtime handle it, and see what it would write."""
+    service = service_named(attempt.service, attempt.hold_seconds)
+    store = Rehearsal(Path(attempt.folder), attempt.service)
+    runtime = Runtime(service, store, "rehearsal", lambda: 0.0)
+    # As an operator's replay comes: through the default exchange.
+    delivery = Delivery(1, 1, "", attempt.service, attempt.headers, attempt.body)
+    next(runtime.step([delivery], now)).transaction.commit()
+    trial = _judge(service, store)
+    store.close()
+    return trial
+
+
+def _judge(service: Service, store: Rehearsal) -> Trial:
+    letters = [row for row in _puts(store, Outbox) if row.exchange == "dead"]
+    received = _puts(store, Inbox)
+    if letters:
+        return Trial("would be a dead letter again", letters[0].headers["dead-exception"])
+    if received and received[0].last_error:
+        return Trial("would fail, and be tried again", received[0].last_error)
+    asked = [Asked(row.type, row.key, row.body.decode()) for row in _puts(store, Effect)]
+    if not received and not asked:
+        return Trial("would do nothing: the service has dealt with it")
+    changes = [change for kind in (*service.rows, Timer) for change in _changes(store, kind)]
+    said = [Said(row.type, row.order_id, row.body.decode()) for row in _puts(store, Outbox)]
+    return Trial("would be handled", "", changes, said, asked)
+
+
+def _puts(store: Rehearsal, kind: type[R]) -> list[R]:
+    return store.written.get(kind, ([], []))[0]
+
+
+def _changes(store: Rehearsal, kind: type[Row]) -> Iterator[Change]:
+    """Each column of each row that would differ."""
+    puts, deletes = store.written.get(kind, ([], []))
+    for row in puts:
+        yield from _differences(kind, key_of(row), store.fetch(kind, key_of(row)), row)
+    for key in deletes:
+        if before := store.fetch(kind, key):
+            yield from _differences(kind, key, before, None)
+
+
+def _differences(kind: type[Row], key: Key, before: Any, after: Any) -> Iterator[Change]:
+    for column in kind.__struct_fields__:
+        old, new = (row and _plain(getattr(row, column)) for row in (before, after))
+        if old != new:
+            yield Change(kind.table, str(key), column, old, new)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return value if isinstance(value, str | int | float | None) else str(msgspec.to_builtins(value))
+
+
+if __name__ == "__main__":
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Attempt)
+    sys.stdout.buffer.write(msgspec.json.encode(_try(request, time.time())))

@@ -1,0 +1,176 @@
+"""Dead-letter queues at the broker: looked through without taking anything, or one by one.
+
+To look is to fetch everything, unacknowledged, and to close the channel: then the broker puts it
+all back, slice by slice in order (given back by `nack`, RabbitMQ 3.10 shuffles it). A process that
+dies while it looks, or after a replay and before its ack, gives back in the same way: nothing is
+ever lost, and what was sent twice meets the inbox.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, UnroutableError
+
+from ecom.amqp.codec import PERSISTENT
+from ecom.amqp.connection import TROUBLE, parameters, why
+from ecom.contract.topology import dead_queue, queue
+from ecom.errors import ShopError
+
+SLICE = 2_000  # messages under way: asked for many more at once, a small broker runs out of memory
+PATIENCE = 5.0  # seconds to wait for what the broker says is there, or for another operator
+
+
+class Held:
+    """One message in our hands: it goes back, unless it is done with."""
+
+    def __init__(
+        self, acknowledge: Callable[[int], None], tag: int, headers: Any, body: bytes
+    ) -> None:
+        self._acknowledge, self._tag = acknowledge, tag
+        self.headers: dict[str, Any] | None = headers
+        self.body = body
+
+    def done(self) -> None:
+        """It leaves the dead-letter queue."""
+        self._acknowledge(self._tag)
+
+
+class Desk:
+    """A shop's dead letters, for one operator at a time. Use `desk`."""
+
+    def __init__(self, reading: pika.BlockingConnection, sending: pika.BlockingConnection,
+                 shop: str) -> None:  # fmt: skip
+        # Two connections: while we wait for a confirm, no flood of letters is read.
+        self._reading, self._sending, self._shop = reading, sending, shop
+        self._control = reading.channel()
+        self._out = sending.channel()
+        self._out.confirm_delivery()
+
+    def look(self, service: str) -> Iterator[Held]:
+        """What lay in the service's dead-letter queue at the call, streamed.
+
+        Whatever is not `done` lies there again when this ends.
+        """
+        name = dead_queue(self._shop, service)
+        ready, pile = self._ready(name), _Pile(self._reading.channel(), name)
+        try:
+            for held in pile.take(ready):
+                yield held
+                self._sending.process_data_events(0)  # or its heartbeats would go unanswered
+        finally:
+            pile.close()
+            if self._control.is_open:
+                self._await_return(name, ready - pile.done)
+
+    def _await_return(self, name: str, count: int) -> None:
+        """Soon after the channel is closed, the broker has the messages back in the queue."""
+        deadline = time.monotonic() + PATIENCE
+        while self._ready(name) < count and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def to_service(self, service: str, headers: dict[str, Any], body: bytes) -> None:
+        """Put a message into the service's queue; returns when the broker has it safe."""
+        self._send(queue(self._shop, service), headers, body)
+
+    def to_dead(self, service: str, headers: dict[str, Any], body: bytes) -> None:
+        """Put a message into the service's dead-letter queue, likewise."""
+        self._send(dead_queue(self._shop, service), headers, body)
+
+    def _send(self, name: str, headers: dict[str, Any], body: bytes) -> None:
+        properties = pika.BasicProperties(
+            content_type="application/json", headers=headers, delivery_mode=PERSISTENT
+        )
+        try:
+            self._out.basic_publish("", name, body, properties, mandatory=True)
+        except UnroutableError as error:
+            raise ShopError(f"The broker has no queue {name}: open the shop first.") from error
+
+    def _ready(self, name: str) -> int:
+        return self._control.queue_declare(name, passive=True).method.message_count
+
+
+@contextmanager
+def desk(amqp_url: str, shop: str) -> Iterator[Desk]:
+    """Sit down at the shop's dead letters. Raises `ShopError`.
+
+    While one operator has them in hand, another would find only some of them. So a queue that its
+    connection has for itself serves as a lock: the broker frees it whatever becomes of us.
+    """
+    connections: list[pika.BlockingConnection] = []
+    try:
+        connections += [pika.BlockingConnection(parameters(amqp_url)) for _ in range(2)]
+        _lock(connections[0], f"{shop}.workbench")
+        yield Desk(*connections, shop)
+    except (ChannelClosedByBroker, ProbableAccessDeniedError) as error:
+        said = getattr(error, "reply_text", "there is no such vhost")
+        raise ShopError(f"The broker refused: {said}. Open the shop first.") from error
+    except TROUBLE as error:
+        raise ShopError(f"The broker cannot be reached ({why(error)}); nothing is lost.") from error
+    finally:
+        for connection in connections:
+            if connection.is_open:
+                connection.close()
+
+
+def _lock(connection: pika.BlockingConnection, name: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.channel().queue_declare(name, exclusive=True)
+            return
+        except ChannelClosedByBroker as error:
+            if error.reply_code != 405:  # resource locked
+                raise
+            if time.monotonic() > deadline:
+                raise ShopError(
+                    "Somebody else has this shop's dead letters in hand just now: try again later."
+                ) from error
+            time.sleep(0.05)
+
+
+class _Pile:
+    """A channel's unacknowledged messages, fetched from one queue bit by bit."""
+
+    def __init__(self, channel: BlockingChannel, name: str) -> None:
+        self._channel, self._name = channel, name
+        self._arrived: deque[Held] = deque()
+        self.done = 0
+
+    def take(self, count: int) -> Iterator[Held]:
+        """Up to `count` messages: fewer if somebody else takes them."""
+        allowed = 0
+        for taken in range(count):
+            if taken - self.done == allowed:
+                allowed += self._ask_for(min(SLICE, count - taken))
+            if not self._await():
+                return
+            yield self._arrived.popleft()
+
+    def _ask_for(self, share: int) -> int:
+        """Another consumer, as each may hold so many and a limit cannot be raised later."""
+        self._channel.basic_qos(prefetch_count=share)
+        self._channel.basic_consume(self._name, self._on_message)
+        return share
+
+    def close(self) -> None:
+        """What is not acknowledged goes back."""
+        if self._channel.is_open:
+            self._channel.close()
+
+    def _await(self) -> bool:
+        deadline = time.monotonic() + PATIENCE
+        while not self._arrived and time.monotonic() < deadline:
+            self._channel.connection.process_data_events(time_limit=0.1)
+        return bool(self._arrived)
+
+    def _on_message(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._arrived.append(Held(self._acknowledge, method.delivery_tag, properties.headers, body))
+
+    def _acknowledge(self, tag: int) -> None:
+        self._channel.basic_ack(tag)
+        self.done += 1

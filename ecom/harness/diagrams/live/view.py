@@ -1,0 +1,108 @@
+"""The live view: a picture in a notebook, one line in a terminal, nothing where nobody looks.
+
+In a notebook it is a display that is updated: it needs no widgets, so it works wherever outputs are
+shown at all, and leaves nothing behind that only a running kernel could draw. It begins and ends
+empty, like the progress bar, so that the stored output is the same however long it took.
+"""
+
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ecom.errors import NotSettled
+from ecom.harness.diagrams.live.drawing import EVERY, SHOWN, as_svg
+from ecom.harness.diagrams.live.glance import Glance, Onlooker, glance
+from ecom.harness.progress import in_notebook
+
+
+class View:
+    """Shows the shop in `folder`, again each time `update` is called, at most every 0.25 s."""
+
+    def __init__(self, folder: Path) -> None:
+        self.n = 0  # like a progress bar's: orders ended
+        self._onlooker = Onlooker(folder)
+        self._glances: deque[Glance] = deque(maxlen=SHOWN)
+        self._drawn = 0.0
+        self._screen = _Notebook() if in_notebook() else _Terminal() if _is_terminal() else None
+
+    def update(self, n: int = 0) -> None:
+        """`n` more orders have ended: have a look, unless one was had just now."""
+        self.n += n
+        if self._screen is not None and time.monotonic() - self._drawn >= EVERY:
+            self._drawn = time.monotonic()
+            self._glances.append(self._onlooker.glance())
+            self._screen.show(list(self._glances))
+
+    def __enter__(self) -> "View":
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._screen is not None:
+            self._screen.clear()
+        self._onlooker.__exit__(kind, error, trace)
+
+
+def watched(folder: Path, settle: Callable[[View], None]) -> Glance:
+    """Show the shop in `folder` while `settle(view)` waits for it; how it stands afterwards.
+
+    That `settle` runs out of time, or is interrupted, only means that it is not quiet yet.
+    """
+    with View(folder) as view, suppress(NotSettled, KeyboardInterrupt):
+        settle(view)
+        return glance(folder).quiet()
+    return glance(folder)
+
+
+def line(glances: list[Glance]) -> str:
+    """The last glance in one line."""
+    now = glances[-1]
+    states = ", ".join(f"{n:,} {state.lower()}" for state, n in now.orders.items())
+    waits = ", ".join(f"{now.waiting(kind):,} {name}" for kind, name in _WORDS.items())
+    pace = (now.said - glances[-2].said) / EVERY if len(glances) > 1 else 0
+    return f"{states} | {waits} | {pace:,.0f} events/s"
+
+
+_WORDS = {"unhandled": "queued", "unsent": "unsent", "effects": "effects", "retries": "retries",
+          "dead": "dead"}  # fmt: skip
+
+
+class _Notebook:
+    """A display of a cell's output."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._handle: Any = display(_html(""), raw=True, display_id=True)
+
+    def show(self, glances: list[Glance]) -> None:
+        self._handle.update(_html(as_svg(glances)), raw=True)
+
+    def clear(self) -> None:
+        self._handle.update(_html(""), raw=True)
+
+
+class _Terminal:
+    """A line of stderr that is written over and over."""
+
+    def show(self, glances: list[Glance]) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r{line(glances)[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _html(text: str) -> dict[str, str]:
+    return {"text/html": text, "text/plain": ""}

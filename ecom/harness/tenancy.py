@@ -1,0 +1,84 @@
+"""A shop's place at the broker, from the shop's own side: made, looked into, forgotten.
+
+At the private broker that is a vhost of its own, with a user for each service. At any other it is
+the vhost and the user that the URL names, and the shop's own are whatever begins with its name.
+"""
+
+import logging
+import secrets
+from urllib.parse import quote, urlsplit
+
+from ecom.amqp.connection import TROUBLE, why
+from ecom.broker.installation import BrokerUnavailable
+from ecom.broker.lease import private_node
+from ecom.bus import declare, remove_topology
+from ecom.contract.permissions import PROVISIONER, USERS, definitions, user
+from ecom.errors import ShopError
+from ecom.harness.dead_letters.session import desk
+
+log = logging.getLogger("ecom")
+
+
+def address(amqp_url: str, shop: str) -> str:
+    """Where an operator finds the shop's queues, at the broker whose own address is `amqp_url`."""
+    if private_node(amqp_url) is None:
+        return amqp_url
+    return urlsplit(amqp_url)._replace(path=f"/{quote(shop, safe='')}").geturl()
+
+
+def prepare(amqp_url: str, shop: str) -> dict[str, str]:
+    """Make the shop's exchanges and queues, and before them, at the private broker, its vhost and
+    users, with new passwords; the address for each service. Raises `BrokerUnavailable`."""
+    urls = _admit(amqp_url, shop)
+    try:
+        declare(urls[PROVISIONER], shop)
+    except TROUBLE as error:
+        place = urlsplit(amqp_url).netloc.rpartition("@")[2]  # never the password
+        raise BrokerUnavailable(
+            f"The broker at {place or 'ECOM_AMQP_URL'} cannot be used ({why(error)}): start it, "
+            "correct ECOM_AMQP_URL, or unset it for a private broker."
+        ) from error
+    except ValueError as error:  # it may quote a part of the password
+        raise BrokerUnavailable(
+            "ECOM_AMQP_URL must be like amqp://user:password@host:5672/vhost, with all that is not "
+            "a letter or a digit written as %40 and so on."
+        ) from error.with_traceback(None)
+    return urls
+
+
+def _admit(amqp_url: str, shop: str) -> dict[str, str]:
+    """The address for each service and the provisioner, who may use it from now on."""
+    if (node := private_node(amqp_url)) is None:
+        return dict.fromkeys(USERS, amqp_url)
+    ours = urlsplit(address(amqp_url, shop))
+    passwords = {service: secrets.token_hex(16) for service in USERS}
+    node.management.define(definitions(shop, passwords, ours.username))
+    place = ours.netloc.rpartition("@")[2]
+    return {
+        service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
+        for service, password in passwords.items()
+    }
+
+
+def parked(amqp_url: str, shop: str, service: str) -> set[str]:
+    """The ids of the events in the service's dead-letter queue, where they stay; none that are
+    known of, if the broker cannot be reached or somebody else has them in hand."""
+    try:
+        with desk(amqp_url, shop) as at:
+            found = [(held.headers or {}).get("ce-id") for held in at.look(service)]
+    except ShopError:
+        return set()
+    return {id_ for id_ in found if isinstance(id_, str)}
+
+
+def forget(amqp_url: str, shop: str) -> bool:
+    """Delete the shop's exchanges and queues, or its vhost with all users; False if the broker
+    cannot be reached."""
+    try:
+        node = private_node(amqp_url)
+        if node is None or not node.management.remove(shop, [user(shop, each) for each in USERS]):
+            remove_topology(amqp_url, shop)
+    except (*TROUBLE, BrokerUnavailable) as error:
+        log.warning("The queues of shop %s are still at the broker: %s", shop, why(error))
+        return False
+    return True

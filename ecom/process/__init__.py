@@ -1,0 +1,1 @@
+"""One service as an operating-system process."""

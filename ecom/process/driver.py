@@ -1,0 +1,254 @@
+"""One service as an operating-system process: `python -m ecom.process.driver SERVICE`.
+
+Drives the sans-IO runtime with pika, SQLite, a clock and the outside world, in one event loop.
+The process ends cleanly on SIGTERM, and by itself when its parent does (end of file on stdin).
+"""
+
+import asyncio
+import logging
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ecom.bus import Bus
+from ecom.effects.performing import outside
+from ecom.errors import ShopError
+from ecom.events import SERVICES
+from ecom.process.lifecycle import announce, collect_rarely, until_stopped
+from ecom.runtime.messages import (
+    Ack,
+    Command,
+    Commit,
+    Confirmed,
+    CountUp,
+    Perform,
+    Publish,
+    Reply,
+    Say,
+    Tick,
+)
+from ecom.runtime.runtime import Runtime
+from ecom.runtime.tables import MACHINERY
+from ecom.services import service_named
+from ecom.services.inventory import Stock
+from ecom.settings import Settings
+from ecom.shop.views import install
+from ecom.stores.base import StoreUnavailable, Transaction
+from ecom.stores.sqlite import SqliteStore, create
+from ecom.telemetry.logs import write_logs
+from ecom.telemetry.metrics import Metrics
+from ecom.telemetry.tracing import tracer_for
+
+BATCH = 1_000  # inputs in one transaction, at most
+CONFIRM_SECONDS = 0.02  # the longest that a confirm waits to be noted
+BUSY, CROWDED = 32, 256  # inputs in one step: between these, more had better come together
+COMPANY_SECONDS = 0.04  # how long a busy process waits for them; one idle or behind does not
+TICK = 0.1  # seconds between looks at what is due
+LAST_SPANS = 2.0  # seconds they have to get away when the process ends
+NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
+
+log = logging.getLogger("ecom.process")
+
+
+def database(folder: Path, service: str) -> Path:
+    """Where a service's database lies."""
+    return folder / f"{service}.db"
+
+
+def provision(folder: Path) -> None:
+    """Create every service's database and tables; harmless to repeat."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SERVICES:
+        create(database(folder, name), (*service_named(name).rows, *MACHINERY))
+        install(database(folder, name), name)
+
+
+def stock_shelves(folder: Path, stock: dict[str, int]) -> None:
+    """Give each product its initial units, unless the shop has had it before."""
+    store = SqliteStore(database(folder, "inventory"))
+    tx = Transaction(store)
+    for sku, units in stock.items():
+        if tx[Stock].get(sku) is None:
+            tx[Stock].put(Stock(sku, units, units))
+    tx.commit()
+    store.close()
+
+
+class Process:
+    """A service at work: inputs gather in a queue, and a batch of them is one step."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name, self.settings = name, settings
+        self.store = SqliteStore(database(settings.folder, name))
+        service = service_named(name, settings.hold_seconds)
+        self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
+        self._runtime = Runtime(service, self.store, settings.replica, random.random, self.bus.user)
+        self._inputs: list[Any] = []
+        self._wake = asyncio.Event()
+        self._outside = outside(name, settings, time.time)
+        self._tasks: set[asyncio.Task] = set()
+        self.metrics = Metrics(name, settings, self.bus)
+        self._tracer = tracer_for(service, settings)
+
+    def put(self, what: Any) -> None:
+        """Add an input; it is handled in the next batch. Nobody waits for a confirm to be noted:
+        for a while it can go with what comes next, and so costs no commit of its own."""
+        self._inputs.append(what)
+        if type(what) is Confirmed:
+            asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._wake.set)
+        else:
+            self._wake.set()
+
+    def ask(self, id: str, message: Any, traceparent: str = "") -> asyncio.Future:
+        """Have a command handled; to await its handler's answer, or what the handler raised."""
+        answer = asyncio.get_running_loop().create_future()
+        self.put(Command(id, message, answer, traceparent))
+        return answer
+
+    async def work(self) -> None:
+        """Step after step, until cancelled between two."""
+        while True:
+            await self._wake.wait()
+            batch = self._inputs[:BATCH]
+            del self._inputs[:BATCH]
+            if not self._inputs:
+                self._wake.clear()
+            if batch:
+                await self._step(batch)
+            # The sockets have their turn. Half as many commits are worth a moment.
+            await asyncio.sleep(COMPANY_SECONDS if BUSY <= len(batch) < CROWDED else 0)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self.put(Tick())
+
+    async def _recount(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.recount_seconds)
+            await self.bus.mend()
+            self.put(CountUp())
+
+    async def _step(self, batch: list[Any]) -> None:
+        """One transaction; if the database is not to be had, the same batch again."""
+        while True:
+            try:
+                start = time.time()
+                for output in self._runtime.step(batch, start):
+                    self._carry_out(output)
+                self._observe(batch, start, time.time())
+                return
+            except StoreUnavailable as error:
+                log.warning("The database is unavailable, trying again: %s", error)
+                await asyncio.sleep(random.uniform(0.05, 0.5))
+
+    def _observe(self, batch: list[Any], start: float, end: float) -> None:
+        self.metrics.meter.step(batch, start, end)
+        if self._tracer is not None:
+            self._tracer.handled(batch, start, end)
+
+    def _carry_out(self, output: Any) -> None:
+        kind = type(output)
+        if kind is Commit:
+            output.transaction.commit()
+        elif kind is Publish:
+            self._publish(output)
+        elif kind is Ack:
+            self.bus.ack(output)
+        elif kind is Perform:
+            self._start(self._perform(output))
+        elif kind is Reply:
+            self._answer(output)
+        elif kind is Say:
+            self.bus.say(output)
+
+    def _publish(self, output: Publish) -> None:
+        self.bus.publish(output)
+        row = output.row
+        if row.type.endswith(NEWS):
+            about = {"order": row.order_id, "event": row.id}
+            log.info("Published %s event", row.type, extra=about)
+        if self._tracer is not None:
+            self._tracer.published(row, time.time())
+
+    def _answer(self, reply: Reply) -> None:
+        if reply.token.cancelled():
+            return  # whoever asked has gone
+        if isinstance(reply.value, Exception):
+            reply.token.set_exception(reply.value)
+        else:
+            reply.token.set_result(reply.value)
+
+    async def _perform(self, output: Perform) -> None:
+        start = time.time()
+        answer = await self._outside.perform(output)
+        if self._tracer is not None:
+            self._tracer.performed(output.row, answer, start, time.time())
+        self.put(answer)
+
+    def _start(self, work: Any) -> asyncio.Task:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; says in a file when it is ready. Raises what stops it else."""
+        works = (self.bus.run(), self.work(), self._tick(), self._recount())
+        tasks = [self._start(each) for each in works]
+        ready = {"metrics": await self.metrics.serve()}
+        if self.name == "order":
+            from ecom.api.app import open_door  # here: only this service pays for the web framework
+
+            ready["http"], serving = await open_door(self)
+            tasks.append(self._start(serving))
+        tasks.append(self._start(self._announce(ready)))
+        stopping = self._start(stop.wait())
+        await asyncio.wait({stopping, *tasks[:-1]}, return_when=asyncio.FIRST_COMPLETED)
+        failures = [task.exception() for task in tasks if task.done() and task.exception()]
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._outside.close()
+        await self._send_last_spans()
+        self.store.close()
+        if failures:
+            raise failures[0]
+
+    async def _send_last_spans(self) -> None:
+        """A collector that does not answer must not hold us up."""
+        if self._tracer is not None:
+            sending = threading.Thread(target=self._tracer.close, daemon=True)
+            sending.start()
+            await asyncio.to_thread(sending.join, LAST_SPANS)
+
+    async def _announce(self, ready: dict[str, str]) -> None:
+        await self.bus.ready.wait()
+        announce(self.settings.folder, self.name, self.settings.replica, **ready)
+
+
+async def _main(kind: type[Process], name: str, settings: Settings) -> None:
+    stop = until_stopped()
+    collect_rarely()
+    await kind(name, settings).run(stop)
+
+
+def main(arguments: Iterable[str], kind: type[Process] = Process) -> None:
+    """Run one service from the environment's settings, as this kind of process."""
+    (name,) = arguments
+    settings = Settings.from_environment()
+    write_logs(name if settings.replica == "1" else f"{name}-{settings.replica}")
+    if not database(settings.folder, name).exists():
+        provision(settings.folder)
+    try:
+        asyncio.run(_main(kind, name, settings))
+    except ShopError as error:  # in the settings, for the user to mend
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

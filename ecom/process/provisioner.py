@@ -1,0 +1,47 @@
+"""`python -m ecom.process.provisioner`: declares a shop's exchanges and queues, over and over.
+
+It alone has the right to, so no service can bind itself to what is not for its eyes. What somebody
+deletes or unbinds comes back within `ECOM_RECOUNT_SECONDS`; what was lost meanwhile, the services
+find out (see `ecom.runtime.gap_detection`). It stops as the services do.
+"""
+
+import asyncio
+import logging
+import sys
+from contextlib import suppress
+
+from ecom.amqp.connection import TROUBLE, why
+from ecom.bus import declare
+from ecom.contract.permissions import PROVISIONER
+from ecom.errors import ShopError
+from ecom.process.lifecycle import announce, until_stopped
+from ecom.settings import Settings
+from ecom.telemetry.logs import write_logs
+
+log = logging.getLogger("ecom.provisioner")
+
+
+async def _work(settings: Settings) -> None:
+    stop = until_stopped()
+    while not stop.is_set():
+        try:
+            declare(settings.amqp_url, settings.shop)
+            announce(settings.folder, PROVISIONER, settings.replica)
+        except TROUBLE as error:
+            seconds = settings.recount_seconds
+            log.warning("Cannot declare (%s); next attempt in %g s", why(error), seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), settings.recount_seconds)
+
+
+def main() -> None:
+    """Provide for the shop of the environment's settings."""
+    write_logs(PROVISIONER)
+    try:
+        asyncio.run(_work(Settings.from_environment()))
+    except ShopError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Exactly-once effects around a service, without any I/O."""

@@ -1,0 +1,78 @@
+"""Dead letters: what can never be handled, or failed too often, set aside with its story.
+
+They leave through the outbox like everything else, for the quorum queue `<service>.dead`, so a
+message is forgotten only after the broker has its dead letter safe. The story is in headers
+(`dead-reason`, `dead-exception`, …), never in `x-death`, which brokers count differently.
+"""
+
+import logging
+from typing import Any
+
+from msgspec import Struct
+
+from ecom.contract.envelope import ATTRIBUTES, is_id, rfc3339
+from ecom.runtime.service import Work
+
+log = logging.getLogger("ecom")
+
+MAX_HEADERS = 40
+MAX_TEXT = 500  # characters of a header: with MAX_HEADERS, all fit one AMQP frame
+
+
+class Story(Struct, frozen=True):
+    """Why a message is dead."""
+
+    reason: str  # malformed, failed, effect failed
+    error: str
+    attempts: int = 1
+    first: float = 0.0  # when it first arrived, epoch seconds
+
+
+def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story: Story) -> None:
+    """Put a dead letter into the outbox."""
+    kept = plain(headers)
+    id_, order_id = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
+    told = {
+        "dead-reason": story.reason,
+        "dead-exception": story.error[:MAX_TEXT],
+        "dead-attempts": str(story.attempts),
+        "dead-first": rfc3339(story.first or work.now),
+        "dead-last": rfc3339(work.now),
+        "dead-exchange": exchange[:255],
+        "dead-key": key[:255],
+    }
+    work.send("dead", id_, "dead", order_id, kept | told, body)
+    work.count("dead")
+    about = {"order": order_id, "event": id_, "attempt": story.attempts}
+    log.error("Dead letter (%s): %s", story.reason, story.error, extra=about)
+
+
+def _id(value: Any) -> str:
+    """What is malformed may be too long for a message's properties, or forge a log line."""
+    return value if is_id(value) else ""
+
+
+def plain(headers: dict[str, Any]) -> dict[str, Any]:
+    """Headers fit to store and to publish again: text, numbers, truth values; others described.
+
+    The broker's own `x-…` headers and those of an earlier death are left out; of a crowd, ours
+    stay, so that the message can be read again.
+    """
+    ours = {name: headers[name] for name in ATTRIBUTES if name in headers}
+    kept = [
+        (name, _plain(value))
+        for name, value in (ours | headers).items()
+        if isinstance(name, str) and not name.startswith(("x-", "dead-"))
+    ]
+    return dict(kept[:MAX_HEADERS])
+
+
+def _plain(value: Any) -> str | int | bool:
+    if isinstance(value, int):
+        return value if isinstance(value, bool) else int(value)
+    return (value if isinstance(value, str) else repr(value))[:MAX_TEXT]
+
+
+def describe(error: Exception) -> str:
+    """An exception in one line, for columns, headers and logs."""
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:MAX_TEXT]

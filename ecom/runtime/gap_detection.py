@@ -1,0 +1,130 @@
+"""Recounting: events that a broker lost after it had confirmed them are noticed, and sent again.
+
+A confirm says that an event is in every queue that was bound for it just then. It says nothing of a
+queue deleted with what is in it, nor of a binding that an operator removed: audit's queue takes
+every event, so none comes back as unroutable. The sender holds it for delivered, the listener has
+never heard of it.
+
+So each service says now and then, as `<service>.tally`, how many events of each type it has
+published. The tally travels behind them through the same exchange and queues: a listener that has
+handled fewer by then lacks some. (Or tries some again, just now; so it waits for a second tally.)
+It says, as `<service>.missing`, since when; the producer sends again what its outbox still has from
+then on, and inboxes absorb what was not lost. What can never be handled is asked for in vain, and
+so a few times only.
+
+Neither is an event: nobody stores them, and one that is lost is followed by the next.
+"""
+
+import logging
+from collections import Counter as Tally
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.events import EVENTS, heard_by
+from ecom.runtime.messages import Delivery, Say
+from ecom.runtime.tables import Outbox
+from ecom.stores.base import Transaction
+from ecom.stores.query import MoreThan
+
+UNSENT = 10_000  # with more than these in the outbox, counting can wait
+SLACK = 5.0  # seconds before the last tally that was right, from which events are sent again
+IN_VAIN = 6  # tallies; if events are missing still, that one was not right: ask for all there are
+ANSWERED = (1, 4, 16)  # which repetitions of the same question are answered
+
+log = logging.getLogger("ecom")
+
+
+class Sent(Struct, frozen=True):
+    """A tally: event type → how many were published, by the producer's clock at `at`."""
+
+    at: float
+    sent: dict[str, int]
+
+
+class Missing(Struct, frozen=True):
+    """Event type → how many are missing, and the `at` of the last tally when none was."""
+
+    missing: dict[str, tuple[int, float]]
+
+
+class Recount:
+    """One process's part in it; all it knows may be forgotten."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._heard = EVENTS if service == "audit" else heard_by(service)
+        self._right: dict[str, float] = {}  # event type → `at` of the last tally that was right
+        self._short: dict[str, int] = {}  # event type → how many were missing at the last tally
+        self._times: Tally[str] = Tally()  # event type → tallies in a row that found some missing
+        self._questions: Tally[tuple] = Tally()
+        self._again: set[int] = set()  # outbox rows that are being sent again
+
+    def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Say]:
+        """What there is to say of our own events; `published` are rows that are on their way.
+
+        What is sent again has been published before: not to count it would make up for what the
+        listener lacks.
+        """
+        unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
+        self._again.intersection_update([row.seq for row in unsent])
+        out = published | self._again
+        waiting = Tally(row.type for row in unsent if row.seq not in out)
+        sent = {
+            key: tx.counted(f"emitted:{key}") - waiting[key]
+            for key, kind in EVENTS.items()
+            if kind.producer == self._service
+        }
+        if not any(sent.values()) or len(unsent) == UNSENT:
+            return []
+        return [Say(f"{self._service}.tally", msgspec.json.encode(Sent(now, sent)))]
+
+    def hear(self, delivery: Delivery, tx: Transaction, now: float) -> list[Say]:
+        """What a tally, or a question, makes us say."""
+        who, _, what = delivery.key.rpartition(".")
+        if what == "echo":
+            return []  # that it came is all there is to it
+        try:
+            if what == "tally":
+                return self._compare(msgspec.json.decode(delivery.body, type=Sent), tx)
+            asked = msgspec.json.decode(delivery.body, type=Missing)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            log.warning("Not a %s of %s: %s", what, who, error)
+            return []
+        for key, (number, since) in asked.missing.items():
+            if key in EVENTS and EVENTS[key].producer == self._service:
+                self._answer(who, key, number, since, tx, now)
+        return []
+
+    def _compare(self, tally: Sent, tx: Transaction) -> list[Say]:
+        missing = {}
+        for key, sent in tally.sent.items():
+            if key not in self._heard:
+                continue
+            lacking, before = sent - tx.counted(f"handled:{key}"), self._short.pop(key, 0)
+            if lacking <= 0:
+                self._right[key] = tally.at
+                del self._times[key]
+                continue
+            self._short[key] = lacking
+            self._times[key] += 1
+            if before:
+                since = self._right.get(key, 0.0) if self._times[key] < IN_VAIN else 0.0
+                missing[key] = (min(lacking, before), since)
+        if not missing:
+            return []
+        log.warning("Events are missing: %s", {key: number for key, (number, _) in missing.items()})
+        return [Say(f"{self._service}.missing", msgspec.json.encode(Missing(missing)))]
+
+    def _answer(
+        self, who: str, key: str, number: int, since: float, tx: Transaction, now: float
+    ) -> None:
+        self._questions[who, key, number, since] += 1
+        if self._questions[who, key, number, since] not in ANSWERED:
+            return
+        rows = tx[Outbox].where(exchange="events", type=key, done_at=MoreThan(since - SLACK))
+        log.warning("%s misses %d %s: sending %d again", who, number, key, len(rows))
+        self._again.update(row.seq for row in rows)
+        for row in rows:
+            tx[Outbox].put(replace(row, done_at=None, due=now))

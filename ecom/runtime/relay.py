@@ -1,0 +1,129 @@
+"""What leaves the service after a commit: outbox rows to publish, effects to perform.
+
+Both are one mechanism. A row is written with the state it follows from, taken on after the
+commit, and marked done in a later transaction. A window bounds what is under way; what does not
+fit stays in the table and follows when there is room. A row whose replica has died is due after
+its lease, and then anybody's.
+"""
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from msgspec.structs import replace
+
+from ecom.runtime.service import LEASE
+from ecom.runtime.tables import Effect, Outbox
+from ecom.stores.base import Transaction
+from ecom.stores.query import AtMost, MoreThan
+
+OutRow = TypeVar("OutRow", Outbox, Effect)
+
+
+class Outgoing(Generic[OutRow]):
+    """One replica's view of one table of outgoing rows."""
+
+    def __init__(self, kind: type[OutRow], owner: str, window: int, is_open: bool = False) -> None:
+        self._kind = kind
+        self._owner = owner
+        self._window = window
+        self._open = is_open
+        self._under_way: dict[int, OutRow] = {}
+        self._last = 0  # our own rows up to this seq have been taken on
+        self._behind = True  # there may be others in the table than those being written
+        self._reached = self._last, self._behind  # what these become if this choice is committed
+
+    @property
+    def under_way(self) -> set[int]:
+        """The rows that were taken on and are not known to be done."""
+        return set(self._under_way)
+
+    def open(self) -> None:
+        """A new connection: whatever is not known to be sent is sent (again), oldest first."""
+        self._open = True
+        self._under_way.clear()
+        self._last, self._behind = 0, True
+
+    def close(self) -> None:
+        """No connection: leave rows in the table."""
+        self._open = False
+
+    def choose(self, tx: Transaction, now: float, ticked: bool) -> list[OutRow]:
+        """The rows to take on once the transaction is committed. The table is searched where it
+        may have more than the transaction, and when time has passed; a query a batch is a tenth of
+        what a single message costs."""
+        self._reached = self._last, True
+        room = self._window - len(self._under_way)
+        if not self._open or room <= 0:
+            return []
+        chosen = {row.seq: row for row in self._due(tx, now, room)} if ticked else {}
+        ours, reached = self._ours(tx, room, ticked), self._last
+        for row in ours:
+            if row.seq not in chosen and row.seq not in self._under_way:
+                if len(chosen) == room:
+                    break
+                chosen[row.seq] = row
+            # Only here, row by row: one that came back as due says nothing of those before it.
+            reached = row.seq
+        self._reached = reached, len(ours) >= room
+        return list(chosen.values())
+
+    def _ours(self, tx: Transaction, room: int, ticked: bool) -> list[OutRow]:
+        """Our own rows that wait, oldest first: `room` of them, or all that there are."""
+        table = tx[self._kind]
+        if self._behind or ticked:
+            seq = MoreThan(self._last)
+            return table.where(limit=room, seq=seq, owner=self._owner, done_at=None)
+        new = [
+            row for row in table.written()
+            if row.seq > self._last and row.done_at is None and row.owner == self._owner
+        ]  # fmt: skip
+        return sorted(new, key=attrgetter("seq"))
+
+    def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:
+        """Rows whose time has come: returned or failed ones, and a dead sibling's."""
+        rows = []
+        for row in tx[self._kind].where(limit=room, due=AtMost(now)):
+            row = replace(row, owner=self._owner, due=now + LEASE)
+            tx[self._kind].put(row)
+            if row.seq not in self._under_way:
+                rows.append(row)
+        return rows
+
+    def started(self, rows: Iterable[OutRow]) -> None:
+        """The transaction that chose these is committed; they are under way."""
+        for row in rows:
+            self._under_way[row.seq] = row
+        self._last, self._behind = self._reached
+
+    def pending(self, seq: int, tx: Transaction) -> OutRow | None:
+        """The row, unless it is done already, by a sibling perhaps."""
+        row = tx[self._kind].get(seq)
+        if row is not None and row.done_at is None:
+            return row
+        self._under_way.pop(seq, None)
+        return None
+
+    def done(self, seqs: Iterable[int], tx: Transaction, now: float) -> None:
+        """Mark rows as done."""
+        for seq in seqs:
+            row = self._under_way.get(seq) or self.pending(seq, tx)
+            if row is not None:
+                self.finish(row, tx, now)
+
+    def finish(self, row: OutRow, tx: Transaction, now: float, **columns: Any) -> None:
+        """Mark this row as done, and change these columns of it."""
+        tx[self._kind].change(row, done_at=now, due=None, **columns)
+        self._under_way.pop(row.seq, None)
+
+    def again(self, seqs: Iterable[int], tx: Transaction, due: float) -> None:
+        """These were not taken: try again at `due`."""
+        for seq in seqs:
+            row = self.pending(seq, tx)
+            if row is not None:
+                self.later(row, due, tx)
+
+    def later(self, row: OutRow, due: float, tx: Transaction) -> None:
+        """Try this row again at `due`."""
+        tx[self._kind].put(replace(row, due=due))
+        self._under_way.pop(row.seq, None)

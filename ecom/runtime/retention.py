@@ -1,0 +1,21 @@
+"""Forgetting: inbox, outbox and effect rows that are done go after a while, a few at a time."""
+
+from ecom.runtime.tables import Effect, Inbox, Outbox
+from ecom.stores.base import Transaction
+from ecom.stores.query import AtMost
+
+# Longer than a duplicate can take to arrive. Rows of dead letters stay until those are replayed,
+# and a replay that comes later still meets the handlers' own rows, which are never forgotten.
+RETENTION = 7 * 24 * 3600.0  # seconds
+STEP = 500  # rows of each table in one transaction
+
+
+def forget_old(tx: Transaction, now: float) -> None:
+    """Delete some of what was done more than `RETENTION` ago."""
+    old = AtMost(now - RETENTION)
+    for row in tx[Inbox].where(limit=STEP, state="done", at=old):
+        tx[Inbox].delete(row.id)
+    for row in tx[Outbox].where(limit=STEP, done_at=old):
+        tx[Outbox].delete(row.seq)
+    for row in tx[Effect].where(limit=STEP, state="done", done_at=old):
+        tx[Effect].delete(row.seq)

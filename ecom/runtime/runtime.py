@@ -1,0 +1,264 @@
+"""The runtime around a service, without any I/O: inputs in, outputs out, one transaction between.
+
+`Runtime.step` takes a batch of inputs (deliveries, confirms, effect results, commands, ticks) and
+yields outputs in the one order that is safe: commit, ack, reply, publish, perform. Whoever drives
+it carries each out before asking for the next; a crash between any two is mended by the next
+start. `ecom.process.driver` drives it with pika and a clock, `ecom_lab.simulator` with a simulated
+world: so what the simulator explores is this very code.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.contract.envelope import Envelope, Refused, decode, derived_id
+from ecom.contract.permissions import check_right, sender
+from ecom.contract.topology import is_recount
+from ecom.events import Event
+from ecom.runtime import messages
+from ecom.runtime.context import about, handling
+from ecom.runtime.dead_letters import Story, bury, describe, plain
+from ecom.runtime.gap_detection import Recount
+from ecom.runtime.inbox import read_ahead
+from ecom.runtime.relay import Outgoing
+from ecom.runtime.retention import forget_old
+from ecom.runtime.service import Cause, Impossible, Service, Work
+from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.stores.base import Store, StoreBroken, StoreUnavailable, Transaction
+from ecom.stores.query import AtMost
+
+WINDOW = 2_000  # messages published and not yet confirmed, at most
+CONCURRENCY = 200  # effects performed at a time, at most
+EFFECT_HEADER = "ecom-effect"  # of a dead letter: the number of the effect it was
+AT_ONCE = 200  # timers and retries handled in one transaction, at most
+
+log = logging.getLogger("ecom")
+
+
+class Runtime:
+    """One replica of one service. `jitter` returns numbers in [0, 1) for the backoff; `user` is as
+    whom we are connected to the broker (see `ecom.contract.permissions`)."""
+
+    def __init__(
+        self, service: Service, store: Store, replica: str, jitter: Callable[[], float],
+        user: str = "",
+    ) -> None:  # fmt: skip
+        self.service = service
+        self._store = store
+        self._replica = replica
+        self._jitter = jitter
+        self._sender = lru_cache(maxsize=64)(partial(sender, user, service.name))
+        self._recount = Recount(service.name)
+        self._said: list[messages.Say] = []
+        self._outbox = Outgoing(Outbox, replica, WINDOW)
+        self._effects = Outgoing(Effect, replica, CONCURRENCY, is_open=True)
+        self._take: dict[type, Callable] = {
+            messages.Delivery: self._delivery,
+            messages.Command: self._command,
+            messages.Tick: self._tick,
+            messages.Confirmed: self._confirmed,
+            messages.Unsent: self._unsent,
+            messages.Performed: self._performed,
+            messages.Failed: self._failed,
+            messages.CountUp: lambda *_: None,
+            messages.PublisherUp: lambda *_: self._outbox.open(),
+            messages.PublisherDown: lambda *_: self._outbox.close(),
+        }
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[messages.Output]:
+        """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
+        tx = Transaction(self._store)
+        acks: dict[int, int] = {}
+        replies: list[messages.Reply] = []
+        self._said = []
+        try:
+            read_ahead(inputs, self.service.rows, tx)
+            for each in inputs:
+                answer = self._take[type(each)](each, tx, now)
+                if type(each) is messages.Delivery:
+                    acks[each.channel] = each.tag
+                elif type(each) is messages.Command:
+                    replies.append(messages.Reply(each.token, answer))
+            ticked = any(type(each) is messages.Tick for each in inputs)
+            publishing = self._outbox.choose(tx, now, ticked)
+            performing = self._effects.choose(tx, now, ticked)
+            if any(type(each) is messages.CountUp for each in inputs):
+                published = self._outbox.under_way.union(row.seq for row in publishing)
+                self._said += self._recount.tally(tx, now, published)
+        except BaseException:
+            tx.rollback()
+            raise
+        yield messages.Commit(tx)
+        self._outbox.started(publishing)
+        self._effects.started(performing)
+        yield from (messages.Ack(channel, tag) for channel, tag in acks.items())
+        yield from replies
+        for row in publishing:
+            yield messages.Publish(row)
+        for row in performing:
+            yield messages.Perform(row, self._message(row))
+        yield from self._said
+
+    # ── what each input means ─────────────────────────────────────────────────────────────────
+    def _delivery(self, delivery: messages.Delivery, tx: Transaction, now: float) -> None:
+        headers, body = delivery.headers or {}, delivery.body
+        if is_recount(delivery.key):
+            if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
+                self._said += self._recount.hear(delivery, tx, now)
+            return
+        if not delivery.exchange:
+            tx.count("replayed")
+        try:
+            if EFFECT_HEADER in headers and not delivery.exchange:
+                self._revive(headers[EFFECT_HEADER], body, tx, now)
+                return
+            envelope, event = decode(headers, body)
+            if delivery.exchange:  # else an operator has put it into our queue
+                check_right(delivery, envelope.type, self._sender(event.producer))
+        except Refused as refused:
+            work = self._work(Cause("", "", ""), tx, now)
+            story = Story("malformed", str(refused))
+            bury(work, delivery.exchange, delivery.key, headers, body, story)
+            return
+        seen = tx[Inbox].get(envelope.id)
+        if seen is None or (seen.state == "dead" and not delivery.exchange):
+            if seen is not None:
+                tx.count(f"handled:{envelope.type}", -1)  # it is to be handled again
+            row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
+            self._event(row, envelope, event, headers, body, tx, now)
+        else:
+            tx.count("duplicates")
+
+    def _revive(self, seq: Any, body: bytes, tx: Transaction, now: float) -> None:
+        """An operator replays an effect that was given up: it is tried anew, as it is sent."""
+        try:
+            row = tx[Effect].get(int(seq))
+            again = replace(row, body=body)
+            self._message(again)
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise Refused(f"no such effect, or not in this shape: {error}") from None
+        if row.state == "dead":
+            again = replace(again, state="pending", done_at=None, due=now, attempts=0)
+            tx[Effect].put(again)
+
+    def _event(
+        self, row: Inbox, envelope: Envelope, event: Event, headers: dict, body: bytes,
+        tx: Transaction, now: float,
+    ) -> None:  # fmt: skip
+        """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
+        cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
+        error = self._run(event, cause, tx, now, envelope)[1]
+        if error is not None:
+            row = replace(row, last_error=describe(error))
+            log.warning("Failed to handle %s: %s", row.type, row.last_error, extra=about(row))
+            policy = self.service.retry_for(type(event))
+            if not isinstance(error, Impossible) and row.attempts < policy.attempts:
+                due = now + policy.delay(row.attempts, self._jitter())
+                row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
+                tx[Inbox].put(row)
+                return
+            row = replace(row, state="dead")
+            story = Story("failed", row.last_error, row.attempts, row.at)
+            bury(self._work(cause, tx, now), "events", row.type, headers, body, story)
+        tx[Inbox].put(row)
+        tx.count(f"handled:{row.type}")
+
+    def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
+        envelope, event = decode(row.headers, row.body)
+        again = replace(
+            row, state="done", attempts=row.attempts + 1, due=None, headers=None, body=None
+        )
+        self._event(again, envelope, event, row.headers, row.body, tx, now)
+
+    def _command(self, command: messages.Command, tx: Transaction, now: float) -> Any:
+        cause = Cause(command.id, command.id, command.traceparent)
+        answer, error = self._run(command.message, cause, tx, now)
+        return answer if error is None else error
+
+    def _confirmed(self, confirmed: messages.Confirmed, tx: Transaction, now: float) -> None:
+        self._outbox.done(confirmed.seqs, tx, now)
+
+    def _unsent(self, unsent: messages.Unsent, tx: Transaction, now: float) -> None:
+        self._outbox.again(unsent.seqs, tx, now + 1.0)
+
+    def _performed(self, performed: messages.Performed, tx: Transaction, now: float) -> None:
+        row = self._effects.pending(performed.seq, tx)
+        if row is None:
+            return
+        result = performed.result
+        cause = Cause(derived_id(row.id, type(result).__name__), row.correlation, row.traceparent)
+        error = self._run(result, cause, tx, now)[1]
+        if error is None:
+            self._effects.finish(row, tx, now, attempts=row.attempts + 1, state="done")
+        else:
+            final = isinstance(error, Impossible)
+            self._effect_failed(row, messages.Failed(row.seq, describe(error), final), tx, now)
+
+    def _failed(self, failed: messages.Failed, tx: Transaction, now: float) -> None:
+        if (row := self._effects.pending(failed.seq, tx)) is not None:
+            self._effect_failed(row, failed, tx, now)
+
+    def _effect_failed(
+        self, row: Effect, failed: messages.Failed, tx: Transaction, now: float
+    ) -> None:
+        policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
+        attempts = row.attempts + 1
+        log.warning("Failed to do %s: %s", row.key, error, extra=about(row))
+        if not failed.final and (failed.unknown or attempts < policy.attempts):
+            again = replace(row, attempts=attempts, last_error=error)
+            self._effects.later(again, now + policy.delay(attempts, self._jitter()), tx)
+            return
+        self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")
+        headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id,
+                   EFFECT_HEADER: str(row.seq)}  # fmt: skip
+        story = Story("effect failed", error, attempts, row.created_at)
+        work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
+        bury(work, "effects", row.type, headers, row.body, story)
+
+    def _tick(self, _: messages.Tick, tx: Transaction, now: float) -> None:
+        for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):
+            self._retry(row, tx, now)
+        for timer in tx[Timer].where(limit=AT_ONCE, due=AtMost(now)):
+            id_ = derived_id(timer.correlation, timer.id)
+            cause = Cause(id_, timer.correlation, timer.traceparent)
+            error = self._run(self._message(timer), cause, tx, now)[1]
+            if error is None:
+                tx[Timer].delete(timer.id)
+            else:
+                extra = {"order": timer.order_id, "event": id_}
+                log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
+                tx[Timer].put(replace(timer, due=now + 1.0))  # a deadline never gives up
+        forget_old(tx, now)
+
+    # ── how ───────────────────────────────────────────────────────────────────────────────────
+    def _run(
+        self, message: Struct, cause: Cause, tx: Transaction, now: float,
+        envelope: Envelope | None = None,
+    ) -> tuple[Any, Exception | None]:  # fmt: skip
+        """Run the handler; if it raises, undo what it did, and only that."""
+        mark, before = tx.savepoint(), handling.set((message, cause))
+        try:
+            handler = self.service.handlers.get(type(message))
+            if handler is None:
+                raise Impossible(f"{self.service.name} does not handle {type(message).__name__}")
+            return handler(message, self._work(cause, tx, now, envelope)), None
+        except (StoreUnavailable, StoreBroken):
+            raise
+        except Exception as error:
+            tx.undo_to(mark)
+            return None, error
+        finally:
+            handling.reset(before)
+
+    def _work(
+        self, cause: Cause, tx: Transaction, now: float, envelope: Envelope | None = None
+    ) -> Work:
+        return Work(self.service.name, self._replica, tx, cause, now, envelope)
+
+    def _message(self, row: Timer | Effect) -> Struct:
+        return msgspec.json.decode(row.body, type=self.service.kind_named(row.type))

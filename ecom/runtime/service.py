@@ -1,0 +1,160 @@
+"""A service: its tables, its handlers, and the unit of work a handler is given.
+
+Handlers are plain functions of a message and a `Work`. They read and write rows, emit events,
+request effects, set timers, and touch nothing else: no clock, no network, no randomness. So the
+runtime may run one again after a crash, and the simulator may run it in every order there is.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ecom.contract.envelope import Envelope, derived_id, encode, rfc3339, trace_after
+from ecom.events import Event
+from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom.stores.base import R, Row, Table, Transaction
+
+LEASE = 60.0  # seconds a replica has to finish what it took on, before others may
+
+Handler = Callable[[Any, "Work"], Any]
+log = logging.getLogger("ecom")
+
+
+class Impossible(Exception):
+    """This can never succeed, however often it is tried: dead-letter it at once."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Exponential backoff with full jitter: wait up to base × factor^(n-1) seconds, capped.
+
+    Full jitter after Brooker, "Exponential Backoff and Jitter" (2015): it spreads a crowd of
+    retries best. After `attempts` tries in all the message is a dead letter.
+    """
+
+    base: float = 0.2
+    factor: float = 2.0
+    cap: float = 30.0
+    attempts: int = 6
+
+    def delay(self, attempt: int, jitter: float) -> float:
+        """Seconds to wait after the `attempt`-th failure (1, 2, …); `jitter` is in [0, 1)."""
+        return min(self.cap, self.base * self.factor ** min(attempt - 1, 60)) * jitter
+
+
+@dataclass(frozen=True)
+class Service:
+    """What makes a service: domain only; the runtime around it is the same for all."""
+
+    name: str
+    rows: tuple[type[Row], ...]
+    handlers: Mapping[type[Struct], Handler]  # by message: event, timer, effect result, command
+    effects: tuple[type[Struct], ...] = ()
+    retries: Mapping[type[Struct], Retry] = field(default_factory=dict)  # exceptions to Retry()
+
+    def retry_for(self, kind: type[Struct] | None) -> Retry:
+        """The policy for messages or effects of this kind."""
+        return self.retries.get(kind, Retry())
+
+    def kind_named(self, name: str) -> type[Struct]:
+        """The timer or effect type of this name."""
+        return self._kinds[name]
+
+    @cached_property
+    def _kinds(self) -> dict[str, type[Struct]]:
+        return {kind.__name__: kind for kind in (*self.effects, *self.handlers)}
+
+
+class Cause(Struct, frozen=True):
+    """What a handler's doings follow from: ids for the envelopes of what it emits."""
+
+    id: str
+    correlation: str
+    traceparent: str
+
+
+class Work:
+    """One message's unit of work, all or nothing, inside the batch's transaction."""
+
+    def __init__(
+        self,
+        service: str,
+        replica: str,
+        tx: Transaction,
+        cause: Cause,
+        now: float,
+        envelope: Envelope | None = None,
+    ) -> None:
+        self._service = service
+        self._replica = replica
+        self._tx = tx
+        self._cause = cause
+        self.envelope = envelope  # of the event being handled, if it is one
+        self.now = now  # epoch seconds; the only clock a handler may read
+
+    def __getitem__(self, kind: type[R]) -> Table:
+        """The table of these rows, e.g. `work[Stock].get("TEAPOT")`."""
+        return self._tx[kind]
+
+    def count(self, name: str) -> int:
+        """Add one to the service's own counter of this name; its new value."""
+        return self._tx.count(name)
+
+    def emit(self, event: Event) -> None:
+        """Say `event` to whoever listens: published after the commit, at least once."""
+        id_ = derived_id(self._cause.id, event.key)
+        envelope = Envelope(
+            id=id_, type=event.key, version=event.version, time=rfc3339(self.now),
+            producer=self._service, subject=event.order_id,
+            correlation=self._cause.correlation, causation=self._cause.id,
+            traceparent=trace_after(self._cause.traceparent, self._cause.correlation, id_),
+        )  # fmt: skip
+        headers, body = encode(envelope, event)
+        self.count(f"emitted:{event.key}")
+        self.send("events", id_, event.key, event.order_id, headers, body)
+
+    def send(
+        self, exchange: str, id: str, type: str, order_id: str, headers: dict, body: bytes
+    ) -> None:
+        """Put one message into the outbox."""
+        seq = self.count("outbox")
+        self._tx[Outbox].put(
+            Outbox(
+                seq, id, type, order_id, exchange, headers, body,
+                created_at=self.now, owner=self._replica, due=self.now + LEASE,
+            )
+        )  # fmt: skip
+
+    def request(self, effect: Struct, key: str) -> None:
+        """Have `effect` performed outside after the commit; its result is a message to us.
+
+        `key` is its idempotency key: the world must do it once, however often it is asked.
+        """
+        kind = type(effect).__name__
+        seq = self.count("effects")
+        self._tx[Effect].put(
+            Effect(
+                seq, derived_id(self._cause.id, kind), kind, effect.order_id, key,
+                msgspec.json.encode(effect), self._cause.correlation, self._cause.traceparent,
+                created_at=self.now, owner=self._replica, due=self.now + LEASE,
+            )
+        )  # fmt: skip
+
+    def remind(self, at: float, message: Struct) -> None:
+        """Handle `message` at `at` (epoch seconds), once, crash or not."""
+        kind = type(message).__name__
+        self._tx[Timer].put(
+            Timer(
+                f"{kind}/{message.order_id}", kind, message.order_id, at,
+                msgspec.json.encode(message), self._cause.correlation, self._cause.traceparent,
+            )
+        )  # fmt: skip
+
+    def forget(self, kind: type[Struct], order_id: str) -> None:
+        """Cancel the timer of this kind, if it is still set."""
+        self._tx[Timer].delete(f"{kind.__name__}/{order_id}")

@@ -1,0 +1,95 @@
+"""The machinery's tables, the same in every service: inbox, outbox, effects, timers, counters."""
+
+from typing import Any
+
+from ecom.stores.base import Counter, Row
+
+
+class Inbox(Row, frozen=True):
+    """A message that arrived. `done` ones are kept to know duplicates; `waiting` ones retry."""
+
+    table = "inbox"
+    indexes = ("(due, id) WHERE due IS NOT NULL", "(state, at, id)", "(order_id)")
+
+    id: str
+    type: str
+    order_id: str
+    state: str  # done, waiting, dead
+    at: float  # when it first arrived, epoch seconds
+    attempts: int = 1
+    due: float | None = None  # when to try again
+    last_error: str | None = None
+    headers: dict[str, Any] | None = None  # kept only while it waits
+    body: bytes | None = None
+
+
+class Outbox(Row, frozen=True):
+    """A message to publish: written with the state it speaks of, sent after the commit."""
+
+    table = "outbox"
+    indexes = (
+        "(due, seq) WHERE due IS NOT NULL",
+        "(owner, seq) WHERE done_at IS NULL",
+        "(done_at, seq) WHERE done_at IS NOT NULL",
+        "(order_id)",
+    )
+
+    seq: int
+    id: str
+    type: str
+    order_id: str
+    exchange: str  # "events", or "dead" for this service's dead-letter queue
+    headers: dict[str, Any]
+    body: bytes
+    created_at: float
+    owner: str  # the replica that sends it
+    due: float | None  # unsent by then: any replica may send it
+    done_at: float | None = None  # when the broker confirmed it
+
+
+class Effect(Row, frozen=True):
+    """Something to do outside (capture, refund, mail), requested with the state it follows."""
+
+    table = "effects"
+    indexes = (
+        "(due, seq) WHERE due IS NOT NULL",
+        "(owner, seq) WHERE done_at IS NULL",
+        "(state, done_at, seq) WHERE done_at IS NOT NULL",
+        "(order_id)",
+    )
+
+    seq: int
+    id: str
+    type: str
+    order_id: str
+    key: str  # the idempotency key: stable over retries and crashes
+    body: bytes
+    correlation: str
+    traceparent: str
+    created_at: float
+    owner: str
+    due: float | None  # not done by then: any replica may do it (again, under the same key)
+    done_at: float | None = None
+    attempts: int = 0
+    last_error: str | None = None
+    state: str = "pending"  # pending, done, dead
+
+
+class Timer(Row, frozen=True):
+    """A message to ourselves, to be handled when its time has come."""
+
+    table = "timers"
+    indexes = ("(due, id)",)
+
+    id: str
+    type: str
+    order_id: str
+    due: float
+    body: bytes
+    correlation: str
+    traceparent: str
+
+
+# Tallies: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
+# `replayed`, `duplicates`, `dead`, `outbox`, `effects`, `orders`, `events`.
+MACHINERY = (Inbox, Outbox, Effect, Timer, Counter)

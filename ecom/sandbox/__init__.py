@@ -1,0 +1,1 @@
+"""A payment provider and a mail server to practise on."""

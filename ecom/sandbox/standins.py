@@ -1,0 +1,70 @@
+"""The shop's side of the local stand-ins: where they listen, and what is to go wrong there."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ecom.effects.gateway import open_ledger
+from ecom.effects.mailer import open_mails
+from ecom.errors import ServiceDown, ShopError
+
+STANDINS = {  # name → the setting that says where it is, and how
+    "gateway": ("ECOM_GATEWAY_URL", "http://127.0.0.1:{}"),
+    "mail": ("ECOM_SMTP_URL", "smtp://127.0.0.1:{}"),
+}
+
+
+class StandIns:
+    """A payment provider and a mail server to run beside the services: processes, or files.
+
+    Whichever the environment names already is somebody else's, and so are its books: ours are empty
+    then. The ports are ours until `close`: who is killed and started again is found where it was.
+    """
+
+    def __init__(self, folder: Path, as_processes: bool) -> None:
+        open_ledger(folder).close()
+        open_mails(folder).close()
+        self._ports: dict[str, socket.socket] = {}
+        self.environment: dict[str, str] = {}
+        for name, (variable, address) in STANDINS.items():
+            if not as_processes:
+                self.environment[variable] = ""
+            elif not os.environ.get(variable):
+                self._ports[name] = _reserve()
+                port = self._ports[name].getsockname()[1]
+                self.environment[variable] = address.format(port)
+
+    @property
+    def members(self) -> list[tuple[str, str]]:
+        """The processes to be started, as (name, replica)."""
+        return [(name, "1") for name in self._ports]
+
+    def set_faults(self, faults: dict[str, Any]) -> None:
+        """See `ecom.sandbox.faults.Faults`. Raises `ShopError` for what it does not know."""
+        if "gateway" not in self._ports:
+            raise ShopError("This shop has no gateway of its own, so nothing can go wrong there.")
+        try:
+            answer = httpx.put(f"{self.environment['ECOM_GATEWAY_URL']}/faults", json=faults)
+        except httpx.TransportError as error:
+            raise ServiceDown(
+                f"The gateway does not answer ({error}); if it was killed, start it with "
+                "shop.start('gateway')."
+            ) from error
+        if not answer.is_success:
+            raise ShopError(f"The gateway knows no such fault: {answer.json()['reason']}")
+
+    def close(self) -> None:
+        """Give the ports back."""
+        for port in self._ports.values():
+            port.close()
+
+
+def _reserve() -> socket.socket:
+    """A port of the loopback, held without listening: our child may bind it and listen, too."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind(("127.0.0.1", 0))
+    return held

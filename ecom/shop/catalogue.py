@@ -1,0 +1,67 @@
+"""The shop's own small data: what it sells and who comes to buy. CSV files of the package."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DATA = Path(__file__).with_name("data")
+
+CARD_THAT_PAYS = "4242424242424242"
+PRICE_OF_THE_UNKNOWN = 1_000  # pence: what a product costs that the catalogue does not have
+
+Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]  # units by sku, or lines as the door's
+
+
+class Product(NamedTuple):
+    """One product of the catalogue."""
+
+    sku: str
+    name: str
+    unit_price: int  # pence
+    stock: int  # units on the shelf when the shop first opens
+
+
+@cache
+def products() -> dict[str, Product]:
+    """The catalogue, by sku, in the order of the file."""
+    rows = read("catalogue.csv")
+    return {
+        row["sku"]: Product(row["sku"], row["name"], int(row["unit_price"]), int(row["stock"]))
+        for row in rows
+    }
+
+
+def stock() -> dict[str, int]:
+    """What is on the shelves when the shop first opens, by sku."""
+    return {sku: product.stock for sku, product in products().items()}
+
+
+@cache
+def cards() -> dict[str, str]:
+    """The card each known customer pays with, by e-mail address."""
+    return {row["email"]: row["card"] for row in read("customers.csv")}
+
+
+def price_of(sku: str) -> int:
+    """What one unit costs, in pence."""
+    known = products().get(sku)
+    return known.unit_price if known else PRICE_OF_THE_UNKNOWN
+
+
+def order_for(customer: str, lines: Lines, card: str | None = None) -> dict[str, Any]:
+    """An order as the door wants it, at the catalogue's prices, with the customer's own card."""
+    if isinstance(lines, Mapping):
+        lines = [
+            {"sku": sku, "quantity": quantity, "unit_price": price_of(sku)}
+            for sku, quantity in lines.items()
+        ]
+    card = card or cards().get(customer, CARD_THAT_PAYS)
+    return {"customer": customer, "card": card, "lines": list(lines)}
+
+
+def read(name: str) -> list[dict[str, str]]:
+    """A file of `data/`, row by row."""
+    with open(DATA / name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,260 @@
+"""A shop to hold in a notebook: five services and their broker, as if they were one thing."""
+
+import atexit
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+from weakref import ref
+
+from ecom.broker.lease import lease
+from ecom.contract.permissions import USERS
+from ecom.errors import NotSettled, ShopError
+from ecom.harness.dead_letters.workbench import Workbench
+from ecom.harness.diagrams.live.glance import Glance
+from ecom.harness.diagrams.live.view import watched
+from ecom.harness.processes import Crew, member_named
+from ecom.harness.quiescence import nothing_left, wait_until_quiet
+from ecom.harness.tenancy import address, forget, parked, prepare
+from ecom.harness.workspace import Premises, clear_abandoned
+from ecom.process.driver import provision, stock_shelves
+from ecom.sandbox.standins import StandIns
+from ecom.settings import Settings
+from ecom.shop import catalogue
+from ecom.shop.api_client import Client
+from ecom.shop.catalogue import Lines, order_for
+from ecom.shop.credentials import keep_token
+from ecom.shop.records import Records
+
+
+class Shop(Records):
+    """Runs the five services as processes of their own; `with Shop() as shop:` or `open`, `close`.
+
+    `stock` is units by sku (None: the catalogue's); `hold_seconds` is how long stock is held for an
+    unpaid order. A shop without `name` and `folder` is made up and leaves nothing behind; with a
+    folder, its databases stay to be read; with a name, it can be opened again and goes on. An open
+    shop closes itself when nobody refers to it any more, at the latest with this process.
+    The payment provider and the mail server are processes, too, unless `outside` is "files": then
+    the services themselves keep their books, which is faster.
+    """
+
+    _premises: Premises | None = None  # while it is open
+
+    def __init__(
+        self,
+        stock: Mapping[str, int] | None = None,
+        *,
+        name: str | None = None,
+        folder: Path | str | None = None,
+        hold_seconds: float = Settings.hold_seconds,
+        amqp_url: str | None = None,
+        outside: Literal["processes", "files"] = "processes",
+    ) -> None:
+        self._stock = dict(stock) if stock is not None else catalogue.stock()
+        self._name = name
+        self._folder = Path(folder) if folder is not None else None
+        self._hold_seconds = hold_seconds
+        self._amqp_url = amqp_url
+        self._as_processes = outside == "processes"
+
+    # ── opening and closing ───────────────────────────────────────────────────────────────────
+    def open(self) -> "Shop":
+        """Start broker and services; returns when orders can be placed. Opening twice is harmless.
+
+        Raises `ShopBusy`, `ServiceDied`, or `BrokerUnavailable`.
+        """
+        if self._premises is None:
+            self._premises = Premises(self._name, self._folder)
+            self._at_exit = partial(_close, ref(self))
+            atexit.register(self._at_exit)
+            try:
+                self._open()
+            except BaseException:
+                self.close()
+                raise
+        return self
+
+    def _open(self) -> None:
+        self._crew, self._client, self._lease, self._standins = None, None, None, None
+        self._standins = StandIns(self.folder, self._as_processes)
+        if self._amqp_url is None:
+            self._lease = lease()
+        broker = self._amqp_url or self._lease.url
+        self._url = address(broker, self.name)
+        self._token = keep_token(self.folder)
+        provision(self.folder)
+        stock_shelves(self.folder, self._stock)
+        urls = prepare(broker, self.name)
+        clear_abandoned(lambda name: forget(broker, name))
+        self._forget = partial(forget, broker, self.name)
+        self._crew = Crew(self.folder, self._environment(), self._premises.lock, urls, self._token)
+        self._client = Client(self._crew.url, self._token)
+        self._dead = Workbench(self._url, self.name, self.folder, self._hold_seconds)
+        self._crew.start(*((service, "1") for service in USERS), *self._standins.members)
+
+    def close(self) -> None:
+        """Stop the services, let go of the broker, remove what was made up."""
+        if self._premises is None:
+            return
+        premises, self._premises = self._premises, None
+        atexit.unregister(self._at_exit)
+        forgotten = self._crew is None  # then it never came to have queues
+        try:
+            if self._client:
+                self._client.close()
+            if self._crew:
+                self._crew.stop()
+                forgotten = _is_for_once(premises) and self._forget()
+        finally:
+            premises.leave(remove=forgotten)
+            if self._standins:
+                self._standins.close()
+            if self._lease:
+                self._lease.close()
+
+    __del__ = close  # in a notebook, the cell that opens it may be run again
+
+    def __enter__(self) -> "Shop":
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._premises is None:
+            return "Shop (closed)"
+        return f"Shop {self.name!r} with {', '.join(self._crew.alive())} running, in {self.folder}"
+
+    @property
+    def name(self) -> str:
+        """What its exchange and queues at the broker begin with."""
+        return self._opened().name
+
+    @property
+    def folder(self) -> Path:
+        """Where its databases and logs are."""
+        return self._opened().folder
+
+    @property
+    def url(self) -> str:
+        """Where its order service listens. Raises `ServiceDown`."""
+        return self._staffed().url()
+
+    @property
+    def amqp_url(self) -> str:
+        """The broker's address, for an operator who may do everything with the shop's queues."""
+        self._opened()
+        return self._url
+
+    # ── customers ─────────────────────────────────────────────────────────────────────────────
+    def place(self, customer: str, lines: Lines, card: str | None = None) -> str:
+        """Place an order; its number. Raises `OrderRefused`, `ServiceDown`, `ServiceDied`.
+
+        `lines` is units by sku at the catalogue's prices, or a list of `{"sku", "quantity",
+        "unit_price"}` (pence). Without `card`, known customers pay with their own.
+        """
+        return self.place_many([{"customer": customer, "lines": lines, "card": card}])[0]
+
+    def place_many(self, orders: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Place orders given as arguments of `place`, a thousand a request; their numbers."""
+        self._staffed()
+        return self._client.place([order_for(**order) for order in orders])
+
+    def cancel(self, order_id: str) -> None:
+        """A customer changes their mind: the order will be undone. Raises as `place` does."""
+        self._staffed()
+        self._client.cancel(order_id)
+
+    def token(self, customer: str) -> str:
+        """A token with which this customer sees and cancels their own orders over HTTP."""
+        self._staffed()
+        return self._client.token(customer)
+
+    def settle(self, timeout: float = 60.0, bar: Any = None) -> None:
+        """Wait, at most `timeout` seconds, until all is quiet. Raises `NotSettled`, `ServiceDied`.
+
+        Quiet: every event handled by all who hear it, nothing to be sent, performed or retried.
+        `bar` is told how many more orders have ended; without it, there is a progress bar.
+        """
+        crew = self._staffed()
+        wait_until_quiet(self.folder, crew, lambda service: parked(self._url, self.name, service),
+                         timeout, self._dead.awaited, bar)  # fmt: skip
+
+    def watch(self, seconds: float = 60.0) -> Glance:
+        """Show orders flow, live, until all is quiet or `seconds` are over; how it stands then."""
+        return watched(self.folder, lambda view: self.settle(seconds, view))
+
+    def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
+        """Wait, at most `timeout` seconds, until `condition()` is true. Raises `NotSettled`.
+
+        For what happens while the shop is not quiet: `shop.wait_until(lambda: shop.emails().size)`.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NotSettled(f"What you wait for did not happen within {timeout:g} s.")
+            time.sleep(0.05)
+
+    # ── trouble ───────────────────────────────────────────────────────────────────────────────
+    @property
+    def dead(self) -> Workbench:
+        """Its dead letters, to look at and to replay."""
+        self._opened()
+        return self._dead
+
+    def kill(self, service: str, replica: str = "1") -> None:
+        """SIGKILL a service. Raises `ServiceDown` if it does not run."""
+        self._staffed().kill(member_named(service, replica))
+
+    def start(self, service: str, replica: str = "1") -> None:
+        """Start a service, or a further replica of it; harmless if it runs already."""
+        self.crew.start(member_named(service, replica))
+
+    def gateway(self, **faults: float) -> None:
+        """Say what goes wrong at the payment provider from now on (`ecom.sandbox.faults.Faults`).
+
+        E.g. `fail_before=0.1, fail_after=0.1`; `delay=2.5`; `down=True`. Nothing: all is well.
+        """
+        self._staffed()
+        self._standins.set_faults(faults)
+
+    @property
+    def crew(self) -> Crew:
+        """Its processes, for whoever wants more trouble than this."""
+        self._opened()
+        return self._crew
+
+    def revive(self, tell: Callable[[str], object]) -> None:
+        """`tell` what became of each service that has died unasked, then start it again."""
+        self.crew.revive(tell)
+
+    # ── how ───────────────────────────────────────────────────────────────────────────────────
+    def _opened(self) -> Premises:
+        if self._premises is None:
+            raise ShopError("This shop is closed: open it with shop.open(), or use `with Shop()`.")
+        return self._premises
+
+    def _staffed(self) -> Crew:
+        """The crew. Raises `ServiceDied` if one of them has died unasked."""
+        self._opened()
+        self._crew.check()
+        return self._crew
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "ECOM_FOLDER": str(self.folder),
+            "ECOM_SHOP": self.name,
+            "ECOM_HOLD_SECONDS": str(self._hold_seconds),
+            **self._standins.environment,
+        }
+
+
+def _close(shop: "ref[Shop]") -> None:
+    if it := shop():  # a hook for `atexit` must keep no shop alive
+        it.close()
+
+
+def _is_for_once(premises: Premises) -> bool:
+    """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
+    return premises.is_temporary or (not premises.is_named and nothing_left(premises.folder))

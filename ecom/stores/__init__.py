@@ -1,0 +1,1 @@
+"""Where a service keeps its rows, one file a technology."""

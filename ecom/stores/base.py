@@ -1,0 +1,228 @@
+"""A service's own database: rows, tables, and one transaction around a batch of messages.
+
+A *store* keeps rows. There are two, held to one contract suite: `ecom.stores.sqlite.SqliteStore`
+for real, `ecom.stores.memory.MemoryStore` for the simulator. A store only has to `fetch` one row,
+`select` some, `write` a batch and `change` one; everything else (tables, read-your-own-writes,
+undoing one message of many) is `Transaction`, the same code over both.
+"""
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ecom.errors import ShopError
+from ecom.stores.query import Key, in_order, matches
+
+R = TypeVar("R", bound="Row")
+
+
+class Row(Struct, frozen=True):
+    """One row of one table. The first field is its key; fields are its columns.
+
+    Columns of type str, int, float and bytes (or None) are stored as such, all others as JSON.
+    """
+
+    table: ClassVar[str]
+    indexes: ClassVar[tuple[str, ...]] = ()  # SQL after "CREATE INDEX … ON table", constants
+
+
+class StoreUnavailable(Exception):
+    """The database is locked, full or broken just now: nothing was changed, try again later."""
+
+
+class StoreBroken(ShopError):
+    """The database is damaged, or not of this version: to try again would not help."""
+
+
+class Store(Protocol):
+    """Where rows are kept. `begin` … `commit` is atomic, durable and excludes other writers."""
+
+    def begin(self) -> None:
+        """Take the write lock. Raises `StoreUnavailable`."""
+
+    def fetch(self, kind: type[R], key: Key) -> R | None:
+        """The row with this key, or None."""
+
+    def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
+        """The rows with these keys, those that exist, in any order."""
+
+    def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
+        """The first `limit` rows that meet all conditions, sorted as by `in_order`.
+
+        By the bounded columns first, so that an index on them finds the few that are due without
+        a look at the many that are not.
+        """
+
+    def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
+        """Insert or replace rows, delete keys (those that exist)."""
+
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        """Write these columns, equal in all these rows, where the rows exist; others stay."""
+
+    def commit(self) -> None:
+        """Make everything since `begin` durable. Raises `StoreUnavailable`: then nothing is."""
+
+    def rollback(self) -> None:
+        """Forget everything since `begin`."""
+
+
+class Counter(Row, frozen=True):
+    """How often something has happened; counted by `Transaction.count`."""
+
+    table = "counters"
+
+    name: str
+    value: int
+
+
+_MISSING: Any = object()
+
+
+class Table:
+    """One table within one transaction: reads see the transaction's own writes."""
+
+    def __init__(self, store: Store, kind: type[R], undo: list) -> None:
+        self._store = store
+        self._kind = kind
+        self._key = attrgetter(kind.__struct_fields__[0])
+        self._undo = undo
+        self._read: dict[Key, R | None] = {}
+        self._written: dict[Key, R | None] = {}  # None: to be deleted
+        self._changed: dict[Key, tuple[R, dict[str, Any]]] = {}  # what was written by `change`
+
+    def get(self, key: Key) -> R | None:
+        """The row with this key, or None."""
+        row = self._written.get(key, _MISSING)
+        if row is _MISSING:
+            row = self._read.get(key, _MISSING)
+            if row is _MISSING:
+                row = self._read[key] = self._store.fetch(self._kind, key)
+        return row
+
+    def load(self, keys: Iterable[Key]) -> None:
+        """Read these rows at once, so that getting each later costs no query of its own."""
+        keys = [key for key in keys if key not in self._read]
+        self._read.update(dict.fromkeys(keys))
+        for row in self._store.fetch_many(self._kind, keys):
+            self._read[self._key(row)] = row
+
+    def put(self, row: R) -> None:
+        """Insert the row, or replace the one with its key."""
+        self._write(self._key(row), row)
+
+    def change(self, row: R, **columns: Any) -> None:
+        """Put a row that is stored with these columns changed: the others need not be written."""
+        key, changed = self._key(row), replace(row, **columns)
+        if key not in self._written:
+            self._changed[key] = changed, columns
+        self._write(key, changed)
+
+    def delete(self, key: Key) -> None:
+        """Delete the row with this key, if there is one."""
+        self._write(key, None)
+
+    def _write(self, key: Key, row: R | None) -> None:
+        self._undo.append((self._written, key, self._written.get(key, _MISSING)))
+        self._written[key] = row
+
+    def where(self, limit: int | None = None, **conditions: Any) -> list[R]:
+        """The rows whose columns equal (or are `AtMost`, `MoreThan`) the values, `in_order`."""
+        key_of, written = self._key, self._written
+        found = self._store.select(self._kind, conditions, limit)
+        fresh = [row for row in found if key_of(row) not in written]
+        if len(fresh) < len(found) == limit:  # in place of the stale ones, others come into sight
+            found = self._store.select(self._kind, conditions, limit + len(written))
+            fresh = [row for row in found if key_of(row) not in written]
+        ours = [row for row in self.written() if matches(row, conditions)]
+        return (in_order(fresh + ours, conditions) if ours else fresh)[:limit]
+
+    def written(self) -> list[R]:
+        """The rows that this transaction has put, in the order in which it put them first."""
+        return [row for row in self._written.values() if row is not None]
+
+    def flush(self) -> None:
+        """Hand the changes to the store, inside its transaction."""
+        puts, deletes, changes = [], [], {}
+        for key, row in self._written.items():
+            changed, columns = self._changed.get(key, (None, {}))
+            if row is None:
+                deletes.append(key)
+            elif row is changed:
+                changes.setdefault(tuple(columns.items()), []).append(row)
+            else:
+                puts.append(row)
+        if puts or deletes:
+            self._store.write(self._kind, puts, deletes)
+        for columns, rows in changes.items():
+            self._store.change(self._kind, rows, [name for name, _ in columns])
+
+
+class Transaction:
+    """One transaction: begun when made; nothing is written before `commit`."""
+
+    def __init__(self, store: Store) -> None:
+        store.begin()
+        self._store = store
+        self._tables: dict[type[Row], Table] = {}
+        self._counts: dict[str, int] = {}
+        self._undo: list[tuple[dict, Any, Any]] = []  # what stood where before a change
+
+    def __getitem__(self, kind: type[R]) -> Table:
+        """The table of rows of this kind."""
+        table = self._tables.get(kind)
+        if table is None:
+            table = self._tables[kind] = Table(self._store, kind, self._undo)
+        return table
+
+    def count(self, name: str, by: int = 1) -> int:
+        """Add to a counter; its new value. Plain numbers, for there are many: rows at the end."""
+        before = self.counted(name)
+        self._undo.append((self._counts, name, before))
+        self._counts[name] = before + by
+        return before + by
+
+    def counted(self, name: str) -> int:
+        """How far a counter has got."""
+        value = self._counts.get(name)
+        if value is None:
+            row = self[Counter].get(name)
+            value = self._counts[name] = row.value if row else 0
+        return value
+
+    def savepoint(self) -> int:
+        """A mark that `undo_to` can return to: how one message of a batch is rolled back."""
+        return len(self._undo)
+
+    def undo_to(self, mark: int) -> None:
+        """Undo every change made since the mark, the newest first."""
+        while len(self._undo) > mark:
+            values, key, before = self._undo.pop()
+            if before is _MISSING:
+                del values[key]
+            else:
+                values[key] = before
+
+    def commit(self) -> None:
+        """Write all changes durably. Raises `StoreUnavailable`, and then none are."""
+        try:
+            self._flush_counts()
+            for table in self._tables.values():
+                table.flush()
+            self._store.commit()
+        except BaseException:
+            self._store.rollback()
+            raise
+
+    def rollback(self) -> None:
+        """Forget all changes."""
+        self._store.rollback()
+
+    def _flush_counts(self) -> None:
+        counters = self[Counter]
+        for name, value in self._counts.items():
+            row = counters.get(name)
+            if value != (row.value if row else 0):
+                counters.put(Counter(name, value))

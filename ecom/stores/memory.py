@@ -1,0 +1,62 @@
+"""A store in memory: what the simulator runs on. Same contract as SQLite's, no durability."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from ecom.stores.base import R, Row, StoreUnavailable
+from ecom.stores.query import Key, in_order, key_of, matches
+
+
+class MemoryStore:
+    """Rows in dictionaries; `snapshot` and `restore` are what a crash or power cut is made of."""
+
+    def __init__(self) -> None:
+        self._tables: dict[type[Row], dict[Key, Row]] = {}
+        self._before: dict[type[Row], dict[Key, Row]] | None = None
+
+    def begin(self) -> None:
+        if self._before is not None:
+            raise StoreUnavailable("another transaction is open")
+        self._before = self.snapshot()
+
+    def fetch(self, kind: type[R], key: Key) -> R | None:
+        return self._tables.get(kind, {}).get(key)
+
+    def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
+        rows = self._tables.get(kind, {})
+        return [rows[key] for key in keys if key in rows]
+
+    def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
+        rows = self._tables.get(kind, {}).values()
+        return in_order((row for row in rows if matches(row, conditions)), conditions)[:limit]
+
+    def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
+        rows = dict(self._tables.get(kind, {}))  # copied, so that snapshots stay what they were
+        for row in puts:
+            rows[key_of(row)] = row
+        for key in deletes:
+            rows.pop(key, None)
+        self._tables[kind] = rows
+
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        there = {key_of(row): row for row in self.fetch_many(kind, [key_of(row) for row in rows])}
+        values = {name: getattr(rows[0], name) for name in columns}
+        self.write(kind, [replace(row, **values) for row in there.values()], [])
+
+    def commit(self) -> None:
+        self._before = None
+
+    def rollback(self) -> None:
+        if self._before is not None:
+            self.restore(self._before)
+
+    def snapshot(self) -> dict[type[Row], dict[Key, Row]]:
+        """All rows as they stand; never changed afterwards, so it may be kept and shared."""
+        return dict(self._tables)
+
+    def restore(self, snapshot: dict[type[Row], dict[Key, Row]]) -> None:
+        """Make the store what it was when `snapshot` was taken; ends any open transaction."""
+        self._tables = dict(snapshot)
+        self._before = None

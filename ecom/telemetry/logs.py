@@ -1,0 +1,63 @@
+"""Logs that people and collectors read: one line a record, and at its end what it is about.
+
+    2026-11-23T18:00:00.123Z INFO inventory Failed to reserve stock order=1004 … event=6f0c…
+
+Time (UTC), level, service, message, then `name=value` in logfmt. `order` and `event` are those of
+the message being handled, unless the record brings its own. Nothing from outside can end the line
+or move the cursor, and what looks like a card or a password is masked, whoever wrote it.
+"""
+
+import logging
+import re
+
+from ecom.contract.envelope import rfc3339
+from ecom.runtime.context import handling
+
+# What a record may bring as `extra`; each line has them in this order.
+FIELDS = ("order", "reason", "sku", "attempt", "event")
+
+# Controls, line ends, what turns the direction of writing, lone surrogates.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_IN_QUOTES = re.compile(r'[\s"=\\]')
+_CARD = re.compile(r"(?<![\w-])\d(?:-?\d){8,14}-?(\d(?:-?\d){3})(?![\w-])")
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]*@")
+
+
+class Line(logging.Formatter):
+    """Writes a record as one line; `who` is the service, or `service-replica`."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__()
+        self._who = who
+
+    def format(self, record: logging.LogRecord) -> str:
+        message, cause = handling.get() or (None, None)
+        about = {"order": getattr(message, "order_id", ""), "event": getattr(cause, "id", "")}
+        about |= {name: value for name in FIELDS if (value := record.__dict__.get(name))}
+        words = [rfc3339(record.created), record.levelname, self._who, clean(record.getMessage())]
+        words += [f"{name}={_value(about[name])}" for name in FIELDS if about.get(name)]
+        if record.exc_info:
+            words.append(f"traceback={_value(self.formatException(record.exc_info))}")
+        return " ".join(words)
+
+
+def clean(text: str) -> str:
+    """Text that stays within its line, without secrets."""
+    text = _UNFIT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CARD.sub(r"…\1", _PASSWORD.sub("…@", text))
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    if not text.isprintable() or _IN_QUOTES.search(text):
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+        text = f'"{text}"'
+    return clean(text)
+
+
+def write_logs(who: str, level: str = "INFO") -> None:
+    """Have this process's log written to stderr, a line a record."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Line(who))
+    logging.basicConfig(handlers=[handler], level=level)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # the bus says what there is to say

@@ -1,0 +1,143 @@
+"""A process's numbers as Prometheus reads them: made when somebody asks, at no cost until then.
+
+Counters come from the service's own database, where they are counted in the transaction that does
+the work: so they survive restarts. Depths are counted there, too, each by an index. Replicas of a
+service share a database, and all say the same of it: `max by (service)`, not `sum`.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from ecom.stores.reader import connect
+from ecom.telemetry.meter import Meter, Spread
+
+_BY_TYPE = {
+    "handled": ("ecom_events_handled", "Events handled: done, or dead; each is counted once."),
+    "emitted": ("ecom_events_emitted", "Events said: they are, or will be, published."),
+}
+_COUNTERS = {
+    "duplicates": ("ecom_duplicates", "Events that came again, and were ignored."),
+    "replayed": ("ecom_replayed", "Messages that an operator put into our queue again."),
+    "dead": ("ecom_dead_letters", "Messages set aside as dead letters."),
+}
+_DEPTHS = {
+    "ecom_outbox_unsent": "Messages the broker has not confirmed yet.",
+    "ecom_inbox_waiting": "Events that failed and wait for another try.",
+    "ecom_inbox_dead": "Events that were given up; a replay takes one away.",
+    "ecom_effects_pending": "Effects (captures, refunds, mails) asked for and not done.",
+    "ecom_effects_retrying": "Effects among the pending ones that failed before.",
+    "ecom_effects_dead": "Effects that were given up; a replay takes one away.",
+    "ecom_timers_set": "Deadlines to come.",
+}
+_AGES = {
+    "ecom_outbox_oldest_seconds": "Age of the oldest message the broker has not confirmed.",
+    "ecom_inbox_oldest_seconds": "Age of the oldest event that waits for another try.",
+    "ecom_effects_oldest_seconds": "Age of the oldest effect that is not done.",
+}
+_COUNTED = "SELECT name, value FROM counters"
+_FOUND = """
+    SELECT 'ecom_outbox_unsent', count(*) FROM outbox WHERE done_at IS NULL
+    UNION ALL SELECT 'ecom_inbox_waiting', count(*) FROM inbox WHERE due IS NOT NULL
+    UNION ALL SELECT 'ecom_inbox_dead', count(*) FROM inbox WHERE state = 'dead'
+    UNION ALL SELECT 'ecom_effects_pending', count(*) FROM effects WHERE done_at IS NULL
+    UNION ALL SELECT 'ecom_effects_retrying', count(*) FROM effects
+        WHERE done_at IS NULL AND attempts > 0
+    UNION ALL SELECT 'ecom_effects_dead', count(*) FROM effects
+        WHERE done_at IS NOT NULL AND state = 'dead'
+    UNION ALL SELECT 'ecom_timers_set', count(*) FROM timers
+    UNION ALL SELECT 'ecom_outbox_oldest_seconds', min(created_at) FROM outbox
+        WHERE done_at IS NULL
+    UNION ALL SELECT 'ecom_inbox_oldest_seconds', min(at) FROM inbox WHERE due IS NOT NULL
+    UNION ALL SELECT 'ecom_effects_oldest_seconds', min(created_at) FROM effects
+        WHERE done_at IS NULL
+"""
+
+
+class Numbers:
+    """What one process says when it is asked. `page` may be called from any thread."""
+
+    def __init__(self, folder: Path, service: str, meter: Meter) -> None:
+        self._folder, self._service, self._meter = folder, service, meter
+        self._connected = False
+        self._highest: dict[str, int] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def page(self, connected: bool) -> bytes:
+        """Everything, in Prometheus's text format. Raises `sqlite3.Error`."""
+        self._connected = connected
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: else the registry would read the database when it is made."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, one after the other."""
+        with closing(connect(self._folder, self._service)) as database:
+            database.execute("BEGIN")  # one moment for all
+            counters = dict(database.execute(_COUNTED).fetchall())
+            found = dict(database.execute(_FOUND).fetchall())
+        yield from self._counters(counters)
+        now = time.time()
+        for name, help in _DEPTHS.items():
+            yield self._gauge(name, help, found[name])
+        for name, help in _AGES.items():
+            yield self._gauge(name, help, max(0.0, now - found[name]) if found[name] else 0.0)
+        yield from self._of_memory()
+
+    def _counters(self, counters: dict[str, int]) -> Iterator[Metric]:
+        for prefix, (name, help) in _BY_TYPE.items():
+            family = CounterMetricFamily(name, help, labels=["service", "type"])
+            for key in counters:
+                what, _, type_ = key.partition(":")
+                if what == prefix:
+                    family.add_metric([self._service, type_], self._risen(key, counters[key]))
+            yield family
+        for key, (name, help) in _COUNTERS.items():
+            family = CounterMetricFamily(name, help, labels=["service"])
+            family.add_metric([self._service], self._risen(key, counters.get(key, 0)))
+            yield family
+
+    def _risen(self, key: str, value: int) -> int:
+        """A replay takes one back until the event is handled again; Prometheus would take any
+        fall for a restart, and count everything anew."""
+        self._highest[key] = max(value, self._highest.get(key, 0))
+        return self._highest[key]
+
+    def _of_memory(self) -> Iterator[Metric]:
+        yield self._gauge(
+            "ecom_lag_seconds",
+            "Age of the oldest event of the last batch when that was committed; 0: none waits.",
+            self._meter.lag,
+        )
+        yield self._gauge(
+            "ecom_broker_connected", "Whether the broker is connected.", self._connected
+        )
+        yield self._histogram(
+            "ecom_step_seconds", "How long steps (one transaction each) took.", self._meter.seconds
+        )
+        yield self._histogram(
+            "ecom_step_inputs", "How many inputs a step handled.", self._meter.inputs
+        )
+
+    def _gauge(self, name: str, help: str, value: float) -> Metric:
+        family = GaugeMetricFamily(name, help, labels=["service"])
+        family.add_metric([self._service], value)
+        return family
+
+    def _histogram(self, name: str, help: str, spread: Spread) -> Metric:
+        family = HistogramMetricFamily(name, help, labels=["service"])
+        family.add_metric([self._service], spread.buckets(), spread.total)
+        return family

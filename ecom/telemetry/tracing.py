@@ -1,0 +1,182 @@
+"""One trace an order: which spans there are, and what each follows from. Nobody keeps state.
+
+Span ids are derived, as event ids are, so a parent is known to be the parent whichever process
+exports it: an event's span has the id in its own `ce-traceparent`, and what a service did about it
+has one made of that and the service's name. What happens twice (a duplicate, a resent event) is
+told twice, under the same id.
+"""
+
+import importlib.util
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from hashlib import sha1
+from typing import Any, NamedTuple
+
+from ecom.contract.envelope import derived_id, is_id, trace_after
+from ecom.events import EVENTS, Event
+from ecom.runtime.messages import Command, Delivery, Failed, Performed
+from ecom.runtime.service import Service
+from ecom.runtime.tables import Effect, Outbox
+from ecom.settings import Settings
+
+_CONTEXT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}\Z")
+_NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+
+log = logging.getLogger("ecom.tracing")
+
+
+class Span(NamedTuple):
+    """Something that was done, in OpenTelemetry's terms; ids in hex, times in epoch seconds."""
+
+    name: str
+    kind: str  # SERVER, PRODUCER, CONSUMER, CLIENT, INTERNAL
+    trace: str
+    id: str
+    parent: str  # "": none
+    start: float
+    end: float
+    about: dict[str, str | int]
+    failed: bool = False
+
+
+def read_context(value: object) -> tuple[str, str] | None:
+    """The trace and the span of a W3C `traceparent` (version 00); None if it is none."""
+    found = _CONTEXT.match(value) if isinstance(value, str) else None
+    return found.groups() if found else None
+
+
+def context_from(headers: Sequence[str]) -> str:
+    """The trace context in the `traceparent` headers of a request, "" if there is no good one."""
+    return headers[0] if len(headers) == 1 and read_context(headers[0]) else ""
+
+
+def context_of(effect: Effect) -> str:
+    """The trace context of this attempt to perform an effect, for whoever is asked to."""
+    attempt = derived_id(effect.id, f"attempt/{effect.attempts}")
+    return trace_after(effect.traceparent, effect.correlation, attempt)
+
+
+def span_of(id: str) -> str:
+    """The span id of what has this id: an event's, as in its `ce-traceparent`; a command's."""
+    return trace_after("", id, id)[36:52]
+
+
+class Tracer:
+    """Tells `export` of the spans of one service, from its inputs and outputs."""
+
+    def __init__(
+        self, service: Service, export: Callable[[Span], None], close: Callable[[], None]
+    ) -> None:
+        self._service = service.name
+        self._export = export
+        self.close = close  # sends what was not sent yet; may take as long as the network likes
+        own = [kind for kind in service.handlers if not issubclass(kind, Event)]
+        self._own = [kind.__name__ for kind in own]
+
+    def handled(self, batch: Sequence[Any], start: float, end: float) -> None:
+        """A step has handled these inputs."""
+        for each in batch:
+            if type(each) is Delivery:
+                self._heard(each, start, end)
+            elif type(each) is Command:
+                self._asked(each, start, end)
+
+    def _heard(self, delivery: Delivery, start: float, end: float) -> None:
+        headers = delivery.headers or {}
+        context, type_ = read_context(headers.get("ce-traceparent")), headers.get("ce-type")
+        id_, order = headers.get("ce-id"), headers.get("ce-subject")
+        if context is None or not (is_id(id_) and is_id(order) and is_id(type_)):
+            return  # no event: its dead letter has the story
+        trace, said = context
+        about = _message(type_, id_, order) | {"messaging.operation.type": "process"}
+        doing = self._doing(said)
+        self._export(Span(f"process {type_}", "CONSUMER", trace, doing, said, start, end, about))
+
+    def _asked(self, command: Command, start: float, end: float) -> None:
+        """The root of a trace, unless the caller brought one."""
+        own = trace_after(command.traceparent, command.id, command.id)
+        caller = read_context(command.traceparent)
+        name, parent = type(command.message).__name__, caller[1] if caller else ""
+        trace = own[3:35]
+        self._export(Span(name, "SERVER", trace, span_of(command.id), parent, start, end, {}))
+
+    def published(self, row: Outbox, now: float) -> None:
+        """This message is on its way to the broker. Its span begins when it was written: so one
+        sees how long it waited in the outbox."""
+        context = read_context(row.headers.get("ce-traceparent"))
+        if row.exchange != "events" or context is None:
+            return
+        trace, id_ = context
+        cause, root = row.headers["ce-causationid"], row.headers["ce-correlationid"]
+        parent = span_of(root) if cause == root else self._doing(span_of(cause))
+        if kind := self._timer(row.order_id, cause, root):
+            about = {"ecom.order": row.order_id}
+            at = row.created_at
+            self._export(Span(kind, "INTERNAL", trace, parent, span_of(root), at, at, about))
+        about = _message(row.type, row.id, row.order_id) | {"messaging.operation.type": "send"}
+        self._export(
+            Span(f"send {row.type}", "PRODUCER", trace, id_, parent, row.created_at, now, about)
+        )
+
+    def _timer(self, order_id: str, cause: str, root: str) -> str | None:
+        """The kind of timer that was the cause, if it was one: the runtime names it like this."""
+        return next(
+            (kind for kind in self._own if cause == derived_id(root, f"{kind}/{order_id}")), None
+        )
+
+    def performed(self, row: Effect, answer: Performed | Failed, start: float, end: float) -> None:
+        """An effect was tried; its result, if there is one, is handled next."""
+        trace, id_ = read_context(context_of(row))
+        context = read_context(row.traceparent)
+        parent = self._doing(context[1]) if context else span_of(row.correlation)
+        about = {"ecom.order": row.order_id, "ecom.attempt": row.attempts + 1}
+        failed = type(answer) is Failed
+        self._export(Span(row.type, "CLIENT", trace, id_, parent, start, end, about, failed))
+        if not failed:
+            name = type(answer.result).__name__
+            about = {"ecom.order": row.order_id}
+            doing = self._doing(span_of(derived_id(row.id, name)))
+            self._export(Span(name, "INTERNAL", trace, doing, id_, end, end, about))
+
+    def _doing(self, cause: str) -> str:
+        """The id of the span in which this service acted on the cause with that span id."""
+        return sha1(f"{cause}/{self._service}".encode()).hexdigest()[:16]
+
+
+def _message(type_: str, id_: str, order: str) -> dict[str, str | int]:
+    """What is to be said of a message, by OpenTelemetry's conventions."""
+    return {
+        "messaging.system": "rabbitmq",
+        "messaging.destination.name": type_ if type_ in EVENTS else "",
+        "messaging.message.id": id_,
+        "ecom.order": order,
+    }
+
+
+def tracer_for(service: Service, settings: Settings) -> Tracer | None:
+    """None unless OpenTelemetry's variables ask for traces, and its packages are there."""
+    env = os.environ
+    exporter = env.get("OTEL_TRACES_EXPORTER") or "otlp"
+    named = [name for name in ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT",
+                               "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") if env.get(name)]  # fmt: skip
+    if not named or exporter == "none" or env.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    if not all(_installed(name) for name in _NEEDED):
+        log.warning(
+            "No traces, though %s asks for them: pip install opentelemetry-sdk "
+            "opentelemetry-exporter-otlp-proto-http", named[0],
+        )  # fmt: skip
+        return None
+    from ecom.telemetry.otel import Exporter  # here: it takes a tenth of a second, and more memory
+
+    exporter = Exporter(exporter, service.name, settings.shop, settings.replica)
+    return Tracer(service, exporter.export, exporter.close)
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # not even its parent
+        return False

@@ -1,0 +1,19 @@
+"""Chaos: faults on real processes and a real broker, and whether anything went missing.
+
+Where `ecom_lab.simulator` explores the code, this injects faults into the running system while
+customers order, lets it come to rest, and counts as Jepsen does: what was attempted, acknowledged,
+lost, unexpected, done twice. `ecom chaos --help` begins; `ecom_lab.chaos.scorecard` has them all.
+"""
+
+__all__ = ["FAULTS", "Size", "play"]
+
+
+def __getattr__(name: str) -> object:
+    """Import on demand: a service that is told to fail needs none of this."""
+    if name not in __all__:
+        raise AttributeError(f"module 'ecom_lab.chaos' has no attribute {name!r}")
+    from ecom_lab.chaos.fault import Size
+    from ecom_lab.chaos.runner import play
+    from ecom_lab.chaos.scorecard import FAULTS
+
+    return {"FAULTS": FAULTS, "Size": Size, "play": play}[name]

@@ -1,0 +1,89 @@
+"""Where a fault may rage: a broker that others use too, one of our own, or one behind a proxy.
+
+Each is a context manager that gives an AMQP URL, and the thing that a fault may lay hands on.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ecom.broker.lease import Node, lease
+from ecom.settings import home
+from ecom_lab.chaos.proxy import Proxy
+
+QUICK = "?heartbeat=1"  # seconds: so that a silent peer is found dead while we watch
+
+
+@contextmanager
+def shared() -> Iterator[tuple[str, None]]:
+    """The broker everybody uses: for faults that strike only our own processes and queues."""
+    with lease() as url:
+        yield url, None
+
+
+@contextmanager
+def impatient() -> Iterator[tuple[str, None]]:
+    """The same, seen with a short heartbeat."""
+    with lease() as url:
+        yield url + QUICK, None
+
+
+@contextmanager
+def watchful() -> Iterator[tuple[str, None]]:
+    """The broker everybody uses; what it has lost is found sooner than usual."""
+    os.environ["ECOM_RECOUNT_SECONDS"] = "1"
+    try:
+        with lease() as url:
+            yield url, None
+    finally:
+        del os.environ["ECOM_RECOUNT_SECONDS"]
+
+
+@contextmanager
+def private() -> Iterator[tuple[str, Node]]:
+    """A broker of our own, to be killed and starved."""
+    with room("broker") as folder:
+        node = Node(folder / "node")
+        try:
+            node.stop()  # somebody may have died here
+            node.start()
+            yield node.url, node
+        finally:
+            node.stop()
+
+
+@contextmanager
+def proxied() -> Iterator[tuple[str, Proxy]]:
+    """The broker everybody uses, behind a proxy that has all our connections in its hands."""
+    with lease() as url:
+        address = urlsplit(url)
+        proxy = Proxy([(address.hostname, address.port)])
+        try:
+            yield through(proxy, url) + QUICK, proxy
+        finally:
+            proxy.close()
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """The URL of the broker at `url`, as seen through the proxy."""
+    address = urlsplit(url)
+    credentials = address.netloc.rpartition("@")[0]
+    return address._replace(netloc=f"{credentials}@127.0.0.1:{proxy.port}").geturl()
+
+
+@contextmanager
+def room(name: str) -> Iterator[Path]:
+    """A folder of our own while it lasts; whoever wants it too, waits."""
+    folder = home() / "chaos" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)  # after a failure, its logs may tell
+    finally:
+        os.close(lock)

@@ -1,0 +1,49 @@
+"""Counts what became of the orders: read from the shop's databases, the provider's, the mailbox."""
+
+from collections import Counter
+from pathlib import Path
+
+from ecom.events import SERVICES
+from ecom.shop import accounts
+from ecom.shop.balance import Accounts, close_books
+from ecom.stores.reader import rows
+
+ENDED = ("CONFIRMED", "CANCELLED")
+
+
+def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> dict[str, int]:
+    """The counts of a `Verdict`. `attempted` are customers; `acknowledged`, order → customer."""
+    found = accounts.read(folder)
+    customers = dict(rows(folder, "order", "SELECT order_id, customer FROM orders"))
+    told = {order_id for order_id, _ in found.told}
+    safe = {order.order_id for order in found.orders if order.state in ENDED} & told
+    lost = [order_id for order_id, customer in acknowledged.items()
+            if order_id not in safe or customers[order_id] != customer]  # fmt: skip
+    return {
+        "attempted": len(attempted),
+        "acknowledged": len(acknowledged),
+        "lost": len(lost),
+        "unexpected": len(set(customers.values()) - attempted),
+        "duplicate_deliveries": duplicate_deliveries(folder),
+        "duplicate_effects": _twice(found, Counter(customers.values())),
+    }
+
+
+def duplicate_deliveries(folder: Path) -> int:
+    """How many messages came that an inbox knew already."""
+    query = "SELECT value FROM counters WHERE name = 'duplicates'"
+    return sum(value for service in SERVICES for (value,) in rows(folder, service, query))
+
+
+def verdict_on_books(folder: Path) -> str:
+    """`balanced: …` or `off: …`."""
+    return str(close_books(accounts.read(folder)))
+
+
+def _twice(found: Accounts, orders: Counter[str]) -> int:
+    """Each repetition of what must happen once: an order, a capture, a refund, a mail, an entry."""
+    moved = Counter((booking.order_id, booking.kind) for booking in found.ledger)
+    told = Counter(found.told)
+    return len(found.twice) + sum(
+        times - 1 for counts in (orders, moved, told) for times in counts.values()
+    )

@@ -1,0 +1,82 @@
+"""A service that is told to fail, or of the next release: `python -m ecom_lab.chaos.process NAME`.
+
+`ECOM_FAILPOINT` is "POINT/N": the process exits, with no goodbye, when it comes to that point for
+the N-th time. `ECOM_CONTRACT=next` makes it speak release N+1.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+from ecom_lab.chaos import contract
+
+if os.environ.get("ECOM_CONTRACT") == "next":
+    contract.install()  # before any service has imported the events
+
+from ecom.process.driver import Process, main
+from ecom.runtime.messages import (
+    Ack,
+    Command,
+    Commit,
+    Confirmed,
+    Delivery,
+    Failed,
+    Perform,
+    Performed,
+    Publish,
+    Reply,
+    Say,
+)
+from ecom.settings import Settings
+
+EXIT_STATUS = 70
+
+SENT_SECONDS = 0.02  # by then what was written is with the broker: see `Session.ack`
+_ON_THEIR_WAY = ("after ack", "after publish")
+
+_OUTPUTS = {Ack: "ack", Reply: "reply", Publish: "publish", Perform: "perform", Say: "say"}
+_ARRIVALS = {Confirmed: "a confirm", Performed: "an answer", Failed: "an answer"}
+# What a commit is about, by the inputs of its batch.
+_COMMITS = {Command: "commit", Delivery: "commit", Confirmed: "commit of confirms",
+            Performed: "commit of answers", Failed: "commit of answers"}  # fmt: skip
+
+
+class FailingProcess(Process):
+    """A process with a failpoint before and after everything that cannot be taken back."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        point, _, times = os.environ.get("ECOM_FAILPOINT", "/0").partition("/")
+        self._point, self._left = point, int(times)
+        self._commit = "commit"
+        super().__init__(name, settings)
+
+    def put(self, what: Any) -> None:
+        if type(what) in _ARRIVALS:
+            self._pass("on", _ARRIVALS[type(what)])
+        super().put(what)
+
+    async def _step(self, batch: list[Any]) -> None:
+        kinds = {type(each) for each in batch}
+        self._commit = next((name for kind, name in _COMMITS.items() if kind in kinds), "nothing")
+        await super()._step(batch)
+
+    def _carry_out(self, output: Any) -> None:
+        what = self._commit if type(output) is Commit else _OUTPUTS[type(output)]
+        self._pass("before", what)
+        super()._carry_out(output)
+        self._pass("after", what)
+
+    def _pass(self, when: str, what: str) -> None:
+        if f"{when} {what}" == self._point:
+            self._left -= 1
+            if self._left > 0:
+                return
+            if self._point in _ON_THEIR_WAY:
+                asyncio.get_running_loop().call_later(SENT_SECONDS, os._exit, EXIT_STATUS)
+            else:
+                os._exit(EXIT_STATUS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], FailingProcess)

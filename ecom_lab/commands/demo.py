@@ -1,0 +1,51 @@
+"""What `make run` shows: notebooks 01 and 02, run, and how each of their orders ended."""
+
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from ecom.broker.lease import BrokerUnavailable, lease
+from ecom.errors import ShopError
+from ecom.settings import home
+from ecom.shop import accounts, frames
+
+NOTEBOOKS = Path(__file__).absolute().parents[2] / "notebooks"
+SHOWN = ("01_place_an_order", "02_run_out_of_stock")
+
+
+def main(names: Iterable[str] = SHOWN) -> None:
+    """Run the notebooks on one private broker and print what became of their orders."""
+    results = home() / "runs" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    results.mkdir(parents=True)
+    with lease():  # held over both, so that the broker is started once
+        for name in names:
+            run(name, results)
+    click.echo(f"\nThe executed notebooks lie in {results}")
+
+
+def run(name: str, results: Path) -> None:
+    """Run one notebook with papermill, with a progress bar; then print its orders and books."""
+    from papermill import execute_notebook  # here: they take a second to import
+
+    from ecom_lab.experiments.kernel import Kernel
+
+    source = NOTEBOOKS / f"{name}.ipynb"
+    shop = results / name
+    click.echo(f"\n{source.name}")
+    execute_notebook(
+        source, results / source.name, {"SHOP_FOLDER": str(shop)}, cwd=NOTEBOOKS,
+        kernel_manager_class=Kernel,
+    )  # fmt: skip
+    orders = frames.orders(shop).drop(columns="total")
+    click.echo(orders.to_string(index=False, max_colwidth=40, max_rows=8))
+    click.echo(f"Books {accounts.books(shop)}.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ShopError, BrokerUnavailable) as error:
+        sys.exit(str(error))

@@ -1,0 +1,45 @@
+"""`ecom documents`: write the contract for other languages."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument(
+    "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default="docs"
+)
+def documents(folder: Path) -> None:
+    """Write the contract into FOLDER (docs), for other languages and tools.
+
+    That is asyncapi.json, openapi.json, datasette.json, and the table of events in its EVENTS.md.
+    """
+    from ecom_lab.docs.table import renewed
+
+    for name, document in written().items():
+        (folder / name).write_text(document, encoding="utf-8")
+        click.echo(folder / name)
+    events = folder / "EVENTS.md"
+    if events.exists():
+        events.write_text(renewed(events.read_text(encoding="utf-8")), encoding="utf-8")
+        click.echo(events)
+
+
+def written() -> dict[str, str]:
+    """The documents as they are committed, by the name of the file."""
+    from ecom.api.app import application
+    from ecom_lab.docs.asyncapi import asyncapi
+    from ecom_lab.docs.datasette import metadata
+
+    documents = {
+        "asyncapi": asyncapi(),
+        "openapi": application().openapi(),
+        "datasette": metadata(),
+    }
+    return {f"{name}.json": _text(document) for name, document in documents.items()}
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,56 @@
+"""What Datasette tells beside the shop's tables, from the docstrings and comments in the code.
+
+To open a shop's databases with it:
+
+    datasette .ecom/shops/ecom/*.db --metadata docs/datasette.json
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ecom.effects.gateway import open_ledger
+from ecom.effects.mailer import open_mails
+from ecom.events import SERVICES
+from ecom.runtime.tables import MACHINERY
+from ecom.services import service_named
+from ecom.shop.views import sentence_of, views_of
+from ecom.stores.base import Row
+
+_COMMENTED = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
+
+
+def metadata() -> dict[str, Any]:
+    """The document, by Datasette's keys: databases, tables, columns, and a sentence on each."""
+    databases = {name: _service(name) for name in SERVICES}
+    outside = {"gateway": {"ledger": open_ledger}, "mailbox": {"mails": open_mails}}
+    for name, tables in outside.items():
+        described = {table: _described(opening) for table, opening in tables.items()}
+        databases[name] = {"description": "The world outside the shop.", "tables": described}
+    return {
+        "title": "A shop of five services",
+        "description": "Each service has a database of its own; in each, the view about says what "
+        "there is to read. Times in tables are epoch seconds, money in tables is in pence; in "
+        "views, times are UTC and money is in pounds.",
+        "databases": databases,
+    }
+
+
+def _service(name: str) -> dict[str, Any]:
+    service = service_named(name)
+    tables = {row.table: _table(row) for row in (*service.rows, *MACHINERY)}
+    views = {view.name: {"description": view.about} for view in views_of(name)}
+    module = inspect.getmodule(service.rows[0])
+    about = f'{sentence_of(module)} What there is to read: <a href="{name}/about">about</a>.'
+    return {"description_html": about, "tables": tables | views}
+
+
+def _table(row: type[Row]) -> dict[str, Any]:
+    """A table as its row class tells it: the docstring, and the comments beside the columns."""
+    columns = dict(_COMMENTED.findall(inspect.getsource(row)))
+    return _described(row) | ({"columns": columns} if columns else {})
+
+
+def _described(thing: type | Callable) -> dict[str, Any]:
+    return {"description": sentence_of(thing)}

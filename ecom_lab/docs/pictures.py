@@ -1,0 +1,32 @@
+"""The pictures of `docs/`: from the code alone, and from two orders of a real shop."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ecom.harness.diagrams.choreography import Choreography
+from ecom.harness.diagrams.picture import Picture
+from ecom.harness.diagrams.states import state_machines
+
+if TYPE_CHECKING:
+    from ecom.shop.shop import Shop
+
+STOCK = {"TEAPOT": 5, "MOON": 0}  # of the shop that `lived` needs: nobody has ordered there yet
+
+
+def drawn() -> Iterator[tuple[str, Picture]]:
+    """File name and picture of what follows from the code."""
+    yield "choreography.svg", Choreography()
+    for table, machine in state_machines().items():
+        yield f"{table.removesuffix('s')}_states.svg", machine
+
+
+def lived(shop: "Shop") -> Iterator[tuple[str, Picture]]:
+    """File name and picture of what became of two orders in this new shop."""
+    order = shop.place("ada@example.com", {"MOON": 1})
+    shop.settle()
+    yield "out_of_stock.svg", shop.history(order).diagram
+    order = shop.place("ada@example.com", {"TEAPOT": 2})
+    shop.settle()
+    shop.cancel(order)
+    shop.settle()
+    yield "cancelled_after_confirmation.svg", shop.history(order).diagram

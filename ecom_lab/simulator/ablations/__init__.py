@@ -1,0 +1,1 @@
+"""Ways to build it wrong, and the worlds that show it."""

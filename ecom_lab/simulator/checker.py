@@ -1,0 +1,180 @@
+"""Breadth-first through every state of a world, so that the first violation is the shortest.
+
+A state that was reached before with at least as many faults still to come is not explored again:
+whatever could follow has been seen to follow. So "every history with up to K faults" is exact.
+"""
+
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ecom_lab.simulator.invariants import QUIET_IS_REACHED
+from ecom_lab.simulator.model import Move, State, World, is_due
+from ecom_lab.simulator.properties import Judge
+from ecom_lab.simulator.trace import Step, step_of
+
+MAX_STATES = 3_000_000  # about 1 GB
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise broken: which, how, the shortest way there, and what was lost."""
+
+    invariant: str
+    problem: str
+    steps: tuple[Step, ...]
+    pounds: float = 0.0  # by the shop or its customers
+    units: int = 0
+
+
+@dataclass
+class Result:
+    """What an exploration found. `exhaustive` is false if it hit the bound on states."""
+
+    states: int = 0
+    transitions: int = 0
+    seconds: float = 0.0
+    quiet_states: int = 0
+    steps: int = 0  # of the real runtime; the transitions combine them
+    exhaustive: bool = True
+    crash_points: set[str] = field(default_factory=set)
+    violations: list[Violation] = field(default_factory=list)
+
+
+class Explorer:
+    """One exploration of one world. `stop` at the first violation, or find one of each kind."""
+
+    def __init__(
+        self, world: World, stop: bool = True, max_states: int = MAX_STATES,
+        report: Callable[[int], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self.world, self._stop, self._max, self._report = world, stop, max_states, report
+        self._judge = Judge(world)
+        self.result = Result()
+        self._nodes: list[State] = []  # the frontier's states; explored ones are dropped
+        self._budgets = array("b")
+        self._parents = array("l")
+        self._moves: list[Move | None] = []
+        self._seen: dict[State, int] = {}  # the node with the most faults left
+        self._edges: tuple[array, array] = array("l"), array("l")  # what comes without a fault
+        self._quiet: list[int] = []
+
+    def run(self) -> Result:
+        """Explore it all (or up to the first violation)."""
+        began = time.perf_counter()
+        self._reach(self.world.start(), self.world.scenario.faults, -1, None)
+        if self._search() and self.result.exhaustive:
+            self._find_doomed()
+        result = self.result
+        result.seconds = time.perf_counter() - began
+        result.states = len(self._seen)
+        result.steps = sum(member.steps for member in self.world.members)
+        for member in self.world.members:
+            result.crash_points |= member.crash_points
+        return result
+
+    def _search(self) -> bool:
+        """Whether it came to the end."""
+        at = 0
+        while at < len(self._nodes):
+            if at % 1000 == 0:
+                self._report(len(self._seen))
+            if len(self._seen) > self._max:
+                self.result.exhaustive = False
+                return True
+            state, self._nodes[at] = self._nodes[at], ()
+            if self._check(state, at):
+                return False
+            self._expand(state, at)
+            at += 1
+        return True
+
+    def _expand(self, state: State, at: int) -> None:
+        budget, after = self._budgets[at], self.world.after
+        moves = self.world.moves(state, budget)
+        self.result.transitions += len(moves)
+        for move in moves:
+            node = self._reach(after(state, move), budget - move.cost, at, move)
+            if not move.cost and not move.optional:
+                self._edges[0].append(at)
+                self._edges[1].append(node)
+
+    def _reach(self, state: State, budget: int, parent: int, move: Move | None) -> int:
+        known = self._seen.get(state)
+        if known is not None and self._budgets[known] >= budget:
+            return known
+        node = self._seen[state] = len(self._nodes)
+        self._nodes.append(state)
+        self._budgets.append(budget)
+        self._parents.append(parent)
+        self._moves.append(move)
+        if known is not None:  # the same state with more faults to come: what is quiet stays so
+            self._edges[0].append(known)
+            self._edges[1].append(node)
+        return node
+
+    def _check(self, state: State, at: int) -> bool:
+        """Judge a state; whether to stop."""
+        quiet = self.world.quiet(state)
+        if quiet == 3:
+            self._quiet.append(at)
+            self.result.quiet_states += 1
+        found = {violation.invariant for violation in self.result.violations}
+        for problem in self._judge.problems(state, quiet):
+            if problem.invariant not in found:
+                found.add(problem.invariant)
+                self._violated(problem.invariant, problem.text, self.path(at), *problem[2:])
+        return bool(found) and self._stop
+
+    def _violated(
+        self, name: str, problem: str, moves: Iterable[Move], pounds: float = 0.0, units: int = 0
+    ) -> None:
+        steps = tuple(step_of(self.world, move) for move in moves)
+        self.result.violations.append(Violation(name, problem, steps, pounds, units))
+
+    def path(self, node: int) -> Iterator[Move]:
+        """The moves from the start to this node."""
+        moves = []
+        while self._moves[node] is not None:
+            moves.append(self._moves[node])
+            node = self._parents[node]
+        return reversed(moves)
+
+    def _find_doomed(self) -> None:
+        """The first state from which nothing leads to quiet, with the circle it then walks in."""
+        alive = bytearray(len(self._budgets))
+        for node in self._quiet:
+            alive[node] = 1
+        sources, targets = self._edges
+        while _spread(alive, sources, targets):
+            pass
+        doomed = alive.find(0)
+        if doomed >= 0:
+            way = tuple(self.path(doomed))
+            way += tuple(_circle(self.world, way))
+            problem = "and so on for ever: the shop never becomes quiet"
+            self._violated(QUIET_IS_REACHED[0], problem, way)
+
+
+def _spread(alive: bytearray, sources: array, targets: array) -> bool:
+    changed = False
+    for i in range(len(sources) - 1, -1, -1):  # backwards: one pass nearly does
+        if alive[targets[i]] and not alive[sources[i]]:
+            alive[sources[i]] = changed = True
+    return changed
+
+
+def _circle(world: World, moves: tuple[Move, ...]) -> Iterator[Move]:
+    """What comes next without faults, until a state comes again."""
+    state = world.start()
+    for move in moves:
+        state = world.after(state, move)
+    seen = set()
+    while state not in seen:
+        seen.add(state)
+        move = next(filter(is_due, world.moves(state, 0)), None)
+        if move is None:
+            return
+        yield move
+        state = world.after(state, move)

@@ -1,0 +1,137 @@
+"""`ecom explore`: every interleaving and every crash of the real handlers, judged by the books."""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import click
+
+from ecom.harness.progress import progress
+from ecom_lab.simulator.ablations.catalogue import ALL, BY_NAME
+from ecom_lab.simulator.checker import Result, Violation
+from ecom_lab.simulator.scenario import Scenario, Wish
+from ecom_lab.simulator.suites import Job, explore_all, jobs, together, walks
+from ecom_lab.simulator.trace import Step
+
+ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of nothing proves nothing
+
+
+@click.command()
+@click.option("--orders", type=SOME, default=1, show_default=True,
+              help="Customers who race for one unit.")  # fmt: skip
+@click.option("--faults", type=ANY, default=1, show_default=True,
+              help="What may go wrong in one history.")  # fmt: skip
+@click.option("--without", metavar="SAFEGUARD", help="Take a safeguard away (see --list).")
+@click.option("--list", "show_list", is_flag=True, help="List the safeguards, and stop.")
+@click.option("--walks", "seeds", type=ANY, default=0, metavar="N",
+              help="Walk at random instead, with this many seeds.")  # fmt: skip
+@click.option("--workers", type=SOME, default=os.cpu_count() or 1, metavar="N",
+              help="Processes.  [default: one a core]")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
+@click.pass_context
+def explore(context: click.Context, show_list: bool, as_json: bool, **options: Any) -> None:
+    """Run the real services through every order of events and every crash, up to a bound.
+
+    Exit status 1 if a promise was broken. With --without and no --orders or --faults, the world is
+    the smallest in which the loss of this safeguard shows.
+    """
+    if show_list:
+        _list(as_json)
+        return
+    without = options["without"]
+    if without and without not in BY_NAME:
+        raise click.UsageError(f"no safeguard is called {without}: `ecom explore --list` has them")
+    given = any(_given(context, name) for name in ("orders", "faults"))
+    began = time.perf_counter()
+    result = _run(given=given, **options)
+    result.seconds = time.perf_counter() - began
+    _tell(result, without)
+    if as_json:
+        click.echo(json.dumps(summary(result, bool(without))))
+    sys.exit(1 if result.violations else 0)
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _run(
+    orders: int, faults: int, without: str | None, seeds: int, workers: int, given: bool
+) -> Result:
+    if seeds:
+        return _walk(orders, faults, without or "", seeds)
+    work = [job._replace(without=without or "") for job in jobs(orders, faults)]
+    if without and not given:
+        work = [Job(BY_NAME[without].scenario, without)]
+    with progress(len(work), "worlds") as bar:
+        results = []
+        for _, result in explore_all(work, workers):
+            results.append(result)
+            bar.update(1)
+    return together(results)
+
+
+def _walk(orders: int, faults: int, without: str, seeds: int) -> Result:
+    wishes = tuple(Wish(may_cancel=True) for _ in range(orders))
+    stock = (("TEAPOT", max(1, orders // 2)),)
+    result, scenario = Result(exhaustive=False), Scenario(wishes, stock, faults)
+    with progress(seeds, "walks") as bar:
+        for walk in walks(scenario, range(seeds), without):
+            bar.update(1)
+            result.transitions += len(walk.steps)
+            if walk.invariant:
+                problem = f"{walk.problem} (seed {walk.seed})"
+                result.violations.append(Violation(walk.invariant, problem, tuple(walk.steps)))
+                break
+    return result
+
+
+def summary(result: Result, with_trace: bool) -> dict[str, Any]:
+    """What `--json` prints."""
+    whole = {
+        "states": result.states,
+        "transitions": result.transitions,
+        "seconds": round(result.seconds, 3),
+        "crash_points": len(result.crash_points),
+        "exhaustive": result.exhaustive,
+        "violations": [
+            {"invariant": it.invariant, "problem": it.problem, "steps": len(it.steps),
+             "pounds": it.pounds, "units": it.units}
+            for it in result.violations
+        ],
+    }  # fmt: skip
+    if with_trace:
+        shortest = min(result.violations, key=lambda it: len(it.steps), default=None)
+        steps: tuple[Step, ...] = shortest.steps if shortest else ()
+        whole["trace"] = [step._asdict() | {"text": str(step)} for step in steps]
+    return whole
+
+
+def _tell(result: Result, without: str | None) -> None:
+    rate = result.transitions / result.seconds if result.seconds else 0
+    click.echo(
+        f"{result.states:,} states, {result.transitions:,} transitions in {result.seconds:.1f} s "
+        f"({rate:,.0f} a second); {len(result.crash_points)} kinds of crash point"
+    )
+    shortest = min(result.violations, key=lambda it: len(it.steps), default=None)
+    if shortest is None:
+        click.echo("No promise was broken.")
+        return
+    if without:
+        click.echo(f"\n{BY_NAME[without].story}")
+    for number, step in enumerate(shortest.steps, 1):
+        click.echo(f"{number:4}  {step}")
+    click.echo(f"Broken: {shortest.invariant}: {shortest.problem}")
+    if shortest.pounds or shortest.units:
+        click.echo(f"Lost: £{shortest.pounds:.2f}, {shortest.units} units")
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([{"name": it.name, "story": it.story, "sample": it.sample}
+                               for it in ALL]))  # fmt: skip
+        return
+    for it in ALL:
+        click.echo(f"{it.name:25} {it.story}" + (f" ({it.sample})" if it.sample else ""))

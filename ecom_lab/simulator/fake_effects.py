@@ -1,0 +1,69 @@
+"""The outside world: a payment provider and a mail server, each with its own ledger.
+
+A ledger is a tuple of bookings and is never changed in place: a call returns the new one.
+"""
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ecom.effects.gateway import DECLINED_CARD, ERROR_CARD
+from ecom.events import CARD_DECLINED
+from ecom.runtime.messages import Failed, Performed
+from ecom.services.notification import MailSent, SendMail
+from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
+
+
+class Booking(NamedTuple):
+    """One line of a ledger: of the provider, or of the mail server."""
+
+    order_id: str
+    key: str  # the idempotency key; of a mail, its Message-ID
+    kind: str  # capture, refund; of a mail, its subject
+    outcome: str  # captured, declined, refunded; of a mail, its address
+    amount: int = 0  # pence
+
+
+Ledger = tuple[Booking, ...]
+
+
+class Provider:
+    """A payment provider: what is booked under a key is booked once, and answered alike."""
+
+    def call(self, ledger: Ledger, seq: int, key: str, effect: Struct) -> tuple[Ledger, object]:
+        """Carry out one effect: the ledger afterwards, and the answer (an input)."""
+        if type(effect) is Capture:
+            if effect.card == ERROR_CARD:
+                return ledger, Failed(seq, "processing error")
+            outcome = "declined" if effect.card == DECLINED_CARD else "captured"
+            return self.book(ledger, seq, key, effect, outcome)
+        captures = [b for b in ledger if (b.order_id, b.outcome) == (effect.order_id, "captured")]
+        if not captures:
+            return ledger, Failed(seq, "there is no capture to refund", final=True)
+        return self.book(ledger, seq, key, effect, "refunded")
+
+    def book(
+        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund, outcome: str
+    ) -> tuple[Ledger, object]:
+        """Book, unless the key is known."""
+        kind = type(effect).__name__.lower()
+        booking = Booking(effect.order_id, key, kind, outcome, effect.amount)
+        if not any(known.key == key for known in ledger):
+            ledger = (*ledger, booking)
+        return ledger, Performed(seq, self.answer(effect, outcome))
+
+    def answer(self, effect: Capture | Refund, outcome: str) -> Struct:
+        """What the provider says of an outcome."""
+        if outcome == "declined":
+            return Declined(effect.order_id, CARD_DECLINED)
+        return (Captured if outcome == "captured" else Refunded)(effect.order_id)
+
+
+class Mailer:
+    """A mail server and the mailboxes behind it: a known Message-ID is dropped."""
+
+    def call(self, ledger: Ledger, seq: int, key: str, mail: SendMail) -> tuple[Ledger, object]:
+        """Deliver one mail: the mailboxes afterwards, and the answer."""
+        if not any(known.key == key for known in ledger):
+            ledger = (*ledger, Booking(mail.order_id, key, mail.subject, mail.to))
+        return ledger, Performed(seq, MailSent(mail.order_id))

@@ -1,0 +1,92 @@
+"""Why each safeguard exists, at a glance: what breaks without it, as a frame and a heat map."""
+
+from collections.abc import Iterable
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from ecom.harness.diagrams.picture import Picture
+from ecom.harness.history import palette
+from ecom_lab.simulator.ablations.catalogue import ALL, Ablation
+from ecom_lab.simulator.invariants import INVARIANTS, QUIET_IS_REACHED
+from ecom_lab.simulator.suites import Job, explore_all
+
+# From paper to a tint on which the numbers, which say the same, can still be read.
+SHADES = LinearSegmentedColormap.from_list("orange", [palette.PAPER, palette.ORANGE])
+ENOUGH = 12_000  # states of each world: what breaks, breaks early
+
+
+def matrix(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFrame:
+    """A row for each ablation, a column for each promise it breaks in any world of its own.
+
+    A cell is the number of steps of the shortest story that breaks it, 0 if none is known.
+    """
+    names = [ablation.name for ablation in ablations]
+    jobs = [Job(it.scenario, it.name, stop=False, enough=ENOUGH) for it in ablations]
+    found = {job.without: result for job, result in explore_all(jobs, workers)}
+    columns = [*(it.name for it in INVARIANTS), QUIET_IS_REACHED[0]]
+    frame = pd.DataFrame(0, index=pd.Index(names, name="without"), columns=columns)
+    for name in names:
+        for violation in found[name].violations:
+            frame.loc[name, violation.invariant] = len(violation.steps)
+    return frame
+
+
+def losses(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFrame:
+    """Each ablation's shortest counterexample: its length, the promise, and what was lost."""
+    jobs = [Job(it.scenario, it.name) for it in ablations]
+    found = {job.without: result for job, result in explore_all(jobs, workers)}
+    rows = []
+    for it in ablations:
+        first = found[it.name].violations[0]
+        lost = first.pounds, first.units
+        rows.append((it.name, it.sample, len(first.steps), first.invariant, *lost))
+    columns = ["without", "sample", "steps", "breaks", "pounds", "units"]
+    return pd.DataFrame(rows, columns=columns).set_index("without")
+
+
+class HeatMap(Picture):
+    """The matrix as a picture, which a notebook shows: the darker, the shorter the story."""
+
+    title = "Steps to each broken promise, without each safeguard"
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    @property
+    def text(self) -> str:
+        """For each safeguard, the promises that break without it, and in how many steps."""
+        rows = (_in_words(str(name), row[row > 0]) for name, row in self._frame.iterrows())
+        return "\n".join([self.title, *rows])
+
+    def figure(self) -> Figure:
+        """A new matplotlib figure of it."""
+        frame = self._frame
+        size = (0.42 * len(frame.columns) + 2.5, 0.22 * len(frame) + 2.2)
+        with matplotlib.rc_context({"font.family": palette.FONT, "text.color": palette.INK}):
+            figure = Figure(figsize=size, facecolor=palette.PAPER, layout="tight")
+            axes = figure.subplots()
+            shade = frame.where(frame > 0).rsub(frame.to_numpy().max() + 1).to_numpy(dtype=float)
+            axes.imshow(shade, cmap=SHADES, aspect="auto", vmin=0)
+            axes.set_xticks(range(len(frame.columns)), frame.columns, rotation=60, ha="right",
+                            rotation_mode="anchor", size=8)  # fmt: skip
+            axes.set_yticks(range(len(frame)), frame.index, size=8)
+            axes.spines[:].set_color(palette.GREY)
+            axes.tick_params(length=2, color=palette.GREY)
+            _write_numbers(axes, frame)
+            figure.suptitle(self.title, x=0.15 / size[0], ha="left", weight="bold", size=10)
+        return figure
+
+
+def _in_words(name: str, steps: pd.Series) -> str:
+    return f"  {name}: " + ", ".join(f"{promise} {count}" for promise, count in steps.items())
+
+
+def _write_numbers(axes: Axes, frame: pd.DataFrame) -> None:
+    for y, row in enumerate(frame.to_numpy()):
+        for x, steps in enumerate(row):
+            if steps:
+                axes.text(x, y, steps, ha="center", va="center_baseline", size=7)

@@ -1,0 +1,190 @@
+"""The notebooks: told well, committed as they ran, and as true of other numbers as of their own."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from jupyter_client.manager import KernelManager
+
+from ecom_lab.experiments.kernel import Kernel, OwnSockets
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+# Notebook, small parameters, and a result that it must then show.
+VARIANTS = [
+    ("00_start_here", {"CUSTOMER": "ada@example.com", "SKU": "ATLAS", "TOO_MANY": 3},
+     "balanced: 17 orders, 7 confirmed, 10 cancelled, £2,296.18 captured and kept"),
+    ("01_place_an_order", {"SKU": "YOYO", "QUANTITY": 1, "ORDERS": 3},
+     "balanced: 4 orders, 4 confirmed, 0 cancelled, £12.92 captured and kept"),
+    ("03_pay_and_refund", {"PRICE": 100, "ORDERS": 5, "FAIL_BEFORE": 0.3, "SEED": 1},
+     "balanced: 8 orders, 7 confirmed, 1 cancelled, £7.00 captured and kept"),
+    ("04_let_a_hold_expire", {"HOLD_SECONDS": 2.0, "PRICE": 100},
+     "balanced: 3 orders, 0 confirmed, 3 cancelled, £0.00 captured and kept"),
+    ("05_retry_and_bury", {"SKU": "GLOBE", "STOCK": 4, "BUYERS": 2, "PRICE": 100},
+     "balanced: 2 orders, 0 confirmed, 2 cancelled, £0.00 captured and kept"),
+    ("06_read_the_history", {"SKU": "GLOBE", "STOCK": 4, "CUSTOMER": "ines@example.com"},
+     "After event 3 of 18, payment.processed of order 1001"),
+    ("07_break_the_naive_saga", {"KINDS": ["crash", "late"]}, "(('TEAPOT', 1),)"),
+    ("08_prove_the_real_one", {"FAULTS": 0, "SEEDS": 5}, "(2442, 4420, 307)"),
+    ("09_pull_the_plug", {"ORDERS": 10, "SEED": 2},
+     "balanced: 60 orders, 60 confirmed, 0 cancelled, £150.00 captured and kept"),
+]  # fmt: skip
+WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09"}
+ELSEWHERE = {"02_run_out_of_stock", "10_run_an_experiment"}  # see below, and test_sweep.py
+
+
+def code_of(notebook):
+    """A notebook's code cells."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def results(notebook):
+    """The text of every result of a notebook's cells."""
+    return [out.data.get("text/plain") for cell in code_of(notebook) for out in cell.outputs
+            if "data" in out]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parameters", "result"), VARIANTS, ids=lambda it: str(it)[:2])
+# Papermill's own dependencies warn of what will change in theirs; that is not ours to mend.
+@pytest.mark.filterwarnings("default")
+def test_a_variant_runs_in_batch_to_its_bottom(broker, tmp_path, name, parameters, result):
+    """A notebook does what it tells with other numbers, too, and leaves its shop to be read."""
+    source, done, shop = NOTEBOOKS / f"{name}.ipynb", tmp_path / "done.ipynb", tmp_path / "shop"
+    if name[:2] in WITH_A_SHOP:
+        parameters = {**parameters, "SHOP_FOLDER": str(shop)}
+    papermill.execute_notebook(
+        source, done, parameters, cwd=NOTEBOOKS, progress_bar=False, kernel_manager_class=Kernel
+    )
+    assert result in results(nbformat.read(done, 4))
+    assert (shop / "audit.db").exists() == (name[:2] in WITH_A_SHOP)
+
+
+def test_every_notebook_has_a_variant():
+    assert {path.stem for path in ALL} == {name for name, *_ in VARIANTS} | ELSEWHERE
+
+
+def test_the_line_that_the_first_notebook_gives_works(broker, tmp_path):
+    """What is said of papermill there, word for word, but for where the result lies."""
+    text = (NOTEBOOKS / "00_start_here.ipynb").read_text()
+    (line,) = re.findall(r"\.venv/bin/papermill --cwd .*? sold_out.ipynb", text)
+    _, *words, out = shlex.split(line)
+    command = [sys.executable, "-m", "papermill", *words, str(tmp_path / out), "--no-progress-bar"]
+    subprocess.run(command, cwd=NOTEBOOKS.parent, check=True, capture_output=True)
+    shown = "\n".join(filter(None, results(nbformat.read(tmp_path / out, 4))))
+    assert "insufficient stock    40" in shown
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_parameters_have_types_that_papermill_can_tell(path):
+    """But for those with no simple type: a folder or none, a list."""
+    found = papermill.inspect_notebook(path)
+    untyped = {name for name, each in found.items() if each["inferred_type_name"] == "None"}
+    assert found
+    assert untyped <= {"SHOP_FOLDER", "KINDS"}
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_as_it_ran(path):
+    """Cells numbered 1..n from a fresh kernel, with outputs: else nbval would compare nothing."""
+    cells = code_of(nbformat.read(path, 4))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert sum(bool(cell.outputs) for cell in cells) > len(cells) / 3
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [each for each in outputs if each.output_type == "error"]
+    assert not [each for each in outputs if each.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_a_notebook_is_told_as_the_others_are(path):
+    """Do, learn, need; parameters; predict; exercises with solutions; reading; a way on."""
+    notebook = nbformat.read(path, 4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    first = notebook.cells[0].source
+    for part in ("# ", "**What you will do.**", "**What you will learn.**", "**What you need.**"):
+        assert part in first
+    parts = ("**Predict.**", "## On your own", "<details><summary>", "## Further reading")
+    assert [part for part in parts if part not in text] == []
+    tagged = [cell for cell in code_of(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assert path == ALL[-1] or f"**Next:** [{title_after(path)}](" in text
+
+
+def title_after(path):
+    """The title of the notebook that follows."""
+    return nbformat.read(ALL[ALL.index(path) + 1], 4).cells[0].source.splitlines()[0][2:]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_a_notebooks_cells_are_short_and_its_links_lead_somewhere(path):
+    """One idea a cell, no shell, no classes; a link to a notebook leads to one that is there."""
+    notebook = nbformat.read(path, 4)
+    for cell in code_of(notebook):
+        assert len(cell.source.splitlines()) <= 15
+        assert not re.search(r"^\s*(!|%|class |from \S+ import \*|.*sys\.path)", cell.source, re.M)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert [each for each in linked if not (NOTEBOOKS / each).exists()] == []
+
+
+class Blocking(OwnSockets, KernelManager):
+    """One that a test can speak to."""
+
+
+def test_kernels_side_by_side_cannot_take_each_others_addresses():
+    """Not one TCP port, which any connection could take first; and nothing is left."""
+    managers = [Blocking(), Blocking()]
+    for manager in managers:
+        manager.start_kernel(cwd=NOTEBOOKS)
+    folders = [Path(manager.ip).parent for manager in managers]
+    for manager, folder in zip(managers, folders, strict=True):
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        assert len(list(folder.iterdir())) == 5
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
+    assert not any(folder.exists() for folder in folders)
+
+
+def test_a_kernel_that_is_restarted_leaves_no_process_behind(wait_for):
+    """With a shop open on a broker of its own: all of that ends by itself when the kernel does."""
+    mark = f"ECOM_TESTED_KERNEL={os.urandom(8).hex()}"
+    manager = Blocking()
+    manager.start_kernel(env=os.environ | dict([mark.split("=")]))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        cells = code_of(nbformat.read(NOTEBOOKS / "09_pull_the_plug.ipynb", 4))
+        for cell in cells[:4]:
+            answer = client.execute_interactive(cell.source, timeout=60, output_hook=lambda _: None)
+            assert answer["content"]["status"] == "ok"
+        assert any("beam.smp" in each for each in processes(mark))
+        assert len(processes(mark)) > 10
+        manager.restart_kernel(now=True)
+        wait_for(lambda: len(processes(mark)) == 1)  # the new kernel
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
+
+
+def processes(mark):
+    """The command lines of the processes in whose environment this stands."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (path / "environ").read_bytes().split(b"\0"):
+                found.append((path / "cmdline").read_text())
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # gone meanwhile, or not ours
+    return found

@@ -1,0 +1,219 @@
+"""The door, over real HTTP: what is accepted stays accepted, what is wrong is named."""
+
+import json
+from contextlib import closing
+
+import doors
+import pytest
+from doors import LINE, ORDER
+from helpers import Hand
+
+from ecom.events import Line
+from ecom.runtime.messages import Command
+from ecom.runtime.tables import Counter
+from ecom.services import service_named
+from ecom.services.order import Order, PlaceOrder
+from ecom.shop.api_client import AT_ONCE, Client
+from ecom.stores.base import Transaction
+from ecom.stores.query import MoreThan
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory):
+    """A client of an open door."""
+    with doors.door(tmp_path_factory.mktemp("door")) as client:
+        yield client
+
+
+def place(door, order=ORDER, key=None):
+    return door.post("/orders", json=order, headers={"Idempotency-Key": key} if key else {})
+
+
+def count(door, after=0):
+    """How many orders there are, read page by page."""
+    page = door.get("/orders", params={"limit": 1000, "after": after}).json()
+    return len(page) + count(door, page[-1]["order_id"]) if page else 0
+
+
+def test_an_order_is_accepted_as_pending_and_can_be_read(door):
+    """With its total, without its card."""
+    answer = place(door)
+    assert answer.status_code == 202
+    order = answer.json()
+    assert (order["state"], order["total"], order["lines"]) == ("PENDING", 2500, [LINE])
+    assert door.get(f"/orders/{order['order_id']}").json() == order
+    assert "4242" not in answer.text
+
+
+def test_orders_are_listed_by_number_and_read_on_after_one(door):
+    placed = [each["order_id"] for each in place(door, [ORDER] * 5).json()]
+    listed = door.get("/orders", params={"after": placed[1], "limit": 2}).json()
+    assert [each["order_id"] for each in listed] == placed[2:4]
+    assert door.get("/orders", params={"state": "CONFIRMED"}).json() == []
+
+
+def test_the_ten_thousandth_order_comes_after_those_before_it():
+    """As a number, not as a text: who reads on after 9999 must find 10000."""
+    hand = Hand(service_named("order"))
+    transaction = Transaction(hand.store)
+    transaction[Counter].put(Counter("orders", 8_998))
+    transaction.commit()
+    hand.give(*[Command(str(n), PlaceOrder("a@b", "c", (Line("T", 1),))) for n in range(3)])
+    after = hand.rows(Order, number=MoreThan(9_998))
+    assert [order.order_id for order in after] == ["9999", "10000", "10001"]
+
+
+BAD = {  # what is wrong: the order, and the field that the answer must name
+    "no customer": ({**ORDER, "customer": None}, "customer"),
+    "no address": ({**ORDER, "customer": "lotte"}, "customer"),
+    "two lines of a header": ({**ORDER, "customer": "a@b\nBcc: c@d"}, "customer"),
+    "a newline at the end": ({**ORDER, "customer": "a@b\n"}, "customer"),
+    "a long address": ({**ORDER, "customer": "a@" + "b" * 254}, "customer"),
+    "no card": ({key: ORDER[key] for key in ("customer", "lines")}, "card"),
+    "a card of a wrong kind": ({**ORDER, "card": 4242}, "card"),
+    "a card with spaces": ({**ORDER, "card": "4242 4242"}, "card"),
+    "no lines": ({**ORDER, "lines": []}, "lines"),
+    "1,001 lines": ({**ORDER, "lines": [LINE] * 1_001}, "lines"),
+    "lines that are none": ({**ORDER, "lines": {"TEA": 1}}, "lines"),
+    "an unknown field": ({**ORDER, "discount": 1}, "discount"),
+    "no sku": ({**ORDER, "lines": [{"quantity": 1}]}, "sku"),
+    "an empty sku": ({**ORDER, "lines": [{**LINE, "sku": ""}]}, "sku"),
+    "a sku with a NUL": ({**ORDER, "lines": [{**LINE, "sku": "a\0"}]}, "sku"),
+    "a long sku": ({**ORDER, "lines": [{**LINE, "sku": "x" * 65}]}, "sku"),
+    "nothing of it": ({**ORDER, "lines": [{**LINE, "quantity": 0}]}, "quantity"),
+    "less than nothing": ({**ORDER, "lines": [{**LINE, "quantity": -1}]}, "quantity"),
+    "half of it": ({**ORDER, "lines": [{**LINE, "quantity": 0.5}]}, "quantity"),
+    "true": ({**ORDER, "lines": [{**LINE, "quantity": True}]}, "quantity"),
+    "a number as text": ({**ORDER, "lines": [{**LINE, "quantity": "2"}]}, "quantity"),
+    "2^63": ({**ORDER, "lines": [{**LINE, "quantity": 2**63}]}, "quantity"),
+    "a negative price": ({**ORDER, "lines": [{**LINE, "unit_price": -1}]}, "unit_price"),
+    "more than all the money": (
+        {**ORDER, "lines": [{**LINE, "quantity": 10**6, "unit_price": 10**8}] * 20}, "lines"),
+    "names too long for an event": (
+        {**ORDER, "lines": [{**LINE, "sku": "𝄞" * 64}] * 1_000}, "lines"),
+    "an unknown field no text can hold": ({**ORDER, "\ud800": 1}, "order"),
+    "a lone surrogate": ({**ORDER, "lines": [{**LINE, "sku": "\ud800"}]}, "sku"),
+    "not a number": ({**ORDER, "lines": [{**LINE, "quantity": float("nan")}]}, "quantity"),
+    "infinitely many": ({**ORDER, "lines": [{**LINE, "quantity": float("inf")}]}, "quantity"),
+    "the second of two": ([ORDER, {**ORDER, "card": ""}], "1, card"),
+    "an empty list": ([], "orders"),
+    "lists in lists": ([[ORDER]], "orders"),
+    "a number": (7, "order"),
+    "nothing": (None, "order"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("order", "field"), BAD.values(), ids=BAD)
+def test_a_mistake_is_answered_with_its_field(door, order, field):
+    """Nothing is placed, the field is named once, and what was sent is not sent back."""
+    before = count(door)
+    answer = door.post("/orders", content=json.dumps(order),
+                       headers={"Content-Type": "application/json"})  # fmt: skip
+    assert answer.status_code == 422
+    (detail,) = answer.json()["detail"]
+    assert field in ", ".join(detail["loc"])
+    assert detail["msg"]
+    assert ORDER["card"] not in answer.text
+    assert count(door) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff\xfe", b"[" * 100_000 + b"]" * 100_000, b"9" * 5_000, b'{"a":' * 100_000,
+     b'"' + b"x" * 1_000_000 + b'"', b"\x00" * 100, json.dumps(ORDER).encode("utf-16")[:-1]],
+    ids=["empty", "half", "a mark", "deep", "5,000 digits", "deep and half", "a long text",
+         "zeros", "odd UTF-16"],
+)  # fmt: skip
+def test_what_is_not_json_is_a_mistake_of_the_caller_and_not_ours(door, body):
+    answer = door.post("/orders", content=body, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500
+    assert len(answer.content) < 1_000
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
+def test_a_body_over_16_mib_is_refused(door, declared):
+    """Whether its length is announced or it just comes."""
+    chunk = b" " * 2**20
+    content = chunk * 17 if declared else (chunk for _ in range(17))
+    assert door.post("/orders", content=content).status_code == 413
+    assert door.get("/health").status_code == 200
+
+
+def test_one_idempotency_key_is_one_request(door):
+    """The same again gives the same orders; anything else under the key is refused, whole."""
+    first = place(door, [ORDER, ORDER], "one-key").json()
+    assert place(door, [ORDER, ORDER], "one-key").json()[0]["order_id"] == first[0]["order_id"]
+    before = count(door)
+    longer, shorter = [ORDER, ORDER, ORDER], [ORDER]
+    other = [ORDER, {**ORDER, "customer": "max@example.com"}]
+    for body in (longer, shorter, other, ORDER):
+        answer = place(door, body, "one-key")
+        assert answer.status_code == 422
+        assert "Idempotency-Key" in answer.json()["detail"]
+    assert count(door) == before
+
+
+def test_a_single_orders_key_is_not_that_of_a_list(door):
+    one = place(door, ORDER, "single").json()
+    assert place(door, ORDER, "single").json() == one
+    assert place(door, [ORDER], "single").status_code == 422
+    place(door, [ORDER, ORDER], "list")
+    other = {**ORDER, "customer": "max@example.com"}
+    assert [place(door, other, key).status_code for key in ("list1", "list/1")] == [202, 202]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a b", "é".encode()])
+def test_a_malformed_key_is_refused_by_name(door, key):
+    answer = door.post("/orders", json=ORDER, headers={"Idempotency-Key": key})
+    assert answer.status_code == 422
+    assert "Idempotency-Key" in answer.text
+
+
+def test_an_order_can_be_cancelled_and_cancelled_again(door):
+    order_id = place(door).json()["order_id"]
+    first = door.post(f"/orders/{order_id}/cancel")
+    assert (first.status_code, first.json()["state"]) == (202, "CANCELLED")
+    assert first.json()["reason"] == "cancelled by customer"
+    assert door.post(f"/orders/{order_id}/cancel").json() == first.json()
+    said = [entry["type"] for entry in door.get(f"/orders/{order_id}/history").json()]
+    assert said == ["order.created", "order.cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("POST", "/cancel"), ("GET", "/history")]
+)
+def test_an_unknown_order_is_not_found(door, method, path):
+    answer = door.request(method, f"/orders/999999{path}")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no order 999999")
+
+
+@pytest.mark.parametrize(
+    "path", ["/orders/x", "/orders/1%0A", "/orders/-1", "/orders/" + "9" * 19, "/orders?limit=0",
+             "/orders?limit=1001", "/orders?state=LOST", "/orders?after=x"]
+)  # fmt: skip
+def test_a_malformed_question_is_refused(door, path):
+    assert door.get(path).status_code == 422
+
+
+def test_an_open_door_has_no_tokens_to_give(door):
+    """Nothing could be told from them: whoever reaches it may do all."""
+    answer = door.post("/customers/lotte@example.com/token")
+    assert (answer.status_code, "ECOM_HTTP_TOKEN" in answer.json()["detail"]) == (409, True)
+
+
+def test_a_thousand_orders_fit_one_request_and_one_more_does_not(door):
+    before = count(door)
+    numbers = [int(each["order_id"]) for each in place(door, [ORDER] * 1_000).json()]
+    assert numbers == list(range(numbers[0], numbers[0] + 1_000))
+    assert place(door, [ORDER] * 1_001).status_code == 422
+    assert count(door) == before + 1_000
+
+
+def test_our_own_client_places_more_in_as_many_requests_as_it_takes(door):
+    """Two full ones and one for the rest: a number for each order, in order. For none, none."""
+    before, wanted = count(door), 2 * AT_ONCE + 1
+    with closing(Client(lambda: str(door.base_url), None)) as client:
+        numbers = [int(each) for each in client.place([ORDER] * wanted)]
+        assert client.place([]) == []
+    assert numbers == list(range(numbers[0], numbers[0] + wanted))
+    assert count(door) == before + wanted

@@ -1,0 +1,240 @@
+"""The bus on a real RabbitMQ: connections lost, messages returned, confirms in any order."""
+
+import asyncio
+import uuid
+from contextlib import closing
+
+import pika
+import pytest
+from helpers import EXAMPLES, wire
+from pika.frame import Method
+from wiretap import Proxy, Tap, publish, tapped
+
+from ecom.amqp.session import Session
+from ecom.bus import declare, parameters, remove_topology
+from ecom.contract import topology
+from ecom.runtime.messages import (
+    Ack,
+    Confirmed,
+    Delivery,
+    Publish,
+    PublisherDown,
+    PublisherUp,
+    Unsent,
+)
+from ecom.runtime.tables import Outbox
+
+CREATED = EXAMPLES["order.created"]
+
+
+@pytest.fixture
+def shop(broker):
+    """The name of a shop of its own, whose queues exist."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    declare(broker, name)
+    yield name
+    remove_topology(broker, name)
+
+
+def good(broker, shop, id="event-1"):
+    headers, body = wire(CREATED, id)
+    return publish(broker, shop, CREATED.key, body, pika.BasicProperties(headers=headers))
+
+
+def row(seq, exchange="events", id=None):
+    headers, body = wire(CREATED, f"event-{seq}")
+    id = f"event-{seq}" if id is None else id
+    return Outbox(seq, id, CREATED.key, "1001", exchange, headers, body, 0.0, "1", None)
+
+
+def test_declaring_again_changes_nothing(broker, shop):
+    """Messages in the queues stay; also when many declare at once."""
+    good(broker, shop)
+    for _ in range(2):
+        declare(broker, shop)
+    with closing(pika.BlockingConnection(parameters(broker))) as connection:
+        queue = connection.channel().queue_declare(topology.queue(shop, "inventory"), passive=True)
+        assert queue.method.message_count == 1
+
+
+def test_a_topology_of_another_shape_is_an_error_and_not_overwritten(broker, shop):
+    with closing(pika.BlockingConnection(parameters(broker))) as connection:
+        channel = connection.channel()
+        channel.queue_delete(topology.queue(shop, "order"))
+        channel.queue_declare(topology.queue(shop, "order"), durable=True)
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
+        declare(broker, shop)
+
+
+def test_each_published_row_is_confirmed_once(broker, shop):
+    async def scene():
+        async with tapped(broker, shop) as tap:
+            for seq in range(1, 1_001):
+                tap.bus.publish(Publish(row(seq)))
+            confirmed = lambda: [seq for each in tap.of(Confirmed) for seq in each.seqs]  # noqa: E731
+            await tap.until(lambda: len(confirmed()) >= 1_000)
+            assert sorted(confirmed()) == list(range(1, 1_001))
+
+    asyncio.run(scene())
+
+
+def test_confirms_may_overtake_each_other_and_speak_of_many():
+    """One message or all up to it, acked or refused, in any order: each row hears its fate once."""
+
+    async def scene():
+        got = []
+        session = Session("shop", "order", 1, got.append)
+        session._out = Swallow()
+        for seq in range(11, 20):
+            session.publish(row(seq))
+        ack, nack = pika.spec.Basic.Ack, pika.spec.Basic.Nack
+        for method in (ack(3), ack(5, multiple=True), nack(7), ack(6), nack(9, multiple=True)):
+            session._on_confirm(Method(1, method))
+        return got
+
+    assert asyncio.run(scene()) == [
+        Confirmed([13]), Confirmed([11, 12, 14, 15]), Unsent([17]), Confirmed([16]),
+        Unsent([18, 19]),
+    ]  # fmt: skip
+
+
+def test_messages_of_ours_go_past_pikas_codec(broker, shop, monkeypatch):
+    """But for the first, which is taken with care, and one that comes in two pieces."""
+    read, decode = [], pika.spec.BasicProperties.decode
+    monkeypatch.setattr(pika.spec.BasicProperties, "decode",
+                        lambda *it, **more: read.append(1) or decode(*it, **more))  # fmt: skip
+
+    async def scene():
+        async with tapped(broker, shop, "order") as tap:
+            for seq in range(1, 101):
+                tap.bus.publish(Publish(row(seq)))
+            await tap.until(lambda: len(fates(tap)[0]) == 100)
+        async with tapped(broker, shop) as tap:
+            await tap.until(lambda: tap.of(Delivery))
+            tap.bus.ack(Ack(1, tap.of(Delivery)[-1].tag))
+            await tap.until(lambda: len(tap.of(Delivery)) == 100)
+            assert [it.headers["ce-id"] for it in tap.of(Delivery)] == [
+                f"event-{seq}" for seq in range(1, 101)]  # fmt: skip
+
+    asyncio.run(scene())
+    assert len(read) < 10
+
+
+class Swallow:
+    """A channel that takes whatever is published, and remembers its properties."""
+
+    is_open = False  # so all comes by pika's own way
+
+    def __init__(self):
+        self.properties = []
+
+    def basic_publish(self, _exchange, _key, _body, properties, **_):
+        self.properties.append(properties)
+
+
+def test_a_return_is_about_one_row_also_among_messages_without_an_id():
+    """Dead letters of what had no id of its own: one comes back, the other is safe."""
+
+    async def scene():
+        got = []
+        session = Session("shop", "order", 1, got.append)
+        session._out = channel = Swallow()
+        session.publish(row(1, "dead", ""))
+        session.publish(row(2, "dead", ""))
+        session._on_return(channel, pika.spec.Basic.Return(), channel.properties[1], b"")
+        session._on_confirm(Method(1, pika.spec.Basic.Ack(2, multiple=True)))
+        return got
+
+    assert asyncio.run(scene()) == [Confirmed([1]), Unsent([2])]
+
+
+def test_what_no_queue_takes_comes_back_as_unsent_and_only_that(broker, shop):
+    """Though the broker confirms it; also for a dead letter whose message had no id at all."""
+
+    async def scene():
+        with closing(pika.BlockingConnection(parameters(broker))) as connection:
+            async with tapped(broker, shop) as tap:
+                connection.channel().queue_delete(topology.dead_queue(shop, "inventory"))
+                for output in (row(1), row(2, "dead", ""), row(3), row(4, id="")):
+                    tap.bus.publish(Publish(output))
+                await tap.until(lambda: fates(tap) == ([1, 3, 4], [2]))
+
+    asyncio.run(scene())
+
+
+def fates(tap):
+    return tuple(sorted(seq for each in tap.of(kind) for seq in each.seqs)
+                 for kind in (Confirmed, Unsent))  # fmt: skip
+
+
+def test_a_cut_connection_is_made_anew_and_unacked_messages_come_again(broker, shop):
+    """Publishing stops and starts; what was in hand arrives on a new channel; an ack for the old
+    one is in vain."""
+
+    async def scene():
+        proxy = Proxy(broker)
+        async with proxy as url, tapped(url, shop) as tap:
+            good(broker, shop)
+            await tap.until(lambda: tap.of(Delivery))
+            proxy.cut()
+            await tap.until(lambda: len(tap.of(Delivery)) == 2)
+            first, second = tap.of(Delivery)
+            assert (first.channel, second.channel) == (1, 2)
+            assert first.body == second.body
+            changes = [type(each) for each in tap.got if type(each) is not Delivery]
+            assert changes == [PublisherUp, PublisherDown, PublisherUp]
+            tap.bus.ack(Ack(first.channel, first.tag))
+            tap.bus.publish(Publish(row(1, "dead")))
+            await tap.until(lambda: tap.of(Confirmed))  # so the broker has had the ack, too
+            proxy.cut()
+            await tap.until(lambda: len(tap.of(Delivery)) == 3)
+            third = tap.of(Delivery)[-1]
+            tap.bus.ack(Ack(third.channel, third.tag))
+            good(broker, shop, "event-2")
+            await tap.until(lambda: len(tap.of(Delivery)) == 4)
+        async with tapped(broker, shop) as tap:
+            await tap.until(lambda: tap.of(Delivery))
+            assert tap.of(Delivery)[0].headers["ce-id"] == "event-2"
+
+    asyncio.run(scene())
+
+
+def test_a_bus_without_a_broker_waits_for_one(broker, shop):
+    """Nothing is published meanwhile, and nothing raised."""
+
+    async def scene():
+        async with Proxy(broker) as url:
+            pass
+        tap = Tap(url, shop, "order")
+        running = asyncio.create_task(tap.bus.run())
+        await tap.until(lambda: len(tap.of(PublisherDown)) == 2)
+        tap.bus.publish(Publish(row(1)))
+        assert not tap.bus.connected
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert {type(each) for each in tap.got} == {PublisherDown}
+
+    asyncio.run(scene())
+
+
+def test_after_a_crash_messages_are_taken_one_at_a_time_until_a_new_one_comes(broker, shop):
+    """So that a message which kills the process is alone in hand when it does. (While another
+    message goes to the broker and its confirm comes back, no second one is delivered.)"""
+
+    async def scene():
+        for n in range(3):
+            good(broker, shop, f"old-{n}")
+        async with tapped(broker, shop) as tap:
+            await tap.until(lambda: len(tap.of(Delivery)) == 3)
+        good(broker, shop, "new-1")
+        good(broker, shop, "new-2")
+        async with tapped(broker, shop) as tap:
+            for n in (1, 2, 3):
+                await tap.until(lambda n=n: len(tap.of(Delivery)) >= n)
+                tap.bus.publish(Publish(row(n, "dead")))
+                await tap.until(lambda n=n: fates(tap)[0] == list(range(1, n + 1)))
+                assert len(tap.of(Delivery)) == n
+                tap.bus.ack(Ack(1, tap.of(Delivery)[-1].tag))
+            await tap.until(lambda: len(tap.of(Delivery)) == 5)
+
+    asyncio.run(scene())

@@ -1,0 +1,173 @@
+"""What HTTP adds of trouble to paying, and the door of the sandbox provider."""
+
+import asyncio
+
+import httpx
+import pytest
+from paying import KEY, OverHttp, capture, ledger, outcome, use
+
+from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD, GatewayError
+from ecom.effects.http_gateway import HttpGateway
+from ecom.errors import ShopError
+from ecom.events import CARD_DECLINED
+from ecom.sandbox.faults import Faults, Luck
+from ecom.services.payment import Captured, Declined
+
+
+@pytest.fixture
+def http(outside):
+    """The HTTP one, and what to set its faults with."""
+    return OverHttp(outside)
+
+
+# ── What can go wrong on the way ──────────────────────────────────────────────────────────────
+def test_a_call_given_up_after_the_money_was_taken_may_be_repeated(http, outside):
+    """The answer is late, the caller gives up, asks again under the same key: captured once."""
+    outside.set_faults(delay=60.0)
+
+    def impatient(gateway):
+        return asyncio.wait_for(capture()(gateway), 0.3)
+
+    def in_time(gateway):
+        outside.set_faults()
+        return capture()(gateway)
+
+    assert use(http, impatient, in_time) == [TimeoutError, Captured("1001")]
+    assert ledger(http) == [(KEY, "capture", "captured")]
+
+
+def test_a_provider_that_never_answers_is_given_up_in_time(http, outside, monkeypatch):
+    """The outcome is unknown, and nobody waits for ever."""
+    monkeypatch.setattr("ecom.effects.http_gateway.TIMEOUT", 0.3)
+    outside.set_faults(delay=60.0)
+    assert use(http, capture()) == [GatewayError]
+
+
+def test_a_connection_cut_after_the_money_was_taken_is_an_error_to_repeat(http, outside):
+    """No answer is no outcome; the next call under the key tells it."""
+    outside.set_faults(fail_after=1.0)
+    assert use(http, capture()) == [GatewayError]
+    assert ledger(http) == [(KEY, "capture", "captured")]
+    outside.set_faults()
+    assert use(http, capture()) == [Captured("1001")]
+    assert len(ledger(http)) == 1
+
+
+@pytest.mark.parametrize("faults", [{"fail_before": 1.0}, {"down": True}])
+def test_an_error_before_the_deed_leaves_no_trace(http, outside, faults):
+    """The provider is out of order: ask again, nothing was taken."""
+    outside.set_faults(**faults)
+    assert use(http, capture()) == [GatewayError]
+    assert ledger(http) == []
+
+
+def test_a_provider_that_is_gone_is_an_error_and_found_again_where_it_was(http, outside):
+    """Killed under open connections, started again: the same address, the same ledger."""
+
+    def gone(gateway):
+        outside.kill("gateway")
+        return capture()(gateway)
+
+    def back(gateway):
+        outside.start("gateway")
+        return capture()(gateway)
+
+    answers = use(http, capture(), gone, back)
+    assert answers == [Captured("1001"), GatewayError, Captured("1001")]
+    assert len(ledger(http)) == 1
+
+
+def test_an_answer_that_comes_twice_is_never_taken_for_another_call_s(http, outside):
+    """Good and bad cards in turn over few connections: none is told the other's outcome."""
+    outside.set_faults(duplicate=1.0)
+
+    async def pay(gateway, n):
+        card = GOOD_CARD if n % 2 else DECLINED_CARD
+        while True:
+            try:
+                return await gateway.capture(f"capture/{n}", str(n), 100, card)
+            except GatewayError:
+                continue  # as the runtime does, at its own pace
+
+    async def run():
+        gateway = http.opened()
+        answers = [await pay(gateway, n) for n in range(50)]
+        answers += await asyncio.gather(*(pay(gateway, n) for n in range(50, 150)))
+        await gateway.close()
+        return answers
+
+    expected = [Captured(str(n)) if n % 2 else Declined(str(n), CARD_DECLINED) for n in range(150)]
+    assert asyncio.run(run()) == expected
+    assert len(ledger(http)) == 150
+
+
+@pytest.mark.parametrize("status", [200, 409, 302, 401, 503])
+def test_what_is_no_answer_is_an_error_to_repeat(status):
+    """A proxy's page, another key's answer or refusal, half an answer: the outcome is unknown."""
+    other = b'{"key": "other", "outcome": "captured"}'
+    refunded = b'{"key": "capture/1001", "outcome": "refunded"}'
+    answers = [b"<html>Hello</html>", b"", b"\xff", other, b"[" * 100_000, b"{}"]
+    answers += [refunded] if status == 200 else []
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = answers[served.pop(0)]
+        writer.write(b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
+        writer.close()
+
+    async def run():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            gateway = HttpGateway(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+            try:
+                return [await outcome(capture()(gateway)) for _ in answers]
+            finally:
+                await gateway.close()
+
+    served = list(range(len(answers)))
+    assert asyncio.run(run()) == [GatewayError] * len(answers)
+
+
+# ── The provider's own door ───────────────────────────────────────────────────────────────────
+def test_malformed_calls_move_no_money(http, outside):
+    """Every one is refused with a 4xx that says why, and the ledger stays empty."""
+    good = {"order_id": "1001", "amount": 1200, "card": GOOD_CARD}
+    bad = [
+        b"", b"{", b"[" * 100_000, b'"\xff"', b"null",
+        *({**good, **wrong} for wrong in ({"amount": -1}, {"amount": 1.5}, {"amount": True},
+          {"amount": 2**63}, {"amount": None}, {"order_id": ""}, {"order_id": 7}, {"card": ""})),
+    ]  # fmt: skip
+    with httpx.Client(base_url=outside.gateway_url) as client:
+        for body in bad:
+            sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+            answer = client.post("/captures", headers={"Idempotency-Key": "k"}, **sent)
+            assert (answer.status_code, answer.text != "") == (422, True), body
+        assert client.post("/captures", json=good).status_code == 422  # without a key
+        assert client.get("/ledger").json() == []
+
+
+def test_the_ledger_can_be_read_from_outside(http, outside):
+    """Another program sees what was moved, by HTTP."""
+    use(http, capture())
+    (row,) = httpx.get(f"{outside.gateway_url}/ledger").json()
+    assert (row["key"], row["amount"], row["outcome"]) == (KEY, 1200, "captured")
+
+
+def test_a_fault_nobody_knows_is_refused(http, outside):
+    """One sentence that names it; the faults stay as they were."""
+    outside.set_faults(delay=0.25)
+    for wrong in ({"fail_befor": 0.1}, {"fail_before": 1.5}, {"delay": -1}, {"down": "yes"}):
+        with pytest.raises(ShopError, match=next(iter(wrong))):
+            outside.set_faults(**wrong)
+    assert httpx.get(f"{outside.gateway_url}/faults").json()["delay"] == 0.25
+
+
+def test_faults_come_as_often_as_asked_and_again_as_before():
+    """Drawn by key and seed, not by order of arrival: two runs of the same calls fare alike."""
+    keys = [f"capture/{n}" for n in range(10_000)]
+    faults = Faults(fail_before=0.15, fail_after=0.15, duplicate=0.1, seed=7)
+    first, luck = Luck(faults), Luck(faults)
+    fates = {key: first.of(key) for key in keys}
+    assert {key: luck.of(key) for key in reversed(keys)} == fates
+    assert {key: Luck(Faults(fail_before=0.15, seed=8)).of(key) for key in keys} != fates
+    for fate, share in {"before": 0.15, "after": 0.15, "twice": 0.1, "well": 0.6}.items():
+        assert list(fates.values()).count(fate) / len(keys) == pytest.approx(share, abs=0.02)

@@ -1,0 +1,173 @@
+"""Mail, into a file and over SMTP: one contract; and letters that hold."""
+
+import asyncio
+import re
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from posting import ID, InFile, OverSmtp, kept, mail, use
+
+from ecom.effects.letter import Letter
+from ecom.effects.mailer import Mailbox
+from ecom.effects.performing import mails
+from ecom.effects.smtp import SmtpMailer
+from ecom.runtime.messages import Failed, Perform, Performed
+from ecom.runtime.service import Impossible
+from ecom.runtime.tables import Effect
+from ecom.services.notification import MailSent, SendMail
+
+INJECTIONS = ["Hello\r\nBcc: eve@example.com", "Hello\nBcc: eve@example.com", "Hello\rBcc: x",
+              "Hello\x0bBcc: x", "Hello\x85Bcc: x", "Hello\u2028Bcc: x", "Hello\x00",
+              "=?utf-8?q?Hello=0D=0ABcc:_eve@example.com?=", "Hello\r\n\r\nAnother body",
+              "lone \ud800"]  # fmt: skip
+
+
+@pytest.fixture(params=[InFile, OverSmtp])
+def post(request, tmp_path):
+    """A mail service of either kind."""
+    if request.param is InFile:
+        return InFile(tmp_path)
+    return OverSmtp(request.getfixturevalue("outside"))
+
+
+def test_a_mail_arrives_as_it_was_sent(post):
+    """Every field, as it was given."""
+    assert use(post, mail()) == [None]
+    ((*fields, at),) = kept(post)
+    assert fields == [ID, "1001", "ada@example.com", "Order #1001 Confirmed", "Good news."]
+    assert at > 0
+
+
+def test_a_mail_sent_again_is_kept_once(post):
+    """The same Message-ID, twice, and once more after a crash: one mail."""
+    assert use(post, mail(), mail()) == [None, None]
+    post.restart()
+    assert use(post, mail()) == [None]
+    assert len(kept(post)) == 1
+
+
+def test_many_mails_at_once_all_arrive(post):
+    """More than there are connections: each mail once."""
+
+    async def run():
+        mailer = post.opened()
+        ids = [f"<confirmed/{n}@tea>" for n in range(60)]
+        await asyncio.gather(*(mailer.send(**mail(message_id=id_)) for id_ in ids))
+        await mailer.close()
+        return ids
+
+    assert sorted(asyncio.run(run())) == sorted(row[0] for row in kept(post))
+
+
+@pytest.mark.parametrize("text", [
+    "£12.00 für Käse ☕, 3 × 🫖", "." , ".\r\n.\n..dots", "x" * 5_000, "word " * 500, "",
+    "From the start\nFrom here", "=?utf-8?q?not_decoded?= in a body", "two\n\nparagraphs",
+])  # fmt: skip
+def test_any_body_survives_the_way(post, text):
+    """Dots, long lines, other scripts: what is read is what was written, but for line ends."""
+    assert use(post, mail(body=text)) == [None]
+    expected = text.replace("\r\n", "\n") if isinstance(post, OverSmtp) else text
+    assert kept(post)[0][4] == expected
+
+
+@pytest.mark.parametrize("subject", ["£12 für Käse ☕", "x" * 3_000, "word " * 400 + "end", "a: b"])
+def test_any_subject_of_one_line_survives_the_way(post, subject):
+    """However long, in any script."""
+    assert use(post, mail(subject=subject)) == [None]
+    assert kept(post)[0][3] == subject
+
+
+@pytest.mark.parametrize("to", ["józef@example.com", "ada@bücher.example", "Ada@EXAMPLE.com"])
+def test_customers_are_reached_under_their_own_names(post, to):
+    """Addresses in any script, as they were given."""
+    assert use(post, mail(to=to)) == [None]
+    assert kept(post)[0][2] == to
+
+
+@pytest.mark.parametrize("field", ["subject", "to", "message_id", "order_id"])
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_no_value_can_add_a_header(tmp_path, field, text):
+    """Line ends of every kind, raw or encoded: refused for good, and nothing is sent."""
+    post = InFile(tmp_path)
+    assert use(post, mail(**{field: text})) == [Impossible]
+    assert kept(post) == []
+
+
+@pytest.mark.parametrize("to", [
+    "a@b@c", "ada@example.com, eve@example.com", "@", "ada", "", "<a@b>", "ada@example.com (Ada)",
+    "Ada <ada@example.com>", "a b@example.com", "a..b@example.com", "é@b, c@d", "é <c@d>",
+    "ada@example.com>\r\nRCPT TO:<eve@example.com",
+])  # fmt: skip
+def test_what_is_no_address_is_refused_for_good(post, to):
+    """And nobody else gets the mail."""
+    assert use(post, mail(to=to)) == [Impossible]
+    assert kept(post) == []
+
+
+def test_an_address_where_nobody_lives_is_refused_for_good_and_harms_no_other_mail(post):
+    """The server's 550 is final; the next mail over the same connection arrives."""
+    sent = use(post, mail(to="gone@bounce.example"), mail())
+    assert sent == [Impossible, None]
+    assert [row[2] for row in kept(post)] == ["ada@example.com"]
+
+
+def test_what_became_of_a_mail_is_told_to_the_service(tmp_path):
+    """Sent; refused for good; or to be tried again. Two shops never share a Message-ID."""
+
+    async def run(mailer, shop, **changes):
+        row = Effect(1, "id", "SendMail", "1001", "confirmed/1001", b"", "", "", 0.0, "1", None)
+        request = SendMail("1001", changes.get("to", "ada@example.com"), "Hello", "")
+        outside = mails(mailer, shop)
+        result = await outside.perform(Perform(row, request))
+        await outside.close()
+        return result
+
+    def mailbox():
+        return Mailbox(tmp_path, lambda: 5.0)
+
+    nobody = SmtpMailer("smtp://127.0.0.1:1", lambda: 5.0)
+    assert asyncio.run(run(mailbox(), "tea")) == Performed(1, MailSent("1001"))
+    assert asyncio.run(run(mailbox(), "toys")) == Performed(1, MailSent("1001"))
+    refused = asyncio.run(run(mailbox(), "tea", to="gone@bounce.example"))
+    assert (type(refused), refused.final) == (Failed, True)
+    unsent = asyncio.run(run(nobody, "tea"))
+    assert (type(unsent), unsent.final) == (Failed, False)
+    assert sorted(row[0] for row in kept(InFile(tmp_path))) == [
+        "<confirmed/1001@tea.ecom.example>", "<confirmed/1001@toys.ecom.example>"
+    ]  # fmt: skip
+
+
+# ── Letters ───────────────────────────────────────────────────────────────────────────────────
+TEXT = st.text(st.characters() | st.sampled_from("\r\n:=?. "), max_size=200)
+
+
+@settings(deadline=None)
+@given(subject=TEXT, to=TEXT | st.just("ada@example.com"), body=TEXT)
+@example(subject="", to="ada@exämple.com", body="")
+def test_a_letter_has_its_nine_headers_or_is_none(subject, to, body):
+    """Whatever the values are: exactly our headers, on lines a server takes, or `Impossible`."""
+    letter = Letter(ID, "1001", "orders@ecom.example", to, subject, body, 5.0)
+    try:
+        written = letter.as_bytes()
+    except Impossible:
+        return
+    read = message_from_bytes(written, policy=default)
+    assert " ".join(sorted(read.keys())) == (
+        "Content-Transfer-Encoding Content-Type Date From MIME-Version Message-ID Order-ID "
+        "Subject To"
+    )
+    # Python reads raw UTF-8 in a domain as the bytes that it is.
+    assert read["To"].addresses[0].addr_spec.encode(errors="surrogateescape") == to.encode()
+    assert len(read["To"].addresses) == 1
+    assert max(len(line) for line in written.split(b"\r\n")) <= 998
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)", written)
+
+
+def test_a_letter_says_when_it_was_written():
+    """The Date is the clock's, in the form of the standard."""
+    letter = Letter(ID, "1001", "orders@ecom.example", "ada@example.com", "Hello", "", 0.0)
+    read = message_from_bytes(letter.as_bytes(), policy=default)
+    assert read["Date"] == "Thu, 01 Jan 1970 00:00:00 -0000"

@@ -1,0 +1,205 @@
+"""Spans and trace contexts, part by part: deadlines, providers, mails, and whatever goes wrong."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+from collecting import CALLER, ORDER, TRACE, TRACEPARENT
+from helpers import EXAMPLES, Hand, delivery, free_port, process
+from posting import OverSmtp, mail, tried
+
+from ecom.effects.http_gateway import HttpGateway
+from ecom.effects.letter import Letter
+from ecom.effects.performing import payments
+from ecom.harness.processes import STOP_SECONDS
+from ecom.process.driver import provision
+from ecom.runtime import context
+from ecom.runtime.messages import Failed, Perform, Performed, Publish, Tick
+from ecom.runtime.service import Impossible
+from ecom.runtime.tables import Effect
+from ecom.services import service_named
+from ecom.services.inventory import Stock
+from ecom.services.payment import Capture, Captured
+from ecom.stores.base import Transaction
+from ecom.telemetry.tracing import Tracer, context_from, context_of, span_of
+
+NOWHERE = "amqp://nobody:nothing@127.0.0.1:1/"
+
+
+class Kept(Tracer):
+    """A tracer that keeps its spans."""
+
+    def __init__(self, name):
+        self.spans = []
+        super().__init__(service_named(name), self.spans.append, lambda: None)
+
+    def see(self, inputs, outputs):
+        for output in outputs:
+            if isinstance(output, Publish):
+                self.published(output.row, 1.0)
+        self.handled(inputs, 0.0, 1.0)
+
+
+def test_a_deadline_has_a_span_and_a_parent():
+    """Time is a cause, too: what the timer leads to is in the order's tree."""
+    hand, tracer = Hand(service_named("inventory", hold_seconds=10.0)), Kept("inventory")
+    tx = Transaction(hand.store)
+    tx[Stock].put(Stock("TEA-COSY", 5, 5))
+    tx.commit()
+    created = delivery(EXAMPLES["order.created"])
+    tracer.see([created], hand.give(created))
+    tracer.see([Tick()], hand.wait(11.0))
+    by_name = {span.name: span for span in tracer.spans}
+    expired, deadline = by_name["send inventory.expired"], by_name["HoldDeadline"]
+    assert expired.parent == deadline.id
+    assert deadline.parent == span_of(created.headers["ce-correlationid"])
+    assert expired.trace == deadline.trace == by_name["process order.created"].trace
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None, {}, {"ce-traceparent": 5}, {"ce-traceparent": "00-0-0-0"}, {"ce-id": b"x"},
+        {"ce-type": None}, {"ce-subject": "a\nb"}, {"ce-traceparent": f"00-{'0' * 32}-{CALLER}-01"},
+    ],
+)  # fmt: skip
+def test_what_is_no_event_has_no_span(headers):
+    """Tracing must never stop an order, whatever somebody puts into a header."""
+    tracer, good = Kept("inventory"), delivery(EXAMPLES["order.created"])
+    changed = headers and good.headers | headers
+    bad = type(good)(good.channel, 2, good.exchange, good.key, changed, good.body)
+    tracer.handled([bad, good], 0.0, 1.0)
+    assert [span.name for span in tracer.spans] == ["process order.created"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ([TRACEPARENT], TRACEPARENT),
+        ([], ""),
+        ([TRACEPARENT, TRACEPARENT], ""),
+        ([TRACEPARENT + "\n"], ""),
+        ([TRACEPARENT.upper()], ""),
+        ([f"ff-{TRACE}-{CALLER}-01"], ""),
+        ([f"00-{'0' * 32}-{CALLER}-01"], ""),
+        ([f"00-{TRACE}-{'0' * 16}-01"], ""),
+        (["00-é"], ""),
+    ],
+)
+def test_only_a_good_trace_context_is_taken_from_a_caller(headers, taken):
+    """By the W3C's rules; anything else is as if there were none."""
+    assert context_from(headers) == taken
+
+
+EFFECT = Effect(7, "0f0e0d0c-0000-5000-8000-00000000abcd", "Capture", "1001", "capture/1001", b"",
+                "command-1", TRACEPARENT, 0.0, "1", None)  # fmt: skip
+
+
+def ask(headers, act):
+    """Serve one HTTP request on a port, keep its headers, answer nothing useful."""
+
+    async def answer(reader, writer):
+        headers.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.close()
+
+    async def scene():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            return await act("http://{}:{}".format(*server.sockets[0].getsockname()))
+
+    return asyncio.run(scene())
+
+
+def test_the_provider_is_told_the_trace_context_of_each_attempt():
+    """Its parent is the span of that very attempt, in the order's trace."""
+    heard, told = [], []
+
+    async def act(url):
+        outside = payments(HttpGateway(url))
+        for attempts in (0, 1):
+            row = type(EFFECT)(*(getattr(EFFECT, name) for name in EFFECT.__struct_fields__[:12]),
+                               attempts=attempts)  # fmt: skip
+            answer = await outside.perform(Perform(row, Capture("1001", 5, "4242")))
+            tracer.performed(row, answer, 0.0, 1.0)
+            told.append(f"\r\ntraceparent: {context_of(row)}\r\n")
+        await outside.close()
+
+    tracer = Kept("payment")
+    ask(heard, act)
+    assert all(each in head for each, head in zip(told, heard, strict=True))
+    assert [span.id for span in tracer.spans] == [each.split("-")[2] for each in told]
+    assert {span.trace for span in tracer.spans} == {TRACE}
+    assert [(span.kind, span.failed) for span in tracer.spans] == [("CLIENT", True)] * 2
+
+
+def test_what_an_answer_leads_to_is_below_the_call():
+    """The call, then the handling of its answer, whose span what is emitted there has as parent."""
+    tracer = Kept("payment")
+    tracer.performed(EFFECT, Performed(7, Captured("1001")), 0.0, 1.0)
+    call, captured = tracer.spans
+    assert (call.name, captured.name, captured.parent) == ("Capture", "Captured", call.id)
+    tracer.performed(EFFECT, Failed(7, "no"), 0.0, 1.0)
+    assert tracer.spans[2].failed
+
+
+@pytest.mark.parametrize("to", ["ada@example.com", "päivi@example.com"])
+def test_a_mail_has_the_trace_context_in_a_header(to):
+    """One header more, and nothing else changes."""
+    values = ("<a@b>", "1001", "shop@example.com", to, "Hello", "Text", 5.0)
+    plain, traced = Letter(*values).as_bytes(), Letter(*values, TRACEPARENT).as_bytes()
+    line = f"traceparent: {TRACEPARENT}\r\n".encode()
+    assert line in traced
+    assert traced.replace(line, b"") == plain
+
+
+def test_a_mail_server_gets_the_trace_context_and_no_forged_one(outside):
+    """What is set while the effect is performed goes out with the mail; a line end never does."""
+    context.traceparent.set(TRACEPARENT)
+    smtp = OverSmtp(outside)
+
+    async def send():
+        mailer = smtp.opened()
+        sent = await tried(mailer.send(**mail()))
+        context.traceparent.set("x\r\nBcc: all@example.com")
+        forged = await tried(mailer.send(**mail(message_id="<two@tea>")))
+        await mailer.close()
+        return sent, forged
+
+    assert asyncio.run(send()) == (None, Impossible)
+
+
+def test_a_collector_that_does_not_answer_holds_nobody_up(tmp_path):
+    """Orders are accepted, and the process ends well when it is asked to: spans are lost."""
+    provision(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        told = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://{}:{}".format(*deaf.getsockname())}
+        told |= {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_EXPORTER_OTLP_TIMEOUT": "60"}
+        told |= {"ECOM_HTTP_PORT": str(port := free_port())}
+        with process("order", NOWHERE, tmp_path, "shop", **told) as service:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=7)) as http:
+                url = f"http://127.0.0.1:{port}/orders"
+                assert http.post(url, json=ORDER).status_code == 202
+            with deaf.accept()[0]:  # it takes the spans, and says nothing
+                service.terminate()
+                assert service.wait(STOP_SECONDS) == 0
+
+
+def test_nobody_pays_for_what_nobody_asked_for():
+    """Neither package is loaded by a service, unless it is asked for traces, or for its numbers."""
+    code = (
+        "import sys, ecom.process.driver as it; from ecom.services import service_named as named;"
+        "from ecom.settings import Settings; from pathlib import Path;"
+        "assert it.tracer_for(named('order'), Settings('amqp://x', Path('.'))) is None;"
+        "sys.exit(any(name.startswith(('opentelemetry', 'prometheus')) for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_exporter_we_do_not_know_is_refused_in_one_sentence(tmp_path):
+    provision(tmp_path)
+    with process("audit", NOWHERE, tmp_path, "shop", OTEL_TRACES_EXPORTER="zipkin") as service:
+        assert service.wait(20) == 1
+    (sentence,) = (tmp_path / "audit-1.log").read_text().splitlines()
+    assert sentence == "OTEL_TRACES_EXPORTER is 'zipkin': set it to one of otlp, console, none."

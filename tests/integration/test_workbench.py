@@ -1,0 +1,149 @@
+"""The dead-letter workbench at a real broker: what is there is shown, and nothing is lost."""
+
+import json
+
+import pandas as pd
+import pytest
+from helpers import EXAMPLES, wire
+from msgspec.structs import replace
+
+from ecom.contract.topology import dead_queue, queue
+from ecom.errors import ShopError
+from ecom.harness.dead_letters.dead_letter import read_letter
+from ecom.harness.dead_letters.session import desk
+from ecom.harness.dead_letters.workbench import Workbench
+
+PAID = EXAMPLES["payment.processed"]
+
+
+@pytest.fixture
+def bench(bare, broker, tmp_path):
+    """The workbench of the bare shop."""
+    return Workbench(broker, bare, tmp_path)
+
+
+def failed(order, id, **more):
+    """A dead letter of inventory: money was captured for an order it does not know."""
+    headers, body = wire(replace(PAID, order_id=order), id)
+    story = {"dead-reason": "failed", "dead-exception": f"LookupError: no hold for order {order}",
+             "dead-attempts": "6", "dead-exchange": "shop.events"}  # fmt: skip
+    return headers | story | more, body
+
+
+def depth(channel, name):
+    return channel.queue_declare(name, passive=True).method.message_count
+
+
+def test_an_empty_workbench_has_the_same_columns(bench):
+    """A notebook's next cell works where nothing has died."""
+    assert bench.list().columns.tolist() == [
+        "service", "order_id", "type", "reason", "exception", "attempts", "first", "last", "id",
+    ]  # fmt: skip
+    assert bench.groups().columns.tolist() == [
+        "service", "type", "reason", "error", "letters", "first", "last",
+    ]  # fmt: skip
+
+
+def test_looking_takes_nothing_away(bare, bench, channel, put, monkeypatch):
+    """However many lie there, and however often one looks: all are seen, and all stay."""
+    monkeypatch.setattr("ecom.harness.dead_letters.session.SLICE", 20)
+    name = dead_queue(bare, "inventory")
+    for n in range(90):
+        put(name, *failed(str(n), f"id-{n}"))
+    for _ in range(3):
+        assert bench.list("inventory").order_id.tolist() == [str(n) for n in range(90)]
+        assert depth(channel, name) == 90
+
+
+def test_those_that_failed_alike_are_one_group(bare, bench, put):
+    """The order's number in the text does not tell errors apart; the largest group is first."""
+    for n in (7, 8, 9):
+        put(dead_queue(bare, "inventory"), *failed(str(n), f"id-{n}"))
+    put(dead_queue(bare, "audit"), {}, b"{")
+    groups = bench.groups()
+    assert groups.letters.tolist() == [3, 1]
+    assert groups.error[0] == "LookupError: no hold for order …"
+    assert bench.drop(groups[:1], "a test") == 3
+    assert bench.groups().service.tolist() == ["audit"]
+
+
+def test_an_edit_may_not_change_who_the_event_is(bare, bench, put):
+    """Under another id, what was handled before would be handled again."""
+    put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
+    (id_,) = bench.list().id
+    with pytest.raises(ShopError, match="ce-id"):
+        bench.edit(id_, headers={"ce-id": "another"})
+    with pytest.raises(ShopError, match="ce-id"):
+        bench.edit(id_, headers={"ce-id": None})
+
+
+def test_of_two_versions_the_edited_one_counts(bare, bench, channel, put):
+    """A crash amid an edit leaves both; the old one is neither shown nor replayed, even if the
+    last edit undid the first."""
+    headers, body = failed("1", "id-1")
+    one = read_letter("inventory", headers, body)
+    two = one.edited({"note": "mended"}, None)
+    three = two.edited({"note": None}, None)
+    name = dead_queue(bare, "inventory")
+    for letter in (three, one, two):
+        put(name, letter.to_bury() if letter.replaces else headers, letter.body)
+    assert bench.list().id.tolist() == [one.id]
+    assert "note" not in bench.show(one.id).headers
+    assert bench.replay(one.id) == 1
+    assert depth(channel, name) == 0
+    assert depth(channel, queue(bare, "inventory")) == 1
+
+
+def test_what_the_broker_added_is_not_sent_on(bare, bench, channel, put):
+    """A replay has the headers of the original: none of a death, none beginning with `x-`; and
+    only what was an effect may say that it is one."""
+    headers, body = failed("1", "id-1", **{"x-own": "1", "ecom-effect": "7"})
+    put(dead_queue(bare, "inventory"), headers, body)
+    bench.replay(bench.list().id)
+    _, properties, sent = channel.basic_get(queue(bare, "inventory"))
+    properties.headers.pop("x-delivery-count", None)  # some brokers say it of every delivery
+    assert (properties.headers, sent) == wire(replace(PAID, order_id="1"), "id-1")
+    assert properties.delivery_mode == 2
+
+
+def test_dropping_needs_a_reason_and_keeps_the_letter_on_paper(bare, bench, put, tmp_path):
+    """What is dropped can still be read, whole, with who lost what and why."""
+    put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
+    (id_,) = bench.list().id
+    with pytest.raises(ShopError, match="Say why"):
+        bench.drop(id_, " ")
+    assert bench.drop([id_], "a duplicate of order 7") == 1
+    (line,) = (tmp_path / "dropped.log").read_text().splitlines()
+    record = json.loads(line)
+    assert (record["why"], record["order_id"]) == ("a duplicate of order 7", "1")
+    assert (record["headers"], record["body"].encode()) == wire(replace(PAID, order_id="1"), "id-1")
+    assert bench.list().empty
+
+
+def test_mistakes_are_answered_in_a_sentence(bare, bench, put, monkeypatch, broker):
+    """An unknown letter, service or choice; letters that somebody else has in hand."""
+    put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
+    for ask in (bench.show, bench.replay, bench.edit, bench.try_):
+        with pytest.raises(ShopError, match="no dead letter"):
+            ask("nonsense")
+    with pytest.raises(ShopError, match="choose of order"):
+        bench.list("paymnet")
+    with pytest.raises(ShopError, match="Give ids"):
+        bench.replay(pd.DataFrame({"order": [1]}))
+    monkeypatch.setattr("ecom.harness.dead_letters.session.PATIENCE", 0.1)
+    with desk(broker, bare), pytest.raises(ShopError, match="Somebody else"):
+        bench.list()
+    assert len(bench.list()) == 1
+
+
+def test_whatever_lies_there_can_be_listed(bare, bench, put):
+    """No message can break the workbench, or pass for what it is not."""
+    name = dead_queue(bare, "audit")
+    put(name, None, b"\xff\x00")
+    put(name, {"dead-attempts": "many", "ce-id": 7, "dead-reason": ["x"], "x-death": 3}, b"")
+    put(name, {"x-first-death-reason": "delivery_limit", "dead-reason": "a lie"}, b"[" * 9_000)
+    listed = bench.list()
+    assert sorted(listed.reason) == ["killed the process", "unknown", "unknown"]
+    for id_ in listed.id:
+        assert repr(bench.show(id_)).startswith(f"Dead letter {id_} of audit")
+        assert not bench.try_(id_).is_good

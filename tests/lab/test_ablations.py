@@ -1,0 +1,68 @@
+"""Each safeguard is there for a reason, and the laboratory can tell it."""
+
+import pytest
+
+from ecom_lab.simulator.ablations.catalogue import ALL, BY_NAME
+from ecom_lab.simulator.invariants import INVARIANTS, QUIET_IS_REACHED
+from ecom_lab.simulator.matrix import HeatMap, losses, matrix
+from ecom_lab.simulator.suites import Job, explore
+
+LONGEST = 15  # steps of a counterexample
+NAMES = [ablation.name for ablation in ALL]
+
+
+@pytest.fixture(scope="module")
+def found():
+    """The shortest counterexample to each ablation."""
+    return {name: explore(Job(BY_NAME[name].scenario, name)).violations for name in NAMES}
+
+
+def test_there_are_many_ways_to_build_it_wrong():
+    """At least 20, and the well-known mistakes of public samples are among them."""
+    assert len(BY_NAME) == len(ALL) >= 20
+    samples = {ablation.sample for ablation in ALL}
+    assert {
+        "the dual write of the plain tutorial saga",
+        "the claim-first inbox",
+        "the timeout that cancels the order and tells nobody",
+        "the stock decremented without a check",
+    } <= samples
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_this_safeguard_a_promise_is_broken(name, found):
+    """And a story of at most 15 steps tells how."""
+    assert found[name], f"nothing breaks without {name}"
+    assert len(found[name][0].steps) <= LONGEST
+
+
+@pytest.mark.parametrize("scenario", list({repr(it.scenario): it.scenario for it in ALL}.values()))
+def test_with_all_safeguards_the_same_world_is_well(scenario):
+    """The real design breaks nothing in any world that shows an ablation."""
+    result = explore(Job(scenario))
+    assert result.exhaustive
+    assert result.violations == []
+
+
+def test_a_counterexample_is_the_same_each_time(found):
+    """A second exploration tells the same stories."""
+    for name in ("outbox", "write-lock", "effects-after-commit", "deadline-looks"):
+        assert explore(Job(BY_NAME[name].scenario, name)).violations == found[name]
+
+
+def test_each_promise_is_broken_by_something():
+    """A promise that nothing can break would be no check."""
+    broken = matrix(workers=2)
+    assert list(broken.columns) == [*(it.name for it in INVARIANTS), QUIET_IS_REACHED[0]]
+    assert (broken > 0).any(axis="columns").all()
+    assert (broken > 0).any(axis="index").all(), (broken > 0).any(axis="index")
+    picture = HeatMap(broken)
+    assert len(picture.figure().axes[0].get_yticks()) == len(ALL)
+    assert "  dead-letter-before-ack: nothing-vanishes 2" in picture.text.splitlines()
+
+
+def test_losses_are_counted():
+    """In pounds and in units."""
+    lost = losses([BY_NAME["capture-key"], BY_NAME["stock-check"]])
+    assert lost.loc["capture-key", "pounds"] == 25.0  # taken, where nothing or 12.50 was due
+    assert lost.loc["stock-check", "units"] == 1

@@ -1,0 +1,70 @@
+"""The benchmark works. How fast anything is, no test asks: a busy machine must not turn it red."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.stats import percentiles, summary
+from ecom.cli.main import main
+
+
+@pytest.fixture
+def bench(broker, monkeypatch):
+    """Run `ecom bench` on the session's broker, as small as can be; what it measured."""
+    monkeypatch.setenv("ECOM_AMQP_URL", broker)
+
+    def run(*arguments: str) -> dict:
+        small = ["bench", "--orders", "20", "--runs", "1", "--samples", "4", "--json"]
+        done = CliRunner().invoke(main, [*small, *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output)
+
+    return run
+
+
+def test_throughput_is_told_beside_the_floor_and_the_peers(bench, tmp_path):
+    """One JSON object: orders per second, the ratios, and each contender's runs. And a report."""
+    found = bench("--only", "throughput", "--report", str(tmp_path))
+    assert found["orders_per_second"] > 0
+    assert found["floor_ratio"] > 0
+    assert found["peer_ratios"]["pika"] > 0
+    assert len(found["contenders"]["ecom"]["runs"]) == 1
+    report = (tmp_path / "PERFORMANCE.md").read_text()
+    assert "| ecom " in report
+    assert (tmp_path / "performance-throughput.svg").exists()
+
+
+def test_latency_is_told_in_percentiles(bench):
+    """Milliseconds of one order on an idle system, ours and plain pika's."""
+    found = bench("--only", "latency")["latency_ms"]
+    for name in ("ecom", "pika"):
+        assert 0 < found[name]["p50"] <= found[name]["p95"] <= found[name]["p99"]
+
+
+def test_intake_and_the_explorer_are_told(bench):
+    """Every point is there, and has been measured."""
+    found = bench("--only", "intake", "--only", "explorer")
+    assert [it["in_one_request"] for it in found["intake"]] == [1, 10, 100, 1_000]
+    assert found["explorer"]["transitions_per_second"] > 0
+
+
+def test_starts_are_told_in_seconds(bench):
+    """Importing, and opening a shop; a cold start only where a broker of our own is started."""
+    found = bench("--only", "start")["start_seconds"]
+    assert found["import_ecom"]["median"] >= 0
+    assert found["warm"]["median"] > 0
+    assert "cold" not in found
+
+
+def test_a_summary_tells_the_median_and_half_the_range():
+    """The spread is a share of the median."""
+    assert summary([90.0, 100.0, 120.0]) == {
+        "median": 100.0, "spread": 0.15, "runs": [90.0, 100.0, 120.0],
+    }  # fmt: skip
+
+
+def test_percentiles_are_values_that_occurred():
+    """By the nearest rank; one value is all of them."""
+    assert percentiles([float(n) for n in range(100)]) == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+    assert percentiles([7.0]) == {"p50": 7.0, "p95": 7.0, "p99": 7.0}

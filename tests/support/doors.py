@@ -1,0 +1,42 @@
+"""An order service without a broker, which is all that a door needs."""
+
+import socket
+from contextlib import contextmanager
+
+import httpx
+from helpers import free_port, process
+
+from ecom.process.driver import provision
+
+LINE = {"sku": "TEA-COSY", "quantity": 2, "unit_price": 1250}
+ORDER = {"customer": "lotte@example.com", "card": "4242424242424242", "lines": [LINE]}
+
+
+def nowhere():
+    """The address of a broker that is not there."""
+    return f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F"
+
+
+@contextmanager
+def door(folder, token="", **settings):
+    """A client of its own of an order service in this folder, which shows the token, if any."""
+    port = free_port()
+    provision(folder)
+    service = process("order", nowhere(), folder, "door", ECOM_HTTP_PORT=str(port),
+                      ECOM_HTTP_TOKEN=token, **settings)  # fmt: skip
+    transport = httpx.HTTPTransport(retries=7)  # 0.5 s, 1 s, 2 s, … while it starts
+    shown = {"Authorization": f"Bearer {token}"} if token else {}
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with httpx.Client(base_url=url, transport=transport, headers=shown) as client:
+            assert client.get("/health").json() == {"status": "ok", "broker": False}
+            yield client
+    finally:
+        service.terminate()
+        assert service.wait(10) == 0
+        service.stdin.close()
+
+
+def connect(client):
+    """A socket to the door of this client, for what no HTTP client would do."""
+    return socket.create_connection((client.base_url.host, client.base_url.port), timeout=20)

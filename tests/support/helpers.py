@@ -1,0 +1,158 @@
+"""Small parts that several tests share: example events, wire forms, and a hand-driven runtime."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+from ecom.contract.envelope import Envelope, encode
+from ecom.events import (
+    InventoryCommitted,
+    InventoryExpired,
+    InventoryFailed,
+    InventoryProcessed,
+    InventoryReleased,
+    Line,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderCreated,
+    PaymentFailed,
+    PaymentProcessed,
+    PaymentRefunded,
+)
+from ecom.runtime.messages import Commit, Delivery, Perform, Publish, PublisherUp, Reply, Tick
+from ecom.runtime.runtime import Runtime
+from ecom.runtime.service import Service
+from ecom.stores.memory import MemoryStore
+
+# The same examples on every run and machine, however slow: a failure can be looked into.
+steady = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+
+WHO = ("1001", "lotte@example.com")
+TEA = Line("TEA-COSY", 2, 1250)
+
+EXAMPLES = {
+    type(event).key: event
+    for event in (
+        OrderCreated(*WHO, "4242424242424242", 2500, (TEA,)),
+        InventoryProcessed(*WHO, "4242424242424242", 2500, datetime(2026, 11, 5, 12, tzinfo=UTC)),
+        InventoryFailed(*WHO, "insufficient stock", "TEA-COSY"),
+        PaymentProcessed(*WHO, 2500),
+        PaymentFailed(*WHO, "card declined"),
+        InventoryCommitted(*WHO),
+        InventoryExpired(*WHO),
+        OrderConfirmed(*WHO, 2500),
+        OrderCancelled(*WHO, "cancelled by customer"),
+        InventoryReleased(*WHO),
+        PaymentRefunded(*WHO, 2500),
+    )
+}
+
+
+def envelope_for(event: Any, id: str = "event-1") -> Envelope:
+    """A well-formed envelope around `event`."""
+    return Envelope(
+        id, event.key, event.version, "2026-11-05T12:00:00.000Z", event.producer, event.order_id,
+        "command-1", "cause-1", f"00-{'a' * 32}-{'b' * 16}-01",
+    )  # fmt: skip
+
+
+def wire(event: Any, id: str = "event-1") -> tuple[dict[str, Any], bytes]:
+    """The headers and body of `event`."""
+    return encode(envelope_for(event, id), event)
+
+
+def delivery(event: Any, id: str = "event-1", tag: int = 1) -> Delivery:
+    """`event` as it comes from the broker."""
+    return Delivery(1, tag, "shop.events", event.key, *wire(event, id))
+
+
+class Hand:
+    """Drives one service's runtime over a memory store, doing by hand what pika and a clock do."""
+
+    def __init__(self, service: Service, *, jitter: Callable[[], float] = lambda: 0.5) -> None:
+        self.service, self.jitter, self.now = service, jitter, 0.0
+        self.store = MemoryStore()
+        self.restart()
+
+    def restart(self) -> list[Any]:
+        """The process dies, another starts: memory is lost, the database is not."""
+        self.store.rollback()
+        self.runtime = Runtime(self.service, self.store, "1", self.jitter)
+        return self.give(PublisherUp())
+
+    def give(self, *inputs: Any, crash_after: int | None = None) -> list[Any]:
+        """One step; its outputs, of which only the first `crash_after` are carried out."""
+        outputs = []
+        for output in self.runtime.step(inputs, self.now):
+            if crash_after is not None and len(outputs) >= crash_after:
+                break
+            outputs.append(output)
+            if isinstance(output, Commit):
+                output.transaction.commit()
+        return outputs
+
+    def wait(self, seconds: float) -> list[Any]:
+        """Time passes, and the clock ticks."""
+        self.now += seconds
+        return self.give(Tick())
+
+    def hear(self, event: Any, id: str = "event-1") -> list[Any]:
+        """Give one event; the events it makes the service say."""
+        return said(self.give(delivery(event, id)))
+
+    def makes(self, event: Any, id: str = "event-1") -> list[Any]:
+        """Give one event; the effects it makes the service ask for."""
+        return asked(self.give(delivery(event, id)))
+
+    def rows(self, kind: type, **conditions: Any) -> list[Any]:
+        """Committed rows of one table."""
+        return self.store.select(kind, conditions, None)
+
+    def row(self, kind: type, key: Any) -> Any:
+        """One committed row."""
+        return self.store.fetch(kind, key)
+
+
+def said(outputs: Iterable[Any]) -> list[str]:
+    """The routing keys of the events published."""
+    return [out.row.type for out in outputs if isinstance(out, Publish)]
+
+
+def asked(outputs: Iterable[Any]) -> list[Any]:
+    """The effects to perform."""
+    return [out.effect for out in outputs if isinstance(out, Perform)]
+
+
+def answers(outputs: Iterable[Any]) -> list[Any]:
+    """What commands were answered."""
+    return [out.value for out in outputs if isinstance(out, Reply)]
+
+
+def without(service: Service, kind: type) -> Service:
+    """The same service, with no handler for messages of this kind."""
+    handlers = {each: handler for each, handler in service.handlers.items() if each is not kind}
+    return replace(service, handlers=handlers)
+
+
+def process(service: str, url: str, folder: Path, shop: str, **settings: str) -> subprocess.Popen:
+    """A service as a process of its own, its output in `<folder>/<service>-<replica>.log`."""
+    told = {"ECOM_AMQP_URL": url, "ECOM_FOLDER": str(folder), "ECOM_SHOP": shop, **settings}
+    with open(folder / f"{service}-{told.get('ECOM_REPLICA', '1')}.log", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ecom.process.driver", service],
+            env={**os.environ, **told}, stdin=subprocess.PIPE, stdout=log, stderr=log,
+        )  # fmt: skip
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens at just now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]

@@ -1,0 +1,73 @@
+"""Payment providers for tests, in a file and over HTTP, and ways to use either."""
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+
+from ecom.effects.gateway import GOOD_CARD, GatewayError, SandboxGateway
+from ecom.effects.http_gateway import HttpGateway
+from ecom.runtime.service import Impossible
+from ecom.stores.reader import connect
+
+KEY = "capture/1001"
+
+
+class InFile:
+    """The sandbox in this very process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def opened(self):
+        return SandboxGateway(self.folder, lambda: 5.0)
+
+    def restart(self):
+        """Nothing is left running between two uses."""
+
+
+class OverHttp:
+    """The sandbox behind its HTTP server."""
+
+    def __init__(self, outside) -> None:
+        self.folder, self._outside = outside.folder, outside
+        outside.start("gateway")
+
+    def opened(self):
+        return HttpGateway(self._outside.gateway_url)
+
+    def restart(self):
+        self._outside.kill("gateway")
+        self._outside.start("gateway")
+
+
+def use(provider, *calls):
+    """Make the calls one after another on one gateway: what each returned or raised."""
+
+    async def run():
+        gateway = provider.opened()
+        try:
+            return [await outcome(call(gateway)) for call in calls]
+        finally:
+            await gateway.close()
+
+    return asyncio.run(run())
+
+
+async def outcome(call):
+    try:
+        return await call
+    except (GatewayError, Impossible, TimeoutError) as error:
+        return type(error)
+
+
+def capture(card=GOOD_CARD, key=KEY, order="1001", amount=1200):
+    return lambda gateway: gateway.capture(key, order, amount, card)
+
+
+def refund(key="refund/1001", order="1001", amount=1200):
+    return lambda gateway: gateway.refund(key, order, amount)
+
+
+def ledger(provider):
+    with closing(connect(provider.folder, "gateway")) as db:
+        return db.execute("SELECT key, kind, outcome FROM ledger ORDER BY rowid").fetchall()

@@ -1,0 +1,70 @@
+"""Mail services for tests, into a file and over SMTP, and ways to use either."""
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+
+from ecom.effects.mailer import Mailbox, MailError
+from ecom.effects.smtp import SmtpMailer
+from ecom.runtime.service import Impossible
+from ecom.stores.reader import connect
+
+ID = "<confirmed/1001@tea.ecom.example>"
+
+
+class InFile:
+    """The mailbox without a server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def opened(self):
+        return Mailbox(self.folder, lambda: 5.0)
+
+    def restart(self):
+        """Nothing is left running between two uses."""
+
+
+class OverSmtp:
+    """The same mailbox behind a mail server."""
+
+    def __init__(self, outside) -> None:
+        self.folder, self._outside = outside.folder, outside
+        outside.start("mail")
+
+    def opened(self):
+        return SmtpMailer(self._outside.smtp_url, lambda: 5.0)
+
+    def restart(self):
+        self._outside.kill("mail")
+        self._outside.start("mail")
+
+
+def use(post, *mails):
+    """Send the mails one after another: what each raised, or None. A callable is called instead."""
+
+    async def run():
+        mailer = post.opened()
+        try:
+            return [it() if callable(it) else await tried(mailer.send(**it)) for it in mails]
+        finally:
+            await mailer.close()
+
+    return asyncio.run(run())
+
+
+async def tried(sending):
+    try:
+        return await sending
+    except (MailError, Impossible) as error:
+        return type(error)
+
+
+def mail(**changes):
+    return {"message_id": ID, "order_id": "1001", "to": "ada@example.com",
+            "subject": "Order #1001 Confirmed", "body": "Good news."} | changes  # fmt: skip
+
+
+def kept(post):
+    with closing(connect(post.folder, "mailbox")) as db:
+        return db.execute("SELECT * FROM mails ORDER BY rowid").fetchall()

@@ -1,0 +1,139 @@
+"""The `ecom` command as a user meets it: in a terminal, or read by a program."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from ecom.cli.dead import dead
+from ecom.cli.main import MAP, main
+
+ECOM = [sys.executable, "-m", "ecom.cli"]
+
+
+@pytest.fixture
+def environment(broker, tmp_path):
+    """A home of its own, on the session's broker."""
+    return {**os.environ, "ECOM_AMQP_URL": broker, "ECOM_HOME": str(tmp_path / "a home")}
+
+
+@pytest.fixture
+def ecom(environment):
+    """Run the command to its end; its result. What is not meant for users is raised."""
+
+    def run(*arguments):
+        result = CliRunner().invoke(main, arguments, env=environment)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result
+        return result
+
+    return run
+
+
+@pytest.fixture
+def up(environment):
+    """A shop kept by `ecom up`; closed and forgotten by the broker after the test."""
+    from ecom.bus import remove_topology
+
+    keeper = subprocess.Popen([*ECOM, "up", "--name", "cli-test"], env=environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    with keeper:
+        assert "running" in keeper.stdout.readline()
+        yield keeper
+        if keeper.poll() is None:
+            keeper.send_signal(signal.SIGINT)
+        keeper.communicate(timeout=30)
+    remove_topology(environment["ECOM_AMQP_URL"], "cli-test")
+
+
+def test_a_shop_in_the_terminal(ecom, up):
+    """up, place, orders, status, down: each says what a user or a program needs."""
+    name = ("--name", "cli-test")
+    assert json.loads(ecom("place", "ada@example.com", "MOON=2", *name, "--json").stdout) == {
+        "order_id": "1001"
+    }
+    assert ecom("place", "ada@example.com", "KITE=1", *name).stdout == "Order 1002 is accepted.\n"
+    status = json.loads(ecom("status", *name, "--json").stdout)
+    assert status["open"]
+    assert all(service["pid"] for service in status["services"].values())
+    assert "order" in ecom("status", *name).stdout
+    assert "is open in process" in ecom("up", *name).stderr
+    orders = json.loads(ecom("orders", *name, "--json").stdout)
+    assert "2 × MOON £1,998.00" in ecom("orders", *name, "--state", "cancelled").stdout
+    assert [order["order_id"] for order in orders] == ["1001", "1002"]
+    assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"
+    assert up.wait(20) == 0
+    assert json.loads(ecom("status", *name, "--json").stdout)["services"]["audit"]["pid"] is None
+    assert "takes no orders now" in ecom("place", "ada@example.com", "KITE=1", *name).stderr
+
+
+def test_a_service_that_dies_under_ecom_up_is_started_again(ecom, up, wait_for):
+    """`ecom up` says which one died, and has another running at once."""
+    status = json.loads(ecom("status", "--name", "cli-test", "--json").stdout)
+    died = status["services"]["payment"]["pid"]
+    os.kill(died, signal.SIGKILL)
+
+    def replaced():
+        status = json.loads(ecom("status", "--name", "cli-test", "--json").stdout)
+        return status["services"]["payment"]["pid"] not in (None, died)
+
+    wait_for(replaced)
+    ecom("down", "--name", "cli-test")
+    assert "payment ended by SIGKILL" in up.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["orders"], "There is no shop 'ecom' yet: `ecom up` opens it."),
+        (["status"], "There is no shop 'ecom' yet: `ecom up` opens it."),
+        (["place", "ada@example.com", "KITE=1"], "`ecom up` opens it."),
+        (["place", "ada@example.com", "KITE"], "'KITE' is not like TEAPOT=2"),
+        (["up", "--name", "No Name"], "'No Name' is no name for a shop"),
+        (["up", "--name", ""], "'' is no name for a shop"),
+        (["replay", "nowhere.csv"], "cannot be read as CSV: No such file or directory.\n"),
+        (["replay", "x.csv", "--stock", "-1"], "--stock"),
+    ],
+)
+def test_a_users_mistake_gets_one_sentence(ecom, arguments, says):
+    """What to do, on stderr, with a bad exit status, and never a traceback."""
+    result = ecom(*arguments)
+    assert result.exit_code != 0
+    assert says in result.stderr
+
+
+def test_down_without_a_shop_is_harmless(ecom):
+    """Nothing to close: said, with a good exit status."""
+    result = ecom("down")
+    assert (result.exit_code, result.stdout) == (0, "Shop 'ecom' is not open.\n")
+
+
+def test_help_is_the_map():
+    """Every command is on it once, and each of them, and of theirs, says in whole what it does."""
+    assert sorted(name for names in MAP.values() for name in names) == sorted(main.commands)
+    for path in ([], ["dead"]):
+        text = " ".join(CliRunner().invoke(main, [*path, "--help"]).output.split())
+        for name, command in (dead if path else main).commands.items():
+            told = command.get_short_help_str(120)
+            assert told.endswith("."), told
+            assert not told.endswith("..."), told
+            assert f" {name} {told}" in text
+            help_ = CliRunner().invoke(main, [*path, name, "--help"]).output
+            assert help_.startswith(f"Usage: {' '.join(['main', *path, name])} [OPTIONS]")
+
+
+def test_replay_ends_with_one_json_object(ecom, tmp_path):
+    """With --json the last line is the report, for programs; stdout has nothing else."""
+    header = "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
+    rows = [f"{n},KITE,1,2010-12-01 08:26:00,1.50,17850\n" for n in range(1, 11)]
+    (tmp_path / "orders.csv").write_text(header + "".join(rows))
+    result = ecom("replay", str(tmp_path / "orders.csv"), "--stock", "0.5", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["orders"], report["confirmed"], report["cancelled"]) == (10, 5, 5)
+    assert report["skipped"] == {}
+    assert report["books"] == "balanced"
+    assert report["orders_per_second"] > 0

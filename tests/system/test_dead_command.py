@@ -1,0 +1,53 @@
+"""`ecom dead` as a user meets it."""
+
+import json
+import uuid
+
+from click.testing import CliRunner
+from helpers import EXAMPLES, wire
+from msgspec.structs import replace
+
+from ecom import Shop
+from ecom.cli.main import main
+from ecom.harness.dead_letters.session import desk
+
+LONG = "(and this is a long story, longer than a column of a table likes to be, but told whole)"
+
+
+def failed(order):
+    """A dead letter of inventory: money was captured for an order it does not know."""
+    headers, body = wire(replace(EXAMPLES["payment.processed"], order_id=order), f"id-{order}")
+    why = f"LookupError: no hold for order {order} {LONG}"
+    return headers | {"dead-reason": "failed", "dead-exception": why}, body
+
+
+def test_in_a_terminal(broker, tmp_path, monkeypatch):
+    """list, show, try, edit, replay, drop: each says what it did; a mistake gets one sentence."""
+    monkeypatch.setenv("ECOM_HOME", str(tmp_path))  # so that the broker is an external one
+    monkeypatch.setenv("ECOM_AMQP_URL", broker)
+    name = f"dead-{uuid.uuid4().hex[:8]}"
+
+    def ecom(*arguments, **options):
+        result = CliRunner().invoke(main, ["dead", *arguments, "--name", name], **options)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.output
+
+    assert f"no shop '{name}'" in ecom("list")
+    with Shop(name=name) as shop:
+        assert ecom("list") == "No dead letters.\n"
+        with desk(broker, name) as at:
+            for n in range(3):
+                at.to_dead("inventory", *failed(str(n)))
+        ids = [letter["id"] for letter in json.loads(ecom("list", "--json"))]
+        assert f"LookupError: no hold for order … {LONG}\n" in ecom("list", "--groups")
+        assert f"\n{ids[0]} inventory " in ecom("list")
+        assert "ce-id: id-1" in ecom("show", ids[1])
+        assert ecom("try", ids[0]).startswith("It would fail, and be tried again: LookupError")
+        assert "note: mended" in ecom("edit", ids[0], "--header", "note=mended")
+        assert '{"a": 1}' in ecom("edit", ids[0], "--body", "-", input='{"a": 1}')
+        assert "NAME=VALUE" in ecom("edit", ids[0], "--header", "nonsense")
+        assert "no dead letter" in ecom("show", "nonsense")
+        assert "Say which" in ecom("replay")
+        assert ecom("replay", ids[0]) == "Replayed 1.\n"
+        assert ecom("drop", "--all", "--reason", "a test") in ("Dropped 2.\n", "Dropped 3.\n")
+        shop._premises.is_named = False  # so that the broker forgets this test's queues

@@ -1,0 +1,131 @@
+"""Dead letters tried, mended and replayed among real services: nothing lost, nothing twice."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from helpers import wire
+
+from ecom import Shop
+from ecom.contract.topology import dead_queue, queue
+from ecom.events import PaymentProcessed
+from ecom.stores.reader import rows
+
+COUNT = 200
+
+
+@pytest.fixture
+def shop(broker):
+    """An open shop with stock for every order of these tests."""
+    with Shop({"YOYO": COUNT}, amqp_url=broker) as shop:
+        yield shop
+
+
+def test_a_malformed_event_is_tried_edited_and_replayed(shop, put, wait_for):
+    """`try_` says what an edit would lead to, before and after; the saga then goes on."""
+    shop.kill("payment")
+    order = shop.place("ada@example.com", {"YOYO": 1})
+    headers, body = wire(PaymentProcessed(order, "ada@example.com", 2450), "paid-1")
+    put("payment.processed", headers, body[:-5], f"{shop.name}.events")
+    wait_for(lambda: len(shop.dead.list("inventory")) == 1)
+    letter = shop.dead.show(shop.dead.list("inventory").id[0])
+    assert (letter.reason, letter.order_id) == ("malformed", order)
+
+    assert "malformed body" in shop.dead.try_(letter.id).error
+    trial = shop.dead.try_(letter.id, body=body)
+    assert trial.is_good
+    assert trial.events.type.tolist() == ["inventory.committed"]
+    changes = trial.changes.set_index(["table", "column"])
+    assert changes.loc[("reservations", "state"), "after"] == "COMMITTED"
+    assert shop.stock().committed.sum() == 0, "a trial changes nothing"
+
+    assert shop.dead.edit(letter.id, body=body).id == letter.id
+    assert shop.dead.show(letter.id).data["amount"] == 2450
+    assert shop.dead.try_(letter.id).changes.equals(trial.changes)
+    assert shop.dead.replay(letter.id) == 1
+    wait_for(lambda: shop.orders().state[0] == "CONFIRMED")
+    assert shop.dead.list("inventory").empty
+
+
+@pytest.fixture
+def killers(shop, channel, put):
+    """Hold stock for so many orders, and set what payment should have heard aside, as the broker
+    does with what kills a service; the letters."""
+
+    def prepare(count):
+        shop.kill("payment")
+        wanted = {"customer": "ada@example.com", "lines": {"YOYO": 1}}
+        shop.place_many([wanted] * count)
+        name, letters = queue(shop.name, "payment"), []
+        for method, properties, body in channel.consume(name, inactivity_timeout=20):
+            letters.append((properties.headers, body))
+            put(dead_queue(shop.name, "payment"), *letters[-1])
+            channel.basic_ack(method.delivery_tag)
+            if len(letters) == count:
+                break
+        channel.cancel()
+        return letters
+
+    return prepare
+
+
+@pytest.fixture
+def place(shop):
+    """The shop's own vhost."""
+    return shop.amqp_url
+
+
+def captures(shop):
+    return rows(shop.folder, "gateway", "SELECT count(*), count(DISTINCT order_id) FROM ledger")[0]
+
+
+def test_letters_replayed_three_times_over_have_their_effect_once(killers, shop, put):
+    """Each money is captured once, whether a letter comes again before or after it was handled;
+    `settle` waits for replays that are on their way."""
+    letters = killers(COUNT)
+    for times in range(3):
+        assert shop.dead.replay(shop.dead.list("payment")) == COUNT
+        if not times:
+            shop.start("payment")
+        shop.settle()
+        assert captures(shop) == (COUNT, COUNT)
+        for letter in letters if times < 2 else ():
+            put(dead_queue(shop.name, "payment"), *letter)
+    assert shop.dead.list().empty
+    books = shop.books()
+    assert books.balanced, books
+    assert books.confirmed == COUNT
+
+
+REPLAY = """
+import sys
+from pathlib import Path
+from ecom.harness.dead_letters.workbench import Workbench
+url, shop, folder = sys.argv[1:]
+bench = Workbench(url, shop, Path(folder))
+bench.replay(bench.groups())
+"""
+
+
+def test_a_replay_that_is_killed_loses_nothing(shop, killers, channel, wait_for):
+    """SIGKILL in the middle: each letter lies in one queue or the other (one perhaps in both), and
+    a second replay finishes it; money is captured once for each order."""
+    killers(COUNT)
+    name = queue(shop.name, "payment")
+
+    def sent():
+        return channel.queue_declare(name, passive=True).method.message_count
+
+    command = [sys.executable, "-c", REPLAY, shop.amqp_url, shop.name, str(shop.folder)]
+    with subprocess.Popen(command) as replaying:
+        wait_for(lambda: sent() > 10)
+        replaying.send_signal(signal.SIGKILL)
+    assert sent() < COUNT, "killed too late to prove anything"
+    left = wait_for(lambda: len(shop.dead.list("payment")))
+    assert COUNT <= sent() + left <= COUNT + 1
+    assert shop.dead.replay(shop.dead.groups()) == left
+    shop.start("payment")
+    shop.settle()
+    assert captures(shop) == (COUNT, COUNT)
+    assert shop.books().balanced

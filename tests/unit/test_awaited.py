@@ -1,0 +1,85 @@
+"""What an order still waits for: read from the contract, the services' tables and the log."""
+
+import pytest
+from shuffled import Shuffled, meddle, what
+
+from ecom.events import EVENTS
+from ecom.harness.history.history import history
+from ecom.harness.history.journal import read_log
+from ecom.harness.history.narrative import ANSWERED_BY
+from ecom.services.order import CancelOrder
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A shop with one order, not yet begun."""
+    world = Shuffled(tmp_path, seed=1)
+    world.place(0, card="4242")
+    return world
+
+
+@pytest.mark.parametrize("key", [key for key, kind in EVENTS.items() if kind.listeners])
+def test_what_is_awaited_is_named(tmp_path, key):
+    """While a listener has not handled an event, what it owes is told, in the contract's words."""
+    world = Shuffled(tmp_path, seed=1)
+    card = "declined" if key == "payment.failed" else "4242"
+    if key == "inventory.failed":
+        meddle(world, "inventory", "UPDATE stock SET available = 0, initial = 0")
+    world.place(0, card=card)
+    if key == "inventory.expired":
+        world.deafen()
+    world.hold_back(key)
+    world.run()
+    if key in ("order.cancelled", "payment.refunded"):
+        world.command("cancel", CancelOrder("1001"))
+    world.finish()
+    awaited = history(tmp_path, "1001").awaited
+    for listener in EVENTS[key].listeners:
+        owed = " or ".join(ANSWERED_BY.get((key, listener), ("an e-mail",)))
+        sentence = f"{EVENTS[key].producer} → {listener} {key} [awaited] (awaited: {owed})"
+        assert sentence in awaited
+
+
+def test_what_each_service_owes_is_in_the_contract():
+    """For each event and listener but notification: events that this very service may say."""
+    heard = {(key, name) for key, kind in EVENTS.items() for name in kind.listeners}
+    assert set(ANSWERED_BY) == {pair for pair in heard if pair[1] != "notification"}
+    for (_, service), answers in ANSWERED_BY.items():
+        assert {EVENTS[answer].producer for answer in answers} == {service}
+
+
+def test_a_running_deadline_is_awaited(world):
+    """While nothing is paid, the hold may still run out."""
+    world.deafen()
+    world.run()
+    [deadline] = what(history(world.folder, "1001"), "timer")
+    assert deadline == "inventory the hold runs out [awaited] (unless payment comes first)"
+
+
+def test_a_message_that_waits_for_another_try_is_awaited(world):
+    """Its tries so far are told, and why they failed."""
+    world.hold_back("order.created")
+    world.run()
+    id_ = read_log(world.folder)[0].entry.id
+    row = (id_, "order.created", "1001", "waiting", world.now, 3, "ValueError: what is this?")
+    columns = "id, type, order_id, state, at, attempts, last_error"
+    meddle(world, "inventory", f"INSERT INTO inbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+    account = history(world.folder, "1001")
+    assert account.awaited[1:] == [
+        "inventory tried 3 times so far [awaited] (ValueError: what is this?)"
+    ]
+    meddle(world, "inventory", "UPDATE inbox SET state = 'dead', attempts = 6")
+    account = history(world.folder, "1001")
+    assert what(account, "event") == ["order → inventory order.created [dead]"]
+    assert what(account, "dead") == [
+        "inventory dead letter after 6 attempts [dead] (ValueError: what is this?)"
+    ]
+
+
+def test_what_the_broker_has_not_taken_yet_is_awaited(world):
+    """It is away: the event waits in the outbox."""
+    world.inputs["order"] = world.inputs["order"][1:]  # all but the news that the broker is there
+    world.step("order")
+    assert history(world.folder, "1001").awaited == [
+        "order → inventory order.created [awaited] (not with the broker yet)"
+    ]

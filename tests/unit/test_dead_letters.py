@@ -1,0 +1,131 @@
+"""Dead letters that are replayed, in the runtime: a second chance, but no second effect."""
+
+import pytest
+from helpers import delivery, said
+from msgspec.structs import replace
+from tower import CREATED, POLICY, Bell, Tower, dead_letters, order
+
+from ecom.harness.dead_letters.dead_letter import read_letter
+from ecom.runtime.messages import Delivery, Failed, Perform
+from ecom.runtime.retention import RETENTION
+from ecom.runtime.service import Impossible
+from ecom.runtime.tables import Counter, Effect, Inbox
+
+
+@pytest.fixture
+def tower():
+    return Tower()
+
+
+@pytest.fixture
+def hand(tower):
+    return tower.hand
+
+
+def replayed(letter):
+    """What an operator makes of a dead letter: through the default exchange, into our queue."""
+    letter = read_letter("inventory", letter.headers, letter.body)
+    return Delivery(1, 1, "", "shop.inventory", letter.to_replay(), letter.body)
+
+
+def handled(hand):
+    row = hand.row(Counter, "handled:order.created")
+    return row.value if row else 0
+
+
+@pytest.fixture
+def letter(tower, hand):
+    """The dead letter of an order that could not be."""
+    tower.trouble["1"] = [Impossible("no clapper")]
+    hand.give(order(1))
+    return dead_letters(hand)[0]
+
+
+def test_a_replay_is_handled_once_however_often_it_comes(hand, letter):
+    """Three replays in one batch, and a fourth later: one ring, the event said once."""
+    out = hand.give(*[replayed(letter)] * 3)
+    assert said(out) == ["inventory.committed"]
+    assert said(hand.give(replayed(letter))) == []
+    assert hand.row(Bell, "1").rung == 1
+    assert hand.row(Inbox, "created-1").state == "done"
+    assert hand.row(Counter, "replayed").value == 4
+
+
+def test_a_duplicate_of_what_is_dead_is_no_replay(hand, letter):
+    """Only an operator gives a second chance; the broker's redelivery does not."""
+    hand.give(order(1))
+    assert hand.row(Bell, "1") is None
+    assert len(dead_letters(hand)) == 1
+
+
+def test_a_replayed_event_counts_as_one_handled(tower, hand, letter):
+    """Else what is still to be handled could not be told: not while it waits, not afterwards."""
+    assert handled(hand) == 1
+    tower.trouble["1"] = [ValueError("cracked")]
+    hand.give(replayed(letter))
+    assert (handled(hand), hand.row(Inbox, "created-1").state) == (0, "waiting")
+    hand.give(replayed(letter))
+    hand.wait(5)
+    assert (handled(hand), hand.row(Inbox, "created-1").state) == (1, "done")
+
+
+def test_a_replay_that_fails_has_all_its_attempts_again_and_one_more_letter(tower, hand, letter):
+    tower.calls, tower.trouble["1"] = 0, [ValueError("cracked")] * 20
+    hand.give(replayed(letter))
+    for _ in range(20):
+        hand.wait(5)
+    assert tower.calls == POLICY.attempts
+    assert len(dead_letters(hand)) == 2
+    assert handled(hand) == 1
+
+
+def test_a_replay_works_after_the_inbox_forgot(tower, hand, letter):
+    """What is done is forgotten in time; what is dead is kept until it is replayed."""
+    hand.give(order(2))
+    hand.wait(RETENTION + 1)
+    assert hand.row(Inbox, "created-2") is None
+    hand.give(replayed(letter), replayed(letter))
+    assert hand.row(Bell, "1").rung == 1
+
+
+def test_a_mended_letter_is_handled_as_the_event_it_was(hand):
+    """A malformed event is replayed with a body that can be read."""
+    good = delivery(CREATED, "created-1")
+    hand.give(replace(good, body=good.body[:-3]))
+    letter = read_letter("inventory", *_parts(dead_letters(hand)[0]))
+    assert letter.reason == "malformed"
+    mended = letter.edited({}, good.body)
+    again = read_letter("inventory", mended.to_bury(), mended.body)
+    assert (again.id, again.exception) == (letter.id, letter.exception)
+    hand.give(Delivery(1, 1, "", "shop.inventory", again.to_replay(), again.body))
+    assert hand.row(Bell, CREATED.order_id).rung == 1
+
+
+def test_an_effect_that_was_given_up_is_performed_anew_once(hand):
+    """A replay revives it under its old key, with its attempts; a second replay does nothing."""
+    hand.give(order(1))
+    hand.give(Failed(1, "Impossible: no such bell", final=True))
+    (letter,) = dead_letters(hand)
+    hand.give(replayed(letter), replayed(letter))
+    performed = [out.row.key for out in hand.wait(0) if isinstance(out, Perform)]
+    assert performed == ["ring/1"]
+    hand.give(replayed(letter))
+    assert [out for out in hand.wait(0) if isinstance(out, Perform)] == []
+    assert (hand.row(Effect, 1).state, hand.row(Effect, 1).attempts) == ("pending", 0)
+
+
+def test_an_effects_letter_that_was_spoilt_says_so_and_can_be_replayed_once_mended(hand):
+    """Edited into something that is no such effect, it comes back; it remains an effect's."""
+    hand.give(order(1))
+    hand.give(Failed(1, "Impossible: no such bell", final=True))
+    good = dead_letters(hand)[0]
+    hand.give(replace(replayed(good), body=b"{}"))
+    spoilt = read_letter("inventory", *_parts(dead_letters(hand)[1]))
+    assert spoilt.exception.startswith("no such effect, or not in this shape")
+    mended = spoilt.edited({}, good.body)
+    hand.give(Delivery(1, 1, "", "shop.inventory", mended.to_replay(), mended.body))
+    assert hand.row(Effect, 1).state == "pending"
+
+
+def _parts(letter):
+    return letter.headers, letter.body

@@ -1,0 +1,92 @@
+"""The journal of the world outside: nothing is acknowledged that it does not keep, to the end."""
+
+import asyncio
+import socket
+import sqlite3
+from contextlib import closing
+
+import pytest
+from posting import InFile, kept
+
+from ecom.effects.journal import Journal
+from ecom.sandbox.__main__ import mail
+
+ROW = ("capture/1001", 2500)
+PATIENCE = 20.0  # seconds for an answer, which comes at once or never
+
+
+def opened(folder):
+    return Journal(folder / "journal.db", "rows", ("key", "amount"))
+
+
+def ended(folder, *calls):
+    """What becomes of `write_once` with each row, or `close` for None, asked for in one breath."""
+
+    async def run():
+        journal, asked = opened(folder), []
+        loop = asyncio.get_running_loop()
+        for row in calls:
+            if row is None:
+                loop.call_soon(journal.close)
+            else:
+                asked.append(asyncio.create_task(journal.write_once(row)))
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(run())
+
+
+def rows(folder):
+    with closing(opened(folder)) as journal:
+        return journal.rows()
+
+
+def test_what_is_asked_for_before_the_end_is_written(tmp_path, caplog):
+    """And answered, though the file is closed before its turn comes."""
+    assert ended(tmp_path, ROW, None) == [ROW]
+    assert rows(tmp_path) == [ROW]
+    assert not caplog.records
+
+
+def test_what_is_asked_for_after_the_end_is_refused(tmp_path, caplog):
+    """In a way that the callers know how to tell: they ask again, later."""
+    (refused,) = ended(tmp_path, None, ROW)
+    assert isinstance(refused, sqlite3.Error)
+    assert rows(tmp_path) == []
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("end", [(), (None,)], ids=["open", "closing"])
+def test_whoever_waits_for_what_cannot_be_written_is_told(tmp_path, caplog, end):
+    """All whose rows would have been in the same commit; none of them is kept."""
+    told = ended(tmp_path, ROW, ("a row of one column",), *end)
+    assert [type(each) for each in told] == [sqlite3.ProgrammingError] * 2
+    assert rows(tmp_path) == []
+    assert not caplog.records
+
+
+def test_a_mail_that_comes_while_the_mail_server_ends_is_not_taken(tmp_path, caplog):
+    """Its connection is older than the end: it is told to try again, and no traceback is logged."""
+
+    async def said(stream, words):
+        stream[1].write(words.encode() + b"\r\n")
+        return (await stream[0].readline())[:3].decode()
+
+    async def run():
+        listening = socket.create_server(("127.0.0.1", 0))
+        async with asyncio.timeout(PATIENCE):
+            async with mail(tmp_path, listening):
+                stream = await asyncio.open_connection(*listening.getsockname())
+                assert (await stream[0].readline()).startswith(b"220")
+                for words in ("HELO me", "MAIL FROM:<me@example.com>", "RCPT TO:<ada@example.com>"):
+                    assert await said(stream, words) == "250"
+                assert await said(stream, "DATA") == "354"
+            answer = await said(stream, "Message-ID: <1@tea>\r\n\r\nHello\r\n.")
+            assert await said(stream, "QUIT") == "221"
+            stream[1].close()
+            await stream[1].wait_closed()
+            return answer
+
+    assert asyncio.run(run()) == "451"
+    assert kept(InFile(tmp_path)) == []
+    assert not caplog.records

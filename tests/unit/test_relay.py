@@ -1,0 +1,197 @@
+"""What leaves a service: nothing is lost, nothing is sent for ever, and not too much at a time."""
+
+import pytest
+from helpers import Hand, said
+from tower import Ring, Tower, order
+
+from ecom.runtime.messages import (
+    Confirmed,
+    Failed,
+    Perform,
+    Performed,
+    Publish,
+    PublisherDown,
+    PublisherUp,
+    Tick,
+    Unsent,
+)
+from ecom.runtime.relay import Outgoing
+from ecom.runtime.runtime import Runtime
+from ecom.runtime.service import LEASE
+from ecom.runtime.tables import Effect, Outbox
+from ecom.stores.base import Transaction
+from ecom.stores.memory import MemoryStore
+
+
+@pytest.fixture
+def hand():
+    return Tower().hand
+
+
+def sent(outputs):
+    """The seqs of the rows published."""
+    return [each.row.seq for each in outputs if isinstance(each, Publish)]
+
+
+def performed(outputs):
+    """The seqs of the effects taken on."""
+    return [each.row.seq for each in outputs if isinstance(each, Perform)]
+
+
+def unsent(hand):
+    return [row.seq for row in hand.rows(Outbox, done_at=None)]
+
+
+def test_a_row_is_sent_once_and_marked_when_the_broker_has_it(hand):
+    assert sent(hand.give(order(1))) == [1]
+    assert sent(hand.give(Tick())) == []
+    assert unsent(hand) == [1]
+    hand.give(Confirmed([1]))
+    assert unsent(hand) == []
+    assert hand.row(Outbox, 1).due is None
+
+
+def test_what_was_sent_but_not_confirmed_is_sent_again_after_a_restart(hand):
+    """The oldest first, before anything new; what was confirmed stays sent."""
+    hand.give(order(1), order(2), order(3))
+    hand.give(Confirmed([2]))
+    assert sent(hand.restart()) == [1, 3]
+
+
+def test_nothing_is_sent_without_a_connection_and_all_of_it_with_the_next(hand):
+    hand.give(order(1))
+    assert sent(hand.give(PublisherDown(), order(2))) == []
+    assert sent(hand.give(order(3), Tick())) == []
+    assert sent(hand.give(PublisherUp(), order(4))) == [1, 2, 3, 4]
+
+
+def test_a_returned_row_is_sent_again_a_little_later(hand):
+    """Not at once: a queue that is missing would make us spin."""
+    hand.give(order(1))
+    assert sent(hand.give(Unsent([1]))) == []
+    assert sent(hand.wait(0.9)) == []
+    assert sent(hand.wait(0.1)) == [1]
+    hand.give(Confirmed([1]))
+    assert unsent(hand) == []
+
+
+def test_a_late_confirm_after_a_reconnect_counts(hand):
+    """Confirms of rows that are not under way, or done, or gone, do no harm."""
+    hand.give(order(1), PublisherDown())
+    hand.give(Confirmed([1, 99]), Unsent([1, 99]))
+    assert unsent(hand) == []
+    assert sent(hand.give(PublisherUp(), Tick())) == []
+
+
+def outgoing(window=3):
+    """A store with no rows, and one replica's view of its outbox."""
+    rows = Outgoing(Outbox, "1", window)
+    rows.open()
+    return MemoryStore(), rows
+
+
+def put(store, *seqs, owner="1", due=LEASE):
+    transaction = Transaction(store)
+    for seq in seqs:
+        row = Outbox(seq, f"id-{seq}", "t", "1", "events", {}, b"", 0.0, owner, due)
+        transaction[Outbox].put(row)
+    transaction.commit()
+
+
+def step(store, rows, now=0.0, ticked=False, done=(), returned=()):
+    """What one step takes on."""
+    transaction = Transaction(store)
+    rows.done(done, transaction, now)
+    rows.again(returned, transaction, now + 1.0)
+    chosen = rows.choose(transaction, now, ticked)
+    transaction.commit()
+    rows.started(chosen)
+    return [row.seq for row in chosen]
+
+
+def test_no_more_than_the_window_is_under_way():
+    """What does not fit waits in the table, and follows in order as there is room."""
+    store, rows = outgoing(window=3)
+    put(store, 1, 2, 3, 4, 5)
+    assert step(store, rows) == [1, 2, 3]
+    assert step(store, rows) == []
+    assert step(store, rows, done=[2]) == [4]
+    assert step(store, rows, done=[1, 3, 4]) == [5]
+
+
+def test_a_row_that_is_due_does_not_make_older_ones_wait():
+    """A returned row comes back with its high number; those below it, that did not fit into the
+    window yet, still follow as soon as there is room."""
+    store, rows = outgoing(window=2)
+    put(store, *range(1, 10))
+    put(store, 10, due=0.5)
+    taken = step(store, rows, now=1.0, ticked=True)
+    assert 10 in taken
+    for _ in range(9):
+        taken += step(store, rows, 1.0, done=taken)
+    assert sorted(taken) == list(range(1, 11))
+
+
+def test_a_row_is_never_under_way_twice_at_once():
+    """Neither as due and as fresh, nor because a broker takes longer than the lease to confirm."""
+    store, rows = outgoing(window=9)
+    put(store, 1, 2, due=0.5)
+    assert sorted(step(store, rows, 1.0, ticked=True)) == [1, 2]
+    put(store, 3)
+    assert step(store, rows, 2.0, ticked=True) == [3]
+    assert step(store, rows, 3 * LEASE, ticked=True) == []
+
+
+def test_a_row_taken_as_due_is_passed_over_when_its_turn_comes():
+    store, rows = outgoing(window=2)
+    put(store, 1, 2)
+    put(store, 3, due=0.5)
+    assert step(store, rows, 1.0, ticked=True) == [3, 1]
+    assert step(store, rows, done=[1]) == [2]
+    assert step(store, rows, done=[2]) == []
+
+
+def test_a_step_that_was_not_committed_took_nothing_on():
+    store, rows = outgoing()
+    put(store, 1)
+    transaction = Transaction(store)
+    assert rows.choose(transaction, 0.0, False)
+    transaction.rollback()
+    assert step(store, rows) == [1]
+
+
+@pytest.fixture
+def sibling(hand):
+    """A second replica on the same database."""
+    sibling = Hand(hand.service)
+    sibling.store = hand.store
+    sibling.runtime = Runtime(hand.service, hand.store, "2", lambda: 0.5)
+    sibling.give(PublisherUp())
+    return sibling
+
+
+def test_a_dead_siblings_rows_are_adopted_after_its_lease(hand, sibling):
+    """Not before: it may be at work. Each is adopted once."""
+    hand.give(order(1))
+    assert said(sibling.wait(LEASE - 1)) == []
+    out = sibling.wait(1)
+    assert (sent(out), performed(out)) == ([1], [1])
+    assert sent(sibling.wait(1)) == []
+    sibling.give(Confirmed([1]), Performed(1, Ring("1")))
+    assert unsent(hand) == [2]  # said because the effect was done
+
+
+def test_two_replicas_never_send_each_others_rows_while_both_live(hand, sibling):
+    hand.give(order(1))
+    assert sent(sibling.give(order(2))) == [2]
+    assert sent(hand.give(order(3))) == [3]
+
+
+def test_an_effect_that_failed_is_not_taken_on_before_its_time(hand):
+    hand.give(order(1))
+    assert len(hand.rows(Effect, done_at=None)) == 1
+    hand.give(Failed(1, "no answer"))
+    due = hand.row(Effect, 1).due
+    assert performed(hand.wait((due - hand.now) * 0.9)) == []
+    hand.now = due
+    assert performed(hand.give(Tick())) == [1]

@@ -1,0 +1,153 @@
+"""Services: a message in; state, events and effects out. Order, notification and audit."""
+
+import pytest
+from helpers import EXAMPLES, Hand, answers, asked, said
+
+from ecom.events import EVENTS, Line
+from ecom.runtime.messages import Command, Performed
+from ecom.services import service_named
+from ecom.services.audit import Entry
+from ecom.services.notification import MailSent
+from ecom.services.order import CancelOrder, KeyReused, NoSuchOrder, Order, PlaceOrder
+
+COMMITTED = EXAMPLES["inventory.committed"]
+
+
+# ── order ─────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def orders():
+    """The order service with one PENDING order, 1001."""
+    hand = Hand(service_named("order"))
+    place(hand)
+    return hand
+
+
+def place(hand, key=None, digest="", id="place"):
+    command = PlaceOrder("lotte@example.com", "4242", (Line("TEA-COSY", 2, 1250),) * 2, key, digest)
+    out = hand.give(Command(id, command))
+    return answers(out)[0], said(out)
+
+
+def cancel(hand, order_id="1001"):
+    out = hand.give(Command("cancel", CancelOrder(order_id)))
+    return answers(out)[0], said(out)
+
+
+def test_an_order_is_accepted_as_pending_with_its_total_in_pence():
+    hand = Hand(service_named("order"))
+    order, events = place(hand)
+    assert (order.order_id, order.state, order.total, events) == (
+        "1001", "PENDING", 5000, ["order.created"],
+    )  # fmt: skip
+    assert hand.row(Order, "1001") == order
+
+
+def test_orders_are_numbered_one_after_the_other(orders):
+    assert place(orders, id="second")[0].order_id == "1002"
+
+
+def test_one_idempotency_key_is_one_order(orders):
+    first, _ = place(orders, "k", "digest", "a")
+    assert place(orders, "k", "digest", "b") == (first, [])
+    assert isinstance(place(orders, "k", "another", "c")[0], KeyReused)
+    assert len(orders.rows(Order)) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "reason", "event"),
+    [
+        ("inventory.committed", "CONFIRMED", None, "order.confirmed"),
+        ("inventory.failed", "CANCELLED", "insufficient stock", "order.cancelled"),
+        ("inventory.expired", "CANCELLED", "hold expired", "order.cancelled"),
+        ("payment.failed", "CANCELLED", "card declined", "order.cancelled"),
+    ],
+)
+def test_a_pending_order_ends_as_it_is_told(orders, key, state, reason, event):
+    assert orders.hear(EXAMPLES[key]) == [event]
+    order = orders.row(Order, "1001")
+    assert (order.state, order.reason, order.ended_at) == (state, reason, orders.now)
+
+
+@pytest.mark.parametrize("key", ["inventory.committed", "inventory.failed", "inventory.expired",
+                                 "payment.failed"])  # fmt: skip
+def test_a_cancelled_order_stays_as_it_was_cancelled(orders, key):
+    """Whatever comes later, and a second wish to cancel, change and say nothing."""
+    cancelled, events = cancel(orders)
+    assert (cancelled.state, cancelled.reason) == ("CANCELLED", "cancelled by customer")
+    assert events == ["order.cancelled"]
+    assert orders.hear(EXAMPLES[key]) == []
+    assert cancel(orders) == (cancelled, [])
+
+
+def test_a_confirmed_order_can_still_be_cancelled_but_not_confirmed_again(orders):
+    orders.hear(COMMITTED)
+    assert orders.hear(COMMITTED, "another") == []
+    order, events = cancel(orders)
+    assert (order.state, events) == ("CANCELLED", ["order.cancelled"])
+
+
+def test_only_committed_stock_confirms_an_order(orders):
+    """Not payment: the order service does not even listen to it."""
+    assert not {"payment.processed", "inventory.processed"} & {
+        kind.key for kind in orders.service.handlers if hasattr(kind, "key")
+    }
+
+
+def test_an_order_nobody_placed_cannot_be_cancelled(orders):
+    answer, events = cancel(orders, "1002")
+    assert isinstance(answer, NoSuchOrder)
+    assert events == []
+
+
+# ── notification ──────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def post():
+    return Hand(service_named("notification"))
+
+
+def subjects(hand, *keys):
+    """The subjects of all mails, each handed over, as these events come one after the other."""
+    mails = [mail for n, key in enumerate(keys) for mail in hand.makes(EXAMPLES[key], str(n))]
+    for seq in range(1, 10):
+        mails += asked(hand.give(Performed(seq, MailSent("1001"))))
+    assert {mail.to for mail in mails} <= {"lotte@example.com"}
+    return [mail.subject for mail in mails]
+
+
+@pytest.mark.parametrize(
+    ("keys", "mails"),
+    [
+        (["order.confirmed"], ["Order #1001 Confirmed"]),
+        (["inventory.failed"], ["Out of Stock - Order #1001 Cancelled"]),
+        (["inventory.expired"], ["Order #1001 Cancelled"]),
+        (["payment.failed"], ["Order #1001 Cancelled"]),
+        (["order.cancelled"], ["Order #1001 Cancelled"]),
+        (["payment.refunded"], ["Refund for Order #1001"]),
+        (["inventory.failed", "order.cancelled"], ["Out of Stock - Order #1001 Cancelled"]),
+        (["order.cancelled", "order.confirmed"], ["Order #1001 Cancelled"]),
+        (["order.confirmed"] * 2, ["Order #1001 Confirmed"]),
+        (["payment.refunded"] * 2, ["Refund for Order #1001"]),
+        (["order.confirmed", "order.cancelled", "payment.refunded"],
+         ["Order #1001 Confirmed", "Order #1001 Cancelled", "Refund for Order #1001"]),
+    ],
+)  # fmt: skip
+def test_a_customer_is_told_each_outcome_once_and_no_stale_one(post, keys, mails):
+    assert subjects(post, *keys) == mails
+
+
+# ── audit ─────────────────────────────────────────────────────────────────────────────────────
+def test_audit_keeps_every_event_once_in_the_order_it_came():
+    hand = Hand(service_named("audit"))
+    for key in [*EVENTS, *EVENTS]:
+        assert hand.hear(EXAMPLES[key], key) == []
+    kept = sorted(hand.rows(Entry), key=lambda entry: entry.n)
+    assert [entry.type for entry in kept] == list(EVENTS)
+    assert [entry.n for entry in kept] == list(range(1, 12))
+    assert {entry.producer for entry in kept} == {"order", "inventory", "payment"}
+
+
+def test_every_service_handles_all_it_hears():
+    """And the audit service all there is: no event ends as a dead letter for want of a handler."""
+    for kind in EVENTS.values():
+        for listener in (*kind.listeners, "audit"):
+            assert kind in service_named(listener).handlers
