@@ -30,9 +30,10 @@ bench: setup ## Measure everything beside the floor and the peers (an hour), and
 	@benchmarks/peers/setup
 	@$(IN) -m ecom.cli bench --report docs
 
-lint: setup ## Check the style of the code
+lint: setup ## Check the style of the code, and who may import whom
 	@$(IN) -m ruff check .
 	@$(IN) -m ruff format --check .
+	@.venv/bin/lint-imports --no-logo --no-cache
 
 setup: ## Install what is missing (into .venv; RabbitMQ by apt on Debian and Ubuntu)
 	@PYTHON='$(PYTHON)' sh bin/setup
