@@ -13,6 +13,9 @@ run: setup ## Place orders in a running shop and watch the sagas
 # Several tests at a time; the cells of a notebook stay together.
 SIDE_BY_SIDE = -n auto --maxprocesses 4
 
+check: lint setup-test ## Check the style, and run the tests that need neither broker nor process (a minute)
+	@$(IN) -m pytest -q $(SIDE_BY_SIDE) tests/unit
+
 test: setup-test ## Run the tests, then every notebook against its committed outputs
 	@$(HOLD) sh -c '$(IN) -m pytest -q $(SIDE_BY_SIDE) --dist worksteal && \
 		$(IN) -m pytest -q $(SIDE_BY_SIDE) --dist loadscope --nbval notebooks'
@@ -45,4 +48,4 @@ clean: ## Remove all that setup and running have made here
 	rm -rf .venv .ecom *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lab browser chaos bench lint setup setup-test clean
+.PHONY: help run check test lab browser chaos bench lint setup setup-test clean
