@@ -91,7 +91,7 @@ class Process:
         self._wake = asyncio.Event()
         self._outside = outside(name, settings, time.time)
         self._tasks: set[asyncio.Task] = set()
-        self.metrics = Metrics(name, settings, self.bus)
+        self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
         self._tracer = tracer_for(service, settings)
 
     def put(self, what: Any) -> None:
@@ -147,7 +147,7 @@ class Process:
                 await asyncio.sleep(random.uniform(0.05, 0.5))
 
     def _observe(self, batch: list[Any], start: float, end: float) -> None:
-        self.metrics.meter.step(batch, start, end)
+        self.metrics.step(batch, start, end)
         if self._tracer is not None:
             self._tracer.handled(batch, start, end)
 
@@ -200,7 +200,7 @@ class Process:
         """Work until `stop` is set; says in a file when it is ready. Raises what stops it else."""
         works = (self.bus.run(), self.work(), self._tick(), self._recount())
         tasks = [self._start(each) for each in works]
-        ready = {"metrics": await self.metrics.serve()}
+        ready = {"metrics": self.metrics.serve()}
         if self.name == "order":
             from ecom.api.app import open_door  # here: only this service pays for the web framework
 

@@ -1,71 +1,125 @@
-"""`GET /metrics`: a process's numbers over HTTP, on a port of its own, on the loopback only.
+"""Metrics of one process, as Prometheus reads them: `GET /metrics`, on the loopback only.
 
-By hand, on asyncio: a web framework would cost every service a tenth of a second at its start and
-ten megabytes. Reading the numbers happens in a thread, so that no order waits for it.
+Counted in memory is what steps take, once a step and not once a message: that costs less than a
+microsecond. All else is read when somebody asks, in the thread of whoever asks: no event waits.
 """
 
-import asyncio
-import sqlite3
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from ecom.stores.base import StoreUnavailable
-from ecom.telemetry.meter import Meter
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, make_wsgi_app
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import ThreadingWSGIServer
 
-if TYPE_CHECKING:
-    from ecom.bus import Bus
-    from ecom.settings import Settings
-    from ecom.telemetry.numbers import Numbers
+from ecom.runtime.messages import Delivery, Tick
+from ecom.telemetry.numbers import Numbers
 
-TYPE = "text/plain; version=0.0.4; charset=utf-8"
-PATIENCE = 10.0  # seconds for one request and its answer
+TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page
+PATIENCE = 10.0  # seconds for a request to come
+STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+STEP_INPUTS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 
-_ANSWER = "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n"
+
+class Histogram:
+    """How many values were at most so much. Prometheus's own takes three times as long to add."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)  # the last: above all bounds
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Bounds and cumulative counts, as Prometheus wants them."""
+        return list(zip([*map(str, self._bounds), "+Inf"], accumulate(self._counts), strict=True))
 
 
 class Metrics:
-    """What one process says of itself. `meter` is told of its steps."""
+    """One process's metrics; `connected` says whether the broker is. Pages may be asked for from
+    any thread."""
 
-    def __init__(self, service: str, settings: "Settings", bus: "Bus") -> None:
-        self.meter = Meter()
-        self._service, self._folder, self._bus = service, settings.folder, bus
+    def __init__(self, service: str, folder: Path, connected: Callable[[], bool]) -> None:
+        self._service, self._connected = service, connected
+        self._seconds, self._inputs = Histogram(STEP_SECONDS), Histogram(STEP_INPUTS)
+        self._oldest: tuple[Mapping[str, Any] | None, float] = (None, 0.0)
+        self._registry = CollectorRegistry()
+        self._registry.register(Numbers(folder, service))
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
 
-    async def page(self) -> bytes:
-        """All the numbers, as `TYPE`. Raises `StoreUnavailable`."""
-        return await asyncio.to_thread(self._page, self._bus.connected)
+    def step(self, batch: Sequence[Any], start: float, end: float) -> None:
+        """Count one step; times in epoch seconds. A tick by itself is no work."""
+        if len(batch) == 1 and type(batch[0]) is Tick:
+            self._oldest = (None, 0.0)
+            return
+        self._seconds.add(max(0.0, end - start))
+        self._inputs.add(len(batch))
+        for each in batch:
+            if type(each) is Delivery:
+                self._oldest = (each.headers, end)
+                break
 
-    def _page(self, connected: bool) -> bytes:
+    @property
+    def lag(self) -> float:
+        """Age in seconds of the oldest event of the last batch when that batch was committed; 0 as
+        soon as none waits, and if the event does not say when it was published."""
+        headers, end = self._oldest
         try:
-            return self._numbers.page(connected)
-        except sqlite3.Error as error:
-            raise StoreUnavailable(str(error)) from error
+            return max(0.0, end - datetime.fromisoformat(headers["ce-time"]).timestamp())
+        except (TypeError, KeyError, ValueError, OverflowError):
+            return 0.0
 
-    @cached_property
-    def _numbers(self) -> "Numbers":
-        from ecom.telemetry.numbers import Numbers  # here: nobody pays for it who is never asked
+    def collect(self) -> Iterator[Metric]:
+        """What is counted in memory; Prometheus's registry calls this."""
+        gauges = {
+            "ecom_lag_seconds": (
+                "Age of the oldest event of the last batch when that was committed; 0: none waits.",
+                self.lag,
+            ),
+            "ecom_broker_connected": ("Whether the broker is connected.", self._connected()),
+        }
+        for name, (help, value) in gauges.items():
+            gauge = GaugeMetricFamily(name, help, labels=["service"])
+            gauge.add_metric([self._service], value)
+            yield gauge
+        histograms = {
+            "ecom_step_seconds": ("How long steps (one transaction each) took.", self._seconds),
+            "ecom_step_inputs": ("How many inputs a step handled.", self._inputs),
+        }
+        for name, (help, counted) in histograms.items():
+            histogram = HistogramMetricFamily(name, help, labels=["service"])
+            histogram.add_metric([self._service], counted.buckets(), counted.sum)
+            yield histogram
 
-        return Numbers(self._folder, self._service, self.meter)
+    def page(self) -> bytes:
+        """All metrics, as `TYPE`."""
+        return generate_latest(self._registry)
 
-    async def serve(self) -> str:
-        """Listen on any free port; the address of the page. Ends with the event loop."""
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        return "http://{}:{}/metrics".format(*server.sockets[0].getsockname())
+    def serve(self) -> str:
+        """Serve pages on any free port, from threads that end with the process; their address."""
+        app = make_wsgi_app(self._registry)
+        server = make_server("127.0.0.1", 0, app, _Server, _Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/metrics"
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                status, type_, body = await self._asked(await reader.readuntil(b"\r\n\r\n"))
-                writer.write(_ANSWER.format(status, type_, len(body)).encode() + body)
-                await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # whoever asked did not ask well, or has gone
-        finally:
-            writer.close()
 
-    async def _asked(self, head: bytes) -> tuple[str, str, Any]:
-        if head.split(b" ")[:2] != [b"GET", b"/metrics"]:
-            return "404 Not Found", "text/plain", b"GET /metrics is all there is.\n"
-        try:
-            return "200 OK", TYPE, await self.page()
-        except StoreUnavailable as error:
-            return "503 Service Unavailable", "text/plain", f"{error}\n".encode()
+class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a log that others fill is of no use."""
+
+
+class _Server(ThreadingWSGIServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: whoever asked did not ask well, or has gone."""

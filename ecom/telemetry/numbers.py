@@ -1,29 +1,24 @@
-"""A process's numbers as Prometheus reads them: made when somebody asks, at no cost until then.
+"""Metrics of a service's database: how much it has done, and what waits. Read when asked for.
 
-Counters come from the service's own database, where they are counted in the transaction that does
-the work: so they survive restarts. Depths are counted there, too, each by an index. Replicas of a
-service share a database, and all say the same of it: `max by (service)`, not `sum`.
+Counters are counted there in the transaction that does the work: so they survive restarts. Depths
+are counted by an index each. Replicas of a service share a database, and all say the same of it:
+`max by (service)`, not `sum`.
 """
 
+import logging
+import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ecom.stores.reader import connect
-from ecom.telemetry.meter import Meter, Spread
 
 _BY_TYPE = {
     "handled": ("ecom_events_handled", "Events handled: done, or dead; each is counted once."),
-    "emitted": ("ecom_events_emitted", "Events said: they are, or will be, published."),
+    "emitted": ("ecom_events_emitted", "Events emitted: they are, or will be, published."),
 }
 _COUNTERS = {
     "duplicates": ("ecom_duplicates", "Events that came again, and were ignored."),
@@ -44,6 +39,7 @@ _AGES = {
     "ecom_inbox_oldest_seconds": "Age of the oldest event that waits for another try.",
     "ecom_effects_oldest_seconds": "Age of the oldest effect that is not done.",
 }
+_READABLE = ("ecom_database_readable", "Whether the database could be read for this page.")
 _COUNTED = "SELECT name, value FROM counters"
 _FOUND = """
     SELECT 'ecom_outbox_unsent', count(*) FROM outbox WHERE done_at IS NULL
@@ -62,40 +58,37 @@ _FOUND = """
         WHERE done_at IS NULL
 """
 
+log = logging.getLogger("ecom.metrics")
+
 
 class Numbers:
-    """What one process says when it is asked. `page` may be called from any thread."""
+    """A collector for Prometheus's registry. `collect` may be called from any thread."""
 
-    def __init__(self, folder: Path, service: str, meter: Meter) -> None:
-        self._folder, self._service, self._meter = folder, service, meter
-        self._connected = False
+    def __init__(self, folder: Path, service: str) -> None:
+        self._folder, self._service = folder, service
         self._highest: dict[str, int] = {}
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-
-    def page(self, connected: bool) -> bytes:
-        """Everything, in Prometheus's text format. Raises `sqlite3.Error`."""
-        self._connected = connected
-        return generate_latest(self._registry)
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: else the registry would read the database when it is made."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, one after the other."""
-        with closing(connect(self._folder, self._service)) as database:
-            database.execute("BEGIN")  # one moment for all
-            counters = dict(database.execute(_COUNTED).fetchall())
-            found = dict(database.execute(_FOUND).fetchall())
+        """The metrics, one after the other; of a database that cannot be read, only that."""
+        try:
+            counters, found = self._read()
+        except sqlite3.Error as error:
+            log.warning("The database cannot be read for its metrics: %s", error)
+            yield self._gauge(*_READABLE, 0)
+            return
+        yield self._gauge(*_READABLE, 1)
         yield from self._counters(counters)
         now = time.time()
         for name, help in _DEPTHS.items():
             yield self._gauge(name, help, found[name])
         for name, help in _AGES.items():
             yield self._gauge(name, help, max(0.0, now - found[name]) if found[name] else 0.0)
-        yield from self._of_memory()
+
+    def _read(self) -> tuple[dict[str, int], dict[str, float | None]]:
+        with closing(connect(self._folder, self._service)) as database:
+            database.execute("BEGIN")  # one moment for all
+            counters = dict(database.execute(_COUNTED).fetchall())
+            return counters, dict(database.execute(_FOUND).fetchall())
 
     def _counters(self, counters: dict[str, int]) -> Iterator[Metric]:
         for prefix, (name, help) in _BY_TYPE.items():
@@ -116,28 +109,7 @@ class Numbers:
         self._highest[key] = max(value, self._highest.get(key, 0))
         return self._highest[key]
 
-    def _of_memory(self) -> Iterator[Metric]:
-        yield self._gauge(
-            "ecom_lag_seconds",
-            "Age of the oldest event of the last batch when that was committed; 0: none waits.",
-            self._meter.lag,
-        )
-        yield self._gauge(
-            "ecom_broker_connected", "Whether the broker is connected.", self._connected
-        )
-        yield self._histogram(
-            "ecom_step_seconds", "How long steps (one transaction each) took.", self._meter.seconds
-        )
-        yield self._histogram(
-            "ecom_step_inputs", "How many inputs a step handled.", self._meter.inputs
-        )
-
     def _gauge(self, name: str, help: str, value: float) -> Metric:
         family = GaugeMetricFamily(name, help, labels=["service"])
         family.add_metric([self._service], value)
-        return family
-
-    def _histogram(self, name: str, help: str, spread: Spread) -> Metric:
-        family = HistogramMetricFamily(name, help, labels=["service"])
-        family.add_metric([self._service], spread.buckets(), spread.total)
         return family

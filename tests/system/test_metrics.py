@@ -155,8 +155,8 @@ def test_no_page_tells_of_an_order(scraped):
         assert "9001" not in text
 
 
-def test_the_door_has_the_order_services_page_too(scraped):
-    """Without a token, as the door is where other machines look."""
+def test_the_http_api_has_the_order_services_page_too(scraped):
+    """Without a token, as the API is where other machines look."""
     there = families(httpx.get(f"{scraped.shop.url}/metrics").raise_for_status().text)
     assert there.keys() == scraped.page("order").keys()
     assert value(there, "ecom_events_emitted_total", type="order.created") == 4
@@ -165,11 +165,10 @@ def test_the_door_has_the_order_services_page_too(scraped):
 @pytest.mark.parametrize(
     ("request_", "answer"),
     [
-        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 "),
-        (b"POST /metrics HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 "),
-        (b"\x16\x03\x01\r\n\r\n", b"HTTP/1.1 404 "),
-        (b"GET /metrics HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 "),
-        (b"x" * 100_000, b""),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", b"HTTP/1.0 405 "),
+        (b"\x16\x03\x01\r\n\r\n", b"<!DOCTYPE HTML>"),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 "),
+        (b"x" * 65_537, b"HTTP/1.0 414 "),
         (b"", b""),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a process counts of itself, and how that becomes a page for Prometheus."""
+"""What a process counts of itself and its database, and how that becomes a page for Prometheus."""
 
 from contextlib import closing
 
@@ -12,15 +12,23 @@ from ecom.runtime.tables import Counter
 from ecom.stores.base import Transaction
 from ecom.stores.reader import connect
 from ecom.stores.sqlite import SqliteStore
-from ecom.telemetry.meter import Meter, Spread
-from ecom.telemetry.numbers import _FOUND, Numbers
+from ecom.telemetry.metrics import Metrics
+from ecom.telemetry.numbers import _FOUND
+
+
+def measured(folder):
+    """Audit's metrics, without an audit."""
+    return Metrics("audit", folder, lambda: True)
+
+
+def read(metrics, name, **labels):
+    return value(families(metrics.page().decode()), name, service="audit", **labels)
 
 
 @pytest.fixture
-def numbers(tmp_path):
-    """Audit's numbers, without an audit."""
+def metrics(tmp_path):
     provision(tmp_path)
-    return Numbers(tmp_path, "audit", Meter())
+    return measured(tmp_path)
 
 
 def count(folder, name, number):
@@ -30,17 +38,17 @@ def count(folder, name, number):
         tx.commit()
 
 
-def test_a_counter_never_falls(numbers, tmp_path):
+def test_a_counter_never_falls(metrics, tmp_path):
     """When a dead letter is replayed, its event is to be handled again, and for a while one less
     is handled: Prometheus would take that for a restart, and count all again."""
     seen = []
     for number in (5, 4, 5, 6):
         count(tmp_path, "handled:order.created", number)
-        seen.append(value(families(numbers.page(True).decode()), "ecom_events_handled_total"))
+        seen.append(read(metrics, "ecom_events_handled_total"))
     assert seen == [5, 5, 5, 6]
 
 
-def test_every_depth_is_read_by_an_index(numbers, tmp_path):
+def test_every_depth_is_read_by_an_index(metrics, tmp_path):
     """A scrape must not cost more from year to year."""
     with closing(connect(tmp_path, "audit")) as db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {_FOUND}")]
@@ -49,44 +57,50 @@ def test_every_depth_is_read_by_an_index(numbers, tmp_path):
     assert all(" USING " in step for step in reading), reading
 
 
-def at(said_at):
-    """A delivery of an event that was said then."""
+def test_without_its_database_a_process_still_tells_of_itself(tmp_path):
+    """Exactly then somebody will look."""
+    page = families(measured(tmp_path).page().decode())
+    assert value(page, "ecom_database_readable", service="audit") == 0
+    assert value(page, "ecom_broker_connected", service="audit") == 1
+    assert "ecom_outbox_unsent" not in page
+
+
+def at(published_at):
+    """A delivery of an event that was published then."""
     headers, body = wire(EXAMPLES["order.confirmed"])
-    return Delivery(1, 1, "events", "order.confirmed", headers | {"ce-time": said_at}, body)
+    return Delivery(1, 1, "events", "order.confirmed", headers | {"ce-time": published_at}, body)
 
 
-def test_the_lag_is_the_age_of_the_oldest_event_until_all_is_quiet():
+def test_the_lag_is_the_age_of_the_oldest_event_until_all_is_quiet(metrics):
     """Of the last batch, when it was committed; a tick with nothing else is silence."""
-    meter = Meter()
     early, late = "2026-11-23T18:00:00.000Z", "2026-11-23T18:00:09.000Z"
     now = 1_795_456_810.0  # ten seconds after the first
-    meter.step([Tick(), at(early), at(late)], now - 1, now)
-    assert meter.lag == 10
-    meter.step([at(late)], now - 1, now)
-    assert meter.lag == 1
-    meter.step([Tick()], now, now)
-    assert meter.lag == 0
-    assert sum(meter.seconds.counts) == sum(meter.inputs.counts) == 2
+    metrics.step([Tick(), at(early), at(late)], now - 1, now)
+    assert metrics.lag == 10
+    metrics.step([at(late)], now - 1, now)
+    assert metrics.lag == read(metrics, "ecom_lag_seconds") == 1
+    metrics.step([Tick()], now, now)
+    assert metrics.lag == 0
+    assert read(metrics, "ecom_step_seconds_count") == 2
 
 
 @pytest.mark.parametrize("time", [None, 5, b"2026", "yesterday", "9999-99-99"])
-def test_what_says_no_time_has_no_age(time):
+def test_what_says_no_time_has_no_age(metrics, time):
     """Headers may hold anything."""
-    meter = Meter()
-    meter.step([at(time), Delivery(1, 2, "", "key", None, b"")], 0.0, 1.0)
-    assert meter.lag == 0
+    metrics.step([at(time), Delivery(1, 2, "", "key", None, b"")], 0.0, 1.0)
+    assert metrics.lag == 0
 
 
-def test_a_clock_that_is_behind_makes_no_negative_age():
-    meter = Meter()
-    meter.step([at("2036-01-01T00:00:00Z")], 1.0, 0.5)
-    assert (meter.lag, meter.seconds.total) == (0, 0)
+def test_a_clock_that_is_behind_makes_no_negative_age(metrics):
+    metrics.step([at("2036-01-01T00:00:00Z")], 1.0, 0.5)
+    assert (metrics.lag, read(metrics, "ecom_step_seconds_sum")) == (0, 0)
 
 
-def test_a_histogram_counts_what_is_at_most_its_bound():
+def test_a_histogram_counts_what_is_at_most_its_bound(metrics):
     """Cumulative, the bound included, as Prometheus has it."""
-    spread = Spread((1, 10))
-    for number in (0, 1, 2, 10, 11):
-        spread.add(number)
-    assert spread.buckets() == [("1", 2), ("10", 4), ("+Inf", 5)]
-    assert spread.total == 24
+    for inputs in (1, 1, 2, 5, 1_001):
+        metrics.step([at(None)] * inputs, 0.0, 1.0)
+    bounds = {"1": 2, "2": 3, "5": 4, "1000": 4, "+Inf": 5}
+    for bound, count in bounds.items():
+        assert read(metrics, "ecom_step_inputs_bucket", le=bound) == count
+    assert read(metrics, "ecom_step_inputs_sum") == 1_010
