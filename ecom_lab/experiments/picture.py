@@ -5,10 +5,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
-from ecom.harness.history import palette
 
-COLOURS = (palette.BLUE, palette.ORANGE, palette.GREEN, palette.RED, palette.PURPLE, palette.SKY)
 MARKS, HATCHES = "osD^vX", ("", "///", "...", "xx", "\\\\", "++")
 DASHES = ("-", "--", "-.", ":", (0, (6, 4)), (0, (2, 4)))
 

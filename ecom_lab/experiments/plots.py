@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ecom.harness.history import palette
+from ecom.harness.diagrams import palette
 from ecom_lab.experiments.book import COLUMNS
-from ecom_lab.experiments.picture import COLOURS, DASHES, HATCHES, MARKS, Plot, dress, plain, sheet
+from ecom_lab.experiments.picture import DASHES, HATCHES, MARKS, Plot, dress, plain, sheet
 from ecom_lab.experiments.storm import SLOT, Storm
 
 REASONS = {"out_of_stock": "out of stock", "declined": "card declined", "expired": "hold expired"}
+TINTS = (palette.FAILURE, "#D78B59", "#EEC9B3")  # of what is lost, by reason
 AT_ONCE = 6  # lines in one axes
 
 
@@ -41,8 +42,8 @@ def lost_sales(frame: pd.DataFrame) -> Plot:
 def _stack(axes: Axes, means: pd.DataFrame) -> None:
     names, base = [f"{hold:g}" for hold in means.index], [0.0] * len(means)
     for i, (column, reason) in enumerate(REASONS.items()):
-        axes.bar(names, means[column], bottom=base, color=COLOURS[i], hatch=HATCHES[i],
-                 edgecolor=palette.PAPER, label=reason)  # fmt: skip
+        look = {"color": TINTS[i], "hatch": HATCHES[i], "edgecolor": palette.PAPER}
+        axes.bar(names, means[column], bottom=base, label=reason, **look)
         base = [low + more for low, more in zip(base, means[column], strict=True)]
 
 
@@ -70,7 +71,7 @@ def storms(storms: Mapping[str, Storm], until: float) -> Plot:
     title = "Calls at the provider, simulated"
     figure = sheet(title, height=1.2 + 1.3 * len(storms))
     panels = figure.subplots(len(storms), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axes, colour, (name, storm) in zip(panels, COLOURS, storms.items(), strict=False):
+    for axes, colour, (name, storm) in zip(panels, palette.SERIES, storms.items(), strict=False):
         load = storm.load[: round(until / SLOT)]
         axes.bar([i * SLOT for i in range(len(load))], load, SLOT, align="edge", color=colour)
         axes.axvline(storm.recovers_at, color=palette.INK, ls="--", lw=1)
@@ -130,7 +131,7 @@ def _groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFr
 
 
 def _line(axes: Axes, part: pd.DataFrame, name: str, result: str, i: int, label: str) -> None:
-    colour, mark = COLOURS[i % AT_ONCE], MARKS[i % AT_ONCE]
+    colour, mark = palette.SERIES[i % AT_ONCE], MARKS[i % AT_ONCE]
     # Texts and truths as they are called, in their order; numbers where they are.
     at = part[name] if name in _numbers(part) else part[name].astype(str)
     axes.plot(at, part[result], mark, ms=3, color=colour, alpha=0.6)

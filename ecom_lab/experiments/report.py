@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ecom import __version__
-from ecom.harness.history import palette
+from ecom.harness.diagrams import palette
 from ecom_lab.experiments.book import COLUMNS, DONE, FAILED
 from ecom_lab.experiments.picture import Plot, plain
 from ecom_lab.experiments.plots import overview

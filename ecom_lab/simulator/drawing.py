@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ecom.harness.history.diagram import Diagram
-from ecom.harness.history.diagram import Step as Line
+from ecom.harness.history.step import Step as Line
 from ecom_lab.simulator.trace import Arrow, Step, arrows
 
 KINDS = {"message": "event", "request": "command", "time": "timer", "fault": "crash"}

@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
-from ecom.harness.history import palette
 from ecom_lab.simulator.ablations.catalogue import ALL, Ablation
 from ecom_lab.simulator.invariants import INVARIANTS, QUIET_IS_REACHED
 from ecom_lab.simulator.suites import Job, explore_all
 
 # From paper to a tint on which the numbers, which say the same, can still be read.
-SHADES = LinearSegmentedColormap.from_list("orange", [palette.PAPER, palette.ORANGE])
+SHADES = LinearSegmentedColormap.from_list("failure", [palette.PAPER, palette.FAILURE])
 ENOUGH = 12_000  # states of each world: what breaks, breaks early
 
 

@@ -17,7 +17,8 @@ from ecom.harness.diagrams.choreography import Choreography
 from ecom.harness.diagrams.layout import Edge, layered
 from ecom.harness.diagrams.states import state_machines
 from ecom.harness.diagrams.timeline import CONFIRMED, OPEN, Timeline, timeline
-from ecom.harness.history.diagram import Diagram, Step
+from ecom.harness.history.diagram import Diagram
+from ecom.harness.history.step import Step
 from ecom_lab.docs import pictures as documents
 from ecom_lab.docs.seen import NOTHING, WORLDS, look
 from ecom_lab.simulator.scenario import Design, race

@@ -9,8 +9,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from ecom.harness.history import palette
-from ecom.harness.history.diagram import KINDS, LIFELINES, STATUSES, Diagram, Step
+from ecom.harness.diagrams import palette
+from ecom.harness.history.diagram import LIFELINES, Diagram
+from ecom.harness.history.step import KINDS, STATUSES, Step
 
 STEPS = [
     Step("command", "customer", "order", "places the order"),
@@ -69,7 +70,14 @@ def test_the_picture_keeps_the_colours_of_the_palette(diagram):
     """Though it is made small: blue is the blue that was chosen."""
     picture = Image.open(io.BytesIO(diagram.png)).convert("RGB")
     found = {"#{:02X}{:02X}{:02X}".format(*colour) for _, colour in picture.getcolors(100_000)}
-    used = (palette.BLUE, palette.ORANGE, palette.RED, palette.PURPLE, palette.CREAM, palette.PAPER)
+    used = (
+        palette.BLUE,
+        palette.ORANGE,
+        palette.FAILURE,
+        palette.PURPLE,
+        palette.CREAM,
+        palette.PAPER,
+    )
     assert set(used) <= found
 
 
@@ -137,7 +145,7 @@ def test_a_diagram_without_steps_is_empty_not_an_error():
 
 def test_no_two_colours_look_alike_to_colour_blind_eyes():
     """Okabe and Ito's colours, as seen without red or green cones, stay well apart."""
-    colours = [palette.BLUE, palette.GREEN, palette.ORANGE, palette.RED, palette.PURPLE]
+    colours = [palette.BLUE, palette.GREEN, palette.ORANGE, palette.FAILURE, palette.PURPLE]
     for missing in (_protan, _deutan):
         seen = [
             missing(*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))) for colour in colours

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
+from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.choreography import UNDO, Arrow, Choreography
 from ecom.harness.diagrams.rendering import width_of_text
-from ecom.harness.history import palette
 
 WIDE, TALL = 1.75, 0.64  # a service's box
 BETWEEN, EDGE = 1.5, 0.25  # between boxes: room for words
@@ -164,7 +164,7 @@ def _words(axes: Axes, bundle: Bundle, x: float, y: float, above: bool | None) -
     half = LINE * len(lines) / 2
     middle = y if above is None else y - half - 0.06 if above else y + half + 0.08
     for i, arrow in enumerate(bundle.arrows):
-        colour = palette.BLUE if arrow.forward else palette.RED
+        colour = palette.SUCCESS if arrow.forward else palette.FAILURE
         axes.text(left, middle + (i + 0.5) * LINE - half, arrow.words, color=colour, va="center",
                   zorder=3, weight="normal" if arrow.handled else "bold")  # fmt: skip
 

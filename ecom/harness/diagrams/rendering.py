@@ -1,24 +1,57 @@
-"""A figure as PNG and as SVG: the same bytes for the same figure."""
+"""The paper that pictures are drawn on; a figure as PNG and as SVG, the same bytes each time.
+
+Lengths are inches, from the upper left corner down; sizes of letters are points.
+"""
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from PIL import Image
 
-from ecom.harness.history import palette
+from ecom.harness.diagrams import palette
 
+TITLE_SIZE, SIZE, SMALL = 10, 8.5, 7.5
+MARGIN = 0.15
 SHOWN_DPI, PNG_DPI = 96, 192
 HINTED = 1.05  # how much wider letters may be at a low resolution, put on whole pixels
 PNG_COLOURS = 255  # a palette makes a third of the bytes
 
 
-def width_of_text(text: str, size: float, **font: str) -> float:
-    """How wide a line of text is, in inches; `size` in points, `font` as weight or style."""
+@contextmanager
+def paper(title: str, width: float, height: float, key: str = "") -> Iterator[Axes]:
+    """Axes to draw on, as wide as the title needs, with the look of all pictures meanwhile.
+
+    `key` says in a line beneath the title, or in several, what colours and marks mean.
+    """
+    wide = [width_of_text(title, TITLE_SIZE, weight="bold")]
+    wide += [width_of_text(line, SMALL) for line in key.splitlines()]
+    width = max(width, max(wide) + 2 * MARGIN)
+    look = {"font.family": palette.FONT, "font.size": SIZE, "text.color": palette.INK}
+    with matplotlib.rc_context(look):
+        figure = Figure(figsize=(width, height), facecolor=palette.PAPER)
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        axes.axis("off")
+        axes.text(MARGIN, 0.22, title, weight="bold", size=TITLE_SIZE, va="center")
+        axes.text(MARGIN, 0.37, key, size=SMALL, color=palette.GREY, va="top", linespacing=1.4)
+        yield axes
+
+
+def write(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
+    """Words around a place, unless `style` says otherwise."""
+    axes.text(x, y, words, **{"ha": "center", "va": "center"} | style)
+
+
+def width_of_text(text: str, size: float = SIZE, **font: str) -> float:
+    """How wide a line of text is; `font` as weight or style."""
     if not text.strip():
         return 0.0
     properties = FontProperties(family=palette.FONT, **font)

@@ -9,10 +9,10 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from ecom.events import EVENTS
+from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.layout import Edge, Layout, Node, layered
 from ecom.harness.diagrams.rendering import width_of_text
 from ecom.harness.diagrams.states import StateMachine
-from ecom.harness.history import palette
 from ecom_lab.docs.seen import NOTHING
 
 SIZE, LINE = 8.5, 0.165  # of a label: points; inches from line to line

@@ -8,19 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from ecom.events import CARD_DECLINED, CUSTOMER_CANCELLED, HOLD_EXPIRED, INSUFFICIENT_STOCK
+from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.timeline import CONFIRMED, OPEN, Strip, Timeline
-from ecom.harness.history import palette
 
 WIDTH, LEFT, RIGHT = 8.3, 0.25, 1.85  # at the right, the bands' names
 HEAD, FOOT = 0.5, 0.55
 ROW, MOST = 0.16, 4.4  # an order's height, and that of all of them, at most
 BAND, GAP = 0.36, 0.1  # a band's height, at least; between bands
 
-COLOURS = {
-    CONFIRMED: palette.BLUE, INSUFFICIENT_STOCK: palette.ORANGE, CARD_DECLINED: palette.RED,
-    CUSTOMER_CANCELLED: palette.GREEN, HOLD_EXPIRED: palette.PURPLE,
-}  # fmt: skip
+COLOURS = {CONFIRMED: palette.SUCCESS, OPEN: palette.GREY}  # all others failed, or were undone
 
 
 def draw(timeline: Timeline) -> Figure:
@@ -61,7 +57,7 @@ def _band(axes: Axes, name: str, band: list[Strip], top: float, tall: float, now
             part, colors=colour, linestyles=style, lw=_thick(row)))  # fmt: skip
     axes.text(1.02, top + tall / 2, _said(name, band), transform=axes.get_yaxis_transform(),
               va="center", color=palette.INK, linespacing=1.4)  # fmt: skip
-    axes.plot([1.008] * 2, [top, top + tall], lw=3, color=COLOURS.get(name, palette.GREY),
+    axes.plot([1.008] * 2, [top, top + tall], lw=3, color=COLOURS.get(name, palette.FAILURE),
               transform=axes.get_yaxis_transform(), clip_on=False,
               solid_capstyle="butt")  # fmt: skip
 
@@ -73,7 +69,7 @@ def _thick(row: float) -> float:
 
 def _parts(name: str, band: list[Strip], places: list[float], now: float) -> Iterator[tuple]:
     """The strips; of those that were confirmed before they were cancelled, first that part."""
-    colour, style = COLOURS.get(name, palette.GREY), "dotted" if name == OPEN else "solid"
+    colour, style = COLOURS.get(name, palette.FAILURE), "dotted" if name == OPEN else "solid"
     at = list(zip(band, places, strict=True))
     yield colour, style, [
         [(strip.accepted if strip.confirmed is None or name == CONFIRMED else strip.confirmed, y),
@@ -82,7 +78,7 @@ def _parts(name: str, band: list[Strip], places: list[float], now: float) -> Ite
     ]  # fmt: skip
     if name != CONFIRMED:
         before = [(strip, y) for strip, y in at if strip.confirmed is not None]
-        yield palette.BLUE, "solid", [[(strip.accepted, y), (strip.confirmed, y)]
+        yield palette.SUCCESS, "solid", [[(strip.accepted, y), (strip.confirmed, y)]
                                       for strip, y in before]  # fmt: skip
 
 

@@ -1,43 +1,28 @@
-"""Sequence diagrams: who said what to whom, top to bottom, as a picture and in words."""
+"""Sequence diagrams: who told whom what, top to bottom, as a picture and in words."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ecom.harness.diagrams.picture import Picture
+from ecom.harness.history.step import Step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LIFELINES = ("customer", "order", "inventory", "payment", "provider", "notification", "mailbox")
-KINDS = ("command", "event", "state", "timer", "effect", "answer", "mail", "retry", "dead", "crash")
-STATUSES = ("done", "retried", "duplicate", "awaited", "dead")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of a sequence diagram. `target` is the source itself for what happens there."""
-
-    kind: str  # one of KINDS
-    source: str  # a lifeline; any name will do, those of LIFELINES have their usual places
-    target: str
-    label: str
-    note: str = ""
-    status: str = "done"  # one of STATUSES
-
-    def __str__(self) -> str:
-        way = self.source if self.source == self.target else f"{self.source} → {self.target}"
-        status = "" if self.status == "done" else f" [{self.status}]"
-        note = f" ({self.note})" if self.note else ""
-        return f"{way:<26} {self.label}{status}{note}"
 
 
 class Diagram(Picture):
-    """The sequence diagram of some steps; shows itself in a notebook."""
+    """The sequence diagram of some steps; shows itself in a notebook.
 
-    def __init__(self, title: str, steps: Sequence[Step]) -> None:
+    `failures` are the events that are published when something failed. Lifelines may have any
+    names; those of LIFELINES have their usual places.
+    """
+
+    def __init__(self, title: str, steps: Sequence[Step], failures: Collection[str] = ()) -> None:
         self.title = title
         self.steps = tuple(steps)
+        self.failures = failures
 
     @property
     def lifelines(self) -> list[str]:
@@ -55,4 +40,4 @@ class Diagram(Picture):
         """A new matplotlib figure of it."""
         from ecom.harness.history.drawing import draw
 
-        return draw(self)
+        return draw(self.title, self.lifelines, self.steps, self.failures)

@@ -15,7 +15,7 @@ from ecom.contract.envelope import derived_id
 from ecom.errors import ShopError
 from ecom.events import EVENTS
 from ecom.harness.history.attempts import Traces, traces_of
-from ecom.harness.history.diagram import Diagram, Step
+from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.journal import ACTORS, Logged, read_log
 from ecom.harness.history.narrative import (
     awaited,
@@ -27,6 +27,7 @@ from ecom.harness.history.narrative import (
 )
 from ecom.harness.history.rebuild import Handling
 from ecom.harness.history.replay import CannotReplay
+from ecom.harness.history.step import Step
 from ecom.harness.history.timetravel import handlings
 from ecom.services.notification import MailSent
 from ecom.stores.reader import rows

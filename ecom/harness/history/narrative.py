@@ -3,9 +3,9 @@
 import msgspec
 
 from ecom.harness.history.attempts import Burial, Tries
-from ecom.harness.history.diagram import Step
 from ecom.harness.history.journal import Logged
 from ecom.harness.history.rebuild import Handling
+from ecom.harness.history.step import Step
 from ecom.runtime.tables import Effect
 from ecom.services.inventory import HoldDeadline, Reservation
 from ecom.services.notification import Told

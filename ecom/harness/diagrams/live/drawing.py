@@ -6,8 +6,8 @@ from html import escape
 from itertools import pairwise
 
 from ecom.events import SERVICES
+from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.live.glance import WAITING, Glance
-from ecom.harness.history import palette
 
 WIDTH, HEIGHT = 760, 252
 PLOT = (470, 62, 270, 58)  # the sparkline: left, top, width, height
@@ -15,7 +15,8 @@ EVERY = 0.25  # seconds between two glances
 SHOWN = 60  # glances in the sparkline: a quarter of a minute
 BAR = 220  # the longest bar of orders
 NUMBER = 52  # the room for a number, and for the bar before it
-COLOURS = {"PENDING": palette.GREY, "CONFIRMED": palette.BLUE, "CANCELLED": palette.ORANGE}
+COLOURS = {"PENDING": palette.GREY, "CONFIRMED": palette.SUCCESS, "CANCELLED": palette.FAILURE}
+WAITS = {"retries": palette.RETRY, "dead": palette.FAILURE}
 
 
 def as_svg(glances: Sequence[Glance]) -> str:
@@ -84,10 +85,9 @@ def _waiting(now: Glance) -> Iterator[str]:
 
 def _cell(kind: str, count: int, x: float, y: float, most: int) -> Iterator[str]:
     """A number, and a bar that ends at it: its share of the most that waits anywhere."""
-    colour = palette.RED if kind == "dead" else palette.SKY
     length = max(1.5, NUMBER * count / most)
     if count:
-        yield _box(x - NUMBER - length, y + 2, length, 11, colour)
+        yield _box(x - NUMBER - length, y + 2, length, 11, WAITS.get(kind, palette.SKY))
     yield _text(x, y + 12, f"{count:,}" if count else "·", "bold" if count else "", "end")
 
 
