@@ -14,6 +14,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from PIL import Image
 
@@ -54,8 +55,10 @@ def width_of_text(text: str, size: float = SIZE, **font: str) -> float:
     """How wide a line of text is; `font` as weight or style."""
     if not text.strip():
         return 0.0
-    properties = FontProperties(family=palette.FONT, **font)
-    return HINTED * TextPath((0, 0), text, size=size, prop=properties).get_extents().width / 72
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(family=palette.FONT, **font))
+    # Fonts have a point wherever a curve is widest; `get_extents` would look along each curve.
+    at = path.vertices[path.codes != Path.CLOSEPOLY, 0]
+    return HINTED * (at.max() - at.min()) / 72
 
 
 def to_png(figure: Figure) -> bytes:
