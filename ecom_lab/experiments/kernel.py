@@ -2,13 +2,12 @@
 
 Jupyter chooses five TCP ports for a kernel, and the kernel opens them a second later. Meanwhile any
 connection that a neighbour makes may get one of them, and the kernel "died before replying". Here a
-kernel is spoken to over sockets in a folder of its own.
+kernel is spoken to over sockets of its own, which Jupyter puts beside its connection file.
 """
 
-import shutil
 import tempfile
-import weakref
 from pathlib import Path
+from uuid import uuid4
 
 from jupyter_client.connect import ConnectionFileMixin
 from jupyter_client.manager import AsyncKernelManager
@@ -18,24 +17,14 @@ from traitlets import default
 class OwnSockets(ConnectionFileMixin):
     """To be mixed into a kernel manager of Jupyter's."""
 
-    _remove: weakref.finalize | None = None
-
     @default("transport")
     def _transport_default(self) -> str:
         return "ipc"
 
-    @default("ip")
-    def _ip_default(self) -> str:
+    @default("connection_file")
+    def _connection_file_default(self) -> str:
         # Whole, as a kernel runs in its notebook's folder; short, as a socket's path must be.
-        folder = tempfile.mkdtemp(prefix="kernel-")
-        self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return str(Path(folder) / "at")
-
-    def cleanup_connection_file(self) -> None:
-        """Called when the kernel has ended, and is not to be started again."""
-        super().cleanup_connection_file()
-        if self._remove:
-            self._remove()
+        return str(Path(tempfile.gettempdir()) / f"kernel-{uuid4().hex[:16]}.json")
 
 
 class Kernel(OwnSockets, AsyncKernelManager):

@@ -1,22 +1,61 @@
-"""What experiments show: sales lost to what, the price of failures, a storm; and any sweep at all.
+"""What experiments show: sales lost to what, the price of failures, a storm.
 
 Each takes the frame of `ecom_lab.experiments.results`, or storms, and gives a `Plot`. Matplotlib is
 used without pyplot, so nothing is left open and no notebook's settings are touched.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ecom.harness.diagrams import palette
-from ecom_lab.experiments.book import COLUMNS
-from ecom_lab.experiments.picture import DASHES, HATCHES, MARKS, Plot, dress, plain, sheet
+from ecom.harness.diagrams.picture import Picture
 from ecom_lab.experiments.storm import SLOT, Storm
 
+HATCHES = ("", "///", "...")
 REASONS = {"out_of_stock": "out of stock", "declined": "card declined", "expired": "hold expired"}
 TINTS = (palette.FAILURE, "#D78B59", "#EEC9B3")  # of what is lost, by reason
-AT_ONCE = 6  # lines in one axes
+
+
+class Plot(Picture):
+    """A plot that shows itself in a notebook and in a page; `words` say what it shows."""
+
+    def __init__(self, figure: Figure, title: str, words: str) -> None:
+        self._figure = figure
+        self.title = title
+        self._words = words
+
+    @property
+    def text(self) -> str:
+        """The title, and the plot in words: also its alternative text."""
+        return f"{self.title}. {self._words}"
+
+    def figure(self) -> Figure:
+        """The matplotlib figure, to be saved or changed."""
+        return self._figure
+
+
+def sheet(title: str, width: float = 7.0, height: float = 3.2) -> Figure:
+    """An empty figure with a title; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=palette.PAPER)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10, color=palette.INK)
+    return figure
+
+
+def dress(axes: Axes, **labels: Any) -> None:
+    """The look of all axes; `labels` as for `Axes.set`."""
+    axes.set(**labels)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#DDDDDD", lw=0.6)
+    axes.set_axisbelow(True)
+
+
+def plain(value: Any) -> str:
+    """A value as people write it: 0.4, 12, 1386000; never 12.0 or 1.386e+06."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def lost_sales(frame: pd.DataFrame) -> Plot:
@@ -31,20 +70,23 @@ def lost_sales(frame: pd.DataFrame) -> Plot:
         dress(axes, title=f"{rate:.0%} of calls fail", xlabel="hold, seconds")
         axes.title.set_size(9)
     panels[0].set_ylabel("orders, mean over the seeds")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
-                  frameon=False)  # fmt: skip
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
     means = frame.groupby(["GATEWAY_FAILURE_RATE", "HOLD_SECONDS"]).lost_sales.mean()
-    words = (f"{rate:.0%} failing, held {hold:g} s: {lost:.1f} lost"
-             for (rate, hold), lost in means.items())  # fmt: skip
+    words = (
+        f"{rate:.0%} failing, held {hold:g} s: {lost:.1f} lost"
+        for (rate, hold), lost in means.items()
+    )
     return Plot(figure, title, "; ".join(words))
 
 
 def _stack(axes: Axes, means: pd.DataFrame) -> None:
-    names, base = [f"{hold:g}" for hold in means.index], [0.0] * len(means)
-    for i, (column, reason) in enumerate(REASONS.items()):
-        look = {"color": TINTS[i], "hatch": HATCHES[i], "edgecolor": palette.PAPER}
-        axes.bar(names, means[column], bottom=base, label=reason, **look)
-        base = [low + more for low, more in zip(base, means[column], strict=True)]
+    names, base = [f"{hold:g}" for hold in means.index], 0 * means.index
+    for column, colour, hatch in zip(REASONS, TINTS, HATCHES, strict=True):
+        look = {"color": colour, "hatch": hatch, "edgecolor": palette.PAPER}
+        axes.bar(names, means[column], bottom=base, label=REASONS[column], **look)
+        base = base + means[column]
 
 
 def retries(frame: pd.DataFrame) -> Plot:
@@ -61,8 +103,9 @@ def retries(frame: pd.DataFrame) -> Plot:
     axes.plot(means.index, means, "_", ms=26, mew=2.5, color=palette.ORANGE, label="their mean")
     dress(axes, xlabel="rate of failing calls, p", ylabel="retries per payment or refund")
     axes.legend(frameon=False)
-    words = (f"at {rate:.0%}: {mean:.2f} (law: {rate / (1 - rate):.2f})"
-             for rate, mean in means.items())  # fmt: skip
+    words = (
+        f"at {rate:.0%}: {mean:.2f} (law: {rate / (1 - rate):.2f})" for rate, mean in means.items()
+    )
     return Plot(figure, title, f"Retries per payment: {'; '.join(words)}.")
 
 
@@ -71,78 +114,18 @@ def storms(storms: Mapping[str, Storm], until: float) -> Plot:
     title = "Calls at the provider, simulated"
     figure = sheet(title, height=1.2 + 1.3 * len(storms))
     panels = figure.subplots(len(storms), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axes, colour, (name, storm) in zip(panels, palette.SERIES, storms.items(), strict=False):
-        load = storm.load[: round(until / SLOT)]
+    for axes, colour, (name, it) in zip(panels, palette.SERIES, storms.items(), strict=False):
+        load = it.load[: round(until / SLOT)]
         axes.bar([i * SLOT for i in range(len(load))], load, SLOT, align="edge", color=colour)
-        axes.axvline(storm.recovers_at, color=palette.INK, ls="--", lw=1)
-        axes.text(storm.recovers_at, 1.0, " it is back", transform=axes.get_xaxis_transform(),
-                  va="top", size=8, color=palette.INK)  # fmt: skip
+        axes.axvline(it.recovers_at, color=palette.INK, ls="--", lw=1)
+        look = {"va": "top", "size": 8, "color": palette.INK}
+        axes.text(it.recovers_at, 1, " it is back", transform=axes.get_xaxis_transform(), **look)
         dress(axes, ylabel=f"calls in {SLOT:g} s", title=name)
         axes.title.set_size(9)
     panels[-1].set_xlabel("seconds")
-    words = (f"{name}: {it.calls:,} calls, at most {it.peak} at once after recovery, all served "
-             f"after {it.over_at:g} s" for name, it in storms.items())  # fmt: skip
+    words = [
+        f"{name}: {it.calls:,} calls, at most {it.peak} at once after recovery, all served "
+        f"after {it.over_at:g} s"
+        for name, it in storms.items()
+    ]
     return Plot(figure, title, "; ".join(words) + ".")
-
-
-def overview(frame: pd.DataFrame, axes: Mapping[str, list]) -> Iterator[Plot]:
-    """A picture of each swept parameter: every result that is a number, and changes, against it.
-
-    Lines are means, one for each value of the other parameter that was swept (of the first, if
-    there are several); dots are runs. `SEED` is averaged over.
-    """
-    swept = [name for name, values in axes.items() if len(values) > 1 and name != "SEED"]
-    hidden = {*COLUMNS, *axes}
-    found = [name for name in _numbers(frame) if name not in hidden and frame[name].nunique() > 1]
-    for name in swept if found else ():
-        others = [other for other in swept if other != name and len(axes[other]) <= AT_ONCE]
-        yield _against(frame, name, others[:1], found)
-
-
-def _numbers(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame if pd.api.types.is_numeric_dtype(frame[name])]
-
-
-def _against(frame: pd.DataFrame, name: str, by: list[str], found: list[str]) -> Plot:
-    columns = min(3, len(found))
-    rows = -(-len(found) // columns)
-    figure = sheet(f"By {name}", width=3.0 * columns + 1, height=0.9 + 2.3 * rows)
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, result in zip(panels, found, strict=False):
-        for i, (label, part) in enumerate(_groups(frame, by)):
-            _line(axes, part, name, result, i, label)
-        dress(axes, xlabel=name, title=result)
-        axes.ticklabel_format(axis="y", style="plain", useOffset=False)
-        axes.title.set_size(9)
-    for axes in panels[len(found) :]:
-        axes.set_visible(False)
-    if by:
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left",
-                      frameon=False, ncols=2 * columns, title=by[0])  # fmt: skip
-    return Plot(figure, f"By {name}", _in_words(frame, name, found))
-
-
-def _groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    if not by:
-        yield "", frame
-    for name in by:
-        for value, part in frame.groupby(name):
-            yield plain(value), part
-
-
-def _line(axes: Axes, part: pd.DataFrame, name: str, result: str, i: int, label: str) -> None:
-    colour, mark = palette.SERIES[i % AT_ONCE], MARKS[i % AT_ONCE]
-    # Texts and truths as they are called, in their order; numbers where they are.
-    at = part[name] if name in _numbers(part) else part[name].astype(str)
-    axes.plot(at, part[result], mark, ms=3, color=colour, alpha=0.6)
-    means = part[result].groupby(at).mean()
-    # Hollow, and dashed but for the first: lines that coincide are still seen to be several.
-    axes.plot(means.index, means, mark, ls=DASHES[i % AT_ONCE], ms=6, fillstyle="none",
-              color=colour, label=label)  # fmt: skip
-
-
-def _in_words(frame: pd.DataFrame, name: str, found: list[str]) -> str:
-    means = frame.groupby(name)[found].mean().map(lambda mean: float(f"{mean:.4g}"))
-    told = (f"{plain(value)}: " + ", ".join(f"{each} {plain(row[each])}" for each in found)
-            for value, row in means.iterrows())  # fmt: skip
-    return f"Means at each {name}: {'; '.join(told)}."

@@ -2,19 +2,23 @@
 
 import base64
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from ecom import __version__
 from ecom.harness.diagrams import palette
-from ecom_lab.experiments.book import COLUMNS, DONE, FAILED
-from ecom_lab.experiments.picture import Plot, plain
-from ecom_lab.experiments.plots import overview
-from ecom_lab.experiments.recipe import Recipe
+from ecom_lab.experiments.notebook import Notebook
+from ecom_lab.experiments.plots import Plot, dress, plain, sheet
+from ecom_lab.experiments.results_file import COLUMNS
+
+MARKS = "osD^vX"
+DASHES = ("-", "--", "-.", ":", (0, (6, 4)), (0, (2, 4)))
+AT_ONCE = len(MARKS)  # lines in one axes
 
 PAGE = """\
 <!doctype html>
@@ -56,37 +60,40 @@ ecom {version}.</p>
 
 
 def write(
-    path: Path, recipe: Recipe, axes: dict[str, list[Any]], frame: pd.DataFrame, command: list[str]
+    path: Path,
+    notebook: Notebook,
+    axes: dict[str, list[Any]],
+    frame: pd.DataFrame,
+    command: list[str],
 ) -> None:
     """Write the page: `frame` is the rows of this sweep, `command` what repeats it."""
-    title, told = _title(recipe, axes), recipe.parameters
-    rows = ((name, ", ".join(map(plain, axes.get(name, [told[name]["default"]]))),
-             told[name]["help"]) for name in told)  # fmt: skip
-    path.write_text(
-        PAGE.format(
-            title=escape(title), summary=_summary(frame), ink=palette.INK, pale=palette.PALE,
-            paper=palette.PAPER, parameters=_table(("parameter", "values", "meaning"), rows),
-            pictures=_pictures(frame, axes), failed=_failed(frame, axes),
-            runs=_runs(frame, set(told) - set(axes)), command=escape(shlex.join(command)),
-            code=recipe.code, version=__version__,
-        ),
-        encoding="utf-8",
-    )  # fmt: skip
-
-
-def _title(recipe: Recipe, axes: dict[str, list[Any]]) -> str:
     swept = " × ".join(name for name, values in axes.items() if len(values) > 1)
-    return f"Sweep of {recipe.path.stem} over {swept or 'one setting'}"
+    done, failed = frame[frame.status == "done"], frame[frame.status == "failed"]
+    page = PAGE.format(
+        title=escape(f"Sweep of {notebook.path.stem} over {swept or 'one setting'}"),
+        summary=f"{len(frame)} runs, {len(failed)} of them failed; "
+        f"{frame.seconds.sum():,.0f} s of running.",
+        parameters=_parameters(notebook, axes),
+        pictures="\n".join(map(_figure, overview(done, axes)))
+        or "<p>Nothing varied, or no result that is a number did.</p>",
+        failed=_failed(failed, list(axes)),
+        runs=_runs(frame, notebook.parameters.keys() - axes),
+        command=escape(shlex.join(command)),
+        code=notebook.code,
+        version=__version__,
+        ink=palette.INK,
+        pale=palette.PALE,
+        paper=palette.PAPER,
+    )
+    path.write_text(page, encoding="utf-8")
 
 
-def _summary(frame: pd.DataFrame) -> str:
-    failed = (frame.status == FAILED).sum()
-    return f"{len(frame)} runs, {failed} of them failed; {frame.seconds.sum():,.0f} s of running."
-
-
-def _pictures(frame: pd.DataFrame, axes: dict[str, list[Any]]) -> str:
-    drawn = [_figure(each) for each in overview(frame[frame.status == DONE], axes)]
-    return "\n".join(drawn) or "<p>Nothing varied, or no result that is a number did.</p>"
+def _parameters(notebook: Notebook, axes: dict[str, list[Any]]) -> str:
+    rows = [
+        (name, ", ".join(map(plain, axes.get(name, [told["default"]]))), told["help"])
+        for name, told in notebook.parameters.items()
+    ]
+    return _table(pd.DataFrame(rows, columns=["parameter", "values", "meaning"]))
 
 
 def _figure(picture: Plot) -> str:
@@ -99,33 +106,78 @@ def _figure(picture: Plot) -> str:
     )
 
 
-def _failed(frame: pd.DataFrame, axes: dict[str, list[Any]]) -> str:
-    failed = frame[frame.status == FAILED]
-    if failed.empty:
-        return "<p>None.</p>"
-    lines = (
-        f"<li>{_given(row, axes)}: {escape(row['error'])}</li>" for _, row in failed.iterrows()
-    )
-    return "<ul>\n" + "\n".join(lines) + "\n</ul>"
-
-
-def _given(row: pd.Series, axes: Iterable[str]) -> str:
-    return escape(", ".join(f"{name}={plain(row[name])}" for name in axes)) or "the defaults"
+def _failed(failed: pd.DataFrame, axes: list[str]) -> str:
+    lines = []
+    for _, row in failed.iterrows():
+        given = ", ".join(f"{name}={plain(row[name])}" for name in axes) or "the defaults"
+        lines.append(f"<li>{escape(given)}: {escape(row['error'])}</li>")
+    return "\n".join(["<ul>", *lines, "</ul>"]) if lines else "<p>None.</p>"
 
 
 def _runs(frame: pd.DataFrame, defaults: set[str]) -> str:
     hidden = {*COLUMNS, *defaults} - {"status", "seconds"}
-    shown = frame[[name for name in frame if name not in hidden]]
-    return _table(shown.columns, shown.itertuples(index=False))
+    return _table(frame[[name for name in frame if name not in hidden]])
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = ("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table>\n<tr>{names}</tr>\n' + "\n".join(lines) + "\n</table></div>"
+def _table(frame: pd.DataFrame) -> str:
+    with pd.option_context("display.max_colwidth", None):
+        table = frame.to_html(index=False, border=0, na_rep="–", float_format=plain)
+    return f'<div class="wide">{table}</div>'
 
 
-def _cell(value: Any) -> str:
-    if pd.isna(value):
-        return "–"
-    return escape(plain(value))
+def overview(frame: pd.DataFrame, axes: Mapping[str, list]) -> Iterator[Plot]:
+    """A picture of each swept parameter: every result that is a number, and changes, against it.
+
+    Lines are means, one for each value of the other parameter that was swept (of the first, if
+    there are several); dots are runs. `SEED` is averaged over.
+    """
+    swept = [name for name, values in axes.items() if len(values) > 1 and name != "SEED"]
+    hidden = {*COLUMNS, *axes}
+    found = [name for name in _numbers(frame) if name not in hidden and frame[name].nunique() > 1]
+    for name in swept if found else ():
+        others = [other for other in swept if other != name and len(axes[other]) <= AT_ONCE]
+        yield _against(frame, name, others[:1], found)
+
+
+def _numbers(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame if pd.api.types.is_numeric_dtype(frame[name])]
+
+
+def _against(frame: pd.DataFrame, name: str, by: list[str], found: list[str]) -> Plot:
+    columns = min(3, len(found))
+    rows = -(-len(found) // columns)
+    figure = sheet(f"By {name}", width=3.0 * columns + 1, height=0.9 + 2.3 * rows)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, result in zip(panels, found, strict=False):
+        for i, (value, part) in enumerate(frame.groupby(by[0]) if by else [("", frame)]):
+            _line(axes, part, name, result, i, plain(value))
+        dress(axes, xlabel=name, title=result)
+        axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+        axes.title.set_size(9)
+    for axes in panels[len(found) :]:
+        axes.set_visible(False)
+    if by:
+        lines, labels = panels[0].get_legend_handles_labels()
+        look = {"loc": "outside lower left", "frameon": False, "ncols": 2 * columns}
+        figure.legend(lines, labels, title=by[0], **look)
+    return Plot(figure, f"By {name}", _in_words(frame, name, found))
+
+
+def _line(axes: Axes, part: pd.DataFrame, name: str, result: str, i: int, label: str) -> None:
+    colour, mark = palette.SERIES[i], MARKS[i]
+    # Texts and truths as they are called, in their order; numbers where they are.
+    at = part[name] if name in _numbers(part) else part[name].astype(str)
+    axes.plot(at, part[result], mark, ms=3, color=colour, alpha=0.6)
+    means = part[result].groupby(at).mean()
+    # Hollow, and dashed but for the first: lines that coincide are still seen to be several.
+    look = {"marker": mark, "ls": DASHES[i], "ms": 6, "fillstyle": "none", "color": colour}
+    axes.plot(means.index, means, label=label, **look)
+
+
+def _in_words(frame: pd.DataFrame, name: str, found: list[str]) -> str:
+    means = frame.groupby(name)[found].mean().map(lambda mean: float(f"{mean:.4g}"))
+    told = (
+        f"{plain(value)}: " + ", ".join(f"{each} {plain(row[each])}" for each in found)
+        for value, row in means.iterrows()
+    )
+    return f"Means at each {name}: {'; '.join(told)}."

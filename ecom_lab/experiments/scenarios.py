@@ -3,18 +3,16 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from ecom.errors import ShopError
 from ecom.shop.catalogue import price_of
+from ecom_lab.experiments import data_file
 
 if TYPE_CHECKING:
     from ecom.shop.shop import Shop
-
-FILE = Path(__file__).absolute().parents[2] / "data" / "scenarios.csv"
 
 AT_ONCE, IN_THE_END = "cancels at once", "cancels in the end"
 
@@ -48,7 +46,7 @@ class Wish(NamedTuple):
 def scenarios() -> dict[str, list[Wish]]:
     """All scenarios by name, in the order of the file, for a shop with the catalogue's stock."""
     found: dict[str, list[Wish]] = {}
-    with FILE.open(newline="", encoding="utf-8") as file:
+    with data_file("scenarios.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             wish = Wish(**{**row, "step": int(row["step"])})
             found.setdefault(wish.scenario, []).append(wish)

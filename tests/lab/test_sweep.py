@@ -4,6 +4,7 @@ import html
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,9 @@ from sqlite_utils import Database
 from ecom.cli.main import main
 from ecom.errors import ShopError
 from ecom_lab.experiments import results
-from ecom_lab.experiments.book import COLUMNS
-from ecom_lab.experiments.cell import recorded
-from ecom_lab.experiments.grid import axes, runs
-from ecom_lab.experiments.recipe import read
+from ecom_lab.experiments.notebook import read
+from ecom_lab.experiments.results_file import COLUMNS
+from ecom_lab.experiments.worker import recorded
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 EXPERIMENT = NOTEBOOKS / "10_run_an_experiment.ipynb"
@@ -111,6 +111,7 @@ if N == 3:
 while N == 3 and not os.path.exists('go on'):
     time.sleep(0.02)
 """
+KILLS = "import os\nif N == 1: os.kill(os.getppid(), 9)"
 FAILED = "Failed with N=2: AssertionError: no twos <here>\n"
 
 
@@ -133,6 +134,13 @@ def test_a_sweep_runs_each_combination_once_whatever_dies(notebook, sweep, inter
     check_report((tmp_path / "all/results.html").read_text(), order)
 
 
+def test_a_run_whose_process_is_killed_fails_alone(notebook, sweep, tmp_path):
+    """As by a machine that is out of memory: the other runs are done."""
+    done = sweep(notebook(KILLS, RESULT), "-p", "N", "1,2")
+    assert (done.returncode, done.stderr) == (1, "Failed with N=1: its process ended with -9\n")
+    assert results(tmp_path / "results.db").status.tolist() == ["failed", "done"]
+
+
 def check_database(path):
     """One table, a column for each parameter and each result: plain SQLite, as frame the same."""
     columns = Database(path)["runs"].columns_dict
@@ -150,6 +158,7 @@ def check_database(path):
 
 def check_report(page, order):
     """Self-contained, and says which parameters, what failed and how to repeat it."""
+    page = re.sub(r">\s+<", "><", page)
     assert not re.findall(r"""(?:src|href)=["'](?!data:)|<script|@import""", page)
     pictures = re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="([^"]+)"', page)
     assert any("Means at each N: 1: double 2; 3: double 6" in alt for alt in pictures)
@@ -161,10 +170,11 @@ def check_report(page, order):
 
 
 def test_a_real_experiment_is_swept_in_shops_of_its_own(sweep, tmp_path):
-    """Notebook 10 with other parameters: kills and failures; its books balance."""
+    """Notebook 10 with other parameters, in another folder: kills and failures; books balance."""
+    notebook = shutil.copy(EXPERIMENT, tmp_path)
     given = {"ORDERS": 12, "KILL_INTERVAL": 0.1, "GATEWAY_FAILURE_RATE": 0.3, "HOLD_SECONDS": 5}
     words = [word for name, value in given.items() for word in ("-p", name, value)]
-    done = sweep(EXPERIMENT, *words, "--seeds", "1", "--into", "it.db")
+    done = sweep(notebook, *words, "--seeds", "1", "--into", "it.db")
     assert (done.returncode, done.stderr) == (0, "")
     row = results(tmp_path / "it.db").iloc[0]
     assert row.balanced == 1
@@ -177,16 +187,16 @@ def test_a_real_experiment_is_swept_in_shops_of_its_own(sweep, tmp_path):
     ("given", "said"),
     [
         ([("M", "1")], "small {1}.ipynb has no parameter 'M'; it has: N, RATE, LOUD, NAME, SEED."),
-        ([("N", "1,1.5")], "N takes whole numbers (int), not '1.5'."),
-        ([("RATE", "nan")], "RATE takes numbers (float), not 'nan'."),
-        ([("LOUD", "maybe")], "LOUD takes true or false (bool), not 'maybe'."),
-        ([("N", "")], "N takes whole numbers (int), not ''."),
+        ([("N", "1,1.5")], "N takes values of type int, not '1.5'."),
+        ([("RATE", "nan")], "RATE takes values of type float, not 'nan'."),
+        ([("LOUD", "maybe")], "LOUD takes values of type bool, not 'maybe'."),
+        ([("N", "")], "N takes values of type int, not ''."),
         ([("N", "1"), ("N", "2")], "N is given twice: put all its values into one list."),
     ],
 )
 def test_what_cannot_be_swept_is_refused_in_one_sentence(notebook, given, said):
     with pytest.raises(ShopError, match=f"^{re.escape(said)}$"):
-        axes(read(notebook(RESULT)), given, seeds=0)
+        read(notebook(RESULT)).axes(given, seeds=0)
 
 
 def test_a_refusal_reaches_the_terminal_and_runs_nothing(tmp_path):
@@ -210,17 +220,17 @@ def test_a_file_that_is_no_notebook_or_has_no_parameters_is_refused(tmp_path):
 def test_a_run_is_known_by_its_code_and_all_its_parameters(notebook):
     """A default that is given is no other run; other code is; other prose or outputs are not."""
 
-    def keys(recipe, *given):
-        return {run.key for run in runs(recipe, axes(recipe, given, seeds=2))}
+    def keys(swept, *given):
+        return {run.key for run in swept.runs(swept.axes(given, seeds=2))}
 
-    recipe = read(notebook(RESULT))
-    assert len(keys(recipe, ("N", "1,2,2"))) == 4
-    assert keys(recipe) == keys(recipe, ("N", "1"), ("LOUD", "False"))
-    assert not keys(recipe) & keys(read(notebook("1", RESULT)))
-    recipe.notebook.cells[1].outputs = []
-    recipe.notebook.cells.append(nbformat.v4.new_markdown_cell("Once upon a time."))
-    nbformat.write(recipe.notebook, recipe.path)
-    assert keys(recipe) == keys(read(recipe.path))
+    swept = read(notebook(RESULT))
+    assert len(keys(swept, ("N", "1,2,2"))) == 4
+    assert keys(swept) == keys(swept, ("N", "1"), ("LOUD", "False"))
+    assert not keys(swept) & keys(read(notebook("1", RESULT)))
+    swept.node.cells[1].outputs = []
+    swept.node.cells.append(nbformat.v4.new_markdown_cell("Once upon a time."))
+    nbformat.write(swept.node, swept.path)
+    assert keys(swept) == keys(read(swept.path))
 
 
 @pytest.mark.parametrize(
@@ -236,4 +246,4 @@ def test_results_that_fit_no_column_fail_the_run(shown, said):
     output = nbformat.v4.new_output("display_data", {"application/json": shown})
     cell = new_code_cell("…", outputs=[output])
     with pytest.raises(ShopError, match=said):
-        recorded(new_notebook(cells=[cell]), {"RATE": {}})
+        recorded(new_notebook(cells=[cell]), {"RATE"})

@@ -5,7 +5,7 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_notebook
 
 from ecom_lab.experiments import report
-from ecom_lab.experiments.recipe import read
+from ecom_lab.experiments.notebook import read
 
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 RATES, HOLDS = [0.0, 0.5, 1.0], [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
