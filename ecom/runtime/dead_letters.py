@@ -12,9 +12,11 @@ from msgspec import Struct
 
 from ecom.contract.envelope import ATTRIBUTES, is_id, rfc3339
 from ecom.runtime.service import Work
+from ecom.runtime.tables import Effect
 
 log = logging.getLogger("ecom")
 
+EFFECT_HEADER = "ecom-effect"  # of a dead letter: the number of the effect it was
 MAX_HEADERS = 40
 MAX_TEXT = 500  # characters of a header: with MAX_HEADERS, all fit one AMQP frame
 
@@ -45,6 +47,14 @@ def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story:
     work.count("dead")
     about = {"order": order_id, "event": id_, "attempt": story.attempts}
     log.error("Dead letter (%s): %s", story.reason, story.error, extra=about)
+
+
+def bury_effect(work: Work, row: Effect, error: str, attempts: int) -> None:
+    """Put an effect that is given up into the outbox, as a dead letter."""
+    headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id}
+    headers[EFFECT_HEADER] = str(row.seq)
+    story = Story("effect failed", error, attempts, row.created_at)
+    bury(work, "effects", row.type, headers, row.body, story)
 
 
 def _id(value: Any) -> str:

@@ -23,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ecom.events import EVENTS, heard_by
+from ecom.runtime.memory import Gaps
 from ecom.runtime.messages import Delivery, Say
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import Transaction
@@ -50,16 +51,28 @@ class Missing(Struct, frozen=True):
 
 
 class Recount:
-    """One process's part in it; all it knows may be forgotten."""
+    """One process's part in it."""
 
     def __init__(self, service: str) -> None:
         self._service = service
         self._heard = EVENTS if service == "audit" else heard_by(service)
-        self._right: dict[str, float] = {}  # event type → `at` of the last tally that was right
-        self._short: dict[str, int] = {}  # event type → how many were missing at the last tally
-        self._times: Tally[str] = Tally()  # event type → tallies in a row that found some missing
-        self._questions: Tally[tuple] = Tally()
-        self._again: set[int] = set()  # outbox rows that are being sent again
+        self.restore(Gaps())
+
+    def volatile(self) -> Gaps:
+        """What is known just now."""
+        return Gaps(
+            dict(self._right),
+            dict(self._short),
+            dict(self._times),
+            dict(self._questions),
+            frozenset(self._again),
+        )
+
+    def restore(self, gaps: Gaps) -> None:
+        """Know what was known when `volatile` was called; `Gaps` says what it means."""
+        self._right, self._short = dict(gaps.right), dict(gaps.short)
+        self._times, self._questions = Tally(gaps.times), Tally(gaps.questions)
+        self._again = set(gaps.again)
 
     def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Say]:
         """What there is to say of our own events; `published` are rows that are on their way.

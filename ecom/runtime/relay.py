@@ -8,16 +8,14 @@ its lease, and then anybody's.
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from msgspec.structs import replace
 
+from ecom.runtime.memory import OutRow, Window
 from ecom.runtime.service import LEASE
-from ecom.runtime.tables import Effect, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost, MoreThan
-
-OutRow = TypeVar("OutRow", Outbox, Effect)
 
 
 class Outgoing(Generic[OutRow]):
@@ -29,14 +27,23 @@ class Outgoing(Generic[OutRow]):
         self._window = window
         self._open = is_open
         self._under_way: dict[int, OutRow] = {}
-        self._last = 0  # our own rows up to this seq have been taken on
-        self._behind = True  # there may be others in the table than those being written
+        self._last = 0  # see `Window` for what these mean
+        self._behind = True
         self._reached = self._last, self._behind  # what these become if this choice is committed
 
     @property
     def under_way(self) -> set[int]:
         """The rows that were taken on and are not known to be done."""
         return set(self._under_way)
+
+    def volatile(self) -> Window[OutRow]:
+        """What is known of the table just now, between two steps."""
+        return Window(self._open, tuple(self._under_way.values()), self._last, self._behind)
+
+    def restore(self, window: Window[OutRow]) -> None:
+        """Know what was known when `volatile` was called."""
+        self._open, self._last, self._behind = window.is_open, window.last, window.behind
+        self._under_way = {row.seq: row for row in window.under_way}
 
     def open(self) -> None:
         """A new connection: whatever is not known to be sent is sent (again), oldest first."""
@@ -53,32 +60,32 @@ class Outgoing(Generic[OutRow]):
         may have more than the transaction, and when time has passed; a query a batch is a tenth of
         what a single message costs."""
         self._reached = self._last, True
+        # Until `started`: a commit whose answer is lost may have been made all the same.
+        search, self._behind = self._behind or ticked, True
         room = self._window - len(self._under_way)
         if not self._open or room <= 0:
             return []
         chosen = {row.seq: row for row in self._due(tx, now, room)} if ticked else {}
-        ours, reached = self._ours(tx, room, ticked), self._last
+        ours, reached = self._ours(tx, room, search), self._last
+        behind = len(ours) >= room
         for row in ours:
             if row.seq not in chosen and row.seq not in self._under_way:
                 if len(chosen) == room:
+                    behind = True  # rows that were due have filled the window
                     break
                 chosen[row.seq] = row
             # Only here, row by row: one that came back as due says nothing of those before it.
             reached = row.seq
-        self._reached = reached, len(ours) >= room
+        self._reached = reached, behind
         return list(chosen.values())
 
-    def _ours(self, tx: Transaction, room: int, ticked: bool) -> list[OutRow]:
+    def _ours(self, tx: Transaction, room: int, search: bool) -> list[OutRow]:
         """Our own rows that wait, oldest first: `room` of them, or all that there are."""
-        table = tx[self._kind]
-        if self._behind or ticked:
-            seq = MoreThan(self._last)
-            return table.where(limit=room, seq=seq, owner=self._owner, done_at=None)
-        new = [
-            row for row in table.written()
-            if row.seq > self._last and row.done_at is None and row.owner == self._owner
-        ]  # fmt: skip
-        return sorted(new, key=attrgetter("seq"))
+        table, last, owner = tx[self._kind], self._last, self._owner
+        if search:
+            return table.where(limit=room, seq=MoreThan(last), owner=owner, done_at=None)
+        new = [row for row in table.written() if row.seq > last and row.owner == owner]
+        return sorted((row for row in new if row.done_at is None), key=attrgetter("seq"))
 
     def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:
         """Rows whose time has come: returned or failed ones, and a dead sibling's."""

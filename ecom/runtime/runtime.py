@@ -22,9 +22,10 @@ from ecom.contract.topology import is_recount
 from ecom.events import Event
 from ecom.runtime import messages
 from ecom.runtime.context import about, handling
-from ecom.runtime.dead_letters import Story, bury, describe, plain
+from ecom.runtime.dead_letters import EFFECT_HEADER, Story, bury, bury_effect, describe, plain
 from ecom.runtime.gap_detection import Recount
 from ecom.runtime.inbox import read_ahead
+from ecom.runtime.memory import Memory
 from ecom.runtime.relay import Outgoing
 from ecom.runtime.retention import forget_old
 from ecom.runtime.service import Cause, Impossible, Service, Work
@@ -34,7 +35,6 @@ from ecom.stores.query import AtMost
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
-EFFECT_HEADER = "ecom-effect"  # of a dead letter: the number of the effect it was
 AT_ONCE = 200  # timers and retries handled in one transaction, at most
 
 log = logging.getLogger("ecom")
@@ -61,14 +61,24 @@ class Runtime:
             messages.Delivery: self._delivery,
             messages.Command: self._command,
             messages.Tick: self._tick,
-            messages.Confirmed: self._confirmed,
-            messages.Unsent: self._unsent,
+            messages.Confirmed: lambda it, tx, now: self._outbox.done(it.seqs, tx, now),
+            messages.Unsent: lambda it, tx, now: self._outbox.again(it.seqs, tx, now + 1.0),
             messages.Performed: self._performed,
             messages.Failed: self._failed,
             messages.CountUp: lambda *_: None,
             messages.PublisherUp: lambda *_: self._outbox.open(),
             messages.PublisherDown: lambda *_: self._outbox.close(),
         }
+
+    def volatile(self) -> Memory:
+        """What is in memory, between two steps."""
+        return Memory(self._outbox.volatile(), self._effects.volatile(), self._recount.volatile())
+
+    def restore(self, memory: Memory) -> None:
+        """Remember what another runtime of this service had in memory, over the same tables."""
+        self._outbox.restore(memory.outbox)
+        self._effects.restore(memory.effects)
+        self._recount.restore(memory.gaps)
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[messages.Output]:
         """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
@@ -180,12 +190,6 @@ class Runtime:
         answer, error = self._run(command.message, cause, tx, now)
         return answer if error is None else error
 
-    def _confirmed(self, confirmed: messages.Confirmed, tx: Transaction, now: float) -> None:
-        self._outbox.done(confirmed.seqs, tx, now)
-
-    def _unsent(self, unsent: messages.Unsent, tx: Transaction, now: float) -> None:
-        self._outbox.again(unsent.seqs, tx, now + 1.0)
-
     def _performed(self, performed: messages.Performed, tx: Transaction, now: float) -> None:
         row = self._effects.pending(performed.seq, tx)
         if row is None:
@@ -214,11 +218,8 @@ class Runtime:
             self._effects.later(again, now + policy.delay(attempts, self._jitter()), tx)
             return
         self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")
-        headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id,
-                   EFFECT_HEADER: str(row.seq)}  # fmt: skip
-        story = Story("effect failed", error, attempts, row.created_at)
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
-        bury(work, "effects", row.type, headers, row.body, story)
+        bury_effect(work, row, error, attempts)
 
     def _tick(self, _: messages.Tick, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom_lab.simulator.service_state import Local, Mind
+from ecom_lab.simulator.service_state import Local, Mind, is_put_off
 
 What = tuple[Any, ...]  # an input: its kind, the number of the replica, and what it is about
 
@@ -32,9 +32,10 @@ def wants(local: Local, replica: int, kinds: Iterable[str]) -> Iterator[tuple[Wh
         if row.state == "waiting":
             yield ("retry", replica, row.id), 0
     yield from overdue(local, replica, mind)
-    if (mind.doing or mind.sent or not mind.connected) and "crash" in kinds:
+    sent, doing = mind.memory.outbox.under_way, mind.memory.effects.under_way
+    if (doing or sent or not mind.connected) and "crash" in kinds:
         yield ("crash", replica), 1
-    if mind.sent and mind.connected and "line" in kinds:
+    if sent and mind.connected and "line" in kinds:
         yield ("cut off", replica), 1
 
 
@@ -53,22 +54,24 @@ def row_of(news: Any, local: Local) -> str:
 def overdue(local: Local, replica: int, mind: Mind) -> Iterator[tuple[What, int]]:
     """Outgoing rows that only the clock brings back: put off by their own replica, or a sibling's.
 
-    A sibling that is merely slow is a fault; of one that is down, the lease simply runs out.
+    A sibling that is merely slow is a fault; of one that is down, the lease simply runs out. No row
+    of a replica that lives has to wait for its own lease: one that would is forgotten here.
     """
-    for kind, under_way, last in (
-        (Outbox, mind.sent, mind.sent_last), (Effect, mind.doing, mind.doing_last)
-    ):  # fmt: skip
-        if kind is Outbox and not mind.connected:
+    for kind, window in ((Outbox, mind.memory.outbox), (Effect, mind.memory.effects)):
+        if not window.is_open:
             continue
+        under_way = {row.seq for row in window.under_way}
         for seq, row in local.tables.get(kind, {}).items():
             if row.done_at is not None or row.due is None or seq in under_way:
                 continue
             owner = int(row.owner) - 1
-            if owner == replica and seq <= last:
-                yield ("again", replica, kind.table, row.id), 0
-            elif owner != replica:
+            if owner != replica:
                 cost = int(local.minds[owner] is not None)
                 yield ("again", replica, kind.table, row.id), cost
+            elif is_put_off(row):
+                yield ("again", replica, kind.table, row.id), 0
+            elif seq > window.last:
+                yield ("tick", replica), 0
 
 
 def now_due(local: Local, kind: Any, id_: str) -> Local:

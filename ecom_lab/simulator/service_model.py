@@ -8,6 +8,9 @@ from collections import Counter as Tally
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
+from ecom.runtime.memory import Memory, Window
 from ecom.runtime.messages import Command, Confirmed, Delivery, PublisherUp, Tick
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
@@ -30,6 +33,7 @@ STRIKES = {
     "gateway call": ("fails", "late"),
     "mail": ("fails", "late"),
 }
+CONNECTED = Mind(Memory(outbox=Window(is_open=True)))
 FAILING = ("deliver", "answer", "timer", "retry")  # inputs whose handler may fail
 
 
@@ -67,7 +71,7 @@ class Member:
 
     def start(self, tables: Tables) -> int:
         """The service with these tables, its processes up."""
-        return self.number(Local(tables, tables, (Mind(connected=True),) * self.replicas))
+        return self.number(Local(tables, tables, (CONNECTED,) * self.replicas))
 
     def number(self, local: Local) -> int:
         """The number of this local state: the same for all that behave the same."""
@@ -121,9 +125,10 @@ class Member:
             yield self._outcome(None, *self._drive(local, what))
 
     def _cut_off(self, local: Local, replica: int) -> Outcome:
-        mind = local.minds[replica]
-        heard = tuple(each for each in mind.heard if not isinstance(each, Confirmed))
-        return self._idle("line", local, replica, mind._replace(connected=False, heard=heard))
+        memory, heard = local.minds[replica]
+        memory = replace(memory, outbox=replace(memory.outbox, is_open=False))
+        heard = tuple(each for each in heard if not isinstance(each, Confirmed))
+        return self._idle("line", local, replica, Mind(memory, heard))
 
     def _idle(self, fault: str, local: Local, replica: int, mind: Mind | None) -> Outcome:
         """What strikes between two steps."""
@@ -176,7 +181,7 @@ class Member:
 
     def _drive(self, local: Local, what: What, fault: Any = None) -> tuple[Drive, Local]:
         kind, replica = what[:2]
-        mind = local.minds[replica] or Mind(connected=False)
+        mind = local.minds[replica] or Mind()
         early = begun_by(local, replica)[2] if kind == "write" else None
         local = local._replace(reading=tuple(it for it in local.reading if it[0] != replica))
         inputs, local, mind = self._prepare(local, mind, what)
@@ -195,6 +200,8 @@ class Member:
             return [Command(id_, message, customer)], local, mind
         if kind in ("restart", "reconnect"):
             return [PublisherUp()], local, mind
+        if kind == "tick":
+            return [Tick()], local, mind
         if kind == "answer":
             news = next(each for each in mind.heard if row_of(each, local) == about[0])
             heard = tuple(each for each in mind.heard if each is not news)

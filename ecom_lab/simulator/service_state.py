@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ecom.runtime.runtime import Runtime
+from ecom.runtime.memory import Memory, Window
+from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Counter, Effect, Inbox, Outbox, Timer
 from ecom.services.audit import Entry
 from ecom_lab.simulator.durability import Tables
@@ -22,12 +23,13 @@ NOISE = ("outbox", "effects", "events", "duplicates")  # counters that no decisi
 class Mind(NamedTuple):
     """What one process keeps in memory, and so loses in a crash."""
 
-    connected: bool
-    sent: tuple[int, ...] = ()  # outbox rows under way: published, not known to be confirmed
-    sent_last: int = 0
-    doing: tuple[int, ...] = ()  # effects under way
-    doing_last: int = 0
+    memory: Memory = Memory()
     heard: tuple[Any, ...] = ()  # answers that have arrived and wait to be handled, as inputs
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker takes messages from it."""
+        return self.memory.outbox.is_open
 
 
 class Local(NamedTuple):
@@ -40,23 +42,9 @@ class Local(NamedTuple):
     reading: tuple[Any, ...] = ()  # transactions begun and not yet committed, if nothing locks
 
 
-def wake(runtime: Runtime, mind: Mind, tables: Tables) -> None:
-    """Give a new runtime the memory it had. The one place that knows the runtime's inside."""
-    outbox, effects = runtime._outbox, runtime._effects
-    outbox._open = mind.connected
-    outbox._last, effects._last = mind.sent_last, mind.doing_last
-    for outgoing, kind, seqs in ((outbox, Outbox, mind.sent), (effects, Effect, mind.doing)):
-        rows = tables.get(kind, {})
-        outgoing._under_way = {seq: rows[seq] for seq in seqs if seq in rows}
-
-
-def mind_of(runtime: Runtime, heard: tuple[Any, ...]) -> Mind:
-    """What the runtime has in mind now."""
-    outbox, effects = runtime._outbox, runtime._effects
-    return Mind(
-        outbox._open, tuple(sorted(outbox._under_way)), outbox._last,
-        tuple(sorted(effects._under_way)), effects._last, heard,
-    )  # fmt: skip
+def is_put_off(row: Outbox | Effect) -> bool:
+    """Whether a row that is not done is to be tried again soon: it came back, or failed."""
+    return row.due is not None and row.due < NOW + LEASE
 
 
 def replaced(minds: tuple[Mind | None, ...], replica: int, mind: Mind | None) -> tuple:
@@ -120,30 +108,36 @@ def _counters(rows: Any, _: Any) -> list[Any]:
 
 
 def _outbox(rows: Any, minds: Any) -> list[Any]:
+    windows = [mind and mind.memory.outbox for mind in minds]
     done = sorted((row.id, row.order_id) for row in rows if row.done_at is not None)
+    waiting = (row for row in rows if row.done_at is None)
     return [done] + [
-        (row.id, row.exchange, row.owner, row.due is None, row.body, repr(row.headers),
-         [_way(row.seq, mind, True) for mind in minds])
-        for row in sorted(rows, key=lambda row: row.seq)
-        if row.done_at is None
-    ]  # fmt: skip
+        (row.id, row.exchange, row.body, repr(row.headers), *_stage(row, windows))
+        for row in sorted(waiting, key=lambda row: row.seq)
+    ]
 
 
 def _effects(rows: Any, minds: Any) -> list[Any]:
+    windows = [mind and mind.memory.effects for mind in minds]
     done = sorted((row.key, row.id, row.state) for row in rows if row.done_at is not None)
+    waiting = (row for row in rows if row.done_at is None)
     return [done] + [
-        (row.id, row.key, row.body, row.owner, row.due is None, row.attempts,
-         [_way(row.seq, mind, False) for mind in minds])
-        for row in sorted(rows, key=lambda row: row.seq)
-        if row.done_at is None
-    ]  # fmt: skip
+        (row.id, row.key, row.body, row.attempts, *_stage(row, windows))
+        for row in sorted(waiting, key=lambda row: row.seq)
+    ]
 
 
-def _way(seq: int, mind: Mind | None, outbox: bool) -> str:
-    if mind is None:
+def _stage(row: Any, windows: Any) -> tuple[str, str, list[str]]:
+    due = "never" if row.due is None else "put off" if is_put_off(row) else "leased"
+    return row.owner, due, [_way(row.seq, window) for window in windows]
+
+
+def _way(seq: int, window: Window | None) -> str:
+    if window is None:
         return "down"
-    under_way, last = (mind.sent, mind.sent_last) if outbox else (mind.doing, mind.doing_last)
-    return "under way" if seq in under_way else "new" if seq > last else "waits"
+    if any(row.seq == seq for row in window.under_way):
+        return "under way"
+    return "waits" if seq <= window.last else "behind" if window.behind else "new"
 
 
 def _news(news: Any, local: Local) -> Any:

@@ -28,7 +28,7 @@ from ecom.stores.base import StoreUnavailable
 from ecom_lab.simulator.durability import StaleDisk, Tables
 from ecom_lab.simulator.fake_effects import Ledger
 from ecom_lab.simulator.scenario import Design
-from ecom_lab.simulator.service_state import NOW, Local, Mind, mind_of, replaced, wake
+from ecom_lab.simulator.service_state import NOW, Local, Mind, replaced
 
 NOTHING: Any = object()
 
@@ -89,7 +89,7 @@ class Drive:
         self.runtime = design.runtime(
             service, self._disk, str(replica + 1), lambda: 0.5, user("shop", service.name)
         )
-        wake(self.runtime, mind, local.tables)
+        self.runtime.restore(mind.memory)
         self._heard = deque(mind.heard)
         self._now: deque[Any] = deque()  # what comes back at once
         self._lost = False  # the connection
@@ -119,7 +119,7 @@ class Drive:
 
     def local(self, before: Local, replica: int) -> Local:
         """The service's state at the end."""
-        mind = mind_of(self.runtime, tuple(self._heard))
+        mind = Mind(self.runtime.volatile(), tuple(self._heard))
         minds = replaced(before.minds, replica, mind)
         tables, synced = self._disk.snapshot(), self._disk.synced
         return Local(tables, synced, minds, self._ledger, before.reading)

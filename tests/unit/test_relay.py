@@ -90,11 +90,14 @@ def outgoing(window=3):
     return MemoryStore(), rows
 
 
+def row(seq, owner="1", due=LEASE):
+    return Outbox(seq, f"id-{seq}", "t", "1", "events", {}, b"", 0.0, owner, due)
+
+
 def put(store, *seqs, owner="1", due=LEASE):
     transaction = Transaction(store)
     for seq in seqs:
-        row = Outbox(seq, f"id-{seq}", "t", "1", "events", {}, b"", 0.0, owner, due)
-        transaction[Outbox].put(row)
+        transaction[Outbox].put(row(seq, owner, due))
     transaction.commit()
 
 
@@ -149,6 +152,46 @@ def test_a_row_taken_as_due_is_passed_over_when_its_turn_comes():
     assert step(store, rows, 1.0, ticked=True) == [3, 1]
     assert step(store, rows, done=[1]) == [2]
     assert step(store, rows, done=[2]) == []
+
+
+def test_rows_that_come_back_at_once_do_not_hide_newer_ones():
+    """They fill the window; what did not fit follows as soon as there is room, not after a lease,
+    though newer rows are written meanwhile."""
+    store, rows = outgoing(window=2)
+    put(store, 1, 2)
+    assert step(store, rows) == [1, 2]
+    assert step(store, rows, returned=[1, 2]) == []
+    put(store, 3)
+    assert step(store, rows, now=1.0, ticked=True) == [1, 2]
+    put(store, 4)
+    assert step(store, rows, now=1.0, done=[1]) == [3]
+    assert step(store, rows, now=1.0, done=[2]) == [4]
+
+
+def test_a_commit_whose_answer_was_lost_leaves_nothing_behind():
+    """The same inputs come again and write nothing: what the first commit wrote is sent, and soon,
+    though newer rows are written meanwhile."""
+    store, rows = outgoing()
+    assert step(store, rows) == []
+    transaction = Transaction(store)
+    transaction[Outbox].put(row(1))
+    rows.choose(transaction, 0.0, False)
+    transaction.commit()  # and its answer is lost
+    assert step(store, rows) == [1]
+
+
+def test_what_a_process_remembers_can_be_handed_to_another(hand):
+    """It goes on as the first would have: nothing is published twice, and nothing skipped."""
+    hand.give(order(1), order(2))
+    hand.give(Confirmed([1]), Failed(1, "no answer"))
+    memory = hand.runtime.volatile()
+    assert [row.seq for row in memory.outbox.under_way] == [2]
+    assert [row.seq for row in memory.effects.under_way] == [2]
+    hand.runtime = Runtime(hand.service, hand.store, "1", lambda: 0.5)
+    hand.runtime.restore(memory)
+    assert hand.runtime.volatile() == memory
+    out = hand.give(order(3))
+    assert (sent(out), performed(out)) == ([3], [3])
 
 
 def test_a_step_that_was_not_committed_took_nothing_on():

@@ -5,8 +5,8 @@ from helpers import EXAMPLES, delivery, wire
 from msgspec.structs import replace
 from tower import CREATED, POLICY, Bell, Tower, dead_letters, order
 
+from ecom.runtime.dead_letters import EFFECT_HEADER
 from ecom.runtime.messages import Delivery, Failed, Perform, Tick
-from ecom.runtime.runtime import EFFECT_HEADER
 from ecom.runtime.service import Impossible
 from ecom.runtime.tables import MACHINERY, Counter, Effect, Inbox, Timer
 from ecom.stores.sqlite import SqliteStore, create

@@ -18,8 +18,7 @@ from msgspec.structs import replace
 from ecom.contract.envelope import is_id, rfc3339
 from ecom.contract.topology import DELIVERY_LIMIT
 from ecom.errors import ShopError
-from ecom.runtime.dead_letters import Story, plain
-from ecom.runtime.runtime import EFFECT_HEADER
+from ecom.runtime.dead_letters import EFFECT_HEADER, Story, plain
 
 ID = "dead-id"  # an edited letter keeps the id it had
 REPLACES = "dead-replaces"  # the digest of the version that an edited one takes the place of

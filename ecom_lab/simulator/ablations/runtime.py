@@ -146,9 +146,9 @@ class _Starting(Runtime):
         self._take[PublisherUp] = self._up
 
     def _up(self, _: PublisherUp, tx: Transaction, now: float) -> None:
-        fresh = self._outbox._last == self._effects._last == 0
+        memory = self.volatile()
         self._outbox.open()
-        if fresh:
+        if memory.outbox.last == memory.effects.last == 0:
             self.start(tx)
 
     def start(self, tx: Transaction) -> None:
@@ -160,7 +160,9 @@ class ForgetsUnsent(_Starting):
     """Does not look into the outbox when it starts."""
 
     def start(self, tx: Transaction) -> None:
-        self._outbox._last = tx.counted("outbox")
+        memory = self.volatile()
+        outbox = replace(memory.outbox, last=tx.counted("outbox"))
+        self.restore(replace(memory, outbox=outbox))
         _forget(Outbox, tx)
 
 
@@ -168,7 +170,9 @@ class ForgetsEffects(_Starting):
     """Keeps what is still to be done outside in memory."""
 
     def start(self, tx: Transaction) -> None:
-        self._effects._last = tx.counted("effects")
+        memory = self.volatile()
+        effects = replace(memory.effects, last=tx.counted("effects"))
+        self.restore(replace(memory, effects=effects))
         _forget(Effect, tx)
 
 

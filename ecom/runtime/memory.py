@@ -1,0 +1,36 @@
+"""What a process keeps in memory between two steps, and so loses in a crash."""
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from ecom.runtime.tables import Effect, Outbox
+
+OutRow = TypeVar("OutRow", Outbox, Effect)
+
+
+class Window(Struct, Generic[OutRow], frozen=True):
+    """What a replica knows of one table of outgoing rows (see `ecom.runtime.relay`)."""
+
+    is_open: bool
+    under_way: tuple[OutRow, ...] = ()  # taken on, and not known to be done
+    last: int = 0  # its own rows up to this seq have been taken on
+    behind: bool = True  # there may be others in the table than those being written
+
+
+class Gaps(Struct, frozen=True):
+    """What is known of lost events (see `ecom.runtime.gap_detection`); all may be forgotten."""
+
+    right: dict[str, float] = {}  # event type → `at` of the last tally that was right
+    short: dict[str, int] = {}  # event type → how many were missing at the last tally
+    times: dict[str, int] = {}  # event type → tallies in a row that found some missing
+    questions: dict[tuple, int] = {}  # how often each was asked
+    again: frozenset[int] = frozenset()  # outbox rows that are being sent again
+
+
+class Memory(Struct, frozen=True):
+    """All of it. Of a process that has just started: `Memory()`."""
+
+    outbox: Window[Outbox] = Window(is_open=False)
+    effects: Window[Effect] = Window(is_open=True)
+    gaps: Gaps = Gaps()
