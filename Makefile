@@ -45,7 +45,7 @@ setup-test:
 	@PYTHON='$(PYTHON)' sh bin/setup test
 
 clean: ## Remove all that setup and running have made here
-	rm -rf .venv .ecom *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .ecom build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help run check test lab browser chaos bench lint setup setup-test clean

@@ -12,7 +12,10 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Import `Shop` (and pandas with it) only when somebody asks: services never do."""
     if name == "Shop":
-        from ecom.shop.shop import Shop
+        from ecom.errors import all_installed
+
+        with all_installed():
+            from ecom.shop.shop import Shop
 
         return Shop
     raise AttributeError(f"module 'ecom' has no attribute {name!r}")

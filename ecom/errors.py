@@ -1,5 +1,10 @@
 """What can go wrong for somebody who holds a shop: each error's text says what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OURS = ("ecom", "ecom_lab", "benchmarks")
+
 
 class ShopError(Exception):
     """Something the reader of a notebook or of a terminal can mend; never needs a traceback."""
@@ -23,3 +28,21 @@ class OrderRefused(ShopError):
 
 class NotSettled(ShopError):
     """The shop was not quiet within the time given; the text says what is still awaited."""
+
+
+class NotInstalled(ShopError, ImportError):
+    """A package that services do without is missing."""
+
+
+@contextmanager
+def all_installed() -> Iterator[None]:
+    """Around imports of what an extra brings: if it is missing, `NotInstalled` says what to do."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in OURS:
+            raise
+        raise NotInstalled(
+            f"This needs {error.name}, which is not installed. Install ecom's wheel with extras: "
+            "`pip install 'ecom-….whl[notebook,lab]'`; services need neither."
+        ) from error

@@ -16,7 +16,7 @@ import click
 from ecom.cli.dead import dead
 from ecom.cli.plugins import plugins
 from ecom.cli.watch import watch
-from ecom.errors import ShopError
+from ecom.errors import ShopError, all_installed
 
 WIDTH = 88
 STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
@@ -45,7 +45,8 @@ class Friendly(click.Group):
         from ecom.broker.lease import BrokerUnavailable
 
         try:
-            return super().invoke(ctx)
+            with all_installed():
+                return super().invoke(ctx)
         except (ShopError, BrokerUnavailable) as error:
             raise click.ClickException(str(error)) from error
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def test_pip_and_conda_install_the_same_versions(environment: dict) -> None:
 def test_what_the_package_needs_is_among_the_direct_dependencies() -> None:
     """Nothing that pyproject.toml asks for is left to chance."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needs = names_and_pins(project["dependencies"], "==")
+    extras = project["optional-dependencies"].values()
+    needs = names_and_pins([*project["dependencies"], *chain(*extras)], "==")
     assert set(needs) <= set(requirements("requirements.in"))
 
 
