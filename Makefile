@@ -26,8 +26,8 @@ lab: setup ## Open the notebooks in JupyterLab
 browser: setup-test ## Run every notebook in JupyterLab in a real browser (needs Chromium; four minutes)
 	@$(HOLD) $(IN) -m pytest -q tests/browser/test_jupyterlab.py
 
-chaos: setup ## Play every fault at full size (two hours), and write docs/RELIABILITY.md
-	@$(HOLD) $(IN) -m ecom.cli chaos --full --report docs/RELIABILITY.md
+chaos: setup ## Play every fault at full size (an hour and a half; goes on where it was), and write docs/RELIABILITY.md
+	@$(HOLD) $(IN) -m ecom.cli chaos --full --resume --report docs/RELIABILITY.md
 
 bench: setup ## Measure everything beside the floor and the peers (an hour), and write docs/PERFORMANCE.md
 	@benchmarks/peers/setup

@@ -3,59 +3,85 @@
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ecom.harness.progress import progress
 from ecom_lab.chaos.verdict import Verdict
 
+if TYPE_CHECKING:
+    from ecom_lab.chaos.fault import Fault, Size
+
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[FAULT]...")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of customers and faults.")
 @click.option("--orders", type=click.IntRange(min=1), help="How many; without it, the fault's own.")
-@click.option("--full", is_flag=True, help="The scorecard's sizes: hours, not minutes.")
+@click.option("--full", is_flag=True, help="The scorecard's sizes: an hour or more, not minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a fault.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write the scorecard there.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Write the scorecard there, its rows as JSON beside it, each once it has been played.",
+)
+@click.option(
+    "--resume/--again",
+    help="Whether what the report has of the same code and configuration is not played again.",
+)
 def chaos(
-    names: tuple[str, ...], seed: int, orders: int | None, full: bool, as_json: bool,
+    names: tuple[str, ...],
+    seed: int,
+    orders: int | None,
+    full: bool,
+    as_json: bool,
     report: Path | None,
-) -> None:  # fmt: skip
+    resume: bool,
+) -> None:
     """Kill, cut, starve and flood a running shop, and see that nothing goes missing.
 
     Without FAULT, all of them. Exit status 1 if anything was lost, doubled or off.
     """
     from ecom_lab.chaos.report import write
+    from ecom_lab.chaos.rows import Rows
 
-    verdicts = []
-    for name in names or _all():
-        verdict = _play(name, seed, orders, full)
-        verdicts.append(verdict)
-        click.echo(json.dumps(verdict.as_dict()) if as_json else line(verdict))
-        for violation in verdict.violations:
-            click.echo(f"{verdict.fault}: {violation}", err=True)
-        if report:
-            write(report, verdicts, full)
-    sys.exit(1 if any(verdict.violations for verdict in verdicts) else 0)
+    if resume and not report:
+        raise click.UsageError("--resume goes on with the rows of a report: name it by --report.")
+    rows, good = Rows(report.with_suffix(".jsonl")) if report else None, True
+    for fault in _chosen(names):
+        size = fault.full if full else fault.small
+        size = size._replace(orders=orders or size.orders)
+        verdict = rows.find(fault.name, seed, size) if resume else None
+        if verdict is None:
+            verdict = _play(fault, size, seed)
+            if report:
+                rows.keep(verdict, size)
+                write(report, rows)
+        _tell(verdict, as_json)
+        good = good and not verdict.violations
+    sys.exit(0 if good else 1)
 
 
-def _all() -> list[str]:
+def _chosen(names: tuple[str, ...]) -> "list[Fault]":
     from ecom_lab.chaos.scorecard import FAULTS
 
-    return list(FAULTS)
+    if unknown := [name for name in names if name not in FAULTS]:
+        known = ", ".join(FAULTS)
+        raise click.BadParameter(f"{unknown[0]!r}: choose of {known}", param_hint="FAULT")
+    return [FAULTS[name] for name in names or FAULTS]
 
 
-def _play(name: str, seed: int, orders: int | None, full: bool) -> Verdict:
+def _play(fault: "Fault", size: "Size", seed: int) -> Verdict:
     from ecom_lab.chaos.runner import play
-    from ecom_lab.chaos.scorecard import FAULTS
 
-    if name not in FAULTS:
-        raise click.BadParameter(f"{name!r}: choose of {', '.join(FAULTS)}", param_hint="FAULT")
-    fault = FAULTS[name]
-    size = fault.full if full else fault.small
-    size = size._replace(orders=orders or size.orders)
-    with progress(size.rounds, name) as bar:
+    with progress(size.rounds, fault.name) as bar:
         return play(fault, size, seed, lambda: bar.update(1))
+
+
+def _tell(verdict: Verdict, as_json: bool) -> None:
+    click.echo(json.dumps(verdict.as_dict()) if as_json else line(verdict))
+    for violation in verdict.violations:
+        click.echo(f"{verdict.fault}: {violation}", err=True)
 
 
 def line(verdict: Verdict) -> str:

@@ -1,29 +1,33 @@
 """The scorecard as a frame, and as the page `docs/RELIABILITY.md`."""
 
-import platform
 from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
 
-from ecom import __version__
-from ecom.broker.installation import find_rabbitmq, version
 from ecom_lab.chaos.runner import REST_SECONDS
 from ecom_lab.chaos.scorecard import FAULTS
 from ecom_lab.chaos.verdict import FIELDS, Verdict
 
-_COLUMNS = {
-    "fault": "fault", "injected": "faults", "attempted": "attempted",
-    "acknowledged": "acknowledged", "lost": "lost", "unexpected": "unexpected",
-    "duplicate_deliveries": "duplicates absorbed", "duplicate_effects": "effects doubled",
-    "books": "books",
-}  # fmt: skip
+SMALL = " **This is a small run: see `--full`**."
+HEAD = """\
+| fault | faults | attempted | acknowledged | lost | unexpected | duplicates absorbed | effects \
+doubled | books |
+|---|--:|--:|--:|--:|--:|--:|--:|---|
+"""
+ROW = (
+    "| {fault} | {injected:,} | {attempted:,} | {acknowledged:,} | {lost:,} | {unexpected:,} "
+    "| {duplicate_deliveries:,} | {duplicate_effects:,} | {books} |\n"
+)
 
 PAGE = """\
 # Reliability
 
 What happens to orders when processes, connections, disks and brokers fail under them: real
-processes, a real RabbitMQ, real signals. Written by `ecom chaos --report`; {how}.
+processes, a real RabbitMQ, real signals. Written by `ecom chaos --report`, from the
+rows in `{rows}`.{how}
 
 Customers order over HTTP while the fault strikes again and again. Most ask again under the same
 `Idempotency-Key` until they are answered. Then the shop has {rest:.0f} seconds to come to rest,
@@ -38,26 +42,20 @@ the audit log, as [Jepsen](https://jepsen.io) counts:
 - **effects doubled**: orders, captures, refunds, mails or log entries that are there twice;
 - **books**: whether stock, money, orders, mails and log agree.
 
-{table}
-
-{bound}
-
-## What struck
-
-{struck}
+{played}
 
 ## Again, on your machine
 
     make chaos
 
-or one of them: `ecom chaos {example} --full --seed {seed}`. The seed decides what the customers
-order and what strikes whom, not how the operating system then schedules it: a run can be repeated
-in its plan, not in its every interleaving. Those are for the laboratory (`ecom_lab.simulator`),
-which explores them all, up to a bound. A run is repeated if the experiment itself did not work; a
-violation never is.
+which goes on where it was interrupted, and plays nothing twice of the same code; or one of them:
+`ecom chaos {example} --full --seed {seed}`. The seed decides what the customers order and what
+strikes whom, not how the operating system then schedules it: a run can be repeated in its plan, not
+in its every interleaving. Those are for the simulator (`ecom_lab.simulator`), which explores them
+all, up to a bound. A run is repeated if the experiment itself did not work; a violation never is.
 
 Not covered: a power cut of the whole machine (databases and quorum queues are synced to disk at
-each commit, and the laboratory drops what was not), and a disk that lies about it.
+each commit, and the simulator drops what was not), and a disk that lies about it.
 """
 
 
@@ -66,41 +64,38 @@ def frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     return pd.DataFrame([verdict.as_dict() for verdict in verdicts], columns=list(FIELDS))
 
 
-def write(path: Path, verdicts: list[Verdict], full: bool) -> None:
-    """Write the page."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(verdicts, full))
-
-
-def page(verdicts: list[Verdict], full: bool) -> str:
-    """The page, in Markdown."""
-    how = (
-        f"ecom {__version__}, RabbitMQ {version(find_rabbitmq())}, Python "
-        f"{platform.python_version()}, {platform.system()}, seed {verdicts[0].seed}"
-        + ("" if full else ". **This is a small run: see `--full`**")
+def write(path: Path, rows: Iterable[Verdict]) -> None:
+    """Write the page: of the rows of full size, if there are any."""
+    order = {name: place for place, name in enumerate(FAULTS)}
+    rows = [row for row in rows if row.fault in order]  # it may have had another name once
+    rows.sort(key=lambda row: (row.configuration, order[row.fault], row.seed))
+    whole = [row for row in rows if list(row.size) == list(FAULTS[row.fault].full)]
+    rows = whole or rows
+    parts = [_played(*group) for group in groupby(rows, attrgetter("configuration"))]
+    page = PAGE.format(
+        how="" if whole else SMALL,
+        rest=REST_SECONDS,
+        rows=path.with_suffix(".jsonl").name,
+        played="\n\n".join(parts),
+        example=rows[0].fault,
+        seed=rows[0].seed,
     )
-    struck = [_struck(verdict) for verdict in verdicts]
-    return PAGE.format(
-        how=how, rest=REST_SECONDS, table=_table(verdicts), bound=_bound(verdicts),
-        struck="\n".join(struck), example=verdicts[0].fault, seed=verdicts[0].seed,
-    )  # fmt: skip
+    path.write_text(page)
 
 
-def _table(verdicts: list[Verdict]) -> str:
-    lines = ["| " + " | ".join(_COLUMNS.values()) + " |", "|---" + "|--:" * 7 + "|---|"]
-    for verdict in verdicts:
-        cells = verdict.as_dict() | {"books": verdict.books.partition(":")[0]}
-        shown = [cells[name] for name in _COLUMNS]
-        lines.append("| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell
-                                       for cell in shown) + " |")  # fmt: skip
-    return "\n".join(lines)
+def _played(configuration: str, group: Iterable[Verdict]) -> str:
+    rows = list(group)
+    table = (ROW.format(**row.as_dict() | {"books": row.books.partition(":")[0]}) for row in rows)
+    return "\n".join(
+        [f"## {configuration}\n", HEAD + "".join(table), _bound(rows), "", *map(_struck, rows)]
+    )
 
 
-def _bound(verdicts: list[Verdict]) -> str:
+def _bound(rows: list[Verdict]) -> str:
     """Zero failures in n runs bound the rate at 3/n: the rule of three."""
-    orders = sum(verdict.acknowledged for verdict in verdicts)
-    faults = sum(verdict.injected for verdict in verdicts)
-    if broken := [verdict.fault for verdict in verdicts if verdict.violations]:
+    orders = sum(row.acknowledged for row in rows)
+    faults = sum(row.injected for row in rows)
+    if broken := [row.fault for row in rows if row.violations]:
         return f"**Promises were broken**: {', '.join(broken)}."
     return (
         f"No promise was broken in {faults:,} faults and {orders:,} acknowledged orders. That is "
@@ -109,9 +104,9 @@ def _bound(verdicts: list[Verdict]) -> str:
     )
 
 
-def _struck(verdict: Verdict) -> str:
-    what = FAULTS[verdict.fault].what
-    kinds = "; ".join(f"{times} × {kind}" for kind, times in sorted(verdict.kinds.items()))
+def _struck(row: Verdict) -> str:
+    kinds = "; ".join(f"{times} × {kind}" for kind, times in sorted(row.kinds.items()))
     return (
-        f"- **{verdict.fault}** ({what}; {verdict.seconds:,.0f} s): {kinds}. Books {verdict.books}."
+        f"- **{row.fault}** ({FAULTS[row.fault].what}; seed {row.seed}, {row.seconds:,.0f} s, "
+        f"commit {row.commit or 'unknown'}): {kinds}. Books {row.books}."
     )

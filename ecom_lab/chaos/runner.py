@@ -67,5 +67,5 @@ def _judge(it: Stage, fault: Fault, seed: int, kinds: Counter[str], seconds: flo
     if it.problems:
         books = "off: " + "; ".join([*it.problems, books.removeprefix("off: ")])
     counts = measure.count(folder, it.load.attempted, it.load.acknowledged)
-    return Verdict(fault.name, seed, kinds.total(), **counts, books=books, kinds=kinds,
-                   seconds=seconds)  # fmt: skip
+    struck = {"kinds": dict(kinds), "seconds": round(seconds, 1)}
+    return Verdict(fault.name, seed, kinds.total(), **counts, books=books, **struck)

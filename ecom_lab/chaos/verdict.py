@@ -1,6 +1,6 @@
 """What one run of one fault came to."""
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,10 @@ class HarnessFailed(ShopError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of one fault. `as_dict` is what `--json` prints."""
+    """The outcome of one fault: ten fields of the scorecard, which `--json` prints, and the rest.
+
+    All of it is JSON: a verdict is kept as one line of a file (`ecom_lab.chaos.rows`).
+    """
 
     fault: str
     seed: int
@@ -25,13 +28,15 @@ class Verdict:
     duplicate_deliveries: int  # messages that an inbox knew already: proof that faults bit
     duplicate_effects: int  # orders, captures, refunds, mails, log entries done more than once
     books: str  # "balanced: …", or "off: …" with every promise that was broken
-    kinds: Counter[str] = field(default_factory=Counter)  # what struck, how often
+    kinds: Mapping[str, int] = field(default_factory=dict)  # what struck, how often
     seconds: float = 0.0
+    size: tuple[float, ...] = ()  # orders, rounds, seconds: as it was asked for
+    configuration: str = ""  # what it was played on
+    commit: str = ""  # of the code that was played
 
     def as_dict(self) -> dict[str, Any]:
         """The ten fields of the scorecard."""
-        fields = asdict(self)
-        return {name: fields[name] for name in FIELDS}
+        return dict(list(asdict(self).items())[: len(FIELDS)])
 
     @property
     def violations(self) -> list[str]:
@@ -46,7 +51,4 @@ class Verdict:
         return found + off
 
 
-FIELDS = (
-    "fault", "seed", "injected", "attempted", "acknowledged", "lost", "unexpected",
-    "duplicate_deliveries", "duplicate_effects", "books",
-)  # fmt: skip
+FIELDS = tuple(Verdict.__dataclass_fields__)[:10]

@@ -2,18 +2,20 @@
 
 import json
 import sqlite3
+import subprocess
 from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
 
 from ecom.cli.main import main
-from ecom_lab.chaos import measure
+from ecom_lab.chaos import measure, rows
 from ecom_lab.chaos.cluster import Cluster
 from ecom_lab.chaos.fault import Fault, Size
+from ecom_lab.chaos.rows import Rows
 from ecom_lab.chaos.runner import attempt, play
 from ecom_lab.chaos.scorecard import FAULTS
-from ecom_lab.chaos.verdict import FIELDS, HarnessFailed
+from ecom_lab.chaos.verdict import FIELDS, HarnessFailed, Verdict
 from ecom_lab.chaos.workload import wishes
 
 SEEDS = {
@@ -76,9 +78,8 @@ def test_a_violation_is_told_and_fails_the_command(broker, monkeypatch, tmp_path
     monkeypatch.setenv("ECOM_HOME", str(tmp_path))
     theft = Fault("theft", "", sabotage, Size(20, 1), Size(20, 1), bites=False)
     monkeypatch.setitem(FAULTS, "theft", theft)
-    result = CliRunner().invoke(
-        main, ["chaos", "theft", "--json", "--seed", "7", "--report", str(tmp_path / "page")]
-    )
+    words = ["chaos", "theft", "--json", "--seed", "7", "--report", str(tmp_path / "page")]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
     assert result.exit_code == 1, result.output
     scored = json.loads(result.stdout)
     assert tuple(scored) == FIELDS
@@ -87,6 +88,79 @@ def test_a_violation_is_told_and_fails_the_command(broker, monkeypatch, tmp_path
     assert "1 acknowledged orders were lost" in result.stderr
     assert "**Promises were broken**: theft" in (tmp_path / "page").read_text()
     assert list((tmp_path / "chaos").glob("theft-7/order.db")), "the evidence is gone"
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout of our own, committed: what is played depends on one file of it."""
+    root = tmp_path / "checkout"
+    (root / "ecom").mkdir(parents=True)
+    (root / "ecom/shop.py").write_text("")
+    monkeypatch.setattr(rows, "CHECKOUT", root)
+    commit(root, "init", "-q")
+    return root
+
+
+def commit(root, *first):
+    """Commit all there is, after another command of git's."""
+    who = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
+    for words in (first, ["add", "."], [*who, "commit", "-qm", "as it is"]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+
+
+def row_of(fault, seed=1):
+    return Verdict(fault, seed, 1, 20, 20, 0, 0, 0, 0, "balanced: 20 orders")
+
+
+def test_a_row_holds_for_its_code_its_size_and_its_seed(checkout, tmp_path):
+    """It is found again as long as nothing it depends on has changed; of a change it says so."""
+    path, size = tmp_path / "rows.jsonl", Size(20, 1)
+    Rows(path).keep(row_of("theft"), size)
+    (found,) = Rows(path)
+    assert Rows(path).find("theft", 1, size) == found
+    assert found.as_dict() == row_of("theft").as_dict()
+    for other in (("theft", 2, size), ("theft", 1, Size(21, 1)), ("fire", 1, size)):
+        assert Rows(path).find(*other) is None
+    (checkout / "README.md").write_text("Nothing that is played.")
+    commit(checkout, "status", "-s")
+    assert Rows(path).find("theft", 1, size) == found
+    (checkout / "ecom/shop.py").write_text("changed = True")
+    assert Rows(path).find("theft", 1, size) is None
+    Rows(path).keep(row_of("theft"), size)
+    (found,) = Rows(path)
+    assert found.commit.endswith("-dirty")
+    assert Rows(path).find("theft", 1, size) is None
+
+
+def test_an_interrupted_scorecard_goes_on_where_it_was(broker, checkout, monkeypatch, tmp_path):
+    """What has been played is on the page at once, and is not played again."""
+    monkeypatch.setenv("ECOM_AMQP_URL", broker)
+    monkeypatch.setenv("ECOM_HOME", str(tmp_path))
+    played = []
+
+    def strike(name):
+        def inject(bed):
+            played.append(name)
+            if played == ["calm", "cut"]:
+                raise KeyboardInterrupt
+            yield "nothing"
+
+        return Fault(name, "", inject, Size(20, 1), Size(20, 1), bites=False)
+
+    for name in ("calm", "cut"):
+        monkeypatch.setitem(FAULTS, name, strike(name))
+    page = tmp_path / "page.md"
+
+    def chaos(*more):
+        words = ["chaos", "calm", "cut", "--report", str(page), *more]
+        return CliRunner().invoke(main, words, catch_exceptions=False)
+
+    assert chaos("--resume").exit_code == 1
+    assert [row.fault for row in Rows(page.with_suffix(".jsonl"))] == ["calm"]
+    assert "| calm |" in page.read_text()
+    assert chaos("--resume").stdout.count("ok ") == 2
+    assert played == ["calm", "cut", "cut"]
+    assert "| cut |" in page.read_text()
 
 
 def test_a_fault_that_hits_nothing_is_no_proof(broker):
