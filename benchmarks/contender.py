@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.meter import broker_pids, cpu_seconds, peak_mib
 from ecom.bus import remove_topology
-from ecom.events import SERVICES
+from ecom_lab.shop import CONTRACT, SERVICES
 
 READY_SECONDS = 90.0
 STALLED_SECONDS = 60.0  # without any progress for so long, a run has failed
@@ -69,7 +69,7 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.stop(*self.processes)
-        remove_topology(self.url, self.shop)
+        remove_topology(CONTRACT, self.url, self.shop)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def environ(self, replica: str = "1") -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.contender import Contender, Run
 from ecom.bus import declare
-from ecom.events import SERVICES
+from ecom_lab.shop import CONTRACT, SERVICES
 
 CHECKOUT = Path(__file__).absolute().parents[1]
 FOLDER = CHECKOUT / "benchmarks" / "peers"
@@ -42,7 +42,7 @@ def _peer(name: str) -> Contender:
     return Contender(
         name=name,
         command=lambda service: [str(interpreter(name)), "run.py", service],
-        prepare=lambda run: declare(run.url, run.shop),
+        prepare=lambda run: declare(CONTRACT, run.url, run.shop),
         place=_place,
         settled=_settled,
         environment={"PYTHONPATH": str(FOLDER)},

@@ -27,6 +27,7 @@ from ecom.contract import topology
 from ecom.process.lifecycle import announce, collect_rarely
 from ecom.runtime.runtime import WINDOW
 from ecom.settings import Settings
+from ecom_lab.shop import CONTRACT
 
 COUNT_SECONDS = 0.02  # how often a process says how far it is
 
@@ -180,7 +181,7 @@ def _contender(name: str) -> Contender:
     return Contender(
         name=name,
         command=lambda service: [sys.executable, "-m", "benchmarks.floor", name, service],
-        prepare=lambda run: declare(run.url, run.shop),
+        prepare=lambda run: declare(CONTRACT, run.url, run.shop),
         place=_place,
         settled=_settled,
     )

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from benchmarks.ours import order
 from ecom.contract.envelope import Envelope, encode, trace_after
+from ecom.contract.event import Event
 from ecom.events import (
-    Event,
     InventoryCommitted,
     InventoryProcessed,
     Line,

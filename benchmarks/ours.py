@@ -12,7 +12,8 @@ import httpx
 from benchmarks.contender import Contender, Run
 from ecom.bus import declare
 from ecom.harness.quiescence import Watch
-from ecom.process.driver import provision, stock_shelves
+from ecom.shop.provision import provision, stock_shelves
+from ecom_lab.shop import CONTRACT, SAGA
 
 AT_ONCE = 1_000  # orders in one request
 SKUS = tuple(f"SKU-{n:02}" for n in range(20))
@@ -32,10 +33,10 @@ def door(run: Run) -> str:
 
 
 def _prepare(run: Run) -> None:
-    provision(run.folder)
+    provision(SAGA, run.folder)
     stock_shelves(run.folder, STOCK)
-    declare(run.url, run.shop)
-    run.watch = Watch(run.folder)
+    declare(CONTRACT, run.url, run.shop)
+    run.watch = Watch(CONTRACT, run.folder)
 
 
 def _place(run: Run, n: int) -> float:
@@ -63,7 +64,7 @@ def _settled(run: Run) -> int:
 
 ECOM = Contender(
     name="ecom",
-    command=lambda service: [sys.executable, "-m", "ecom.process.driver", service],
+    command=lambda service: [sys.executable, "-m", "ecom.serve", service],
     prepare=_prepare,
     place=_place,
     settled=_settled,

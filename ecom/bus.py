@@ -16,7 +16,7 @@ import pika
 from ecom.amqp.connection import TROUBLE, parameters, why
 from ecom.amqp.session import Session
 from ecom.contract import topology
-from ecom.events import SERVICES
+from ecom.contract.contract import Contract
 from ecom.runtime.messages import Ack, Publish, PublisherDown, PublisherUp, Say
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
@@ -93,26 +93,26 @@ class Bus:
             self._session.ack(output.tag)
 
 
-def declare(url: str, shop: str) -> None:
+def declare(contract: Contract, url: str, shop: str) -> None:
     """Declare the shop's topology. Raises pika's errors if it exists in another shape."""
     with closing(pika.BlockingConnection(parameters(url))) as connection:
         channel = connection.channel()
         events, dead = topology.exchange(shop), topology.dead_exchange(shop)
         for name in (events, dead):
             channel.exchange_declare(name, exchange_type="topic", durable=True)
-        for queue, arguments in topology.queues(shop).items():
+        for queue, arguments in topology.queues(contract, shop).items():
             channel.queue_declare(queue, durable=True, arguments=arguments)
-        for queue, key in topology.bindings(shop):
+        for queue, key in topology.bindings(contract, shop):
             channel.queue_bind(queue, events, key)
-        for service in SERVICES:
+        for service in contract.services:
             channel.queue_bind(topology.dead_queue(shop, service), dead, service)
 
 
-def remove_topology(url: str, shop: str) -> None:
+def remove_topology(contract: Contract, url: str, shop: str) -> None:
     """Delete the shop's exchanges and queues with all that is in them; harmless to repeat."""
     with closing(pika.BlockingConnection(parameters(url))) as connection:
         channel = connection.channel()
         for name in (topology.exchange(shop), topology.dead_exchange(shop)):
             channel.exchange_delete(name)
-        for queue in topology.queues(shop):
+        for queue in topology.queues(contract, shop):
             channel.queue_delete(queue)

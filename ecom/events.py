@@ -1,4 +1,4 @@
-"""The contract: the eleven events, who says them, who listens, and what they look like.
+"""The shop's eleven events: who publishes them, and what they look like.
 
 Every event is a frozen, typed struct. On the wire it is a CloudEvent in RabbitMQ's binary form:
 attributes in `ce-` headers (see `ecom.contract.envelope`), the event itself as a JSON body. Money
@@ -7,11 +7,12 @@ to change or remove one, add a new event type.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-MAX_BODY = 256 * 1024  # bytes
+from ecom.contract.event import Event
+
 MAX_LINES = 1_000
 MAX_PENCE = 10**15
 
@@ -44,135 +45,124 @@ class Line(Struct, frozen=True):
     unit_price: UnitPrice = 0
 
 
-class Event(Struct, frozen=True):
-    """Something that happened to one order, in the past tense, never changed afterwards."""
-
-    key: ClassVar[str]  # the routing key
-    producer: ClassVar[str]  # the one service that may say it
-    listeners: ClassVar[tuple[str, ...]]  # `audit` hears everything besides
-    version: ClassVar[int] = 1
+class OrderEvent(Event, frozen=True):
+    """Something that happened to one order."""
 
     order_id: OrderId
     customer: Email
 
 
-class OrderCreated(Event, frozen=True):
+class OrderCreated(OrderEvent, frozen=True):
     """A customer's order was accepted; the order is PENDING."""
 
     key = "order.created"
     producer = "order"
-    listeners = ("inventory",)
 
     card: Card
     total: Pence
     lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=MAX_LINES)]
 
 
-class InventoryProcessed(Event, frozen=True):
+class InventoryProcessed(OrderEvent, frozen=True):
     """Stock is held for the whole order until `held_until`."""
 
     key = "inventory.processed"
     producer = "inventory"
-    listeners = ("payment",)
 
     card: Card
     total: Pence
     held_until: datetime
 
 
-class InventoryFailed(Event, frozen=True):
+class InventoryFailed(OrderEvent, frozen=True):
     """Stock could not be held; nothing of the order is held."""
 
     key = "inventory.failed"
     producer = "inventory"
-    listeners = ("order", "notification")
 
     reason: Text
     sku: Sku
 
 
-class PaymentProcessed(Event, frozen=True):
+class PaymentProcessed(OrderEvent, frozen=True):
     """Money was captured."""
 
     key = "payment.processed"
     producer = "payment"
-    listeners = ("inventory",)
 
     amount: Pence
 
 
-class PaymentFailed(Event, frozen=True):
+class PaymentFailed(OrderEvent, frozen=True):
     """The card was declined; no money moved."""
 
     key = "payment.failed"
     producer = "payment"
-    listeners = ("order", "notification")
 
     reason: Text
 
 
-class InventoryCommitted(Event, frozen=True):
+class InventoryCommitted(OrderEvent, frozen=True):
     """The held stock now belongs to the order: the saga can no longer fail by itself."""
 
     key = "inventory.committed"
     producer = "inventory"
-    listeners = ("order",)
 
 
-class InventoryExpired(Event, frozen=True):
+class InventoryExpired(OrderEvent, frozen=True):
     """The hold ran out before payment; the stock is back on the shelf."""
 
     key = "inventory.expired"
     producer = "inventory"
-    listeners = ("order", "notification")
 
     reason: Text = HOLD_EXPIRED
 
 
-class OrderConfirmed(Event, frozen=True):
+class OrderConfirmed(OrderEvent, frozen=True):
     """The saga succeeded."""
 
     key = "order.confirmed"
     producer = "order"
-    listeners = ("notification",)
 
     total: Pence
 
 
-class OrderCancelled(Event, frozen=True):
+class OrderCancelled(OrderEvent, frozen=True):
     """The saga is being undone, for `reason`. May overtake any other event of the order."""
 
     key = "order.cancelled"
     producer = "order"
-    listeners = ("inventory", "payment", "notification")
 
     reason: Text
 
 
-class InventoryReleased(Event, frozen=True):
+class InventoryReleased(OrderEvent, frozen=True):
     """Compensation: what was held or committed is back on the shelf."""
 
     key = "inventory.released"
     producer = "inventory"
-    listeners = ()
 
 
-class PaymentRefunded(Event, frozen=True):
+class PaymentRefunded(OrderEvent, frozen=True):
     """Compensation: the money is back with the customer."""
 
     key = "payment.refunded"
     producer = "payment"
-    listeners = ("notification",)
 
     amount: Pence
 
 
-EVENTS: dict[str, type[Event]] = {kind.key: kind for kind in Event.__subclasses__()}
-SERVICES = ("order", "inventory", "payment", "notification", "audit")
-
-
-def heard_by(service: str) -> tuple[str, ...]:
-    """The routing keys `service` listens to; audit listens to all of them, as `#`."""
-    if service == "audit":
-        return ("#",)
-    return tuple(key for key, kind in EVENTS.items() if service in kind.listeners)
+# Each after all that it can follow from.
+EVENTS: tuple[type[OrderEvent], ...] = (
+    OrderCreated,
+    InventoryProcessed,
+    InventoryFailed,
+    PaymentProcessed,
+    PaymentFailed,
+    InventoryCommitted,
+    InventoryExpired,
+    OrderConfirmed,
+    OrderCancelled,
+    InventoryReleased,
+    PaymentRefunded,
+)

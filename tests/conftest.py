@@ -13,7 +13,8 @@ from outer import outer
 from ecom import Shop
 from ecom.broker.lease import lease
 from ecom.bus import declare, parameters, remove_topology
-from ecom.process.driver import provision
+from ecom.shop.provision import provision
+from ecom_lab.shop import CONTRACT, SAGA
 
 
 def pytest_configure():
@@ -40,10 +41,10 @@ def shop(broker):
 def bare(broker, tmp_path):
     """The name of a shop that has queues and databases, and no services that would interfere."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    provision(tmp_path)
-    declare(broker, name)
+    provision(SAGA, tmp_path)
+    declare(CONTRACT, broker, name)
     yield name
-    remove_topology(broker, name)
+    remove_topology(CONTRACT, broker, name)
 
 
 @pytest.fixture

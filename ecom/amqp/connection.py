@@ -60,7 +60,7 @@ def why(error: object) -> str:
     """What is wrong with the broker, in words; what to do, where we know."""
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
         return (f"{error.reply_text}; the shop's provisioner declares it: does it run? "
-                "(python -m ecom.process.provisioner)")  # fmt: skip
+                "(python -m ecom.serve provisioner)")  # fmt: skip
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == 406:
         return (f"{error.reply_text}; somebody made it otherwise, an earlier version perhaps: "
                 "delete it, once it is empty")  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
-from ecom.contract.envelope import rfc3339
-from ecom.events import MAX_BODY, MAX_LINES, MAX_PENCE
+from ecom.contract.envelope import MAX_BODY, rfc3339
+from ecom.events import MAX_LINES, MAX_PENCE
 from ecom.services.order import Order
 
 MAX_ORDERS = 1_000  # in one request

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ecom.errors import ShopError
-from ecom.events import SERVICES
+from ecom.sagas.choreography import choreography
 
 # What a terminal shows: what may be long at the end, and whole, for `--error` wants it so.
 LETTERS = ["id", "service", "order_id", "type", "reason", "attempts", "last", "exception"]
@@ -25,7 +25,11 @@ def _on_shop(command: Callable) -> Callable:
 
 
 def _of_service(command: Callable) -> Callable:
-    option = click.option("--service", type=click.Choice(SERVICES), help="Only this service's.")
+    option = click.option(
+        "--service",
+        type=click.Choice(choreography().contract.services),
+        help="Only this service's.",
+    )
     return option(command)
 
 
@@ -47,7 +51,7 @@ def _workbench(name: str) -> Iterator["Workbench"]:
     if not (folder / "order.db").exists():
         raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
     with lease() as url:
-        yield Workbench(address(url, name), name, folder)
+        yield Workbench(choreography(), address(url, name), name, folder)
 
 
 @click.group()

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ecom.errors import ServiceDown
-from ecom.events import SERVICES
 from ecom.harness.processes import read_note
 from ecom.harness.quiescence import Look, Watch
 from ecom.harness.workspace import occupant
 from ecom.runtime.service import Retry
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom.stores.reader import rows
 
 
@@ -61,18 +60,19 @@ class Policy:
 def policies() -> list[Policy]:
     """The retry policies: of all services, and the exceptions."""
     found = [("all", "the rest", Retry())]
-    for service in SERVICES:
-        retries = service_named(service).retries.items()
-        found += [(service, kind.__name__, retry) for kind, retry in retries]
+    for service in choreography().services.values():
+        found += [(service.name, kind.__name__, retry) for kind, retry in service.retries.items()]
     return [Policy(service, kind, **asdict(retry)) for service, kind, retry in reversed(found)]
 
 
 def status_of(folder: Path) -> Status:
     """How the shop in `folder` stands now."""
     is_open = occupant(folder) is not None
-    with closing(Watch(folder)) as watch:
+    with closing(Watch(choreography().contract, folder)) as watch:
         look = watch.look()
-    services = {service: _service(folder, service, look, is_open) for service in SERVICES}
+    services = {
+        service: _service(folder, service, look, is_open) for service in look.contract.services
+    }
     states = "SELECT state, count(*) FROM orders GROUP BY state ORDER BY state DESC"
     return Status(is_open, services, dict(rows(folder, "order", states)))
 

@@ -7,6 +7,7 @@ anything but `Refused`, which says in one sentence why.
 import json
 import re
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha1
@@ -16,9 +17,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ecom.events import EVENTS, MAX_BODY, Event
+from ecom.contract.contract import Contract
+from ecom.contract.event import Event, subject_of
 
 Headers = dict[str, Any]
+
+MAX_BODY = 256 * 1024  # bytes of an event
 
 # The attributes that every message of ours has, as headers.
 REQUIRED = (
@@ -35,7 +39,11 @@ _HEX = re.compile(r"[0-9a-f]*[1-9a-f][0-9a-f]*\Z")  # zero is no id of a trace
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _OURS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[78]")
 _encode = msgspec.json.Encoder().encode
-_decoders = {key: msgspec.json.Decoder(kind).decode for key, kind in EVENTS.items()}
+
+
+@lru_cache(maxsize=16)
+def _decoders(contract: Contract) -> dict[str, Callable[[bytes], Event]]:
+    return {key: msgspec.json.Decoder(kind).decode for key, kind in contract.by_key.items()}
 
 
 class Refused(Exception):
@@ -50,10 +58,10 @@ class Envelope(Struct, frozen=True):
     version: int
     time: str  # when it happened, RFC 3339, UTC
     producer: str  # the service that said it
-    subject: str  # the order
+    subject: str  # the saga: what happened, happened to it
     correlation: str  # id of the command that began the saga: the same in all its events
     causation: str  # id of what caused this event
-    traceparent: str  # W3C trace context, one trace an order
+    traceparent: str  # W3C trace context, one trace a saga
 
 
 def is_id(value: object) -> bool:
@@ -115,16 +123,19 @@ def encode(envelope: Envelope, event: Event) -> tuple[Headers, bytes]:
     return headers, _encode(event)
 
 
-def decode(headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
-    """Read one message strictly. Raises `Refused`, and nothing else, for anything amiss."""
-    envelope = _read_envelope(headers or {})
-    event = _read_body(envelope.type, body)
-    if event.order_id != envelope.subject:
-        raise Refused("ce-subject is not the order the body speaks of")
+def decode(contract: Contract, headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
+    """Read one message strictly, as one of the contract's events.
+
+    Raises `Refused`, and nothing else, for anything amiss.
+    """
+    envelope = _read_envelope(contract, headers or {})
+    event = _read_body(_decoders(contract)[envelope.type], body)
+    if subject_of(event) != envelope.subject:
+        raise Refused("ce-subject is not what the body speaks of")
     return envelope, event
 
 
-def _read_envelope(headers: Headers) -> Envelope:
+def _read_envelope(contract: Contract, headers: Headers) -> Envelope:
     if headers.get("ce-specversion") != "1.0":
         raise Refused("not a CloudEvent of specversion 1.0")
     try:
@@ -136,15 +147,15 @@ def _read_envelope(headers: Headers) -> Envelope:
         bad = [name for name in REQUIRED if not is_id(headers.get(name))]
         raise Refused(f"header {bad[0]} is missing or malformed")
     id_, source, type_, time, subject, version, correlation, causation = values
-    if type_ not in EVENTS:
+    if (kind := contract.by_key.get(type_)) is None:
         raise Refused(f"unknown event type {type_}")
     if not version.isdecimal() or int(version) < 1:
         raise Refused("header ce-schemaversion is not a number")
-    if not source.endswith(f"/{EVENTS[type_].producer}"):
+    if not source.endswith(f"/{kind.producer}"):
         raise Refused(f"{type_} cannot come from {source}")
     return Envelope(
         id=id_, type=type_, version=int(version), time=_read_time(time),
-        producer=EVENTS[type_].producer, subject=subject,
+        producer=kind.producer, subject=subject,
         correlation=correlation, causation=causation,
         traceparent=_read_trace(headers.get("ce-traceparent"), correlation, id_),
     )  # fmt: skip
@@ -167,11 +178,11 @@ def _read_trace(value: object, correlation: str, id_: str) -> str:
     return trace_after("", correlation, id_)
 
 
-def _read_body(type_: str, body: bytes) -> Event:
+def _read_body(decoder: Callable[[bytes], Event], body: bytes) -> Event:
     if len(body) > MAX_BODY:
         raise Refused(f"body of {len(body)} bytes, more than {MAX_BODY}")
     try:
-        event = _decoders[type_](body)
+        event = decoder(body)
         # Our own events are canonical: they re-encode to the same bytes, and need no second look.
         if _encode(event) != body:
             _look_closely(body)

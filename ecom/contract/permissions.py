@@ -10,13 +10,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ecom.contract.contract import Contract
 from ecom.contract.envelope import Refused
 from ecom.contract.topology import dead_exchange, exchange, queue, queues
-from ecom.events import SERVICES
-from ecom.runtime.messages import Delivery
 
 PROVISIONER = "provisioner"
-USERS = (*SERVICES, PROVISIONER)  # who has an account of its own in each shop
 
 ALL = ".*"
 NOTHING = "^$"  # no exchange or queue has an empty name
@@ -35,30 +33,37 @@ class Grant(NamedTuple):
     topics: dict[str, str]
 
 
+def users(contract: Contract) -> tuple[str, ...]:
+    """Who has an account of its own: each service, and who provides for them."""
+    return (*contract.services, PROVISIONER)
+
+
 def user(shop: str, service: str) -> str:
     """The name of a service's user, of which there may be many at one broker."""
     return f"{shop}.{service}"
 
 
-def grant(shop: str, service: str) -> Grant:
+def grant(contract: Contract, shop: str, service: str) -> Grant:
     """What the user of this service, or of the provisioner, is granted in the shop's vhost."""
     exchanges = (exchange(shop), dead_exchange(shop))
     if service == PROVISIONER:
         # To bind is to write to a queue and to read from an exchange; and who declares a queue
         # whose dead letters go to an exchange must be allowed to write there.
-        everything = _exactly(shop, (*exchanges, *queues(shop)))
+        everything = _exactly(shop, (*exchanges, *queues(contract, shop)))
         return Grant(everything, everything, everything, dict.fromkeys(exchanges, NO_KEY))
     topics = {exchanges[0]: rf"^{service}\.", exchanges[1]: f"^{service}$"}
     ours = _exactly(shop, [queue(shop, service)])
     return Grant(NOTHING, _exactly(shop, exchanges), ours, topics)
 
 
-def definitions(shop: str, passwords: Mapping[str, str], operator: str) -> dict[str, Any]:
+def definitions(
+    contract: Contract, shop: str, passwords: Mapping[str, str], operator: str
+) -> dict[str, Any]:
     """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them.
 
     `passwords` are by service; `operator` is a user there is, who may do everything in the vhost.
     """
-    grants = {user(shop, service): grant(shop, service) for service in passwords}
+    grants = {user(shop, service): grant(contract, shop, service) for service in passwords}
     everything = {"user": operator, "vhost": shop, "configure": ALL, "write": ALL, "read": ALL}
     return {
         "vhosts": [{"name": shop}],
@@ -86,15 +91,15 @@ def sender(own: str, service: str, producer: str) -> str:
     return own.removesuffix(service) + producer if own.endswith(service) else own
 
 
-def check_right(delivery: Delivery, type_: str, publisher: str) -> None:
-    """Raises `Refused` for an event of this type that `publisher` has not published as such.
+def check_right(type_: str, key: str, user: str | None, publisher: str) -> None:
+    """Raises `Refused` for an event that `publisher` alone may publish, under its own type as key.
 
     Brokers grant the right to publish by routing key: a type must not evade it.
     """
-    if delivery.key != type_:
-        raise Refused(f"{type_} came under the routing key {delivery.key[:100]!r}")
-    if delivery.user != publisher:
-        raise Refused(f"{type_} is for {publisher!r} to publish, and {delivery.user!r} did")
+    if key != type_:
+        raise Refused(f"{type_} came under the routing key {key[:100]!r}")
+    if user != publisher:
+        raise Refused(f"{type_} is for {publisher!r} to publish, and {user!r} did")
 
 
 def _exactly(shop: str, names: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ again and again (see `ecom.process.provisioner`), and services declare nothing.
 
 from typing import Any
 
-from ecom.events import EVENTS, SERVICES, heard_by
+from ecom.contract.contract import EVERYTHING, Contract
 
 DELIVERY_LIMIT = 5  # crashes a message may cause before the broker sets it aside
 NO_LIMIT = 1_000_000  # from 4.0 the default is 20, and then looking at a dead letter would kill it
@@ -37,18 +37,19 @@ def dead_queue(shop: str, service: str) -> str:
     return f"{shop}.{service}.dead"
 
 
-def queues(shop: str) -> dict[str, dict[str, Any]]:
+def queues(contract: Contract, shop: str) -> dict[str, dict[str, Any]]:
     """Every queue's name and arguments, the dead-letter queues first."""
-    dead = {dead_queue(shop, service): _DEAD for service in SERVICES}
-    return dead | {queue(shop, service): _arguments(shop, service) for service in SERVICES}
+    services = contract.services
+    dead = {dead_queue(shop, service): _DEAD for service in services}
+    return dead | {queue(shop, service): _arguments(shop, service) for service in services}
 
 
-def bindings(shop: str) -> list[tuple[str, str]]:
+def bindings(contract: Contract, shop: str) -> list[tuple[str, str]]:
     """Every binding to the events: a queue's name, and a routing key it is to receive."""
     return [
         (queue(shop, service), key)
-        for service in SERVICES
-        for key in (*heard_by(service), *_recounts(service))
+        for service in contract.services
+        for key in (*contract.listens[service], *_recounts(contract, service))
     ]
 
 
@@ -62,11 +63,12 @@ def is_recount(key: str) -> bool:
     return key.endswith((".tally", ".missing", ".echo"))
 
 
-def _recounts(service: str) -> list[str]:
+def _recounts(contract: Contract, service: str) -> list[str]:
     """Its own echo, the tallies of those whose events it hears, and questions for its own."""
-    if service == "audit":
+    if EVERYTHING in contract.listens[service]:
         return []  # hears them as it is
-    tallies = sorted({f"{EVENTS[key].producer}.tally" for key in heard_by(service)})
+    heard = contract.heard_by(service)
+    tallies = sorted({f"{contract.by_key[key].producer}.tally" for key in heard})
     return [echo(service), "*.missing", *tallies]
 
 

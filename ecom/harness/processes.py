@@ -10,10 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from ecom.contract.permissions import PROVISIONER, USERS
 from ecom.errors import ServiceDied, ServiceDown, ShopError
 from ecom.sandbox.standins import STANDINS
 
@@ -178,16 +177,13 @@ class Crew:
         return f"The end of its log:\n{tail}" if tail else "Its log is empty."
 
 
-_MODULES = {PROVISIONER: "ecom.process.provisioner"} | dict.fromkeys(STANDINS, "ecom.sandbox")
-
-
 def _module(service: str) -> str:
-    return _MODULES.get(service, "ecom.process.driver")
+    return "ecom.sandbox" if service in STANDINS else "ecom.serve"
 
 
-def member_named(service: str, replica: str = "1") -> Member:
+def member_named(service: str, replica: str, users: Iterable[str]) -> Member:
     """A process of a shop. Raises `ShopError` if no service and no stand-in is called so."""
-    if service not in (known := (*USERS, *STANDINS)):
+    if service not in (known := (*users, *STANDINS)):
         raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
     return service, replica
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ecom.contract.contract import Contract
 from ecom.errors import NotSettled
-from ecom.events import EVENTS, SERVICES, heard_by
 from ecom.harness.processes import Crew
 from ecom.harness.progress import progress
 from ecom.stores.reader import connect
@@ -41,6 +41,7 @@ _LAST_ERROR = """
 class Look:
     """What the databases said at one moment each, by service."""
 
+    contract: Contract
     counters: dict[str, dict[str, int]]
     backlog: dict[str, dict[str, int]]  # unsent, effects, retries, replays
 
@@ -48,12 +49,12 @@ class Look:
         """(service, event type) → how many it has yet to handle; below 0: more than were said."""
         emitted = {
             key: sum(counts.get(f"emitted:{key}", 0) for counts in self.counters.values())
-            for key in EVENTS
+            for key in self.contract.by_key
         }
         gaps = {
             (service, key): emitted[key] - self.counters[service].get(f"handled:{key}", 0)
-            for service in SERVICES
-            for key in (EVENTS if service == "audit" else heard_by(service))
+            for service in self.contract.services
+            for key in self.contract.heard_by(service)
         }
         return {which: gap for which, gap in gaps.items() if gap}
 
@@ -91,9 +92,12 @@ class Watch:
     `replayed`: how many replayed dead letters each service must have taken, in its whole life.
     """
 
-    def __init__(self, folder: Path, replayed: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, contract: Contract, folder: Path, replayed: Mapping[str, int] | None = None
+    ) -> None:
+        self.contract = contract
         self._replayed = replayed or {}
-        self._databases = {service: connect(folder, service) for service in SERVICES}
+        self._databases = {service: connect(folder, service) for service in contract.services}
 
     def look(self) -> Look:
         """Read all databases once."""
@@ -106,7 +110,7 @@ class Watch:
             database.execute("COMMIT")
             taken = counters[service].get("replayed", 0)
             backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
-        return Look(counters, backlog)
+        return Look(self.contract, counters, backlog)
 
     def ended(self) -> tuple[int, int]:
         """How many orders have ended, of how many."""
@@ -128,7 +132,7 @@ class Watch:
 
     def never_handled(self, service: str) -> set[str]:
         """The ids of the events that `service` should have handled and did not."""
-        heard = set(EVENTS if service == "audit" else heard_by(service))
+        heard = set(self.contract.heard_by(service))
         handled = {row[0] for row in self._databases[service].execute("SELECT id FROM inbox")}
         return {
             id_
@@ -143,14 +147,15 @@ class Watch:
             database.close()
 
 
-def nothing_left(folder: Path) -> bool:
+def nothing_left(contract: Contract, folder: Path) -> bool:
     """Whether nobody awaits anything, and no dead letter was put aside."""
-    with closing(Watch(folder)) as watch:
+    with closing(Watch(contract, folder)) as watch:
         look = watch.look()
     return not look.awaited() and not any(c.get("dead") for c in look.counters.values())
 
 
 def wait_until_quiet(
+    contract: Contract,
     folder: Path,
     crew: Crew,
     parked: Callable[[str], set[str]],
@@ -163,7 +168,7 @@ def wait_until_quiet(
     `parked(service)` tells the ids of the events in its dead-letter queue: those are settled, too.
     For `replayed` see `Watch`; `bar` is shown the orders that end instead of a progress bar.
     """
-    with closing(Watch(folder, replayed)) as watch:
+    with closing(Watch(contract, folder, replayed)) as watch:
         _, total = watch.ended()
         with nullcontext(bar) if bar is not None else progress(total, "orders ended") as bar:
             _wait(watch, crew, parked, timeout, bar)

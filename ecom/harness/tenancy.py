@@ -12,7 +12,8 @@ from ecom.amqp.connection import TROUBLE, why
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import private_node
 from ecom.bus import declare, remove_topology
-from ecom.contract.permissions import PROVISIONER, USERS, definitions, user
+from ecom.contract.contract import Contract
+from ecom.contract.permissions import PROVISIONER, definitions, user, users
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.session import desk
 
@@ -26,12 +27,12 @@ def address(amqp_url: str, shop: str) -> str:
     return urlsplit(amqp_url)._replace(path=f"/{quote(shop, safe='')}").geturl()
 
 
-def prepare(amqp_url: str, shop: str) -> dict[str, str]:
+def prepare(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
     """Make the shop's exchanges and queues, and before them, at the private broker, its vhost and
     users, with new passwords; the address for each service. Raises `BrokerUnavailable`."""
-    urls = _admit(amqp_url, shop)
+    urls = _admit(contract, amqp_url, shop)
     try:
-        declare(urls[PROVISIONER], shop)
+        declare(contract, urls[PROVISIONER], shop)
     except TROUBLE as error:
         place = urlsplit(amqp_url).netloc.rpartition("@")[2]  # never the password
         raise BrokerUnavailable(
@@ -46,13 +47,13 @@ def prepare(amqp_url: str, shop: str) -> dict[str, str]:
     return urls
 
 
-def _admit(amqp_url: str, shop: str) -> dict[str, str]:
+def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
     """The address for each service and the provisioner, who may use it from now on."""
     if (node := private_node(amqp_url)) is None:
-        return dict.fromkeys(USERS, amqp_url)
+        return dict.fromkeys(users(contract), amqp_url)
     ours = urlsplit(address(amqp_url, shop))
-    passwords = {service: secrets.token_hex(16) for service in USERS}
-    node.management.define(definitions(shop, passwords, ours.username))
+    passwords = {service: secrets.token_hex(16) for service in users(contract)}
+    node.management.define(definitions(contract, shop, passwords, ours.username))
     place = ours.netloc.rpartition("@")[2]
     return {
         service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
@@ -71,13 +72,14 @@ def parked(amqp_url: str, shop: str, service: str) -> set[str]:
     return {id_ for id_ in found if isinstance(id_, str)}
 
 
-def forget(amqp_url: str, shop: str) -> bool:
+def forget(contract: Contract, amqp_url: str, shop: str) -> bool:
     """Delete the shop's exchanges and queues, or its vhost with all users; False if the broker
     cannot be reached."""
     try:
         node = private_node(amqp_url)
-        if node is None or not node.management.remove(shop, [user(shop, each) for each in USERS]):
-            remove_topology(amqp_url, shop)
+        names = [user(shop, each) for each in users(contract)]
+        if node is None or not node.management.remove(shop, names):
+            remove_topology(contract, amqp_url, shop)
     except (*TROUBLE, BrokerUnavailable) as error:
         log.warning("The queues of shop %s are still at the broker: %s", shop, why(error))
         return False

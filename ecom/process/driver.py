@@ -1,4 +1,4 @@
-"""One service as an operating-system process: `python -m ecom.process.driver SERVICE`.
+"""One service as an operating-system process, handed its saga, performers and HTTP API.
 
 Drives the sans-IO runtime with pika, SQLite, a clock and the outside world, in one event loop.
 The process ends cleanly on SIGTERM, and by itself when its parent does (end of file on stdin).
@@ -10,14 +10,12 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ecom.bus import Bus
-from ecom.effects.performing import outside
 from ecom.errors import ShopError
-from ecom.events import SERVICES
 from ecom.process.lifecycle import announce, collect_rarely, until_stopped
 from ecom.runtime.messages import (
     Ack,
@@ -25,19 +23,19 @@ from ecom.runtime.messages import (
     Commit,
     Confirmed,
     CountUp,
+    Failed,
     Perform,
+    Performed,
     Publish,
     Reply,
     Say,
     Tick,
 )
 from ecom.runtime.runtime import Runtime
+from ecom.runtime.saga import Saga
 from ecom.runtime.tables import MACHINERY
-from ecom.services import service_named
-from ecom.services.inventory import Stock
 from ecom.settings import Settings
-from ecom.shop.views import install
-from ecom.stores.base import StoreUnavailable, Transaction
+from ecom.stores.base import StoreUnavailable
 from ecom.stores.sqlite import SqliteStore, create
 from ecom.telemetry.logs import write_logs
 from ecom.telemetry.metrics import Metrics
@@ -54,45 +52,64 @@ NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when
 log = logging.getLogger("ecom.process")
 
 
+class Performers(Protocol):
+    """The outside world of a service: who performs its effects."""
+
+    async def perform(self, output: Perform) -> Performed | Failed:
+        """Carry out one effect. Whatever goes wrong is an answer, too."""
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+
+
+class Nobody:
+    """The outside world of a service that asks nothing of it."""
+
+    async def perform(self, output: Perform) -> Performed | Failed:
+        return Failed(output.row.seq, "nobody performs this", final=True)
+
+    async def close(self) -> None:
+        return None
+
+
+# Starts a service's HTTP API: its base URL, and what to run to serve it.
+OpenApi = Callable[["Process"], Awaitable[tuple[str, Coroutine[Any, Any, None]]]]
+
+
 def database(folder: Path, service: str) -> Path:
     """Where a service's database lies."""
     return folder / f"{service}.db"
 
 
-def provision(folder: Path) -> None:
+def provision(saga: Saga, folder: Path) -> None:
     """Create every service's database and tables; harmless to repeat."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in SERVICES:
-        create(database(folder, name), (*service_named(name).rows, *MACHINERY))
-        install(database(folder, name), name)
-
-
-def stock_shelves(folder: Path, stock: dict[str, int]) -> None:
-    """Give each product its initial units, unless the shop has had it before."""
-    store = SqliteStore(database(folder, "inventory"))
-    tx = Transaction(store)
-    for sku, units in stock.items():
-        if tx[Stock].get(sku) is None:
-            tx[Stock].put(Stock(sku, units, units))
-    tx.commit()
-    store.close()
+    for name, service in saga.services.items():
+        create(database(folder, name), (*service.rows, *MACHINERY))
 
 
 class Process:
     """A service at work: inputs gather in a queue, and a batch of them is one step."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        self.name, self.settings = name, settings
+    def __init__(
+        self,
+        saga: Saga,
+        name: str,
+        settings: Settings,
+        outside: Performers | None = None,
+        api: OpenApi | None = None,
+    ) -> None:
+        self.name, self.settings, self._api = name, settings, api
         self.store = SqliteStore(database(settings.folder, name))
-        service = service_named(name, settings.hold_seconds)
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
-        self._runtime = Runtime(service, self.store, settings.replica, random.random, self.bus.user)
+        user = self.bus.user
+        self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
         self._inputs: list[Any] = []
         self._wake = asyncio.Event()
-        self._outside = outside(name, settings, time.time)
+        self._outside = outside or Nobody()
         self._tasks: set[asyncio.Task] = set()
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
-        self._tracer = tracer_for(service, settings)
+        self._tracer = tracer_for(saga.services[name], saga.contract.by_key, settings)
 
     def put(self, what: Any) -> None:
         """Add an input; it is handled in the next batch. Nobody waits for a confirm to be noted:
@@ -201,10 +218,8 @@ class Process:
         works = (self.bus.run(), self.work(), self._tick(), self._recount())
         tasks = [self._start(each) for each in works]
         ready = {"metrics": self.metrics.serve()}
-        if self.name == "order":
-            from ecom.api.app import open_door  # here: only this service pays for the web framework
-
-            ready["http"], serving = await open_door(self)
+        if self._api is not None:
+            ready["http"], serving = await self._api(self)
             tasks.append(self._start(serving))
         tasks.append(self._start(self._announce(ready)))
         stopping = self._start(stop.wait())
@@ -231,24 +246,16 @@ class Process:
         announce(self.settings.folder, self.name, self.settings.replica, **ready)
 
 
-async def _main(kind: type[Process], name: str, settings: Settings) -> None:
+async def _run(make: Callable[[], Process]) -> None:
     stop = until_stopped()
     collect_rarely()
-    await kind(name, settings).run(stop)
+    await make().run(stop)
 
 
-def main(arguments: Iterable[str], kind: type[Process] = Process) -> None:
-    """Run one service from the environment's settings, as this kind of process."""
-    (name,) = arguments
-    settings = Settings.from_environment()
+def main(name: str, settings: Settings, make: Callable[[], Process]) -> None:
+    """Run the process that `make` makes, which needs an event loop, until it is told to stop."""
     write_logs(name if settings.replica == "1" else f"{name}-{settings.replica}")
-    if not database(settings.folder, name).exists():
-        provision(settings.folder)
     try:
-        asyncio.run(_main(kind, name, settings))
+        asyncio.run(_run(make))
     except ShopError as error:  # in the settings, for the user to mend
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

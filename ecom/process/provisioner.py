@@ -1,4 +1,4 @@
-"""`python -m ecom.process.provisioner`: declares a shop's exchanges and queues, over and over.
+"""`python -m ecom.serve provisioner`: declares a saga's exchanges and queues, over and over.
 
 It alone has the right to, so no service can bind itself to what is not for its eyes. What somebody
 deletes or unbinds comes back within `ECOM_RECOUNT_SECONDS`; what was lost meanwhile, the services
@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from ecom.amqp.connection import TROUBLE, why
 from ecom.bus import declare
+from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER
 from ecom.errors import ShopError
 from ecom.process.lifecycle import announce, until_stopped
@@ -21,11 +22,11 @@ from ecom.telemetry.logs import write_logs
 log = logging.getLogger("ecom.provisioner")
 
 
-async def _work(settings: Settings) -> None:
+async def _work(contract: Contract, settings: Settings) -> None:
     stop = until_stopped()
     while not stop.is_set():
         try:
-            declare(settings.amqp_url, settings.shop)
+            declare(contract, settings.amqp_url, settings.shop)
             announce(settings.folder, PROVISIONER, settings.replica)
         except TROUBLE as error:
             seconds = settings.recount_seconds
@@ -34,14 +35,10 @@ async def _work(settings: Settings) -> None:
             await asyncio.wait_for(stop.wait(), settings.recount_seconds)
 
 
-def main() -> None:
-    """Provide for the shop of the environment's settings."""
+def provide(contract: Contract, settings: Settings) -> None:
+    """Provide for the services of this contract until told to stop."""
     write_logs(PROVISIONER)
     try:
-        asyncio.run(_work(Settings.from_environment()))
+        asyncio.run(_work(contract, settings))
     except ShopError as error:
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.events import EVENTS, heard_by
+from ecom.contract.contract import Contract
 from ecom.runtime.memory import Gaps
 from ecom.runtime.messages import Delivery, Say
 from ecom.runtime.tables import Outbox
@@ -53,9 +53,10 @@ class Missing(Struct, frozen=True):
 class Recount:
     """One process's part in it."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, contract: Contract, service: str) -> None:
         self._service = service
-        self._heard = EVENTS if service == "audit" else heard_by(service)
+        self._heard = contract.heard_by(service)
+        self._ours = contract.published_by(service)
         self.restore(Gaps())
 
     def volatile(self) -> Gaps:
@@ -84,11 +85,7 @@ class Recount:
         self._again.intersection_update([row.seq for row in unsent])
         out = published | self._again
         waiting = Tally(row.type for row in unsent if row.seq not in out)
-        sent = {
-            key: tx.counted(f"emitted:{key}") - waiting[key]
-            for key, kind in EVENTS.items()
-            if kind.producer == self._service
-        }
+        sent = {key: tx.counted(f"emitted:{key}") - waiting[key] for key in self._ours}
         if not any(sent.values()) or len(unsent) == UNSENT:
             return []
         return [Say(f"{self._service}.tally", msgspec.json.encode(Sent(now, sent)))]
@@ -106,7 +103,7 @@ class Recount:
             log.warning("Not a %s of %s: %s", what, who, error)
             return []
         for key, (number, since) in asked.missing.items():
-            if key in EVENTS and EVENTS[key].producer == self._service:
+            if key in self._ours:
                 self._answer(who, key, number, since, tx, now)
         return []
 

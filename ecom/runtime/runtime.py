@@ -17,9 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ecom.contract.envelope import Envelope, Refused, decode, derived_id
+from ecom.contract.event import Event
 from ecom.contract.permissions import check_right, sender
 from ecom.contract.topology import is_recount
-from ecom.events import Event
 from ecom.runtime import messages
 from ecom.runtime.context import about, handling
 from ecom.runtime.dead_letters import EFFECT_HEADER, Story, bury, bury_effect, describe, plain
@@ -28,7 +28,8 @@ from ecom.runtime.inbox import read_ahead
 from ecom.runtime.memory import Memory
 from ecom.runtime.relay import Outgoing
 from ecom.runtime.retention import forget_old
-from ecom.runtime.service import Cause, Impossible, Service, Work
+from ecom.runtime.saga import Saga
+from ecom.runtime.service import Cause, Impossible, Work
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import Store, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.query import AtMost
@@ -45,15 +46,21 @@ class Runtime:
     whom we are connected to the broker (see `ecom.contract.permissions`)."""
 
     def __init__(
-        self, service: Service, store: Store, replica: str, jitter: Callable[[], float],
+        self,
+        saga: Saga,
+        name: str,
+        store: Store,
+        replica: str,
+        jitter: Callable[[], float],
         user: str = "",
-    ) -> None:  # fmt: skip
-        self.service = service
+    ) -> None:
+        self.service = saga.services[name]
+        self._contract = saga.contract
         self._store = store
         self._replica = replica
         self._jitter = jitter
-        self._sender = lru_cache(maxsize=64)(partial(sender, user, service.name))
-        self._recount = Recount(service.name)
+        self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
+        self._recount = Recount(saga.contract, name)
         self._said: list[messages.Say] = []
         self._outbox = Outgoing(Outbox, replica, WINDOW)
         self._effects = Outgoing(Effect, replica, CONCURRENCY, is_open=True)
@@ -87,7 +94,7 @@ class Runtime:
         replies: list[messages.Reply] = []
         self._said = []
         try:
-            read_ahead(inputs, self.service.rows, tx)
+            read_ahead(inputs, self.service, tx)
             for each in inputs:
                 answer = self._take[type(each)](each, tx, now)
                 if type(each) is messages.Delivery:
@@ -127,9 +134,10 @@ class Runtime:
             if EFFECT_HEADER in headers and not delivery.exchange:
                 self._revive(headers[EFFECT_HEADER], body, tx, now)
                 return
-            envelope, event = decode(headers, body)
+            envelope, event = decode(self._contract, headers, body)
             if delivery.exchange:  # else an operator has put it into our queue
-                check_right(delivery, envelope.type, self._sender(event.producer))
+                publisher = self._sender(event.producer)
+                check_right(envelope.type, delivery.key, delivery.user, publisher)
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
             story = Story("malformed", str(refused))
@@ -179,7 +187,7 @@ class Runtime:
         tx.count(f"handled:{row.type}")
 
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
-        envelope, event = decode(row.headers, row.body)
+        envelope, event = decode(self._contract, row.headers, row.body)
         again = replace(
             row, state="done", attempts=row.attempts + 1, due=None, headers=None, body=None
         )

@@ -7,7 +7,7 @@ runtime may run one again after a crash, and the simulator may run it in every o
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from ecom.contract.envelope import Envelope, derived_id, encode, rfc3339, trace_after
-from ecom.events import Event
+from ecom.contract.event import Event, subject_of
 from ecom.runtime.tables import Effect, Outbox, Timer
 from ecom.stores.base import R, Row, Table, Transaction
 
@@ -57,6 +57,10 @@ class Service:
     effects: tuple[type[Struct], ...] = ()
     retries: Mapping[type[Struct], Retry] = field(default_factory=dict)  # exceptions to Retry()
 
+    def answering(self, handlers: Mapping[type[Struct], Handler]) -> "Service":
+        """The same service with these handlers besides, or in place of, those it has."""
+        return replace(self, handlers={**self.handlers, **handlers})
+
     def retry_for(self, kind: type[Struct] | None) -> Retry:
         """The policy for messages or effects of this kind."""
         return self.retries.get(kind, Retry())
@@ -64,6 +68,13 @@ class Service:
     def kind_named(self, name: str) -> type[Struct]:
         """The timer or effect type of this name."""
         return self._kinds[name]
+
+    @cached_property
+    def subject_fields(self) -> frozenset[str]:
+        """What the first field of its events is called, by which they name their saga: rows that
+        are kept under that name are read ahead."""
+        events = (kind for kind in self.handlers if issubclass(kind, Event))
+        return frozenset(kind.__struct_fields__[0] for kind in events)
 
     @cached_property
     def _kinds(self) -> dict[str, type[Struct]]:
@@ -110,13 +121,13 @@ class Work:
         id_ = derived_id(self._cause.id, event.key)
         envelope = Envelope(
             id=id_, type=event.key, version=event.version, time=rfc3339(self.now),
-            producer=self._service, subject=event.order_id,
+            producer=self._service, subject=subject_of(event),
             correlation=self._cause.correlation, causation=self._cause.id,
             traceparent=trace_after(self._cause.traceparent, self._cause.correlation, id_),
         )  # fmt: skip
         headers, body = encode(envelope, event)
         self.count(f"emitted:{event.key}")
-        self.send("events", id_, event.key, event.order_id, headers, body)
+        self.send("events", id_, event.key, envelope.subject, headers, body)
 
     def send(
         self, exchange: str, id: str, type: str, order_id: str, headers: dict, body: bytes
@@ -139,7 +150,7 @@ class Work:
         seq = self.count("effects")
         self._tx[Effect].put(
             Effect(
-                seq, derived_id(self._cause.id, kind), kind, effect.order_id, key,
+                seq, derived_id(self._cause.id, kind), kind, subject_of(effect), key,
                 msgspec.json.encode(effect), self._cause.correlation, self._cause.traceparent,
                 created_at=self.now, owner=self._replica, due=self.now + LEASE,
             )
@@ -150,11 +161,16 @@ class Work:
         kind = type(message).__name__
         self._tx[Timer].put(
             Timer(
-                f"{kind}/{message.order_id}", kind, message.order_id, at,
+                timer_id(type(message), subject_of(message)), kind, subject_of(message), at,
                 msgspec.json.encode(message), self._cause.correlation, self._cause.traceparent,
             )
         )  # fmt: skip
 
-    def forget(self, kind: type[Struct], order_id: str) -> None:
+    def forget(self, kind: type[Struct], subject: str) -> None:
         """Cancel the timer of this kind, if it is still set."""
-        self._tx[Timer].delete(f"{kind.__name__}/{order_id}")
+        self._tx[Timer].delete(timer_id(kind, subject))
+
+
+def timer_id(kind: type[Struct], subject: str) -> str:
+    """The key of a timer: a saga has one of each kind, at most."""
+    return f"{kind.__name__}/{subject}"

@@ -7,7 +7,6 @@ the cancellation overtook the order, and what still arrives for it does nothing.
 import logging
 from collections import Counter as Tally
 from datetime import UTC, datetime
-from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -157,15 +156,10 @@ def _move(units: dict[str, int], source: str, target: str, work: Work) -> None:
         work[Stock].put(replace(stock, **changes))
 
 
-def service(hold_seconds: float) -> Service:
-    """The inventory service; it holds stock for `hold_seconds` while payment is awaited."""
+def service() -> Service:
+    """The inventory service, and the deadlines it sets itself."""
     return Service(
         name="inventory",
         rows=(Stock, Reservation),
-        handlers={
-            OrderCreated: partial(hold_stock, hold_seconds=hold_seconds),
-            PaymentProcessed: commit_stock,
-            OrderCancelled: release_stock,
-            HoldDeadline: expire_hold,
-        },
+        handlers={HoldDeadline: expire_hold},
     )

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from ecom.events import (
     INSUFFICIENT_STOCK,
-    Event,
     InventoryExpired,
     InventoryFailed,
     OrderCancelled,
     OrderConfirmed,
+    OrderEvent,
     PaymentFailed,
     PaymentRefunded,
 )
@@ -94,7 +94,7 @@ def mail_sent(sent: MailSent, work: Work) -> None:
         work.request(left[0][1], key=left[0][0])
 
 
-def _told(event: Event, work: Work) -> Told:
+def _told(event: OrderEvent, work: Work) -> Told:
     return work[Told].get(event.order_id) or Told(event.order_id, event.customer)
 
 
@@ -108,19 +108,11 @@ def _mail(told: Told, about: str, subject: str, body: str, work: Work) -> None:
 
 
 def service() -> Service:
-    """The notification service."""
+    """The notification service, and what the mail server answers it."""
     return Service(
         name="notification",
         rows=(Told,),
-        handlers={
-            OrderConfirmed: tell_confirmed,
-            InventoryFailed: tell_cancelled,
-            InventoryExpired: tell_cancelled,
-            PaymentFailed: tell_cancelled,
-            OrderCancelled: tell_cancelled,
-            PaymentRefunded: tell_refunded,
-            MailSent: mail_sent,
-        },
+        handlers={MailSent: mail_sent},
         effects=(SendMail,),
         retries={SendMail: Retry(attempts=25)},  # about ten minutes of a mail server's absence
     )

@@ -170,22 +170,18 @@ class Orders:
         self._work[Order].put(replace(order, state=state, reason=reason, ended_at=self._work.now))
 
 
-def _updating(handler: Callable[[Any, OrderStatusUpdater], None]) -> Handler:
+def updating(handler: Callable[[Any, OrderStatusUpdater], None]) -> Handler:
     """Give an event handler the orders of its unit of work."""
     return lambda event, work: handler(event, Orders(work))
 
 
 def service() -> Service:
-    """The order service."""
+    """The order service: what its own customers ask of it."""
     return Service(
         name="order",
         rows=(Order, Request),
         handlers={
             PlaceOrder: place_order,
             CancelOrder: cancel_order,
-            InventoryCommitted: _updating(on_inventory_committed),
-            InventoryFailed: _updating(on_inventory_failed),
-            InventoryExpired: _updating(on_inventory_expired),
-            PaymentFailed: _updating(on_payment_failed),
         },
     )

@@ -120,13 +120,11 @@ def _refund(payment: Payment, work: Work) -> None:
 
 
 def service() -> Service:
-    """The payment service."""
+    """The payment service, and what the provider answers it."""
     return Service(
         name="payment",
         rows=(Payment,),
         handlers={
-            InventoryProcessed: capture_money,
-            OrderCancelled: undo_payment,
             Captured: money_captured,
             Declined: card_declined,
             Refunded: money_refunded,

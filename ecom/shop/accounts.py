@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from ecom.events import EVENTS, SERVICES
+from ecom.sagas.choreography import choreography
 from ecom.shop.balance import (
     Accounts,
     Booking,
@@ -54,8 +54,9 @@ def read(folder: Path) -> Accounts:
 def _emitted(folder: Path) -> dict[str, int]:
     """Event type → how many the services have emitted, by their own counters."""
     query = "SELECT substr(name, 9), value FROM counters WHERE name LIKE 'emitted:%'"
-    said = dict.fromkeys(EVENTS, 0)
-    for service in SERVICES:
+    contract = choreography().contract
+    said = dict.fromkeys(contract.by_key, 0)
+    for service in contract.services:
         for key, value in rows(folder, service, query):
             said[key] += value
     return said

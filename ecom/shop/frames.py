@@ -11,10 +11,11 @@ import msgspec
 import pandas as pd
 
 from ecom.errors import ShopError
-from ecom.events import EVENTS, SERVICES
+from ecom.sagas.choreography import choreography
 from ecom.stores.reader import connect, rows
 
-DATABASES = (*SERVICES, "gateway", "mailbox")
+_CONTRACT = choreography().contract
+DATABASES = (*_CONTRACT.services, "gateway", "mailbox")
 
 # Order numbers are texts: "999" comes before "1001".
 _BY_ORDER = "ORDER BY length(order_id), order_id"
@@ -29,7 +30,7 @@ _FIRST_CAUSES = {
     "payment.failed": "inventory.processed",
     "payment.refunded": "order.cancelled",
 }
-_PLACE = {key: place for place, key in enumerate(EVENTS)}
+_PLACE = {key: place for place, key in enumerate(_CONTRACT.by_key)}
 
 
 def orders(folder: Path, state: str | None = None) -> pd.DataFrame:

@@ -9,22 +9,24 @@ from typing import Any, Literal
 from weakref import ref
 
 from ecom.broker.lease import lease
-from ecom.contract.permissions import USERS
+from ecom.contract.contract import Contract
+from ecom.contract.permissions import users
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.workbench import Workbench
 from ecom.harness.diagrams.live.glance import Glance
 from ecom.harness.diagrams.live.view import watched
-from ecom.harness.processes import Crew, member_named
+from ecom.harness.processes import Crew, Member, member_named
 from ecom.harness.quiescence import nothing_left, wait_until_quiet
 from ecom.harness.tenancy import address, forget, parked, prepare
 from ecom.harness.workspace import Premises, clear_abandoned
-from ecom.process.driver import provision, stock_shelves
+from ecom.sagas.choreography import choreography
 from ecom.sandbox.standins import StandIns
 from ecom.settings import Settings
 from ecom.shop import catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, order_for
 from ecom.shop.credentials import keep_token
+from ecom.shop.provision import provision, stock_shelves
 from ecom.shop.records import Records
 
 
@@ -55,6 +57,7 @@ class Shop(Records):
         self._name = name
         self._folder = Path(folder) if folder is not None else None
         self._hold_seconds = hold_seconds
+        self._saga = choreography(hold_seconds)
         self._amqp_url = amqp_url
         self._as_processes = outside == "processes"
 
@@ -83,15 +86,16 @@ class Shop(Records):
         broker = self._amqp_url or self._lease.url
         self._url = address(broker, self.name)
         self._token = keep_token(self.folder)
-        provision(self.folder)
+        provision(self._saga, self.folder)
         stock_shelves(self.folder, self._stock)
-        urls = prepare(broker, self.name)
-        clear_abandoned(lambda name: forget(broker, name))
-        self._forget = partial(forget, broker, self.name)
+        contract = self._saga.contract
+        urls = prepare(contract, broker, self.name)
+        clear_abandoned(lambda name: forget(contract, broker, name))
+        self._forget = partial(forget, contract, broker, self.name)
         self._crew = Crew(self.folder, self._environment(), self._premises.lock, urls, self._token)
         self._client = Client(self._crew.url, self._token)
-        self._dead = Workbench(self._url, self.name, self.folder, self._hold_seconds)
-        self._crew.start(*((service, "1") for service in USERS), *self._standins.members)
+        self._dead = Workbench(self._saga, self._url, self.name, self.folder)
+        self._crew.start(*((service, "1") for service in users(contract)), *self._standins.members)
 
     def close(self) -> None:
         """Stop the services, let go of the broker, remove what was made up."""
@@ -105,7 +109,7 @@ class Shop(Records):
                 self._client.close()
             if self._crew:
                 self._crew.stop()
-                forgotten = _is_for_once(premises) and self._forget()
+                forgotten = _is_for_once(premises, self._saga.contract) and self._forget()
         finally:
             premises.leave(remove=forgotten)
             if self._standins:
@@ -178,8 +182,9 @@ class Shop(Records):
         `bar` is told how many more orders have ended; without it, there is a progress bar.
         """
         crew = self._staffed()
-        wait_until_quiet(self.folder, crew, lambda service: parked(self._url, self.name, service),
-                         timeout, self._dead.awaited, bar)  # fmt: skip
+        in_dead_queue = partial(parked, self._url, self.name)
+        awaited, contract = self._dead.awaited, self._saga.contract
+        wait_until_quiet(contract, self.folder, crew, in_dead_queue, timeout, awaited, bar)
 
     def watch(self, seconds: float = 60.0) -> Glance:
         """Show orders flow, live, until all is quiet or `seconds` are over; how it stands then."""
@@ -205,11 +210,11 @@ class Shop(Records):
 
     def kill(self, service: str, replica: str = "1") -> None:
         """SIGKILL a service. Raises `ServiceDown` if it does not run."""
-        self._staffed().kill(member_named(service, replica))
+        self._staffed().kill(self._member(service, replica))
 
     def start(self, service: str, replica: str = "1") -> None:
         """Start a service, or a further replica of it; harmless if it runs already."""
-        self.crew.start(member_named(service, replica))
+        self.crew.start(self._member(service, replica))
 
     def gateway(self, **faults: float) -> None:
         """Say what goes wrong at the payment provider from now on (`ecom.sandbox.faults.Faults`).
@@ -228,6 +233,9 @@ class Shop(Records):
     def revive(self, tell: Callable[[str], object]) -> None:
         """`tell` what became of each service that has died unasked, then start it again."""
         self.crew.revive(tell)
+
+    def _member(self, service: str, replica: str) -> Member:
+        return member_named(service, replica, users(self._saga.contract))
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _opened(self) -> Premises:
@@ -255,6 +263,8 @@ def _close(shop: "ref[Shop]") -> None:
         it.close()
 
 
-def _is_for_once(premises: Premises) -> bool:
+def _is_for_once(premises: Premises, contract: Contract) -> bool:
     """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
-    return premises.is_temporary or (not premises.is_named and nothing_left(premises.folder))
+    if premises.is_temporary or premises.is_named:
+        return premises.is_temporary
+    return nothing_left(contract, premises.folder)

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ecom.runtime.service import Service
 from ecom.runtime.tables import MACHINERY
-from ecom.services import service_named
 
 BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
 
@@ -124,10 +124,10 @@ class View(NamedTuple):
     sql: str  # as SQLite keeps it in its schema, comment and all
 
 
-def views_of(service: str) -> list[View]:
+def views_of(service: Service) -> list[View]:
     """All views of a service's database; the last one, `about`, describes tables and views."""
-    views = _read(SERVICE_VIEWS[service] + MACHINERY_VIEWS)
-    rows = (*service_named(service).rows, *MACHINERY)
+    views = _read(SERVICE_VIEWS[service.name] + MACHINERY_VIEWS)
+    rows = (*service.rows, *MACHINERY)
     told = [(view.name, "view", view.about) for view in views]
     told += [(row.table, "table", sentence_of(row)) for row in rows]
     return views + _read(_ABOUT.format(",\n".join(map(_literal, told))))
@@ -155,7 +155,7 @@ def sentence_of(thing: Any) -> str:
     return inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ")
 
 
-def install(path: Path, service: str) -> None:
+def install(path: Path, service: Service) -> None:
     """Give the database of a service its views; harmless to repeat, also concurrently.
 
     A view that reads otherwise than it should, as an older version left it, is made anew.

@@ -10,12 +10,12 @@ import importlib.util
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple
 
 from ecom.contract.envelope import derived_id, is_id, trace_after
-from ecom.events import EVENTS, Event
+from ecom.contract.event import Event
 from ecom.runtime.messages import Command, Delivery, Failed, Performed
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Outbox
@@ -67,9 +67,14 @@ class Tracer:
     """Tells `export` of the spans of one service, from its inputs and outputs."""
 
     def __init__(
-        self, service: Service, export: Callable[[Span], None], close: Callable[[], None]
+        self,
+        service: Service,
+        keys: Container[str],
+        export: Callable[[Span], None],
+        close: Callable[[], None],
     ) -> None:
         self._service = service.name
+        self._keys = keys  # of the events there are
         self._export = export
         self.close = close  # sends what was not sent yet; may take as long as the network likes
         own = [kind for kind in service.handlers if not issubclass(kind, Event)]
@@ -90,7 +95,7 @@ class Tracer:
         if context is None or not (is_id(id_) and is_id(order) and is_id(type_)):
             return  # no event: its dead letter has the story
         trace, said = context
-        about = _message(type_, id_, order) | {"messaging.operation.type": "process"}
+        about = self._message(type_, id_, order) | {"messaging.operation.type": "process"}
         doing = self._doing(said)
         self._export(Span(f"process {type_}", "CONSUMER", trace, doing, said, start, end, about))
 
@@ -115,7 +120,7 @@ class Tracer:
             about = {"ecom.order": row.order_id}
             at = row.created_at
             self._export(Span(kind, "INTERNAL", trace, parent, span_of(root), at, at, about))
-        about = _message(row.type, row.id, row.order_id) | {"messaging.operation.type": "send"}
+        about = self._message(row.type, row.id, row.order_id) | {"messaging.operation.type": "send"}
         self._export(
             Span(f"send {row.type}", "PRODUCER", trace, id_, parent, row.created_at, now, about)
         )
@@ -144,18 +149,17 @@ class Tracer:
         """The id of the span in which this service acted on the cause with that span id."""
         return sha1(f"{cause}/{self._service}".encode()).hexdigest()[:16]
 
+    def _message(self, type_: str, id_: str, order: str) -> dict[str, str | int]:
+        """What is to be said of a message, by OpenTelemetry's conventions."""
+        return {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": type_ if type_ in self._keys else "",
+            "messaging.message.id": id_,
+            "ecom.order": order,
+        }
 
-def _message(type_: str, id_: str, order: str) -> dict[str, str | int]:
-    """What is to be said of a message, by OpenTelemetry's conventions."""
-    return {
-        "messaging.system": "rabbitmq",
-        "messaging.destination.name": type_ if type_ in EVENTS else "",
-        "messaging.message.id": id_,
-        "ecom.order": order,
-    }
 
-
-def tracer_for(service: Service, settings: Settings) -> Tracer | None:
+def tracer_for(service: Service, keys: Container[str], settings: Settings) -> Tracer | None:
     """None unless OpenTelemetry's variables ask for traces, and its packages are there."""
     env = os.environ
     exporter = env.get("OTEL_TRACES_EXPORTER") or "otlp"
@@ -172,7 +176,7 @@ def tracer_for(service: Service, settings: Settings) -> Tracer | None:
     from ecom.telemetry.otel import Exporter  # here: it takes a tenth of a second, and more memory
 
     exporter = Exporter(exporter, service.name, settings.shop, settings.replica)
-    return Tracer(service, exporter.export, exporter.close)
+    return Tracer(service, keys, exporter.export, exporter.close)
 
 
 def _installed(name: str) -> bool:

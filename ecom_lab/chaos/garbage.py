@@ -6,7 +6,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from ecom.events import EVENTS, MAX_BODY
+from ecom.contract.envelope import MAX_BODY
+from ecom_lab.shop import EVENTS
 
 Garbage = tuple[str, dict[str, Any] | None, bytes]  # routing key, headers, body
 

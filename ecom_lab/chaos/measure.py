@@ -3,10 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-from ecom.events import SERVICES
 from ecom.shop import accounts
 from ecom.shop.balance import Accounts, close_books
 from ecom.stores.reader import rows
+from ecom_lab.shop import SERVICES
 
 ENDED = ("CONFIRMED", "CANCELLED")
 

@@ -9,12 +9,7 @@ import os
 import sys
 from typing import Any
 
-from ecom_lab.chaos import contract
-
-if os.environ.get("ECOM_CONTRACT") == "next":
-    contract.install()  # before any service has imported the events
-
-from ecom.process.driver import Process, main
+from ecom.process.driver import Process
 from ecom.runtime.messages import (
     Ack,
     Command,
@@ -28,7 +23,9 @@ from ecom.runtime.messages import (
     Reply,
     Say,
 )
-from ecom.settings import Settings
+from ecom.sagas.choreography import choreography
+from ecom.serve import serve
+from ecom_lab.chaos.contract import next_release
 
 EXIT_STATUS = 70
 
@@ -45,11 +42,11 @@ _COMMITS = {Command: "commit", Delivery: "commit", Confirmed: "commit of confirm
 class FailingProcess(Process):
     """A process with a failpoint before and after everything that cannot be taken back."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, *arguments: Any) -> None:
         point, _, times = os.environ.get("ECOM_FAILPOINT", "/0").partition("/")
         self._point, self._left = point, int(times)
         self._commit = "commit"
-        super().__init__(name, settings)
+        super().__init__(*arguments)
 
     def put(self, what: Any) -> None:
         if type(what) in _ARRIVALS:
@@ -78,5 +75,9 @@ class FailingProcess(Process):
                 os._exit(EXIT_STATUS)
 
 
+def _is_next() -> bool:
+    return os.environ.get("ECOM_CONTRACT") == "next"
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:], FailingProcess)
+    serve(sys.argv[1:], FailingProcess, next_release if _is_next() else choreography)

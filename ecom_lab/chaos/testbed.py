@@ -18,6 +18,7 @@ from ecom.shop.credentials import kept_token
 from ecom.shop.shop import Shop
 from ecom_lab.chaos.verdict import HarnessFailed
 from ecom_lab.chaos.workload import Load
+from ecom_lab.shop import CONTRACT
 
 if TYPE_CHECKING:
     from ecom_lab.chaos.fault import Fault, Size
@@ -86,11 +87,11 @@ def stage(fault: "Fault", size: "Size", seed: int) -> Iterator[Stage]:
     stock = fault.shelves(size.orders)
     with fault.ground() as (url, broker):
         if left:  # by somebody who was interrupted, perhaps with events in its queues
-            forget(url, name_for(folder))
+            forget(CONTRACT, url, name_for(folder))
         shop = Shop(stock, folder=folder, amqp_url=url, hold_seconds=fault.hold_seconds)
         with shop, closing(Stage(shop, fault, size, seed, broker)) as it:
             name = shop.name
             yield it
-        forget(url, name)
+        forget(CONTRACT, url, name)
     if not it.problems:
         shutil.rmtree(folder, ignore_errors=True)

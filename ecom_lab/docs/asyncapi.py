@@ -7,11 +7,12 @@ has them; in bindings, which have none, it is simply text.
 from typing import Any
 
 from ecom.contract import topology
-from ecom.contract.envelope import Headers
+from ecom.contract.envelope import MAX_BODY, Headers
+from ecom.contract.event import Event
 from ecom.contract.permissions import user
-from ecom.events import EVENTS, MAX_BODY, SERVICES, Event
 from ecom_lab.docs.examples import examples
 from ecom_lab.docs.schemas import PLACE, bodies, envelope, headers
+from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 Document = dict[str, Any]
 
@@ -103,7 +104,7 @@ def _event_channel(kind: type[Event]) -> Document:
 def _queue_channel(service: str) -> Document:
     """A service's queue, its arguments, and all the routing keys that lead there."""
     name = topology.queue(SHOP, service)
-    keys = [key for queue, key in topology.bindings(SHOP) if queue == name]
+    keys = [key for queue, key in topology.bindings(CONTRACT, SHOP) if queue == name]
     return {
         "address": name,
         "description": f"What {service} hears.",
@@ -113,7 +114,7 @@ def _queue_channel(service: str) -> Document:
             "amqp": {
                 "is": "queue",
                 "queue": {"name": name, "durable": True, "exclusive": False, "autoDelete": False},
-                "x-arguments": topology.queues(SHOP)[name],
+                "x-arguments": topology.queues(CONTRACT, SHOP)[name],
                 "x-bindings": keys,
                 **AMQP,
             }
@@ -163,7 +164,7 @@ def _messages(keys: list[str]) -> Document:
 
 
 def _listeners(kind: type[Event]) -> tuple[str, ...]:
-    return (*kind.listeners, "audit")
+    return (*CONTRACT.listeners(kind.key), "audit")
 
 
 def _heard(service: str) -> list[str]:

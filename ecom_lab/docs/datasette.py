@@ -12,11 +12,10 @@ from typing import Any
 
 from ecom.effects.gateway import open_ledger
 from ecom.effects.mailer import open_mails
-from ecom.events import SERVICES
 from ecom.runtime.tables import MACHINERY
-from ecom.services import service_named
 from ecom.shop.views import sentence_of, views_of
 from ecom.stores.base import Row
+from ecom_lab.shop import SAGA, SERVICES
 
 _COMMENTED = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
 
@@ -38,9 +37,9 @@ def metadata() -> dict[str, Any]:
 
 
 def _service(name: str) -> dict[str, Any]:
-    service = service_named(name)
+    service = SAGA.services[name]
     tables = {row.table: _table(row) for row in (*service.rows, *MACHINERY)}
-    views = {view.name: {"description": view.about} for view in views_of(name)}
+    views = {view.name: {"description": view.about} for view in views_of(service)}
     module = inspect.getmodule(service.rows[0])
     about = f'{sentence_of(module)} What there is to read: <a href="{name}/about">about</a>.'
     return {"description_html": about, "tables": tables | views}

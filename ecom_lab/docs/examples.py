@@ -7,7 +7,7 @@ import msgspec
 
 from ecom.contract.envelope import Headers, derived_id
 from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
-from ecom.events import EVENTS, SERVICES, Line, heard_by
+from ecom.events import Line
 from ecom.runtime.messages import (
     Command,
     Commit,
@@ -20,10 +20,11 @@ from ecom.runtime.messages import (
 )
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import Outbox
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom.services.inventory import Stock
 from ecom.services.order import CancelOrder, PlaceOrder
 from ecom.stores.memory import MemoryStore
+from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 from ecom_lab.simulator.fake_effects import Mailer, Provider
 
 NOON = 1_793_880_000.0  # 5 November 2026, 12:00 UTC
@@ -60,9 +61,9 @@ class _Play:
         stores = {name: MemoryStore() for name in SERVICES}
         shelves = [Stock(sku, units, units) for sku, units in STOCK.items()]
         stores["inventory"].write(Stock, shelves, [])
+        saga = choreography(HOLD)
         self._runtimes = {
-            name: Runtime(service_named(name, HOLD), stores[name], "1", lambda: 0.5)
-            for name in SERVICES
+            name: Runtime(saga, name, stores[name], "1", lambda: 0.5) for name in SERVICES
         }
         for name in SERVICES:
             self.give(name, PublisherUp())
@@ -100,7 +101,7 @@ class _Play:
         self.said.append(row)
         self._waiting.append((name, Confirmed([row.seq])))
         for listener in SERVICES:
-            hears = row.type in heard_by(listener)
+            hears = listener in CONTRACT.listeners(row.type)
             if hears and (self.is_paying or listener != "payment"):
                 delivery = Delivery(1, 1, "events", row.type, row.headers, row.body)
                 self._waiting.append((listener, delivery))

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from ecom.contract.envelope import REQUIRED
-from ecom.events import EVENTS, Event
+from ecom.contract.event import Event
+from ecom_lab.shop import EVENTS
 
 Schema = dict[str, Any]
 

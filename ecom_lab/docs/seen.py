@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ecom.events import EVENTS, SERVICES
 from ecom.runtime.tables import Counter, Inbox
 from ecom.services.order import CONFIRMED, Order
 from ecom.stores.base import Row
+from ecom_lab.shop import EVENTS, SERVICES
 from ecom_lab.simulator.enabled_actions import row_of
 from ecom_lab.simulator.model import Move, State, World
 from ecom_lab.simulator.scenario import Design, Scenario, Wish, race

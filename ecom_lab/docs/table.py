@@ -4,8 +4,9 @@ import inspect
 
 import msgspec
 
+from ecom.contract.event import Event
 from ecom.errors import ShopError
-from ecom.events import EVENTS, Event
+from ecom_lab.shop import CONTRACT, EVENTS
 
 BEGIN, END = "<!-- The table: made by `ecom documents` -->", "<!-- End of the table -->"
 HEAD = "| event | version | said by | heard by | fields | meaning |\n|---|---|---|---|---|---|\n"
@@ -26,7 +27,7 @@ def renewed(text: str) -> str:
 
 
 def _line(kind: type[Event]) -> str:
-    heard = ", ".join(kind.listeners) or "(audit only)"
+    heard = ", ".join(CONTRACT.listeners(kind.key)) or "(audit only)"
     fields = ", ".join(map(_field, msgspec.structs.fields(kind)))
     meaning = inspect.getdoc(kind)
     return f"| `{kind.key}` | {kind.version} | {kind.producer} | {heard} | {fields} | {meaning} |\n"

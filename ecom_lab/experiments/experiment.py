@@ -16,8 +16,9 @@ from typing import Any
 
 from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
 from ecom.errors import ShopError
-from ecom.events import CARD_DECLINED, HOLD_EXPIRED, INSUFFICIENT_STOCK, SERVICES
+from ecom.events import CARD_DECLINED, HOLD_EXPIRED, INSUFFICIENT_STOCK
 from ecom.shop.shop import Shop
+from ecom_lab.shop import SERVICES
 
 SKU, PRICE = "MOON", 9_900  # pence
 UNITS, WEIGHTS = (1, 2, 3), (6, 3, 1)  # how many one customer wants, and how often

@@ -17,8 +17,8 @@ Each has a name in `REDUCTIONS`; a test leaves them out one by one, and finds th
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ecom.events import SERVICES
 from ecom.services.inventory import Stock
+from ecom_lab.shop import SERVICES
 from ecom_lab.simulator.broker import Message
 from ecom_lab.simulator.customers import WANTS, Customer, answered, request
 from ecom_lab.simulator.enabled_actions import What

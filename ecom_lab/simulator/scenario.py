@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
-from ecom.events import SERVICES, Line, heard_by
+from ecom.events import Line
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.service import Retry, Service
-from ecom.services import service_named
 from ecom.services.payment import Capture
+from ecom_lab.shop import CONTRACT, SAGA, SERVICES
 from ecom_lab.simulator.broker import route
 from ecom_lab.simulator.durability import Disk
 from ecom_lab.simulator.fake_effects import Mailer, Provider
@@ -60,7 +60,7 @@ class Design:
 
     def service(self, name: str, scenario: Scenario) -> Service:
         """The service as this design has it."""
-        service = service_named(name)
+        service = SAGA.services[name]
         if name == "payment" and scenario.captures:
             patience = Retry(attempts=scenario.captures)
             service = replace(service, retries={**service.retries, Capture: patience})
@@ -71,7 +71,7 @@ class Design:
         bindings = [
             (name, pattern)
             for name in SERVICES
-            for pattern in (*heard_by(name), *self.hears.get(name, ()))
+            for pattern in (*CONTRACT.listens[name], *self.hears.get(name, ()))
         ]
         return tuple(route(key, bindings))
 

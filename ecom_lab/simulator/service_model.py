@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from ecom.runtime.memory import Memory, Window
 from ecom.runtime.messages import Command, Confirmed, Delivery, PublisherUp, Tick
-from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom_lab.shop import SAGA
 from ecom_lab.simulator.broker import headers_of
 from ecom_lab.simulator.durability import Tables
 from ecom_lab.simulator.enabled_actions import OUTGOING, What, begun_by, now_due, row_of, wants
@@ -58,9 +58,7 @@ class Member:
         self._tripwire = Tripwire()
         service = design.service(name, scenario)
         guarded = {kind: self._tripwire.around(each) for kind, each in service.handlers.items()}
-        self._service = Service(
-            service.name, service.rows, guarded, service.effects, service.retries
-        )
+        self._saga = SAGA.replacing(service.answering(guarded))
         self.replicas = scenario.replicas.get(name, 1)
         self.locals: list[Local] = []
         self._numbers: dict[str, int] = {}
@@ -186,7 +184,9 @@ class Member:
         local = local._replace(reading=tuple(it for it in local.reading if it[0] != replica))
         inputs, local, mind = self._prepare(local, mind, what)
         self.steps += 1
-        drive = Drive(self._design, self._service, local, replica, mind, self._eager, fault, early)
+        drive = Drive(
+            self._design, self._saga, self.name, local, replica, mind, self._eager, fault, early
+        )
         drive.feed(inputs, "timer" if kind in ("timer", "retry", "again") else "commit")
         return drive, drive.local(local, replica)
 

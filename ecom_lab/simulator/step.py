@@ -22,7 +22,7 @@ from ecom.runtime.messages import (
     Reply,
     Unsent,
 )
-from ecom.runtime.service import Service
+from ecom.runtime.saga import Saga
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import StoreUnavailable
 from ecom_lab.simulator.durability import StaleDisk, Tables
@@ -79,7 +79,8 @@ class Drive:
     """
 
     def __init__(
-        self, design: Design, service: Service, local: Local, replica: int, mind: Mind,
+        self, design: Design, saga: Saga,
+        name: str, local: Local, replica: int, mind: Mind,
         eager: bool, fault: tuple[str, int] | None = None, early: Tables | None = None,
     ) -> None:  # fmt: skip
         self._design, self._eager, self._fault = design, eager, fault
@@ -87,16 +88,16 @@ class Drive:
         if early is not None:
             self._disk = StaleDisk(local.tables, local.synced, early)
         self.runtime = design.runtime(
-            service, self._disk, str(replica + 1), lambda: 0.5, user("shop", service.name)
+            saga, name, self._disk, str(replica + 1), lambda: 0.5, user("shop", name)
         )
         self.runtime.restore(mind.memory)
         self._heard = deque(mind.heard)
         self._now: deque[Any] = deque()  # what comes back at once
         self._lost = False  # the connection
-        outside = {"payment": design.provider, "notification": design.mailer}.get(service.name)
+        outside = {"payment": design.provider, "notification": design.mailer}.get(name)
         self._outside = outside() if outside else None
         self._ledger = local.ledger
-        self._mails = service.name == "notification"
+        self._mails = name == "notification"
         self._at_once = eager and self._mails
         self.cuts: list[Cut] = []
         self.said: list[Outbox] = []

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ecom.events import EVENTS, SERVICES
+from ecom_lab.shop import EVENTS, SERVICES
 from ecom_lab.simulator.model import Move, State, World
 from ecom_lab.simulator.properties import Judge
 

@@ -15,11 +15,11 @@ from ecom.cli.main import main
 from ecom.contract import topology
 from ecom.contract.envelope import Refused, decode, is_id
 from ecom.errors import ShopError
-from ecom.events import EVENTS, SERVICES
 from ecom_lab.docs.asyncapi import SHOP, asyncapi
 from ecom_lab.docs.command import written
 from ecom_lab.docs.schemas import ID
 from ecom_lab.docs.table import BEGIN, renewed
+from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 DOCS = Path(__file__).parents[2] / "docs"
 OFFICIAL = json.loads((Path(__file__).parents[1] / "asyncapi" / "3.0.0.json").read_text())
@@ -109,9 +109,9 @@ def test_each_service_says_and_hears_what_the_code_has_it_say_and_hear(document,
     heard = at(document, operations[f"{service}.hears"]["channel"]["$ref"])
     assert heard["address"] == topology.queue(SHOP, service)
     assert set(heard["messages"]) == {
-        key for key, kind in EVENTS.items() if service in (*kind.listeners, "audit")
+        key for key in EVENTS if service in (*CONTRACT.listeners(key), "audit")
     }
-    keys = [key for queue, key in topology.bindings(SHOP) if queue == heard["address"]]
+    keys = [key for queue, key in topology.bindings(CONTRACT, SHOP) if queue == heard["address"]]
     assert heard["bindings"]["amqp"]["x-bindings"] == keys
 
 
@@ -141,7 +141,7 @@ def test_each_example_is_an_event_that_we_would_take(document, key):
     (example,) = document["components"]["messages"][key]["examples"]
     body = json.dumps(example["payload"]).encode()
     assert described(document, key, example["headers"], body)
-    assert type(decode(example["headers"], body)[1]) is EVENTS[key]
+    assert type(decode(CONTRACT, example["headers"], body)[1]) is EVENTS[key]
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_the_document_refuses_what_we_refuse(document, key):
     assert described(document, key, headers, body)
     for what, bad_headers, bad_body in harmed(headers, body):
         try:
-            taken = bool(decode(bad_headers, bad_body))
+            taken = bool(decode(CONTRACT, bad_headers, bad_body))
         except Refused as refused:
             taken = "ce-subject is not the order" in str(refused)  # no schema can say that
         if "held_until" not in what:  # a time of any form is text to a schema

@@ -11,11 +11,11 @@ from helpers import Hand
 from ecom.events import Line
 from ecom.runtime.messages import Command
 from ecom.runtime.tables import Counter
-from ecom.services import service_named
 from ecom.services.order import Order, PlaceOrder
 from ecom.shop.api_client import AT_ONCE, Client
 from ecom.stores.base import Transaction
 from ecom.stores.query import MoreThan
+from ecom_lab.shop import SAGA
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_orders_are_listed_by_number_and_read_on_after_one(door):
 
 def test_the_ten_thousandth_order_comes_after_those_before_it():
     """As a number, not as a text: who reads on after 9999 must find 10000."""
-    hand = Hand(service_named("order"))
+    hand = Hand(SAGA.services["order"])
     transaction = Transaction(hand.store)
     transaction[Counter].put(Counter("orders", 8_998))
     transaction.commit()

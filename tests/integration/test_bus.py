@@ -23,6 +23,7 @@ from ecom.runtime.messages import (
     Unsent,
 )
 from ecom.runtime.tables import Outbox
+from ecom_lab.shop import CONTRACT
 
 CREATED = EXAMPLES["order.created"]
 
@@ -31,9 +32,9 @@ CREATED = EXAMPLES["order.created"]
 def shop(broker):
     """The name of a shop of its own, whose queues exist."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    declare(broker, name)
+    declare(CONTRACT, broker, name)
     yield name
-    remove_topology(broker, name)
+    remove_topology(CONTRACT, broker, name)
 
 
 def good(broker, shop, id="event-1"):
@@ -51,7 +52,7 @@ def test_declaring_again_changes_nothing(broker, shop):
     """Messages in the queues stay; also when many declare at once."""
     good(broker, shop)
     for _ in range(2):
-        declare(broker, shop)
+        declare(CONTRACT, broker, shop)
     with closing(pika.BlockingConnection(parameters(broker))) as connection:
         queue = connection.channel().queue_declare(topology.queue(shop, "inventory"), passive=True)
         assert queue.method.message_count == 1
@@ -63,7 +64,7 @@ def test_a_topology_of_another_shape_is_an_error_and_not_overwritten(broker, sho
         channel.queue_delete(topology.queue(shop, "order"))
         channel.queue_declare(topology.queue(shop, "order"), durable=True)
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
-        declare(broker, shop)
+        declare(CONTRACT, broker, shop)
 
 
 def test_each_published_row_is_confirmed_once(broker, shop):

@@ -12,6 +12,7 @@ from wiretap import RawHeaders, field, nested, publish, tapped
 from ecom.bus import declare, remove_topology
 from ecom.contract.envelope import Refused, decode
 from ecom.runtime.messages import Delivery, PublisherDown
+from ecom_lab.shop import CONTRACT
 
 CREATED = EXAMPLES["order.created"]
 
@@ -20,9 +21,9 @@ CREATED = EXAMPLES["order.created"]
 def shop(broker):
     """The name of a shop of its own, whose queues exist."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    declare(broker, name)
+    declare(CONTRACT, broker, name)
     yield name
-    remove_topology(broker, name)
+    remove_topology(CONTRACT, broker, name)
 
 
 def long(kind, value):
@@ -68,9 +69,9 @@ def test_headers_that_pika_cannot_read_do_not_stop_the_messages_behind_them(brok
             assert [each.body.decode() for each in tap.of(Delivery)[:-2]] == taken
             for each in tap.of(Delivery)[:-2]:
                 with pytest.raises(Refused):
-                    decode(each.headers, each.body)
+                    decode(CONTRACT, each.headers, each.body)
             assert tap.of(Delivery)[-2].key == r"order.\xff"
-            assert decode(tap.of(Delivery)[-1].headers, body)[1] == CREATED
+            assert decode(CONTRACT, tap.of(Delivery)[-1].headers, body)[1] == CREATED
             assert not tap.of(PublisherDown)
 
     asyncio.run(scene())

@@ -15,6 +15,7 @@ from ecom.amqp.session import PREFETCH
 from ecom.contract.topology import DELIVERY_LIMIT, exchange
 from ecom.harness.dead_letters.workbench import Workbench
 from ecom.stores.reader import rows
+from ecom_lab.shop import SAGA
 
 MORTAL = Path(__file__).parents[1] / "support" / "mortal.py"
 
@@ -46,7 +47,7 @@ def test_a_message_that_kills_is_set_aside_alone(broker, bare, mortal, put, tmp_
         return {row[0] for row in rows(tmp_path, "audit", "SELECT order_id FROM events")}
 
     wait_for(lambda: len(handled()) == PREFETCH + 200, 60)
-    bench = Workbench(broker, bare, tmp_path)
+    bench = Workbench(SAGA, broker, bare, tmp_path)
     wait_for(lambda: len(bench.list("audit")) == 3, 60)
     letters = bench.list("audit")
     assert handled() == set(orders) - set(poison)

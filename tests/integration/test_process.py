@@ -15,8 +15,8 @@ from wiretap import Proxy, RawHeaders, publish
 
 from ecom.bus import parameters
 from ecom.contract import topology
-from ecom.events import SERVICES
 from ecom.process.driver import database
+from ecom_lab.shop import SERVICES
 
 ORDER = {"customer": "lotte@example.com", "card": "4242", "lines": [{"sku": "TEA", "quantity": 1}]}
 

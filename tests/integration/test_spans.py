@@ -15,16 +15,17 @@ from ecom.effects.http_gateway import HttpGateway
 from ecom.effects.letter import Letter
 from ecom.effects.performing import payments
 from ecom.harness.processes import STOP_SECONDS
-from ecom.process.driver import provision
 from ecom.runtime import context
 from ecom.runtime.messages import Failed, Perform, Performed, Publish, Tick
 from ecom.runtime.service import Impossible
 from ecom.runtime.tables import Effect
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom.services.inventory import Stock
 from ecom.services.payment import Capture, Captured
+from ecom.shop.provision import provision
 from ecom.stores.base import Transaction
 from ecom.telemetry.tracing import Tracer, context_from, context_of, span_of
+from ecom_lab.shop import EVENTS, SAGA
 
 NOWHERE = "amqp://nobody:nothing@127.0.0.1:1/"
 
@@ -34,7 +35,7 @@ class Kept(Tracer):
 
     def __init__(self, name):
         self.spans = []
-        super().__init__(service_named(name), self.spans.append, lambda: None)
+        super().__init__(SAGA.services[name], EVENTS, self.spans.append, lambda: None)
 
     def see(self, inputs, outputs):
         for output in outputs:
@@ -45,7 +46,7 @@ class Kept(Tracer):
 
 def test_a_deadline_has_a_span_and_a_parent():
     """Time is a cause, too: what the timer leads to is in the order's tree."""
-    hand, tracer = Hand(service_named("inventory", hold_seconds=10.0)), Kept("inventory")
+    hand, tracer = Hand(choreography(hold_seconds=10.0).services["inventory"]), Kept("inventory")
     tx = Transaction(hand.store)
     tx[Stock].put(Stock("TEA-COSY", 5, 5))
     tx.commit()
@@ -172,7 +173,7 @@ def test_a_mail_server_gets_the_trace_context_and_no_forged_one(outside):
 
 def test_a_collector_that_does_not_answer_holds_nobody_up(tmp_path):
     """Orders are accepted, and the process ends well when it is asked to: spans are lost."""
-    provision(tmp_path)
+    provision(SAGA, tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         told = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://{}:{}".format(*deaf.getsockname())}
         told |= {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_EXPORTER_OTLP_TIMEOUT": "60"}
@@ -189,16 +190,16 @@ def test_a_collector_that_does_not_answer_holds_nobody_up(tmp_path):
 def test_nobody_pays_for_what_nobody_asked_for():
     """OpenTelemetry is not loaded by a service, unless it is asked for traces."""
     code = (
-        "import sys, ecom.process.driver as it; from ecom.services import service_named as named;"
+        "import sys, ecom.process.driver as it; from ecom_lab.shop import SAGA;"
         "from ecom.settings import Settings; from pathlib import Path;"
-        "assert it.tracer_for(named('order'), Settings('amqp://x', Path('.'))) is None;"
+        "assert it.tracer_for(SAGA.services['order'], (), Settings('amqp://x', Path('.'))) is None;"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_an_exporter_we_do_not_know_is_refused_in_one_sentence(tmp_path):
-    provision(tmp_path)
+    provision(SAGA, tmp_path)
     with process("audit", NOWHERE, tmp_path, "shop", OTEL_TRACES_EXPORTER="zipkin") as service:
         assert service.wait(20) == 1
     (sentence,) = (tmp_path / "audit-1.log").read_text().splitlines()

@@ -9,7 +9,8 @@ from ecom.broker.lease import BrokerUnavailable
 from ecom.broker.node import Node
 from ecom.bus import parameters
 from ecom.errors import ShopError
-from ecom.process.driver import provision
+from ecom.shop.provision import provision
+from ecom_lab.shop import SAGA
 
 LISTENING = """\
 listeners.ssl.1 = 127.0.0.1:{port}
@@ -75,7 +76,7 @@ def test_a_broker_that_cannot_prove_who_it_is_is_refused_in_a_sentence(
     wrong = url.replace("127.0.0.1", host)
     with pytest.raises(BrokerUnavailable, match="certificate is not trusted") as caught:
         Shop(amqp_url=wrong, folder=tmp_path).open()
-    provision(tmp_path)
+    provision(SAGA, tmp_path)
     log = tmp_path / "audit-1.log"
     service = process("audit", wrong, tmp_path, "nowhere")
     try:

@@ -12,6 +12,7 @@ from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import read_letter
 from ecom.harness.dead_letters.session import desk
 from ecom.harness.dead_letters.workbench import Workbench
+from ecom_lab.shop import SAGA
 
 PAID = EXAMPLES["payment.processed"]
 
@@ -19,7 +20,7 @@ PAID = EXAMPLES["payment.processed"]
 @pytest.fixture
 def bench(bare, broker, tmp_path):
     """The workbench of the bare shop."""
-    return Workbench(broker, bare, tmp_path)
+    return Workbench(SAGA, broker, bare, tmp_path)
 
 
 def failed(order, id, **more):

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import httpx
 from helpers import free_port, process
 
-from ecom.process.driver import provision
+from ecom.shop.provision import provision
+from ecom_lab.shop import SAGA
 
 LINE = {"sku": "TEA-COSY", "quantity": 2, "unit_price": 1250}
 ORDER = {"customer": "lotte@example.com", "card": "4242424242424242", "lines": [LINE]}
@@ -21,7 +22,7 @@ def nowhere():
 def door(folder, token="", **settings):
     """A client of its own of an order service in this folder, which shows the token, if any."""
     port = free_port()
-    provision(folder)
+    provision(SAGA, folder)
     service = process("order", nowhere(), folder, "door", ECOM_HTTP_PORT=str(port),
                       ECOM_HTTP_TOKEN=token, **settings)  # fmt: skip
     transport = httpx.HTTPTransport(retries=7)  # 0.5 s, 1 s, 2 s, … while it starts

@@ -29,8 +29,10 @@ from ecom.events import (
 )
 from ecom.runtime.messages import Commit, Delivery, Perform, Publish, PublisherUp, Reply, Tick
 from ecom.runtime.runtime import Runtime
+from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
 from ecom.stores.memory import MemoryStore
+from ecom_lab.shop import CONTRACT, EVENTS, SAGA
 
 # The same examples on every run and machine, however slow: a failure can be looked into.
 steady = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
@@ -74,18 +76,27 @@ def delivery(event: Any, id: str = "event-1", tag: int = 1) -> Delivery:
     return Delivery(1, tag, "shop.events", event.key, *wire(event, id))
 
 
+def saga_with(service: Service) -> Saga:
+    """The shop's saga with this service among the others, or in place of one; it listens to all
+    that it handles."""
+    handled = tuple(key for key, kind in EVENTS.items() if kind in service.handlers)
+    contract = replace(CONTRACT, listens={**CONTRACT.listens, service.name: handled})
+    return Saga(contract, {**SAGA.services, service.name: service})
+
+
 class Hand:
     """Drives one service's runtime over a memory store, doing by hand what pika and a clock do."""
 
     def __init__(self, service: Service, *, jitter: Callable[[], float] = lambda: 0.5) -> None:
         self.service, self.jitter, self.now = service, jitter, 0.0
+        self.saga = saga_with(service)
         self.store = MemoryStore()
         self.restart()
 
     def restart(self) -> list[Any]:
         """The process dies, another starts: memory is lost, the database is not."""
         self.store.rollback()
-        self.runtime = Runtime(self.service, self.store, "1", self.jitter)
+        self.runtime = Runtime(self.saga, self.service.name, self.store, "1", self.jitter)
         return self.give(PublisherUp())
 
     def give(self, *inputs: Any, crash_after: int | None = None) -> list[Any]:
@@ -147,7 +158,7 @@ def process(service: str, url: str, folder: Path, shop: str, **settings: str) ->
     told = {"ECOM_AMQP_URL": url, "ECOM_FOLDER": str(folder), "ECOM_SHOP": shop, **settings}
     with open(folder / f"{service}-{told.get('ECOM_REPLICA', '1')}.log", "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "ecom.process.driver", service],
+            [sys.executable, "-m", "ecom.serve", service],
             env={**os.environ, **told}, stdin=subprocess.PIPE, stdout=log, stderr=log,
         )  # fmt: skip
 

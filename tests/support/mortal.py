@@ -11,6 +11,7 @@ import signal
 from dataclasses import replace
 
 from ecom.process.driver import Process
+from ecom.sagas.choreography import choreography
 from ecom.settings import Settings
 
 
@@ -28,11 +29,11 @@ def deadly(handler, folder):
 async def live(settings):
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    process = Process("audit", settings)
-    service = process._runtime.service
-    handlers = {kind: deadly(it, settings.folder) for kind, it in service.handlers.items()}
-    process._runtime.service = replace(service, handlers=handlers)
-    await process.run(stop)
+    saga = choreography()
+    audit = saga.services["audit"]
+    handlers = {kind: deadly(it, settings.folder) for kind, it in audit.handlers.items()}
+    saga = saga.replacing(replace(audit, handlers=handlers))
+    await Process(saga, "audit", settings).run(stop)
 
 
 def main():

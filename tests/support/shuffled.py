@@ -7,13 +7,15 @@ from typing import Any
 
 from world import DECLINED_CARD, World
 
-from ecom.events import SERVICES, Line
-from ecom.process.driver import database, provision, stock_shelves
+from ecom.events import Line
+from ecom.process.driver import database
 from ecom.runtime.messages import Failed, Performed, Tick
 from ecom.runtime.runtime import Runtime
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom.services.order import CancelOrder, PlaceOrder
+from ecom.shop.provision import provision, stock_shelves
 from ecom.stores.sqlite import SqliteStore
+from ecom_lab.shop import SAGA, SERVICES
 
 START = 1_790_000_000.0
 
@@ -26,7 +28,7 @@ class Shuffled(World):
     """
 
     def __init__(self, folder: Path, seed: int, trouble: float = 0.0, hold: float = 60.0) -> None:
-        provision(folder)
+        provision(SAGA, folder)
         self.folder, self.dice, self.trouble, self.hold = folder, random.Random(seed), trouble, hold
         self.deaf, self.held = False, set()
         super().__init__({})
@@ -42,8 +44,8 @@ class Shuffled(World):
     def start(self, name: str) -> None:
         super().start(name)
         if hasattr(self, "hold"):
-            service = service_named(name, self.hold)
-            self.runtimes[name] = Runtime(service, self.stores[name], "1", self.dice.random)
+            saga = choreography(self.hold)
+            self.runtimes[name] = Runtime(saga, name, self.stores[name], "1", self.dice.random)
 
     def shop(self, orders: int, regrets: float = 0.3) -> None:
         """Customers come, some go back on it, and everything is carried through to the end."""

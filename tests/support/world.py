@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ecom.events import EVENTS, SERVICES
 from ecom.runtime.messages import (
     Ack,
     Command,
@@ -18,12 +17,12 @@ from ecom.runtime.messages import (
     Tick,
 )
 from ecom.runtime.runtime import Runtime
-from ecom.services import service_named
 from ecom.services.inventory import Stock
 from ecom.services.notification import MailSent
 from ecom.services.payment import Captured, Declined, Refunded
 from ecom.stores.base import StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
+from ecom_lab.shop import CONTRACT, SAGA, SERVICES
 
 DECLINED_CARD = "declined"
 
@@ -78,7 +77,7 @@ class World:
     def start(self, name: str) -> None:
         """Start a service, after a crash perhaps: the broker gives back what was not acked."""
         self.stores[name].rollback()
-        self.runtimes[name] = Runtime(service_named(name), self.stores[name], "1", lambda: 0.5)
+        self.runtimes[name] = Runtime(SAGA, name, self.stores[name], "1", lambda: 0.5)
         self.queues[name] = self.unacked[name] + self.queues[name]
         self.unacked[name] = []
         self.inputs[name] = [PublisherUp()]
@@ -135,7 +134,7 @@ class World:
 
     def _route(self, row: Any) -> None:
         assert row.exchange == "events", "nothing here ends as a dead letter"
-        for listener in (*EVENTS[row.type].listeners, "audit"):
+        for listener in (*CONTRACT.listeners(row.type), "audit"):
             self.tags += 1
             self.queues[listener].append(
                 Delivery(1, self.tags, "shop.events", row.type, row.headers, row.body)

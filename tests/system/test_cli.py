@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from ecom.cli.dead import dead
 from ecom.cli.main import MAP, main
+from ecom_lab.shop import CONTRACT
 
 ECOM = [sys.executable, "-m", "ecom.cli"]
 
@@ -46,7 +47,7 @@ def up(environment):
         if keeper.poll() is None:
             keeper.send_signal(signal.SIGINT)
         keeper.communicate(timeout=30)
-    remove_topology(environment["ECOM_AMQP_URL"], "cli-test")
+    remove_topology(CONTRACT, environment["ECOM_AMQP_URL"], "cli-test")
 
 
 def test_a_shop_in_the_terminal(ecom, up):

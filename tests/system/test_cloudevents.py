@@ -13,9 +13,9 @@ from listening import listening, put
 from ecom import Shop
 from ecom.contract import topology
 from ecom.contract.envelope import REQUIRED, decode, encode
-from ecom.events import EVENTS
 from ecom.runtime.tables import Outbox
 from ecom.stores.sqlite import SqliteStore
+from ecom_lab.shop import CONTRACT, EVENTS
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,11 @@ EVENT_TIME = type(EXAMPLES["inventory.processed"].held_until)
 def test_we_read_what_the_sdk_makes(event):
     """Each type of event: the same as if our own code had made it, but for how the time looks."""
     message = made_by_the_sdk(event)
-    envelope, read = decode(message.headers, message.body)
+    envelope, read = decode(CONTRACT, message.headers, message.body)
     assert read == event
-    assert envelope == msgspec.structs.replace(decode(*wire(event))[0], time=envelope.time)
+    assert envelope == msgspec.structs.replace(
+        decode(CONTRACT, *wire(event))[0], time=envelope.time
+    )
     assert envelope.time.startswith("2026-11-05T12:00:00")
 
 

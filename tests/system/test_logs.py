@@ -16,8 +16,8 @@ from ecom import Shop
 from ecom.amqp.connection import parameters
 from ecom.contract import topology
 from ecom.effects.gateway import DECLINED_CARD, ERROR_CARD, GOOD_CARD
-from ecom.services import service_named
 from ecom.telemetry.logs import Line
+from ecom_lab.shop import SAGA
 
 CREATED = EXAMPLES["order.created"]
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -84,7 +84,7 @@ def test_a_record_of_a_handler_has_the_order_and_the_event_without_naming_them(c
     """The runtime knows what is handled; afterwards it is about nothing."""
     caplog.handler.setFormatter(Line("inventory"))
     with caplog.at_level("INFO"):
-        Hand(service_named("inventory")).give(delivery(CREATED, "event-7"))
+        Hand(SAGA.services["inventory"]).give(delivery(CREATED, "event-7"))
         logging.getLogger("ecom").info("Later")
     failed, later = caplog.text.splitlines()
     assert failed.endswith(
@@ -98,7 +98,7 @@ def test_a_record_of_a_handler_has_the_order_and_the_event_without_naming_them(c
 def test_a_failure_is_told_with_its_order_event_and_attempt(caplog, tries):
     """Also that of the last attempt, which makes a dead letter."""
     caplog.handler.setFormatter(Line("inventory"))
-    hand = Hand(service_named("inventory"))
+    hand = Hand(SAGA.services["inventory"])
     hand.give(delivery(EXAMPLES["payment.processed"], "event-7"))
     for _ in range(tries - 1):
         hand.wait(100.0)

@@ -15,7 +15,7 @@ from scraping import families, value
 from ecom import Shop
 from ecom.amqp.connection import parameters
 from ecom.contract import topology
-from ecom.events import SERVICES
+from ecom_lab.shop import SERVICES
 
 
 class Scraped:

@@ -13,8 +13,8 @@ from listening import listening, put
 
 from ecom import Shop
 from ecom.contract import topology
-from ecom.events import heard_by
 from ecom.settings import home
+from ecom_lab.shop import CONTRACT
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 ASYNCAPI = Path(__file__).parents[2] / "docs" / "asyncapi.json"
@@ -113,7 +113,10 @@ def test_a_notification_service_in_javascript_says_what_ours_would(
         javascript(shop)
         shop_name, queue = shop.name, topology.queue(shop.name, "notification")
         for key, properties, body in so_far():  # all again, as a broker may do after a crash
-            if key in heard_by("notification") and properties.headers["ce-subject"] in theirs:
+            if (
+                key in CONTRACT.heard_by("notification")
+                and properties.headers["ce-subject"] in theirs
+            ):
                 put(shop, queue, properties.headers, body)
         headers, body = wire(EXAMPLES["order.confirmed"])
         put(shop, queue, headers, body.replace(b'"total"', b'"sum"'))

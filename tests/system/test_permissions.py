@@ -16,10 +16,10 @@ from ecom import Shop
 from ecom.broker.lease import private_node
 from ecom.bus import parameters
 from ecom.cli.main import main
-from ecom.contract.permissions import PROVISIONER, USERS, grant, sender, user
+from ecom.contract.permissions import PROVISIONER, grant, sender, user, users
 from ecom.contract.topology import dead_exchange, dead_queue, exchange, queue
-from ecom.events import EVENTS, SERVICES
 from ecom.harness.processes import log_file, note_file
+from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 FOREIGN = {service: SERVICES[SERVICES.index(service) - 1] for service in SERVICES}
 REFUSED = "ACCESS_REFUSED"
@@ -37,7 +37,7 @@ def shop(broker):
 @pytest.fixture(scope="module")
 def at(shop):
     """A new channel at the broker, as a service's user: `at("payment")`."""
-    urls = {name: shop.crew.broker_url(name) for name in USERS}
+    urls = {name: shop.crew.broker_url(name) for name in users(CONTRACT)}
     lines = {name: pika.BlockingConnection(parameters(url)) for name, url in urls.items()}
     yield lambda service: lines[service].channel()
     for line in lines.values():
@@ -157,7 +157,7 @@ def test_another_shops_vhost_is_closed(shop, broker):
     for vhost in ("somebody-else", "%2F"):
         node = private_node(broker)
         node.management.define({"vhosts": [{"name": "somebody-else"}]})
-        for service in USERS:
+        for service in users(CONTRACT):
             own, _, _ = shop.crew.broker_url(service).rpartition("/")
             there = parameters(f"{own}/{vhost}")
             with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match="refused"):
@@ -212,7 +212,7 @@ def test_an_event_of_a_stranger_is_set_aside(broker, wait_for):
 def test_without_a_provisioner_a_service_says_what_is_missing(shop, operator, wait_for):
     """And starts to work as soon as its queue is back."""
     operator.queue_delete(queue(shop.name, "audit"))
-    shop.crew._spawn(("audit", "1"), "ecom.process.driver", {})
+    shop.crew._spawn(("audit", "1"), "ecom.serve", {})
     log = log_file(shop.folder, ("audit", "1"))
     wait_for(lambda: "the shop's provisioner declares it" in log.read_text())
     assert f"no queue '{shop.name}.audit'" in log.read_text()
@@ -239,9 +239,9 @@ def test_the_handbook_grants_what_the_code_grants():
     handbook = (Path(__file__).parents[2] / "docs" / "SECURITY.md").read_text()
     script = SAY + handbook.partition("```sh\n")[2].partition("```")[0]
     said = subprocess.run(["sh", "-eu", "-c", script], capture_output=True, text=True, check=True)
-    granted = ["add_vhost shop", *(f"add_user {user('shop', name)}" for name in USERS)]
-    for name in USERS:
-        it, who = grant("shop", name), f"-p shop {user('shop', name)}"
+    granted = ["add_vhost shop", *(f"add_user {user('shop', name)}" for name in users(CONTRACT))]
+    for name in users(CONTRACT):
+        it, who = grant(CONTRACT, "shop", name), f"-p shop {user('shop', name)}"
         granted.append(f"set_permissions {who} {it.configure} {it.write} {it.read}")
         granted += [f"set_topic_permissions {who} {at} {keys} .*"
                     for at, keys in it.topics.items()]  # fmt: skip

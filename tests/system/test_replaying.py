@@ -102,8 +102,9 @@ REPLAY = """
 import sys
 from pathlib import Path
 from ecom.harness.dead_letters.workbench import Workbench
+from ecom.sagas.choreography import choreography
 url, shop, folder = sys.argv[1:]
-bench = Workbench(url, shop, Path(folder))
+bench = Workbench(choreography(), url, shop, Path(folder))
 bench.replay(bench.groups())
 """
 

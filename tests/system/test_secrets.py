@@ -8,10 +8,11 @@ import pytest
 from ecom import Shop
 from ecom.broker.lease import private_node
 from ecom.bus import parameters
-from ecom.contract.permissions import USERS, user
+from ecom.contract.permissions import user, users
 from ecom.harness.processes import log_file, read_note
 from ecom.sandbox.standins import STANDINS
 from ecom.settings import Settings
+from ecom_lab.shop import CONTRACT
 
 
 def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for):
@@ -19,11 +20,13 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
     what is shown has one, also after a lost connection."""
     with Shop(amqp_url=broker, outside="files") as shop:
         node = private_node(broker)
-        secrets = {parameters(shop.crew.broker_url(name)).credentials.password for name in USERS}
+        secrets = {
+            parameters(shop.crew.broker_url(name)).credentials.password for name in users(CONTRACT)
+        }
         secrets |= {node._identity()[word] for word in ("password", "cookie")}
         secrets |= {(shop.folder / "http-token").read_text()}
-        logs = [log_file(shop.folder, (name, "1")) for name in USERS]
-        for name in USERS:
+        logs = [log_file(shop.folder, (name, "1")) for name in users(CONTRACT)]
+        for name in users(CONTRACT):
             node.management._ask("DELETE", f"/connections/username/{user(shop.name, name)}")
         wait_for(lambda: all("No connection" in log.read_text() for log in logs[:-1]))
         for folder in (shop.folder, node.folder):
@@ -45,15 +48,15 @@ def test_a_process_is_told_no_secrets_but_its_own(broker, monkeypatch):
     monkeypatch.setenv("ECOM_AMQP_URL", broker)
     with Shop() as shop:
         shop.start("order", "2")
-        members = [("order", "2"), *((name, "1") for name in (*USERS, *STANDINS))]
+        members = [("order", "2"), *((name, "1") for name in (*users(CONTRACT), *STANDINS))]
         secrets = {f"{name}'s": parameters(shop.crew.broker_url(name)).credentials.password
-                   for name in USERS}  # fmt: skip
+                   for name in users(CONTRACT)}  # fmt: skip
         secrets |= {"operator's": parameters(shop.amqp_url).credentials.password, "token": token}
-        assert len(set(secrets.values())) == len(USERS) + 2
+        assert len(set(secrets.values())) == len(users(CONTRACT)) + 2
         for member in members:
             environment = _environment(read_note(shop.folder, member)["pid"])
             found = {name for name, secret in secrets.items() if secret in environment}
-            own = {f"{member[0]}'s"} if member[0] in USERS else set()
+            own = {f"{member[0]}'s"} if member[0] in users(CONTRACT) else set()
             assert found == own | ({"token"} if member[0] == "order" else set()), member
 
 

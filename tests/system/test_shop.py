@@ -6,6 +6,7 @@ from ecom import Shop
 from ecom.errors import NotSettled, OrderRefused, ShopBusy, ShopError
 from ecom.harness.tenancy import forget
 from ecom.harness.workspace import occupant
+from ecom_lab.shop import CONTRACT
 
 DECLINES = "4000000000000002"
 
@@ -153,7 +154,7 @@ def test_a_named_shop_goes_on_where_it_was(broker, tmp_path):
         shop.settle()
         assert shop.books().balanced
         assert shop.orders().state.tolist() == ["CONFIRMED", "CONFIRMED"]
-    forget(broker, "kept-for-a-test")
+    forget(CONTRACT, broker, "kept-for-a-test")
 
 
 def test_a_shop_that_nobody_refers_to_any_more_closes_itself(broker, tmp_path):

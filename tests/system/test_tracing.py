@@ -9,9 +9,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ecom import Shop
 from ecom.effects.gateway import DECLINED_CARD
-from ecom.events import EVENTS, SERVICES, heard_by
 from ecom.shop.credentials import kept_token
 from ecom.stores.reader import rows
+from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_every_hop_of_every_event_has_its_span(traced):
     for _, type_ in traced.events:
         expected[EVENTS[type_].producer, f"send {type_}"] += 1
         for service in SERVICES:
-            if service == "audit" or type_ in heard_by(service):
+            if service == "audit" or type_ in CONTRACT.heard_by(service):
                 expected[service, f"process {type_}"] += 1
     names = traced.names()
     assert {key: n for key, n in names.items() if key[1].startswith(("send ", "process "))} == (

@@ -14,18 +14,21 @@ from ecom import Shop
 from ecom.broker.lease import BrokerUnavailable
 from ecom.bus import parameters
 from ecom.errors import NotSettled, ServiceDied, ServiceDown
-from ecom.events import EVENTS, SERVICES
 from ecom.harness.processes import read_note
 from ecom.harness.quiescence import Watch
 from ecom.harness.tenancy import address
 from ecom.harness.workspace import folder_of
+from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 
 def test_services_killed_amid_a_thousand_orders_each_lose_nothing(broker):
     """SIGKILL in the middle, then start: all terminal, books balanced, nobody told twice; one
     service after the other, the last orders of all out of stock."""
     wanted = [{"customer": f"c{n}@example.com", "lines": {"YOYO": 1}} for n in range(1_000)]
-    with Shop({"YOYO": 4_900}, amqp_url=broker) as shop, closing(Watch(shop.folder)) as watch:
+    with (
+        Shop({"YOYO": 4_900}, amqp_url=broker) as shop,
+        closing(Watch(CONTRACT, shop.folder)) as watch,
+    ):
         for before, service in zip(range(0, 5_000, 1_000), SERVICES, strict=True):
             shop.place_many(wanted)
             shop.wait_until(lambda enough=before + 100: watch.ended()[0] >= enough)

@@ -12,10 +12,10 @@ import pytest
 from sqlite_utils import Database
 
 from ecom import Shop
-from ecom.events import SERVICES
-from ecom.process.driver import provision
+from ecom.shop.provision import provision
 from ecom.shop.views import install, views_of
 from ecom_lab.docs.datasette import metadata
+from ecom_lab.shop import SAGA, SERVICES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "datasette.json"
 ADA, HUGO = "ada@example.com", "hugo@example.com"
@@ -52,7 +52,7 @@ def read(folder):
 def test_every_view_can_be_read_and_says_what_it_shows(folder, service, read):
     """By sqlite-utils, with its comment in the schema, and `about` names all there is."""
     with closing(Database(folder / f"{service}.db")) as database:
-        assert database.view_names() == [view.name for view in views_of(service)]
+        assert database.view_names() == [view.name for view in views_of(SAGA.services[service])]
         for view in database.views:
             assert re.search(r"\n-- [A-Z].+\.\n", view.schema), view.name
             list(view.rows)
@@ -92,7 +92,7 @@ def test_what_is_open_or_given_up_is_found(read):
 
 def test_unsent_and_waiting_messages_are_found(tmp_path):
     """Views of what a quiet shop does not have, on rows written by hand."""
-    provision(tmp_path)
+    provision(SAGA, tmp_path)
     with closing(Database(tmp_path / "order.db")) as database:
         database["outbox"].insert({"seq": 1, "id": "a", "type": "order.created", "order_id": "1",
                                    "exchange": "events", "headers": "{}", "body": b'{"x":1}',
@@ -106,16 +106,16 @@ def test_unsent_and_waiting_messages_are_found(tmp_path):
 
 
 def test_an_outdated_view_is_made_anew_and_a_current_one_left_alone(tmp_path):
-    provision(tmp_path)
+    provision(SAGA, tmp_path)
     path = tmp_path / "payment.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("DROP VIEW money_by_state")
         database.execute("CREATE VIEW money_by_state AS SELECT 1 AS old")
         before = database.execute("PRAGMA schema_version").fetchone()[0]
-        install(path, "payment")
+        install(path, SAGA.services["payment"])
         after = database.execute("PRAGMA schema_version").fetchone()[0]
         names = [row[1] for row in database.execute("PRAGMA table_info(money_by_state)")]
-        install(path, "payment")
+        install(path, SAGA.services["payment"])
         assert database.execute("PRAGMA schema_version").fetchone()[0] == after > before
     assert names == ["state", "payments", "amount"]
 

@@ -17,12 +17,12 @@ from displaying import displayed
 
 from ecom import Shop
 from ecom.errors import ServiceDown
-from ecom.events import SERVICES
 from ecom.harness.diagrams.live.drawing import SHOWN, as_svg
 from ecom.harness.diagrams.live.glance import WAITING, Glance, glance
 from ecom.harness.diagrams.live.view import line, watched
 from ecom.harness.workspace import Premises
-from ecom.process.driver import provision
+from ecom.shop.provision import provision
+from ecom_lab.shop import SAGA, SERVICES
 
 ORDERS = [{"customer": f"buyer{n}@example.com", "lines": {"MOON": 1}} for n in range(5)]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -170,7 +170,7 @@ def test_a_terminal_gets_one_line(busy):
 def premises():
     """A shop that somebody has open, of which there are only the databases."""
     premises = Premises(f"watched-{uuid.uuid4().hex[:8]}", None)
-    provision(premises.folder)
+    provision(SAGA, premises.folder)
     yield premises
     shutil.rmtree(premises.folder)
 

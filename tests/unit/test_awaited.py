@@ -3,11 +3,11 @@
 import pytest
 from shuffled import Shuffled, meddle, what
 
-from ecom.events import EVENTS
 from ecom.harness.history.history import history
 from ecom.harness.history.journal import read_log
 from ecom.harness.history.narrative import ANSWERED_BY
 from ecom.services.order import CancelOrder
+from ecom_lab.shop import CONTRACT, EVENTS
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def world(tmp_path):
     return world
 
 
-@pytest.mark.parametrize("key", [key for key, kind in EVENTS.items() if kind.listeners])
+@pytest.mark.parametrize("key", [key for key in EVENTS if CONTRACT.listeners(key)])
 def test_what_is_awaited_is_named(tmp_path, key):
     """While a listener has not handled an event, what it owes is told, in the contract's words."""
     world = Shuffled(tmp_path, seed=1)
@@ -34,7 +34,7 @@ def test_what_is_awaited_is_named(tmp_path, key):
         world.command("cancel", CancelOrder("1001"))
     world.finish()
     awaited = history(tmp_path, "1001").awaited
-    for listener in EVENTS[key].listeners:
+    for listener in CONTRACT.listeners(key):
         owed = " or ".join(ANSWERED_BY.get((key, listener), ("an e-mail",)))
         sentence = f"{EVENTS[key].producer} → {listener} {key} [awaited] (awaited: {owed})"
         assert sentence in awaited
@@ -42,7 +42,7 @@ def test_what_is_awaited_is_named(tmp_path, key):
 
 def test_what_each_service_owes_is_in_the_contract():
     """For each event and listener but notification: events that this very service may say."""
-    heard = {(key, name) for key, kind in EVENTS.items() for name in kind.listeners}
+    heard = {(key, name) for key in EVENTS for name in CONTRACT.listeners(key)}
     assert set(ANSWERED_BY) == {pair for pair in heard if pair[1] != "notification"}
     for (_, service), answers in ANSWERED_BY.items():
         assert {EVENTS[answer].producer for answer in answers} == {service}

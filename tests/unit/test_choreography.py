@@ -1,12 +1,14 @@
 """The picture of who says what to whom: drawn from the contract and the handlers, never by hand."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from helpers import without
 
-from ecom.events import EVENTS, SERVICES, Event, OrderCancelled, heard_by
+from ecom.contract.event import Event
+from ecom.events import OrderCancelled
 from ecom.harness.diagrams.choreography import Choreography
-from ecom.services import service_named
+from ecom_lab.shop import CONTRACT, SAGA, SERVICES
 
 
 class OrderShipped(Event, frozen=True):
@@ -14,7 +16,6 @@ class OrderShipped(Event, frozen=True):
 
     key: ClassVar[str] = "order.shipped"
     producer: ClassVar[str] = "order"
-    listeners: ClassVar[tuple[str, ...]] = ("payment",)
 
 
 def test_every_event_goes_to_whoever_listens():
@@ -23,7 +24,7 @@ def test_every_event_goes_to_whoever_listens():
     for name in SERVICES:
         if name != "audit":
             assert {each.key for each in picture.arrows if each.listener == name} == {
-                *heard_by(name)
+                *CONTRACT.heard_by(name)
             }
     assert all(each.handled for each in picture.arrows)
     assert picture.all_ears == ["audit"]
@@ -40,7 +41,16 @@ def test_the_way_forward_is_that_of_orders_that_succeed():
 
 def test_a_new_event_is_in_the_picture_at_once():
     """And that nobody handles it yet can be seen, in the picture and in words."""
-    picture = Choreography({**EVENTS, OrderShipped.key: OrderShipped})
+    picture = Choreography(
+        replace(
+            CONTRACT,
+            events=(*CONTRACT.events, OrderShipped),
+            listens={
+                **CONTRACT.listens,
+                "payment": (*CONTRACT.listens["payment"], "order.shipped"),
+            },
+        )
+    )
     assert "order.shipped" not in Choreography().svg
     assert "order.shipped (no handler)" in picture.svg
     assert "payment (no handler)" in picture.text.splitlines()[-1]
@@ -48,7 +58,7 @@ def test_a_new_event_is_in_the_picture_at_once():
 
 def test_a_handler_that_is_gone_is_missed():
     """An event that its listener no longer handles falls on deaf ears."""
-    services = [without(service_named(name), OrderCancelled) for name in SERVICES]
+    services = [without(SAGA.services[name], OrderCancelled) for name in SERVICES]
     picture = Choreography(services=services)
     deaf = {each.listener for each in picture.arrows if not each.handled}
     assert deaf == {"inventory", "payment", "notification"}

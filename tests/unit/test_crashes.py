@@ -6,12 +6,12 @@ from itertools import count
 import pytest
 from world import DECLINED_CARD, World
 
-from ecom.events import SERVICES, Line
+from ecom.events import Line
 from ecom.runtime.tables import Counter, Effect, Outbox
-from ecom.services import service_named
 from ecom.services.audit import Entry
 from ecom.services.inventory import Stock
 from ecom.services.order import CancelOrder, Order, PlaceOrder
+from ecom_lab.shop import SAGA, SERVICES
 
 TEA = (Line("TEA", 1, 100), Line("CAKE", 2, 300))
 STEADY = {  # what customers do; however the services are scheduled, one thing becomes of it
@@ -47,10 +47,10 @@ def after(way: str, prepare: Callable[[World], None] = lambda world: None) -> Wo
 def everything(world: World) -> dict:
     """All that matters in the end: every service's own tables, money, mail, and nothing unsent."""
     tables = {
-        name: world.rows(name, service_named(name).rows) for name in SERVICES if name != "audit"
+        name: world.rows(name, SAGA.services[name].rows) for name in SERVICES if name != "audit"
     }
     heard = sorted((row.order_id, row.type, row.id) for row in
-                   world.rows("audit", service_named("audit").rows))  # fmt: skip
+                   world.rows("audit", SAGA.services["audit"].rows))  # fmt: skip
     waiting = [row for name in SERVICES for row in world.rows(name, (Outbox, Effect))
                if row.done_at is None]  # fmt: skip
     counters = {

@@ -11,8 +11,16 @@ from helpers import EXAMPLES, envelope_for, steady, wire
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ecom.contract.envelope import Refused, decode, derived_id, encode, new_id, trace_after
-from ecom.events import EVENTS, MAX_BODY
+from ecom.contract.envelope import (
+    MAX_BODY,
+    Refused,
+    decode,
+    derived_id,
+    encode,
+    new_id,
+    trace_after,
+)
+from ecom_lab.shop import CONTRACT, EVENTS
 
 CREATED = EXAMPLES["order.created"]
 HEADERS, BODY = wire(CREATED)
@@ -42,7 +50,7 @@ EXOTIC = {  # what an AMQP header can hold, as pika reads it
 def refusal(headers, body):
     """Why a message is refused."""
     with pytest.raises(Refused) as caught:
-        decode(headers, body)
+        decode(CONTRACT, headers, body)
     return str(caught.value)
 
 
@@ -50,7 +58,7 @@ def refusal(headers, body):
 def test_every_event_comes_back_as_it_was(event):
     """Encoding and decoding lose nothing: neither of the event nor of its envelope."""
     envelope = envelope_for(event)
-    assert decode(*encode(envelope, event)) == (envelope, event)
+    assert decode(CONTRACT, *encode(envelope, event)) == (envelope, event)
 
 
 def test_all_eleven_events_have_an_example():
@@ -62,7 +70,7 @@ def test_all_eleven_events_have_an_example():
 def test_our_own_bodies_are_canonical(event):
     """What we encode, read and encoded again, is the same bytes: so it needs no second look."""
     headers, body = wire(event)
-    assert wire(decode(headers, body)[1]) == (headers, body)
+    assert wire(decode(CONTRACT, headers, body)[1]) == (headers, body)
 
 
 @pytest.mark.parametrize("event", EXAMPLES.values(), ids=EXAMPLES)
@@ -125,18 +133,18 @@ def test_an_order_without_lines_or_with_too_many_is_refused():
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read():
     padded = BODY + b" " * (MAX_BODY - len(BODY))
-    assert decode(HEADERS, padded)[1] == CREATED
+    assert decode(CONTRACT, HEADERS, padded)[1] == CREATED
     assert "262145 bytes" in refusal(HEADERS, padded + b" ")
 
 
 def test_fields_we_do_not_know_are_ignored():
     """So that a producer may add one."""
     body = BODY[:-1] + b',"gift":{"wrap":true,"note":"h\\u00e9","price":1.5,"n":[null]}}'
-    assert decode(HEADERS, body)[1] == CREATED
+    assert decode(CONTRACT, HEADERS, body)[1] == CREATED
 
 
 def test_headers_we_do_not_know_are_ignored():
-    assert decode(HEADERS | {"x-death": [{"count": 1}], "ce-new": 1}, BODY)[1] == CREATED
+    assert decode(CONTRACT, HEADERS | {"x-death": [{"count": 1}], "ce-new": 1}, BODY)[1] == CREATED
 
 
 @pytest.mark.parametrize("name", sorted(HEADERS.keys() - {"ce-traceparent"}))
@@ -153,7 +161,7 @@ def test_a_missing_header_is_refused(name):
 @pytest.mark.parametrize("value", [*EXOTIC.values(), "00-xyz-1-01", f"00-{'A' * 32}-{'b' * 16}-01"])
 def test_a_malformed_trace_context_starts_a_new_trace(value):
     """Tracing must never stop an order."""
-    fresh, event = decode(HEADERS | {"ce-traceparent": value}, BODY)
+    fresh, event = decode(CONTRACT, HEADERS | {"ce-traceparent": value}, BODY)
     assert event == CREATED
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", fresh.traceparent)
 
@@ -179,7 +187,7 @@ def test_an_envelope_that_does_not_fit_is_refused_with_the_reason(changed, reaso
 def read_or_refused(headers, body):
     """Nothing but an event or `Refused` comes out."""
     with suppress(Refused):
-        _, event = decode(headers, body)
+        _, event = decode(CONTRACT, headers, body)
         assert type(event) is EVENTS[headers["ce-type"]]
 
 

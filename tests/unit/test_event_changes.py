@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from ecom.contract.envelope import decode
-from ecom.events import EVENTS
 from ecom_lab.docs.schemas import bodies
+from ecom_lab.shop import CONTRACT, EVENTS
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 PHOTOGRAPH = RECORDED / "schema.json"
@@ -25,7 +25,7 @@ EVER_SAID = [
 )
 def test_what_was_ever_said_is_read_as_it_was_meant(key, said):
     """Each recorded event, byte for byte: every field is there still, with the value it had."""
-    envelope, event = decode(said["headers"], said["body"].encode())
+    envelope, event = decode(CONTRACT, said["headers"], said["body"].encode())
     assert (type(event), envelope.id) == (EVENTS[key], said["headers"]["ce-id"])
     assert holds(msgspec.to_builtins(event), said["reads"])
 

@@ -13,9 +13,9 @@ from ecom.runtime.messages import (
     Say,
 )
 from ecom.runtime.tables import Counter
-from ecom.services import service_named
 from ecom.services.audit import Entry
 from ecom.services.order import PlaceOrder
+from ecom_lab.shop import SAGA
 
 ORDER = EXAMPLES["order.created"]
 WISH = PlaceOrder(ORDER.customer, ORDER.card, ORDER.lines)
@@ -25,7 +25,7 @@ class Pair:
     """An order service, audit that hears it, and a broker that we are."""
 
     def __init__(self):
-        self.order, self.audit = Hand(service_named("order")), Hand(service_named("audit"))
+        self.order, self.audit = Hand(SAGA.services["order"]), Hand(SAGA.services["audit"])
         self.commands = 0
 
     def place(self):
@@ -149,7 +149,7 @@ def test_what_never_comes_is_sent_again_a_few_times_only(pair):
 def test_a_listener_asks_nobody_for_events_it_does_not_hear(pair):
     """Payment hears of cancellations, not of orders: it misses none."""
     pair.place()
-    pair.audit = Hand(service_named("payment"))
+    pair.audit = Hand(SAGA.services["payment"])
     assert pair.count() == pair.count() == []
 
 

@@ -6,11 +6,11 @@ import pytest
 from shuffled import Shuffled, meddle, what
 
 from ecom.errors import ShopError
-from ecom.events import EVENTS
 from ecom.harness.history.history import history
 from ecom.harness.history.journal import read_log
 from ecom.services.order import CancelOrder
 from ecom.shop import frames
+from ecom_lab.shop import CONTRACT, EVENTS
 
 CONFIRMED = """\
 Order 1001: CONFIRMED
@@ -152,7 +152,9 @@ def test_every_history_is_whole_and_in_order(tmp_path, seed):
         account = history(tmp_path, order_id)
         said = [each.entry.type for each in log if each.entry.order_id == order_id]
         told = sorted((s.label, s.target) for s in account.steps if s.kind == "event")
-        heard_by = {key: kind.listeners or (kind.producer,) for key, kind in EVENTS.items()}
+        heard_by = {
+            key: CONTRACT.listeners(key) or (kind.producer,) for key, kind in EVENTS.items()
+        }
         assert told == sorted((key, name) for key in said for name in heard_by[key])
         for service in ("order", "inventory", "payment"):
             states = [s.label for s in account.steps if (s.kind, s.source) == ("state", service)]

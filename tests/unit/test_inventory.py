@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ecom.events import Line
 from ecom.runtime.tables import Timer
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom.services.inventory import Reservation, Stock
 from ecom.stores.base import Transaction
 
@@ -19,7 +19,7 @@ CANCELLED = EXAMPLES["order.cancelled"]
 @pytest.fixture
 def shelves():
     """The inventory service with 3 tea cosies and 1 top hat."""
-    hand = Hand(service_named("inventory", hold_seconds=60))
+    hand = Hand(choreography(hold_seconds=60).services["inventory"])
     transaction = Transaction(hand.store)
     transaction[Stock].put(Stock("TEA-COSY", 3, 3))
     transaction[Stock].put(Stock("TOP-HAT", 1, 1))

@@ -6,14 +6,16 @@ import pytest
 from helpers import EXAMPLES, wire
 from scraping import families, value
 
-from ecom.process.driver import database, provision
+from ecom.process.driver import database
 from ecom.runtime.messages import Delivery, Tick
 from ecom.runtime.tables import Counter
+from ecom.shop.provision import provision
 from ecom.stores.base import Transaction
 from ecom.stores.reader import connect
 from ecom.stores.sqlite import SqliteStore
 from ecom.telemetry.metrics import Metrics
 from ecom.telemetry.numbers import _FOUND
+from ecom_lab.shop import SAGA
 
 
 def measured(folder):
@@ -27,7 +29,7 @@ def read(metrics, name, **labels):
 
 @pytest.fixture
 def metrics(tmp_path):
-    provision(tmp_path)
+    provision(SAGA, tmp_path)
     return measured(tmp_path)
 
 

@@ -4,15 +4,15 @@ import pytest
 from helpers import EXAMPLES, Hand, asked, said
 
 from ecom.runtime.messages import Performed
-from ecom.services import service_named
 from ecom.services.payment import Capture, Captured, Declined, Payment, Refund, Refunded
+from ecom_lab.shop import SAGA
 
 HELD, CANCELLED = EXAMPLES["inventory.processed"], EXAMPLES["order.cancelled"]
 
 
 @pytest.fixture
 def till():
-    return Hand(service_named("payment"))
+    return Hand(SAGA.services["payment"])
 
 
 def result(hand, seq, result):

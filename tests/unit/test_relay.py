@@ -208,7 +208,7 @@ def sibling(hand):
     """A second replica on the same database."""
     sibling = Hand(hand.service)
     sibling.store = hand.store
-    sibling.runtime = Runtime(hand.service, hand.store, "2", lambda: 0.5)
+    sibling.runtime = Runtime(hand.saga, hand.service.name, hand.store, "2", lambda: 0.5)
     sibling.give(PublisherUp())
     return sibling
 

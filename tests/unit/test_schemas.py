@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from ecom.api.schemas import OneOrMany, OrderIn
-from ecom.contract.envelope import decode, encode
-from ecom.events import MAX_BODY, Line, OrderCreated
+from ecom.contract.envelope import MAX_BODY, decode, encode
+from ecom.events import Line, OrderCreated
+from ecom_lab.shop import CONTRACT
 
 lines = st.lists(
     st.fixed_dictionaries({
@@ -50,5 +51,5 @@ def event_of(order):
     total = sum(it.quantity * it.unit_price for it in lines)
     event = OrderCreated("1001", order.customer, order.card, total, lines)
     headers, body = encode(envelope_for(event), event)
-    assert msgspec.json.encode(decode(headers, body)[1]) == body
+    assert msgspec.json.encode(decode(CONTRACT, headers, body)[1]) == body
     return body

@@ -3,12 +3,12 @@
 import pytest
 from helpers import EXAMPLES, Hand, answers, asked, said
 
-from ecom.events import EVENTS, Line
+from ecom.events import Line
 from ecom.runtime.messages import Command, Performed
-from ecom.services import service_named
 from ecom.services.audit import Entry
 from ecom.services.notification import MailSent
 from ecom.services.order import CancelOrder, KeyReused, NoSuchOrder, Order, PlaceOrder
+from ecom_lab.shop import CONTRACT, EVENTS, SAGA
 
 COMMITTED = EXAMPLES["inventory.committed"]
 
@@ -17,7 +17,7 @@ COMMITTED = EXAMPLES["inventory.committed"]
 @pytest.fixture
 def orders():
     """The order service with one PENDING order, 1001."""
-    hand = Hand(service_named("order"))
+    hand = Hand(SAGA.services["order"])
     place(hand)
     return hand
 
@@ -34,7 +34,7 @@ def cancel(hand, order_id="1001"):
 
 
 def test_an_order_is_accepted_as_pending_with_its_total_in_pence():
-    hand = Hand(service_named("order"))
+    hand = Hand(SAGA.services["order"])
     order, events = place(hand)
     assert (order.order_id, order.state, order.total, events) == (
         "1001", "PENDING", 5000, ["order.created"],
@@ -102,7 +102,7 @@ def test_an_order_nobody_placed_cannot_be_cancelled(orders):
 # ── notification ──────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def post():
-    return Hand(service_named("notification"))
+    return Hand(SAGA.services["notification"])
 
 
 def subjects(hand, *keys):
@@ -137,7 +137,7 @@ def test_a_customer_is_told_each_outcome_once_and_no_stale_one(post, keys, mails
 
 # ── audit ─────────────────────────────────────────────────────────────────────────────────────
 def test_audit_keeps_every_event_once_in_the_order_it_came():
-    hand = Hand(service_named("audit"))
+    hand = Hand(SAGA.services["audit"])
     for key in [*EVENTS, *EVENTS]:
         assert hand.hear(EXAMPLES[key], key) == []
     kept = sorted(hand.rows(Entry), key=lambda entry: entry.n)
@@ -149,5 +149,5 @@ def test_audit_keeps_every_event_once_in_the_order_it_came():
 def test_every_service_handles_all_it_hears():
     """And the audit service all there is: no event ends as a dead letter for want of a handler."""
     for kind in EVENTS.values():
-        for listener in (*kind.listeners, "audit"):
-            assert kind in service_named(listener).handlers
+        for listener in (*CONTRACT.listeners(kind.key), "audit"):
+            assert kind in SAGA.services[listener].handlers

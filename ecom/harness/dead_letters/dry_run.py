@@ -2,26 +2,28 @@
 
 The real runtime handles it on the service's real database, opened read-only; what it would write is
 looked at instead of written. That happens in a process of its own, as the message may be one that
-kills: `python -m ecom.harness.dead_letters.dry_run`, with an `Attempt` as JSON on
-stdin and a `Trial` on stdout.
+kills: `python -m ecom.harness.dead_letters.dry_run`, with a pickled `Attempt` on
+stdin (its saga may be anybody's, so its code goes with it) and a `Trial` as JSON on stdout.
 """
 
+import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import msgspec
-from msgspec import Struct
 
 from ecom.harness.dead_letters.trial import Asked, Change, Said, Trial
 from ecom.runtime.messages import Delivery
 from ecom.runtime.runtime import Runtime
+from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom.services import service_named
 from ecom.stores.base import R, Row
 from ecom.stores.query import Key, key_of
 from ecom.stores.reader import connect
@@ -30,12 +32,13 @@ from ecom.stores.sqlite import SqliteStore
 SECONDS = 30.0  # what takes longer hangs
 
 
-class Attempt(Struct):
+@dataclass(frozen=True)
+class Attempt:
     """What to try, and where."""
 
-    folder: str
+    saga: Saga
+    folder: Path
     service: str
-    hold_seconds: float
     headers: dict[str, Any]
     body: bytes
 
@@ -66,7 +69,7 @@ def rehearse(attempt: Attempt) -> Trial:
     command = [sys.executable, "-m", "ecom.harness.dead_letters.dry_run"]
     try:
         child = subprocess.run(
-            command, input=msgspec.json.encode(attempt), capture_output=True, timeout=SECONDS
+            command, input=cloudpickle.dumps(attempt), capture_output=True, timeout=SECONDS
         )
     except subprocess.TimeoutExpired:
         return Trial("would hang", f"not done after {SECONDS:g} seconds")
@@ -79,13 +82,12 @@ def rehearse(attempt: Attempt) -> Trial:
 
 def _try(attempt: Attempt, now: float) -> Trial:
     """Let the runtime handle it, and see what it would write."""
-    service = service_named(attempt.service, attempt.hold_seconds)
-    store = Rehearsal(Path(attempt.folder), attempt.service)
-    runtime = Runtime(service, store, "rehearsal", lambda: 0.0)
+    store = Rehearsal(attempt.folder, attempt.service)
+    runtime = Runtime(attempt.saga, attempt.service, store, "rehearsal", lambda: 0.0)
     # As an operator's replay comes: through the default exchange.
     delivery = Delivery(1, 1, "", attempt.service, attempt.headers, attempt.body)
     next(runtime.step([delivery], now)).transaction.commit()
-    trial = _judge(service, store)
+    trial = _judge(runtime.service, store)
     store.close()
     return trial
 
@@ -133,5 +135,5 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Attempt)
+    request = pickle.load(sys.stdin.buffer)
     sys.stdout.buffer.write(msgspec.json.encode(_try(request, time.time())))

@@ -17,12 +17,11 @@ import pandas as pd
 
 from ecom.contract.envelope import rfc3339
 from ecom.errors import ShopError
-from ecom.events import SERVICES
 from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
 from ecom.harness.dead_letters.dry_run import Attempt, rehearse
 from ecom.harness.dead_letters.session import Desk, Held, desk
 from ecom.harness.dead_letters.trial import Trial
-from ecom.settings import Settings
+from ecom.runtime.saga import Saga
 from ecom.stores.reader import rows
 
 Which = str | Iterable[str] | pd.DataFrame  # ids, or rows of `list` or of `groups`
@@ -37,11 +36,10 @@ class Workbench:
     """A shop's dead letters. Every method raises `ShopError` if the broker cannot be reached, or
     while somebody else has the letters in hand."""
 
-    def __init__(
-        self, amqp_url: str, shop: str, folder: Path, hold_seconds: float = Settings.hold_seconds
-    ) -> None:
+    def __init__(self, saga: Saga, amqp_url: str, shop: str, folder: Path) -> None:
+        self._saga = saga
+        self._services = saga.contract.services
         self._url, self._shop, self._folder = amqp_url, shop, folder
-        self._hold_seconds = hold_seconds
         # Service → what its counter `replayed` says once it has taken all that was replayed here.
         self.awaited: dict[str, int] = {}
 
@@ -64,7 +62,7 @@ class Workbench:
     def show(self, id: str) -> DeadLetter:
         """One dead letter, whole."""
         with desk(self._url, self._shop) as at:
-            return _find(at, id)
+            return self._find(at, id)
 
     def try_(
         self, id: str, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
@@ -72,8 +70,8 @@ class Workbench:
         """What a replay would do as the service stands now, changing nothing; edited first, if
         `body` or `headers` are given. A call to the outside world is named, not made."""
         letter = self.show(id).edited(headers or {}, _bytes(body))
-        return rehearse(Attempt(str(self._folder), letter.service, self._hold_seconds,
-                                letter.to_replay(), letter.body))  # fmt: skip
+        headers, body = letter.to_replay(), letter.body
+        return rehearse(Attempt(self._saga, self._folder, letter.service, headers, body))
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────
     def edit(
@@ -85,11 +83,11 @@ class Workbench:
         one counts.
         """
         with desk(self._url, self._shop) as at:
-            old = _find(at, id)
+            old = self._find(at, id)
             new = old.edited(headers or {}, _bytes(body))
             if new is not old:
                 at.to_dead(new.service, new.to_bury(), new.body)
-                for letter, held in _letters(at, new.service):
+                for letter, held in self._letters(at, new.service):
                     if letter.digest == old.digest:
                         held.done()
         return new
@@ -103,7 +101,7 @@ class Workbench:
             sent[letter.service] = sent.get(letter.service, 0) + 1
 
         sent: dict[str, int] = {}
-        before = {service: self._replayed(service) for service in SERVICES}
+        before = {service: self._replayed(service) for service in self._services}
         count = self._take(which, send)
         for service, number in sent.items():
             self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
@@ -129,7 +127,7 @@ class Workbench:
         found, replaced = [], set()
         columns = [*COLUMNS, "error", "digest"]
         with desk(self._url, self._shop) as at:
-            for letter, _ in _letters(at, service):
+            for letter, _ in self._letters(at, service):
                 found.append([getattr(letter, column) for column in columns])
                 replaced.add(letter.replaces)
         found = [row for row in found if row[-1] not in replaced]
@@ -142,13 +140,13 @@ class Workbench:
         wanted, key = _wanted(which)
         with desk(self._url, self._shop) as at:
             found, replaced = set(), set()
-            for letter, _ in _letters(at):
+            for letter, _ in self._letters(at):
                 found.add(key(letter))
                 replaced.add(letter.replaces)
             if missing := wanted - found:
                 raise ShopError(f"There is no dead letter {min(missing)}: see `list`.")
             count = 0
-            for letter, held in _letters(at):
+            for letter, held in self._letters(at):
                 if key(letter) in wanted:
                     if letter.digest not in replaced:
                         act(at, letter)
@@ -163,27 +161,26 @@ class Workbench:
         """service, order_id, type, reason, exception, attempts, first, last, id: one a letter."""
         return self._table(service)[[*COLUMNS]]
 
+    def _letters(self, at: Desk, service: str | None = None) -> Iterator[tuple[DeadLetter, Held]]:
+        """All dead letters, replaced versions included. Raises `ShopError` for no such service."""
+        known = self._services
+        if service is not None and service not in known:
+            raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
+        for name in known if service is None else (service,):
+            for held in at.look(name):
+                yield read_letter(name, held.headers, held.body), held
 
-def _letters(at: Desk, service: str | None = None) -> Iterator[tuple[DeadLetter, Held]]:
-    """All dead letters, replaced versions included. Raises `ShopError` for no such service."""
-    if service is not None and service not in SERVICES:
-        raise ShopError(f"There is no service {service!r}: choose of {', '.join(SERVICES)}.")
-    for name in SERVICES if service is None else (service,):
-        for held in at.look(name):
-            yield read_letter(name, held.headers, held.body), held
-
-
-def _find(at: Desk, id: str) -> DeadLetter:
-    """The newest version of a letter."""
-    found, replaced = [], set()
-    for letter, _ in _letters(at):
-        if letter.id == id:
-            found.append(letter)
-            replaced.add(letter.replaces)
-    for letter in found:
-        if letter.digest not in replaced:
-            return letter
-    raise ShopError(f"There is no dead letter {id!r}: see `list`.")
+    def _find(self, at: Desk, id: str) -> DeadLetter:
+        """The newest version of a letter."""
+        found, replaced = [], set()
+        for letter, _ in self._letters(at):
+            if letter.id == id:
+                found.append(letter)
+                replaced.add(letter.replaces)
+        for letter in found:
+            if letter.digest not in replaced:
+                return letter
+        raise ShopError(f"There is no dead letter {id!r}: see `list`.")
 
 
 def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:

@@ -4,14 +4,15 @@ Nothing here names a service or an event. A node is a service, an arrow is an ev
 that says it to one that listens to it and has a handler for it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from ecom.events import EVENTS, SERVICES, Event
+from ecom.contract.contract import Contract
+from ecom.contract.event import Event
 from ecom.harness.diagrams.picture import Picture
 from ecom.runtime.service import Service
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom_lab.docs.seen import in_words, look
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Arrow(NamedTuple):
 class Choreography(Picture):
     """The services, and the events between them.
 
-    `events` and `services` are the real ones unless given; `forward` are the events of the way to
+    `contract` and `services` are the real ones unless given; `forward` are the events of the way to
     success (found by running the handlers).
     """
 
@@ -47,14 +48,16 @@ class Choreography(Picture):
 
     def __init__(
         self,
-        events: Mapping[str, type[Event]] = EVENTS,
+        contract: Contract | None = None,
         services: Iterable[Service] | None = None,
         forward: Iterable[str] | None = None,
     ) -> None:
-        found = services or map(service_named, SERVICES)
+        saga = choreography()
+        self._contract = contract or saga.contract
+        found = services or saga.services.values()
         self.services = {service.name: service for service in found}
         self.forward = frozenset(look().forward if forward is None else forward)
-        self._events = dict(events)
+        self._events = self._contract.by_key
 
     @cached_property
     def arrows(self) -> list[Arrow]:
@@ -63,13 +66,13 @@ class Choreography(Picture):
             Arrow(key, event.producer, listener, event in self.services[listener].handlers,
                   key in self.forward)
             for key, event in self._events.items()
-            for listener in event.listeners
+            for listener in self._contract.listeners(key)
         ]  # fmt: skip
 
     @cached_property
     def unheard(self) -> list[str]:
         """The events that nobody listens to but who hears everything."""
-        return [key for key, event in self._events.items() if not event.listeners]
+        return [key for key in self._events if not self._contract.listeners(key)]
 
     @cached_property
     def all_ears(self) -> list[str]:

@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from ecom.events import EVENTS
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.layout import Edge, Layout, Node, layered
 from ecom.harness.diagrams.rendering import width_of_text
 from ecom.harness.diagrams.states import StateMachine
+from ecom.sagas.choreography import choreography
 from ecom_lab.docs.seen import NOTHING
+
+_KEYS = choreography().contract.by_key
 
 SIZE, LINE = 8.5, 0.165  # of a label: points; inches from line to line
 BOX, DOT = 0.34, 0.07  # the height of a state's box; the radius of the dot that all begins with
@@ -64,7 +66,7 @@ def _size(node: Node) -> tuple[float, float]:
 
 
 def _style(line: str) -> str:
-    return "normal" if line in EVENTS else "italic"
+    return "normal" if line in _KEYS else "italic"
 
 
 def _columns(layout: Layout, sizes: dict) -> tuple[dict[Node, float], float]:
@@ -131,7 +133,7 @@ def _label(axes: Axes, label: Label, at: tuple[float, float], size: tuple[float,
                                   fc=palette.PAPER, ec="none", zorder=3))  # fmt: skip
     for i, line in enumerate(label.lines):
         level = y + (i - (len(label.lines) - 1) / 2) * LINE
-        colour = palette.BLUE if line in EVENTS else palette.INK
+        colour = palette.BLUE if line in _KEYS else palette.INK
         axes.text(
             x, level, line, ha="center", va="center", color=colour, style=_style(line), zorder=5
         )

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ecom.events import EVENTS, SERVICES
 from ecom.harness.diagrams.picture import Picture
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom_lab.docs.seen import NOTHING, WORLDS, Change, look
 from ecom_lab.simulator.scenario import Design, Scenario
 
@@ -72,10 +71,12 @@ def state_machines(
 ) -> Mapping[str, StateMachine]:
     """The state machine of each table whose rows have a state; by the table's name."""
     changes = look(worlds, design).changes
-    tables = [kind.table for name in SERVICES for kind in service_named(name).rows]
+    services = choreography().services.values()
+    tables = [kind.table for service in services for kind in service.rows]
     seen = {change.table for change in changes}
     return {table: StateMachine(table, changes) for table in tables if table in seen}
 
 
 def _place(by: str) -> tuple[bool, int, str]:
-    return by not in EVENTS, list(EVENTS).index(by) if by in EVENTS else 0, by
+    keys = list(choreography().contract.by_key)
+    return by not in keys, keys.index(by) if by in keys else 0, by

@@ -13,7 +13,6 @@ import pandas as pd
 
 from ecom.contract.envelope import derived_id
 from ecom.errors import ShopError
-from ecom.events import EVENTS
 from ecom.harness.history.attempts import Traces, traces_of
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.journal import ACTORS, Logged, read_log
@@ -29,12 +28,14 @@ from ecom.harness.history.rebuild import Handling
 from ecom.harness.history.replay import CannotReplay
 from ecom.harness.history.step import Step
 from ecom.harness.history.timetravel import handlings
+from ecom.sagas.choreography import choreography
 from ecom.services.notification import MailSent
 from ecom.stores.reader import rows
 
 _ENDED = "SELECT state, reason FROM orders WHERE order_id = ?"
 _PATIENCE = 5  # deadlines and customers come after what could be done meanwhile: so many steps
-_PLACE = {key: place for place, key in enumerate(EVENTS)}
+_CONTRACT = choreography().contract
+_PLACE = {key: place for place, key in enumerate(_CONTRACT.by_key)}
 
 
 class History:
@@ -100,7 +101,7 @@ class _Account:
         done = {(each.service, each.cause) for each in self._handled}
         for logged in self._log.values():
             type_ = logged.entry.type
-            for service in EVENTS[type_].listeners:
+            for service in _CONTRACT.listeners(type_):
                 if (service, logged.entry.id) not in done:
                     place = (self._depth_of(logged) + 1, _PLACE[type_], ACTORS.index(service))
                     placed.append((place, self._of_unhandled(logged, service)))
@@ -144,7 +145,7 @@ class _Account:
                       if (dead.service, dead.id) == (service, each.cause)]  # fmt: skip
         for effect in each.asked:
             steps += effect_steps(service, effect, self._traces.effects.get(effect.id))
-        unheard = (id_ for id_ in each.said if not EVENTS[each.said[id_].key].listeners)
+        unheard = (id_ for id_ in each.said if not _CONTRACT.listeners(each.said[id_].key))
         return steps + [Step("event", service, service, each.said[id_].key) for id_ in unheard]
 
     def _of_unhandled(self, logged: Logged, service: str) -> list[Step]:
@@ -162,7 +163,7 @@ class _Account:
         for service, id_, type_, sent in self._traces.said:
             if id_ not in self._log:
                 where = "not in the log yet" if sent else "not with the broker yet"
-                for listener in EVENTS[type_].listeners or (service,):
+                for listener in _CONTRACT.listeners(type_) or (service,):
                     yield Step("event", service, listener, type_, where, "awaited")
         for service, type_ in self._traces.timers:
             yield timer_step(service, type_)

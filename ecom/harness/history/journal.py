@@ -17,11 +17,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ecom.events import EVENTS, SERVICES, Event, heard_by
+from ecom.contract.event import Event
+from ecom.sagas.choreography import choreography
 from ecom.services.audit import Entry
 from ecom.stores.reader import rows
 
-ACTORS = tuple(service for service in SERVICES if service != "audit")
+_CONTRACT = choreography().contract
+ACTORS = tuple(service for service in _CONTRACT.services if service != "audit")
 
 _LOG = "SELECT id, n, type, order_id, time, producer, causation, correlation, body FROM events"
 # A row that is replaced, as after a retry, moves to the end: so the last try counts.
@@ -60,7 +62,7 @@ def read_log(folder: Path) -> list[Logged]:
 
 
 def _logged(entry: Entry) -> Logged:
-    event = msgspec.json.decode(entry.body, type=EVENTS[entry.type])
+    event = msgspec.json.decode(entry.body, type=_CONTRACT.by_key[entry.type])
     return Logged(entry, event, datetime.fromisoformat(entry.time).timestamp())
 
 
@@ -153,7 +155,7 @@ def _forgotten(
 ) -> list[Logged]:
     """As many of the oldest events as were handled, by the counters, and have no row any more."""
     remembered = {row[0] for row in inbox}
-    left = {key: counted.get(f"handled:{key}", 0) for key in heard_by(service)}
+    left = {key: counted.get(f"handled:{key}", 0) for key in _CONTRACT.heard_by(service)}
     for _, key, *_ in inbox:
         left[key] = left.get(key, 0) - 1
     gone = []

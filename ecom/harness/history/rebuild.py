@@ -10,11 +10,12 @@ import msgspec
 from msgspec import Struct
 
 from ecom.contract.envelope import derived_id
-from ecom.events import CARD_DECLINED, EVENTS, Event, InventoryProcessed, OrderCreated
+from ecom.contract.event import Event
+from ecom.events import CARD_DECLINED, InventoryProcessed, OrderCreated
 from ecom.harness.history.journal import Logged, Notes
 from ecom.runtime.service import Cause, Work
 from ecom.runtime.tables import Effect, Outbox, Timer
-from ecom.services import service_named
+from ecom.sagas.choreography import choreography
 from ecom.services.inventory import Stock
 from ecom.services.notification import MailSent, SendMail
 from ecom.services.order import CancelOrder, PlaceOrder
@@ -28,6 +29,9 @@ ANSWERS = {
     Refund.__name__: (Refunded,),
     SendMail.__name__: (MailSent,),
 }
+
+
+_EVENTS = choreography().contract.by_key
 
 
 class Handling(NamedTuple):
@@ -59,7 +63,7 @@ class Rebuilt:
         self.asked: dict[str, list[Effect]] = {}  # by order, all ever asked for
         self.answered: set[str] = set()  # ids of effects
         self.trouble = ""  # why the last message was undone
-        self._service = service_named(name)
+        self._service = choreography().services[name]
         self._notes = notes
         self._watch = watch
         self._open: dict[str, dict[str, Answer]] = {}  # by order, then by the answer's id
@@ -78,7 +82,7 @@ class Rebuilt:
             return False
         if isinstance(event, InventoryProcessed):
             # How long a hold lasts is a setting; the event says what it was then.
-            self._service = service_named(self.name, event.held_until.timestamp() - now)
+            self._service = choreography(event.held_until.timestamp() - now).services[self.name]
         cause = Cause(entry.causation, entry.correlation, "")
         return self._handle(entry.order_id, message, cause, now, {entry.id: event})
 
@@ -136,7 +140,7 @@ class Rebuilt:
             self.trouble = f"{self.name} now raises {type(error).__name__}: {error}"
             return None
         new = [self.tx[Outbox].get(seq + 1) for seq in range(outbox, self.tx.counted("outbox"))]
-        said = {row.id: msgspec.json.decode(row.body, type=EVENTS[row.type]) for row in new}
+        said = {row.id: msgspec.json.decode(row.body, type=_EVENTS[row.type]) for row in new}
         asked = [self.tx[Effect].get(seq + 1) for seq in range(effects, self.tx.counted("effects"))]
         return Handling(self.name, message, cause.id, [], said, asked)
 

@@ -4,11 +4,11 @@ import signal
 
 from ecom.broker.node import Node
 from ecom.contract import topology
-from ecom.events import SERVICES
 from ecom_lab.chaos.cluster import clustered
 from ecom_lab.chaos.fault import Fault, Size, salvo
 from ecom_lab.chaos.faults.brokers import restart
 from ecom_lab.chaos.testbed import Stage
+from ecom_lab.shop import SERVICES
 
 
 def kill_leader(stage: Stage) -> str:

@@ -4,13 +4,13 @@ import resource
 import sqlite3
 from contextlib import closing
 
-from ecom.events import SERVICES
 from ecom.process.driver import database
 from ecom.stores.reader import rows
 from ecom.stores.sqlite import BUSY_SECONDS
 from ecom_lab.chaos.fault import Fault, Size, salvo
 from ecom_lab.chaos.testbed import Stage
 from ecom_lab.chaos.verdict import HarnessFailed
+from ecom_lab.shop import SERVICES
 
 
 def full(stage: Stage) -> str:

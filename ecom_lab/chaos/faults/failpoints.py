@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Iterator
 
 from ecom.errors import ServiceDied
-from ecom.events import SERVICES
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.process import EXIT_STATUS
 from ecom_lab.chaos.testbed import Stage
 from ecom_lab.chaos.verdict import HarnessFailed
+from ecom_lab.shop import SERVICES
 
 _HEARS = ("before commit", "after commit", "before ack", "after ack")
 _SAYS = ("before publish", "after publish", "on a confirm",

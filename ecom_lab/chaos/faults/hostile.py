@@ -7,11 +7,11 @@ import pika
 
 from ecom.amqp.connection import parameters
 from ecom.contract import topology
-from ecom.events import EVENTS, SERVICES
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.garbage import garbage
 from ecom_lab.chaos.proc import resident
 from ecom_lab.chaos.testbed import Stage, wait_for
+from ecom_lab.shop import CONTRACT, SERVICES
 
 GROWTH = 50 * 2**20  # bytes a service may grow by
 SALVO = 100  # messages a round
@@ -42,7 +42,7 @@ def _throw(stage: Stage, channel: pika.channel.Channel) -> int:
     key, headers, body = garbage(stage.random)
     properties = pika.BasicProperties(headers=headers, delivery_mode=2)
     channel.basic_publish(topology.exchange(stage.shop.name), key, body, properties)
-    return len(EVENTS[key].listeners) + 1  # and audit
+    return len(CONTRACT.listeners(key)) + 1  # and audit
 
 
 def _set_aside(stage: Stage, channel: pika.channel.Channel) -> int:

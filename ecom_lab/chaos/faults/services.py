@@ -4,11 +4,11 @@ import os
 import signal
 from collections.abc import Iterator
 
-from ecom.events import SERVICES
 from ecom.harness.processes import log_file
 from ecom_lab.chaos.environments import impatient
 from ecom_lab.chaos.fault import Fault, Size, salvo
 from ecom_lab.chaos.testbed import Stage, wait_for
+from ecom_lab.shop import SERVICES
 
 CONNECTED = "Connected to the broker"  # what a service logs at the start of a session
 RELEASE = "ecom_lab.chaos.process"  # which can be of the next release

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator
 
-from ecom.events import SERVICES
 from ecom_lab.chaos.environments import proxied
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.faults import disks, lines, services
 from ecom_lab.chaos.proc import descriptors, resident
 from ecom_lab.chaos.testbed import Stage
+from ecom_lab.shop import SERVICES
 
 SHOTS = (
     services.kill, services.kill, services.freeze, lines.cut, lines.cut_before_confirm,

@@ -6,10 +6,10 @@ import pika
 
 from ecom.amqp.connection import parameters
 from ecom.contract import topology
-from ecom.events import SERVICES
 from ecom_lab.chaos.environments import watchful
 from ecom_lab.chaos.fault import Fault, Size, salvo
 from ecom_lab.chaos.testbed import Stage
+from ecom_lab.shop import CONTRACT, SERVICES
 
 
 def delete(stage: Stage) -> str:
@@ -22,7 +22,7 @@ def delete(stage: Stage) -> str:
 
 def unbind(stage: Stage) -> str:
     """A binding is removed: its events still reach others, and the broker confirms them."""
-    queue, key = stage.random.choice(topology.bindings(stage.shop.name))
+    queue, key = stage.random.choice(topology.bindings(CONTRACT, stage.shop.name))
     with closing(pika.BlockingConnection(parameters(stage.shop.amqp_url))) as connection:
         connection.channel().queue_unbind(queue, topology.exchange(stage.shop.name), key)
     return f"{queue.rpartition('.')[2]} unbound from {key}"

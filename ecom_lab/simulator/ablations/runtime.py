@@ -44,7 +44,7 @@ class NoInbox(Runtime):
     """Handles whatever arrives."""
 
     def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
-        envelope, event = decode(delivery.headers, delivery.body)
+        envelope, event = decode(self._contract, delivery.headers, delivery.body)
         row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
         self._event(row, envelope, event, delivery.headers, delivery.body, tx, now)
 
@@ -124,7 +124,7 @@ class RequeueForEver(Runtime):
 
     def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
         try:
-            decode(delivery.headers, delivery.body)
+            decode(self._contract, delivery.headers, delivery.body)
         except Refused:
             self._refused = True
             return

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 
-from ecom.events import SERVICES
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.live.glance import WAITING, Glance
 
@@ -76,7 +75,7 @@ def _waiting(now: Glance) -> Iterator[str]:
     most = max([*(n for counts in now.services.values() for n in counts.values()), 1])
     for kind, x in columns.items():
         yield _text(x, 152, WAITING[kind], colour=palette.GREY, anchor="end")
-    for i, service in enumerate(SERVICES):
+    for i, service in enumerate(now.services):
         y = 160 + 17 * i
         yield _text(16, y + 12, service)
         for kind, x in columns.items():

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ecom.events import SERVICES
 from ecom.harness.quiescence import Look, Watch
+from ecom.sagas.choreography import choreography
 from ecom.stores.reader import connect
 
 STATES = ("PENDING", "CONFIRMED", "CANCELLED")
@@ -71,7 +71,7 @@ class Onlooker:
     """Glances at the shop in `folder`, again and again, over open connections that only read."""
 
     def __init__(self, folder: Path) -> None:
-        self._watch = Watch(folder)
+        self._watch = Watch(choreography().contract, folder)
         self._orders = connect(folder, "order")
 
     def glance(self) -> Glance:
@@ -80,7 +80,7 @@ class Onlooker:
         orders = dict.fromkeys(STATES, 0) | dict(self._orders.execute(_ORDERS).fetchall())
         said = sum(n for counts in look.counters.values() for name, n in counts.items()
                    if name.startswith("emitted:"))  # fmt: skip
-        services = {service: _waiting(service, look) for service in SERVICES}
+        services = {service: _waiting(service, look) for service in look.contract.services}
         awaited = tuple(look.awaited())
         return Glance(orders, services, said, awaited, not awaited)
 

@@ -1,0 +1,58 @@
+"""A contract: which events the services of one saga publish, and who listens to which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ecom.contract.event import Event
+
+EVERYTHING = "#"  # listens to every event there is, as the log does
+
+
+@dataclass(frozen=True, eq=False)
+class Contract:
+    """What services may say to each other. Raises `ValueError` where it contradicts itself.
+
+    `events` come in an order in which each stands after all that it can follow from; `listens` is
+    service → the routing keys it listens to, or `EVERYTHING`; a service may listen to nothing.
+    """
+
+    name: str
+    events: tuple[type[Event], ...]
+    listens: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        if len(self.by_key) < len(self.events):
+            raise ValueError("two events have one routing key")
+        for event in self.events:
+            if event.producer not in self.listens:
+                raise ValueError(f"{event.key} is published by {event.producer!r}: no such service")
+        for service, keys in self.listens.items():
+            if unknown := set(keys) - {EVERYTHING} - self.by_key.keys():
+                raise ValueError(f"{service} listens to {min(unknown)!r}: there is no such event")
+
+    @cached_property
+    def by_key(self) -> dict[str, type[Event]]:
+        """The events by routing key."""
+        return {event.key: event for event in self.events}
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of the services."""
+        return tuple(self.listens)
+
+    def hears_all(self, service: str) -> bool:
+        """Whether a service listens to everything."""
+        return EVERYTHING in self.listens[service]
+
+    def heard_by(self, service: str) -> tuple[str, ...]:
+        """The routing keys of the events that a service receives."""
+        return tuple(self.by_key) if self.hears_all(service) else self.listens[service]
+
+    def published_by(self, service: str) -> tuple[str, ...]:
+        """The routing keys of the events that a service may publish."""
+        return tuple(key for key, event in self.by_key.items() if event.producer == service)
+
+    def listeners(self, key: str) -> tuple[str, ...]:
+        """The services that listen to this event by name: not those that hear everything."""
+        return tuple(service for service, keys in self.listens.items() if key in keys)

@@ -1,0 +1,30 @@
+"""A saga as a value: a contract, and the services that keep it.
+
+Topology, permissions, processes, simulator, history and pictures are functions of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ecom.contract.contract import Contract
+from ecom.runtime.service import Service
+
+
+@dataclass(frozen=True, eq=False)
+class Saga:
+    """A contract and its services, by name. Raises `ValueError` where they do not fit together."""
+
+    contract: Contract
+    services: Mapping[str, Service]
+
+    def __post_init__(self) -> None:
+        if self.services.keys() != set(self.contract.services):
+            raise ValueError("the services are not those of the contract")
+        for name, service in self.services.items():
+            for key in self.contract.heard_by(name):
+                if self.contract.by_key[key] not in service.handlers:
+                    raise ValueError(f"{name} listens to {key} and does not handle it")
+
+    def replacing(self, service: Service) -> "Saga":
+        """The same saga with another service of this name."""
+        return replace(self, services={**self.services, service.name: service})

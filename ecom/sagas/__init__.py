@@ -1,0 +1,1 @@
+"""Which service answers which message: the shop's sagas, each a value."""

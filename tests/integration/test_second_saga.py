@@ -1,0 +1,146 @@
+"""A saga of another trade goes through the same machinery: in memory, and on a real RabbitMQ."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections import deque
+
+import lamps
+import pytest
+from lamps import STREETS, LevelSet, Reading, Report, SetLevel, Street
+
+from ecom.bus import declare, remove_topology
+from ecom.contract import topology
+from ecom.contract.contract import Contract
+from ecom.contract.permissions import grant, users
+from ecom.process.driver import database, provision
+from ecom.runtime.messages import (
+    Command,
+    Commit,
+    Delivery,
+    Perform,
+    Performed,
+    Publish,
+    PublisherUp,
+    Tick,
+)
+from ecom.runtime.runtime import Runtime
+from ecom.stores.memory import MemoryStore
+from ecom.stores.sqlite import SqliteStore
+
+SAGA = lamps.lamps()
+
+
+class InMemory:
+    """Its services in one thread, each event given to whoever listens."""
+
+    def __init__(self):
+        self.stores = {name: MemoryStore() for name in SAGA.services}
+        self.runtimes = {
+            name: Runtime(SAGA, name, store, "1", lambda: 0.5)
+            for name, store in self.stores.items()
+        }
+        self.switched = []
+        self.inputs = deque((name, PublisherUp()) for name in SAGA.services)
+
+    def run(self, now):
+        while self.inputs:
+            name, given = self.inputs.popleft()
+            for output in self.runtimes[name].step([given], now):
+                self.carry_out(name, output)
+
+    def carry_out(self, name, output):
+        if isinstance(output, Commit):
+            output.transaction.commit()
+        elif isinstance(output, Publish):
+            key, row = output.row.type, output.row
+            for listener in SAGA.contract.services:
+                if key in SAGA.contract.heard_by(listener):
+                    event = Delivery(1, 1, "lamps.events", key, row.headers, row.body)
+                    self.inputs.append((listener, event))
+        elif isinstance(output, Perform):
+            self.switched.append(output.effect)
+            result = LevelSet(output.effect.street)
+            self.inputs.append((name, Performed(output.row.seq, result)))
+
+
+def test_it_runs_in_memory():
+    """From the report to the restored lamps, over a timer: each effect asked for once."""
+    world = InMemory()
+    world.inputs.append(("sensor", Command("dusk-1", Report("elm", 40))))
+    world.run(0.0)
+    assert world.stores["sensor"].fetch(Reading, "elm").state == "DIMMED"
+    world.inputs.append(("lamp", Tick()))
+    world.run(lamps.DIMMED_SECONDS + 1)
+    assert world.stores["sensor"].fetch(Reading, "elm").state == "RESTORED"
+    assert world.stores["lamp"].fetch(Street, "elm") == Street("elm", 100, "BRIGHT")
+    assert world.switched == [SetLevel("elm", 40)]
+
+
+def test_its_topology_and_rights_follow_from_its_contract():
+    """Queues, bindings and users are its own, and no word of a shop is among them."""
+    contract = SAGA.contract
+    assert set(topology.queues(contract, "x")) == {
+        f"x.{name}{dead}" for name in ("sensor", "lamp", "log") for dead in ("", ".dead")
+    }
+    assert ("x.lamp", "sensor.dusk") in topology.bindings(contract, "x")
+    assert ("x.log", "#") in topology.bindings(contract, "x")
+    assert users(contract) == ("sensor", "lamp", "log", "provisioner")
+    assert grant(contract, "x", "lamp").topics["x.events"] == r"^lamp\."
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"listens": {"sensor": (), "lamp": ("sensor.dawn",)}}, "no such event"),
+        ({"listens": {"sensor": ()}}, "no such service"),
+        ({"events": (lamps.DuskReported, lamps.DuskReported)}, "one routing key"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_refused(change, complaint):
+    """At once, in a sentence: not by a queue that nobody reads."""
+    given = {"name": "x", "events": SAGA.contract.events, "listens": SAGA.contract.listens}
+    with pytest.raises(ValueError, match=complaint):
+        Contract(**{**given, **change})
+
+
+@pytest.fixture
+def folder(broker, tmp_path):
+    """A folder of databases, with queues of the same name at the broker."""
+    name = f"lamps-{uuid.uuid4().hex[:8]}"
+    provision(SAGA, tmp_path)
+    declare(SAGA.contract, broker, name)
+    yield tmp_path, name
+    remove_topology(SAGA.contract, broker, name)
+
+
+def test_it_runs_on_a_real_rabbitmq_and_survives_a_kill(broker, folder, wait_for):
+    """Fifty streets: the lamp service is killed in the middle, and each street is dimmed once."""
+    path, name = folder
+    told = {"ECOM_AMQP_URL": broker, "ECOM_FOLDER": str(path), "ECOM_SHOP": name}
+
+    def start(service):
+        command = [sys.executable, lamps.__file__, service]
+        return subprocess.Popen(command, env={**os.environ, **told}, stdin=subprocess.PIPE)
+
+    processes = {service: start(service) for service in SAGA.services}
+    stores = {service: SqliteStore(database(path, service)) for service in SAGA.services}
+    try:
+        wait_for(lambda: stores["lamp"].select(Street, {}, None))
+        processes["lamp"].stdin.close()
+        processes["lamp"].send_signal(signal.SIGKILL)
+        processes["lamp"].wait()
+        processes["lamp"] = start("lamp")
+        restored = {"state": "RESTORED"}
+        wait_for(lambda: len(stores["sensor"].select(Reading, restored, None)) == len(STREETS))
+        switched = (path / "switches").read_text().splitlines()
+        assert len(switched) == len(set(switched)) == len(STREETS)
+    finally:
+        for store in stores.values():
+            store.close()
+        for process in processes.values():
+            process.terminate()
+            process.wait()
+            process.stdin.close()
