@@ -110,15 +110,18 @@ def try_(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 @_edits
 @_on_shop
 def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
-    """Change a dead letter's body or headers. Without options, in your editor."""
+    """Change a dead letter's body or headers, and replay it. Without options, in your editor."""
     with _workbench(name) as bench:
         if body is None and not headers:
             old = bench.show(id)
             new = click.edit(old.body.decode(errors="backslashreplace"), extension=".json")
-            changed = new.rstrip("\n").encode() if new is not None else old.body
+            if new is None:
+                click.echo("Nothing was changed: it stays.")
+                return
+            changed = new.rstrip("\n").encode()
         else:
             changed = body and body.read()
-        click.echo(repr(bench.edit(id, body=changed, headers=_pairs(headers))))
+        click.echo(f"Replayed {bench.replay(id, body=changed, headers=_pairs(headers))}.")
 
 
 @dead.command()

@@ -8,14 +8,15 @@ import logging
 import secrets
 from urllib.parse import quote, urlsplit
 
+from ecom.amqp.blocking import operator
 from ecom.amqp.connection import TROUBLE, why
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import private_node
 from ecom.bus import declare, remove_topology
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER, definitions, user, users
+from ecom.contract.topology import dead_queue
 from ecom.errors import ShopError
-from ecom.harness.dead_letters.session import desk
 
 log = logging.getLogger("ecom")
 
@@ -65,8 +66,10 @@ def parked(amqp_url: str, shop: str, service: str) -> set[str]:
     """The ids of the events in the service's dead-letter queue, where they stay; none that are
     known of, if the broker cannot be reached or somebody else has them in hand."""
     try:
-        with desk(amqp_url, shop) as at:
-            found = [(held.headers or {}).get("ce-id") for held in at.look(service)]
+        with operator(amqp_url, f"{shop}.workbench") as at:
+            found = [
+                (held.headers or {}).get("ce-id") for held in at.look(dead_queue(shop, service))
+            ]
     except ShopError:
         return set()
     return {id_ for id_ in found if isinstance(id_, str)}

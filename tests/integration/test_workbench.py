@@ -7,10 +7,9 @@ import pytest
 from helpers import EXAMPLES, wire
 from msgspec.structs import replace
 
+from ecom.amqp.blocking import operator
 from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
-from ecom.harness.dead_letters.dead_letter import read_letter
-from ecom.harness.dead_letters.session import desk
 from ecom.harness.dead_letters.workbench import Workbench
 from ecom_lab.shop import SAGA
 
@@ -47,7 +46,7 @@ def test_an_empty_workbench_has_the_same_columns(bench):
 
 def test_looking_takes_nothing_away(bare, bench, channel, put, monkeypatch):
     """However many lie there, and however often one looks: all are seen, and all stay."""
-    monkeypatch.setattr("ecom.harness.dead_letters.session.SLICE", 20)
+    monkeypatch.setattr("ecom.amqp.blocking.SLICE", 20)
     name = dead_queue(bare, "inventory")
     for n in range(90):
         put(name, *failed(str(n), f"id-{n}"))
@@ -72,27 +71,31 @@ def test_an_edit_may_not_change_who_the_event_is(bare, bench, put):
     """Under another id, what was handled before would be handled again."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
     (id_,) = bench.list().id
-    with pytest.raises(ShopError, match="ce-id"):
-        bench.edit(id_, headers={"ce-id": "another"})
-    with pytest.raises(ShopError, match="ce-id"):
-        bench.edit(id_, headers={"ce-id": None})
+    for change in ({"ce-id": "another"}, {"ce-id": None}):
+        with pytest.raises(ShopError, match="ce-id"):
+            bench.replay(id_, headers=change)
+    assert bench.list().id.tolist() == [id_], "what is refused stays where it was"
 
 
-def test_of_two_versions_the_edited_one_counts(bare, bench, channel, put):
-    """A crash amid an edit leaves both; the old one is neither shown nor replayed, even if the
-    last edit undid the first."""
-    headers, body = failed("1", "id-1")
-    one = read_letter("inventory", headers, body)
-    two = one.edited({"note": "mended"}, None)
-    three = two.edited({"note": None}, None)
-    name = dead_queue(bare, "inventory")
-    for letter in (three, one, two):
-        put(name, letter.to_bury() if letter.replaces else headers, letter.body)
-    assert bench.list().id.tolist() == [one.id]
-    assert "note" not in bench.show(one.id).headers
-    assert bench.replay(one.id) == 1
-    assert depth(channel, name) == 0
-    assert depth(channel, queue(bare, "inventory")) == 1
+def test_a_letter_is_replayed_as_edited(bare, bench, channel, put):
+    """Another body, a header more, a header less; the event is the same."""
+    headers, body = failed("1", "id-1", **{"note": "old"})
+    put(dead_queue(bare, "inventory"), headers, body)
+    assert bench.replay(bench.list().id, body=b"{}", headers={"note": None, "by": "ada"}) == 1
+    _, properties, sent = channel.basic_get(queue(bare, "inventory"))
+    assert sent == b"{}"
+    assert (properties.headers["ce-id"], properties.headers["by"]) == ("id-1", "ada")
+    assert "note" not in properties.headers
+    assert bench.list().empty
+
+
+def test_those_that_are_there_are_replayed_though_one_is_not(bare, bench, put):
+    """And both is said."""
+    put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
+    (id_,) = bench.list().id
+    with pytest.raises(ShopError, match=r"nonsense: .* others, 1 are done with"):
+        bench.replay([id_, "nonsense"])
+    assert bench.list().empty
 
 
 def test_what_the_broker_added_is_not_sent_on(bare, bench, channel, put):
@@ -124,15 +127,15 @@ def test_dropping_needs_a_reason_and_keeps_the_letter_on_paper(bare, bench, put,
 def test_mistakes_are_answered_in_a_sentence(bare, bench, put, monkeypatch, broker):
     """An unknown letter, service or choice; letters that somebody else has in hand."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
-    for ask in (bench.show, bench.replay, bench.edit, bench.try_):
+    for ask in (bench.show, bench.replay, bench.try_):
         with pytest.raises(ShopError, match="no dead letter"):
             ask("nonsense")
     with pytest.raises(ShopError, match="choose of order"):
         bench.list("paymnet")
     with pytest.raises(ShopError, match="Give ids"):
         bench.replay(pd.DataFrame({"order": [1]}))
-    monkeypatch.setattr("ecom.harness.dead_letters.session.PATIENCE", 0.1)
-    with desk(broker, bare), pytest.raises(ShopError, match="Somebody else"):
+    monkeypatch.setattr("ecom.amqp.blocking.PATIENCE", 0.1)
+    with operator(broker, f"{bare}.workbench"), pytest.raises(ShopError, match="Somebody else"):
         bench.list()
     assert len(bench.list()) == 1
 

@@ -8,8 +8,9 @@ from helpers import EXAMPLES, wire
 from msgspec.structs import replace
 
 from ecom import Shop
+from ecom.amqp.blocking import operator
 from ecom.cli.main import main
-from ecom.harness.dead_letters.session import desk
+from ecom.contract.topology import dead_queue
 
 LONG = "(and this is a long story, longer than a column of a table likes to be, but told whole)"
 
@@ -35,16 +36,15 @@ def test_in_a_terminal(broker, tmp_path, monkeypatch):
     assert f"no shop '{name}'" in ecom("list")
     with Shop(name=name) as shop:
         assert ecom("list") == "No dead letters.\n"
-        with desk(broker, name) as at:
-            for n in range(3):
-                at.to_dead("inventory", *failed(str(n)))
+        with operator(broker, "a test") as at:
+            for n in range(4):
+                at.send(dead_queue(name, "inventory"), *failed(str(n)))
         ids = [letter["id"] for letter in json.loads(ecom("list", "--json"))]
         assert f"LookupError: no hold for order … {LONG}\n" in ecom("list", "--groups")
         assert f"\n{ids[0]} inventory " in ecom("list")
         assert "ce-id: id-1" in ecom("show", ids[1])
         assert ecom("try", ids[0]).startswith("It would fail, and be tried again: LookupError")
-        assert "note: mended" in ecom("edit", ids[0], "--header", "note=mended")
-        assert '{"a": 1}' in ecom("edit", ids[0], "--body", "-", input='{"a": 1}')
+        assert ecom("edit", ids[3], "--header", "note=mended") == "Replayed 1.\n"
         assert "NAME=VALUE" in ecom("edit", ids[0], "--header", "nonsense")
         assert "no dead letter" in ecom("show", "nonsense")
         assert "Say which" in ecom("replay")

@@ -5,10 +5,10 @@ message aside; then the broker's `x-…` headers say so, and what the message sa
 not believed.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -20,14 +20,11 @@ from ecom.contract.topology import DELIVERY_LIMIT
 from ecom.errors import ShopError
 from ecom.runtime.dead_letters import EFFECT_HEADER, Story, plain
 
-ID = "dead-id"  # an edited letter keeps the id it had
-REPLACES = "dead-replaces"  # the digest of the version that an edited one takes the place of
-
 _WORD = re.compile(r"[\w-]+")
 
 
 class DeadLetter(Struct, frozen=True):
-    """One dead letter. Its `id` is short, differs between services, and survives an edit."""
+    """One dead letter. Its `id` is short, and differs between services."""
 
     id: str
     service: str
@@ -41,8 +38,6 @@ class DeadLetter(Struct, frozen=True):
     origin: str  # the exchange it came from; "effects" for an effect
     headers: dict[str, Any]  # as they were published
     body: bytes
-    digest: str  # of headers and body: tells versions of one letter apart
-    replaces: str  # the digest of the version it takes the place of; "" for the first
 
     @property
     def data(self) -> Any:
@@ -70,7 +65,7 @@ class DeadLetter(Struct, frozen=True):
         return "\n".join(lines)
 
     def edited(self, headers: Mapping[str, Any], body: bytes | None) -> "DeadLetter":
-        """A new version of it, under the same id. A header of None is taken out.
+        """The letter with another body, or other headers: one of None is taken out.
 
         Raises `ShopError` if that would change its event id: then the service could not know it
         as the event it is.
@@ -79,20 +74,7 @@ class DeadLetter(Struct, frozen=True):
         id_ = self.headers.get("ce-id")
         if is_id(id_) and new.get("ce-id") != id_:
             raise ShopError("An edit cannot change ce-id: it is how duplicates are known.")
-        kept, body = plain(new), self.body if body is None else body
-        if (kept, body) == (self.headers, self.body):
-            return self
-        # The digest covers what it replaces: no version can ever replace its own predecessor's.
-        digest = _digest_of(kept, body, self.digest)
-        return replace(self, headers=kept, body=body, replaces=self.digest, digest=digest)
-
-    def to_bury(self) -> dict[str, Any]:
-        """Its headers in the dead-letter queue."""
-        return self.headers | {
-            "dead-reason": self.reason, "dead-exception": self.exception,
-            "dead-attempts": str(self.attempts), "dead-first": self.first, "dead-last": self.last,
-            "dead-exchange": self.origin, ID: self.id, REPLACES: self.replaces,
-        }  # fmt: skip
+        return replace(self, headers=plain(new), body=self.body if body is None else body)
 
     def to_replay(self) -> dict[str, Any]:
         """Its headers in the service's queue. Only what was an effect may say that it is one."""
@@ -105,14 +87,17 @@ def read_letter(service: str, headers: dict[str, Any] | None, body: bytes) -> De
     found = headers or {}
     kept = plain(found)
     told = _told_by_broker(found) if "x-first-death-reason" in found else _told(found)
-    digest = _digest_of(kept, body, told["replaces"])
     event_id = kept.get("ce-id")
-    identity = f"{service}/{event_id if is_id(event_id) else digest}"
+    content = event_id if is_id(event_id) else f"{sorted(kept.items())}{body!r}"
     return DeadLetter(
-        id=told.pop("id") or _digest(identity.encode(errors="backslashreplace"))[:12],
-        service=service, order_id=_text(kept, "ce-subject"), type=_text(kept, "ce-type"),
-        headers=kept, body=body, digest=digest, **told,
-    )  # fmt: skip
+        id=sha256(f"{service}/{content}".encode(errors="backslashreplace")).hexdigest()[:12],
+        service=service,
+        order_id=_text(kept, "ce-subject"),
+        type=_text(kept, "ce-type"),
+        headers=kept,
+        body=body,
+        **told,
+    )
 
 
 def _told(headers: dict[str, Any]) -> dict[str, Any]:
@@ -124,8 +109,6 @@ def _told(headers: dict[str, Any]) -> dict[str, Any]:
         "first": _text(headers, "dead-first"),
         "last": _text(headers, "dead-last"),
         "origin": _text(headers, "dead-exchange"),
-        "id": _text(headers, ID),
-        "replaces": _text(headers, REPLACES),
     }
 
 
@@ -139,23 +122,16 @@ def _told_by_broker(headers: dict[str, Any]) -> dict[str, Any]:
     deaths = headers.get("x-death")
     time = deaths[0].get("time") if isinstance(deaths, list) and deaths else None
     last = rfc3339(time.replace(tzinfo=UTC).timestamp()) if isinstance(time, datetime) else ""
-    return {"reason": story.reason, "exception": story.error, "attempts": story.attempts,
-            "first": "", "last": last, "origin": _text(headers, "x-first-death-exchange"),
-            "id": "", "replaces": ""}  # fmt: skip
+    return {
+        "reason": story.reason,
+        "exception": story.error,
+        "attempts": story.attempts,
+        "first": "",
+        "last": last,
+        "origin": _text(headers, "x-first-death-exchange"),
+    }
 
 
 def _text(headers: dict[str, Any], name: str) -> str:
     value = headers.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _digest_of(headers: dict[str, Any], body: bytes, replaces: str) -> str:
-    text = repr(sorted(headers.items())) + replaces
-    return _digest(text.encode(errors="backslashreplace"), body)
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(b"%d:" % len(part) + part)
-    return digest.hexdigest()

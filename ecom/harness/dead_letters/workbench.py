@@ -9,17 +9,19 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pandas as pd
 
+from ecom.amqp.blocking import Held, Operator, operator
 from ecom.contract.envelope import rfc3339
+from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
 from ecom.harness.dead_letters.dry_run import Attempt, rehearse
-from ecom.harness.dead_letters.session import Desk, Held, desk
 from ecom.harness.dead_letters.trial import Trial
 from ecom.runtime.saga import Saga
 from ecom.stores.reader import rows
@@ -44,7 +46,7 @@ class Workbench:
         self.awaited: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"Workbench of shop {self._shop!r}: list, groups, show, try_, edit, replay, drop"
+        return f"Workbench of shop {self._shop!r}: list, groups, show, try_, replay, drop"
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────
     def groups(self, service: str | None = None) -> pd.DataFrame:
@@ -61,8 +63,11 @@ class Workbench:
 
     def show(self, id: str) -> DeadLetter:
         """One dead letter, whole."""
-        with desk(self._url, self._shop) as at:
-            return self._find(at, id)
+        with self._operator() as at:
+            for letter, _ in self._letters(at):
+                if letter.id == id:
+                    return letter
+        raise _no_letter(id)
 
     def try_(
         self, id: str, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
@@ -74,38 +79,27 @@ class Workbench:
         return rehearse(Attempt(self._saga, self._folder, letter.service, headers, body))
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────
-    def edit(
-        self, id: str, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
-    ) -> DeadLetter:
-        """Replace the body, or some headers (None takes one out); the new version, same id.
-
-        The broker has the new version safe before the old one goes; if both are there, the new
-        one counts.
-        """
-        with desk(self._url, self._shop) as at:
-            old = self._find(at, id)
-            new = old.edited(headers or {}, _bytes(body))
-            if new is not old:
-                at.to_dead(new.service, new.to_bury(), new.body)
-                for letter, held in self._letters(at, new.service):
-                    if letter.digest == old.digest:
-                        held.done()
-        return new
-
-    def replay(self, which: Which) -> int:
+    def replay(
+        self, which: Which, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
+    ) -> int:
         """Give dead letters to their services again; how many. Each has its effect once, however
-        often it is replayed. An effect that was given up is performed anew."""
+        often it is replayed. An effect that was given up is performed anew.
 
-        def send(at: Desk, letter: DeadLetter) -> None:
-            at.to_service(letter.service, letter.to_replay(), letter.body)
-            sent[letter.service] = sent.get(letter.service, 0) + 1
+        With `body` or `headers` (one of None is taken out), they are replayed as edited.
+        """
+
+        def send(at: Operator, letter: DeadLetter) -> None:
+            new = letter.edited(headers or {}, _bytes(body))
+            at.send(queue(self._shop, new.service), new.to_replay(), new.body)
+            sent[new.service] = sent.get(new.service, 0) + 1
 
         sent: dict[str, int] = {}
         before = {service: self._replayed(service) for service in self._services}
-        count = self._take(which, send)
-        for service, number in sent.items():
-            self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
-        return count
+        try:
+            return self._take(which, send)
+        finally:
+            for service, number in sent.items():
+                self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
 
     def drop(self, which: Which, reason: str) -> int:
         """Let dead letters go for good; how many. Each, whole, is written to `dropped.log` in the
@@ -114,7 +108,7 @@ class Workbench:
             raise ShopError("Say why: drop(which, 'reason').")
         with open(self._folder / "dropped.log", "a") as log:
 
-            def write(_: Desk, letter: DeadLetter) -> None:
+            def write(_: Operator, letter: DeadLetter) -> None:
                 log.write(json.dumps(_obituary(letter, reason)) + "\n")
                 log.flush()
                 os.fsync(log.fileno())
@@ -124,35 +118,32 @@ class Workbench:
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _table(self, service: str | None) -> pd.DataFrame:
         """A row each, by service, order and type, with `error` besides."""
-        found, replaced = [], set()
-        columns = [*COLUMNS, "error", "digest"]
-        with desk(self._url, self._shop) as at:
-            for letter, _ in self._letters(at, service):
-                found.append([getattr(letter, column) for column in columns])
-                replaced.add(letter.replaces)
-        found = [row for row in found if row[-1] not in replaced]
-        found.sort(key=lambda row: (row[0], len(row[1]), row[1], row[2], row[-3]))
+        columns = [*COLUMNS, "error"]
+        with self._operator() as at:
+            found = [
+                [getattr(letter, column) for column in columns]
+                for letter, _ in self._letters(at, service)
+            ]
+        found.sort(key=lambda row: (row[0], len(row[1]), row[1], row[2], row[-2]))
         types = dict.fromkeys(columns, "str") | {"attempts": "int64"}
         return pd.DataFrame(found, columns=columns).astype(types)
 
-    def _take(self, which: Which, act: Callable[[Desk, DeadLetter], None]) -> int:
-        """Do something with each chosen letter, after which it goes."""
+    def _take(self, which: Which, act: Callable[[Operator, DeadLetter], None]) -> int:
+        """Do something with each chosen letter, after which it goes; how many there were."""
         wanted, key = _wanted(which)
-        with desk(self._url, self._shop) as at:
-            found, replaced = set(), set()
-            for letter, _ in self._letters(at):
-                found.add(key(letter))
-                replaced.add(letter.replaces)
-            if missing := wanted - found:
-                raise ShopError(f"There is no dead letter {min(missing)}: see `list`.")
-            count = 0
+        found = []
+        with self._operator() as at:
             for letter, held in self._letters(at):
                 if key(letter) in wanted:
-                    if letter.digest not in replaced:
-                        act(at, letter)
-                        count += 1
+                    act(at, letter)
                     held.done()
-        return count
+                    found.append(key(letter))
+        if missing := wanted - set(found):
+            raise _no_letter(min(missing), len(found))
+        return len(found)
+
+    def _operator(self) -> AbstractContextManager[Operator]:
+        return operator(self._url, f"{self._shop}.workbench")
 
     def _replayed(self, service: str) -> int:
         return rows(self._folder, service, _REPLAYED)[0][0]
@@ -161,26 +152,21 @@ class Workbench:
         """service, order_id, type, reason, exception, attempts, first, last, id: one a letter."""
         return self._table(service)[[*COLUMNS]]
 
-    def _letters(self, at: Desk, service: str | None = None) -> Iterator[tuple[DeadLetter, Held]]:
-        """All dead letters, replaced versions included. Raises `ShopError` for no such service."""
+    def _letters(
+        self, at: Operator, service: str | None = None
+    ) -> Iterator[tuple[DeadLetter, Held]]:
+        """All dead letters. Raises `ShopError` for a service there is not."""
         known = self._services
         if service is not None and service not in known:
             raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
         for name in known if service is None else (service,):
-            for held in at.look(name):
+            for held in at.look(dead_queue(self._shop, name)):
                 yield read_letter(name, held.headers, held.body), held
 
-    def _find(self, at: Desk, id: str) -> DeadLetter:
-        """The newest version of a letter."""
-        found, replaced = [], set()
-        for letter, _ in self._letters(at):
-            if letter.id == id:
-                found.append(letter)
-                replaced.add(letter.replaces)
-        for letter in found:
-            if letter.digest not in replaced:
-                return letter
-        raise ShopError(f"There is no dead letter {id!r}: see `list`.")
+
+def _no_letter(which: Any, others: int = 0) -> ShopError:
+    done = f" Of the others, {others} are done with." if others else ""
+    return ShopError(f"There is no dead letter {which}: see `list`.{done}")
 
 
 def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:

@@ -1,4 +1,4 @@
-"""Dead-letter queues at the broker: looked through without taking anything, or one by one.
+"""Queues looked into by a person: without taking anything, or one message after the other.
 
 To look is to fetch everything, unacknowledged, and to close the channel: then the broker puts it
 all back, slice by slice in order (given back by `nack`, RabbitMQ 3.10 shuffles it). A process that
@@ -16,9 +16,8 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, UnroutableError
 
-from ecom.amqp.codec import PERSISTENT
+from ecom.amqp.codec import JSON, PERSISTENT
 from ecom.amqp.connection import TROUBLE, parameters, why
-from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 
 SLICE = 2_000  # messages under way: asked for many more at once, a small broker runs out of memory
@@ -26,7 +25,7 @@ PATIENCE = 5.0  # seconds to wait for what the broker says is there, or for anot
 
 
 class Held:
-    """One message in our hands: it goes back, unless it is done with."""
+    """One message in hand: it goes back, unless it is done with."""
 
     def __init__(
         self, acknowledge: Callable[[int], None], tag: int, headers: Any, body: bytes
@@ -36,28 +35,26 @@ class Held:
         self.body = body
 
     def done(self) -> None:
-        """It leaves the dead-letter queue."""
+        """It leaves the queue."""
         self._acknowledge(self._tag)
 
 
-class Desk:
-    """A shop's dead letters, for one operator at a time. Use `desk`."""
+class Operator:
+    """Looks into queues and puts messages into them, for a person who waits. Use `operator`."""
 
-    def __init__(self, reading: pika.BlockingConnection, sending: pika.BlockingConnection,
-                 shop: str) -> None:  # fmt: skip
-        # Two connections: while we wait for a confirm, no flood of letters is read.
-        self._reading, self._sending, self._shop = reading, sending, shop
+    def __init__(self, reading: pika.BlockingConnection, sending: pika.BlockingConnection) -> None:
+        # Two connections: while we wait for a confirm, no flood of messages is read.
+        self._reading, self._sending = reading, sending
         self._control = reading.channel()
         self._out = sending.channel()
         self._out.confirm_delivery()
 
-    def look(self, service: str) -> Iterator[Held]:
-        """What lay in the service's dead-letter queue at the call, streamed.
+    def look(self, queue: str) -> Iterator[Held]:
+        """What lay in the queue at the call, streamed.
 
         Whatever is not `done` lies there again when this ends.
         """
-        name = dead_queue(self._shop, service)
-        ready, pile = self._ready(name), _Pile(self._reading.channel(), name)
+        ready, pile = self._ready(queue), _Pile(self._reading.channel(), queue)
         try:
             for held in pile.take(ready):
                 yield held
@@ -65,47 +62,42 @@ class Desk:
         finally:
             pile.close()
             if self._control.is_open:
-                self._await_return(name, ready - pile.done)
+                self._await_return(queue, ready - pile.done)
 
-    def _await_return(self, name: str, count: int) -> None:
-        """Soon after the channel is closed, the broker has the messages back in the queue."""
-        deadline = time.monotonic() + PATIENCE
-        while self._ready(name) < count and time.monotonic() < deadline:
-            time.sleep(0.002)
-
-    def to_service(self, service: str, headers: dict[str, Any], body: bytes) -> None:
-        """Put a message into the service's queue; returns when the broker has it safe."""
-        self._send(queue(self._shop, service), headers, body)
-
-    def to_dead(self, service: str, headers: dict[str, Any], body: bytes) -> None:
-        """Put a message into the service's dead-letter queue, likewise."""
-        self._send(dead_queue(self._shop, service), headers, body)
-
-    def _send(self, name: str, headers: dict[str, Any], body: bytes) -> None:
+    def send(self, queue: str, headers: dict[str, Any], body: bytes) -> None:
+        """Put a message into the queue; returns when the broker has it safe. Raises `ShopError`
+        if there is no such queue."""
         properties = pika.BasicProperties(
-            content_type="application/json", headers=headers, delivery_mode=PERSISTENT
+            content_type=JSON, headers=headers, delivery_mode=PERSISTENT
         )
         try:
-            self._out.basic_publish("", name, body, properties, mandatory=True)
+            self._out.basic_publish("", queue, body, properties, mandatory=True)
         except UnroutableError as error:
-            raise ShopError(f"The broker has no queue {name}: open the shop first.") from error
+            raise ShopError(f"The broker has no queue {queue}: open the shop first.") from error
 
-    def _ready(self, name: str) -> int:
-        return self._control.queue_declare(name, passive=True).method.message_count
+    def _await_return(self, queue: str, count: int) -> None:
+        """Soon after the channel is closed, the broker has the messages back in the queue."""
+        deadline = time.monotonic() + PATIENCE
+        while self._ready(queue) < count and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def _ready(self, queue: str) -> int:
+        return self._control.queue_declare(queue, passive=True).method.message_count
 
 
 @contextmanager
-def desk(amqp_url: str, shop: str) -> Iterator[Desk]:
-    """Sit down at the shop's dead letters. Raises `ShopError`.
+def operator(amqp_url: str, lock: str) -> Iterator[Operator]:
+    """Connect as the one operator under this name. Raises `ShopError`.
 
-    While one operator has them in hand, another would find only some of them. So a queue that its
-    connection has for itself serves as a lock: the broker frees it whatever becomes of us.
+    While one operator has messages in hand, another would find only some of them. So a queue of
+    that name, which its connection has for itself, serves as a lock: the broker frees it whatever
+    becomes of us.
     """
     connections: list[pika.BlockingConnection] = []
     try:
         connections += [pika.BlockingConnection(parameters(amqp_url)) for _ in range(2)]
-        _lock(connections[0], f"{shop}.workbench")
-        yield Desk(*connections, shop)
+        _lock(connections[0], lock)
+        yield Operator(*connections)
     except (ChannelClosedByBroker, ProbableAccessDeniedError) as error:
         said = getattr(error, "reply_text", "there is no such vhost")
         raise ShopError(f"The broker refused: {said}. Open the shop first.") from error
@@ -128,7 +120,7 @@ def _lock(connection: pika.BlockingConnection, name: str) -> None:
                 raise
             if time.monotonic() > deadline:
                 raise ShopError(
-                    "Somebody else has this shop's dead letters in hand just now: try again later."
+                    "Somebody else has these messages in hand just now: try again later."
                 ) from error
             time.sleep(0.05)
 
