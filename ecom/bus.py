@@ -1,7 +1,7 @@
 """A service's line to the broker: connected, and connected again, for as long as it runs.
 
-With `ecom.amqp.session`, `ecom.amqp.connection` and `ecom.amqp.codec`, everything in a service that
-knows pika. What happens arrives as the runtime's inputs.
+With `ecom.amqp`, everything in a service that knows pika. What happens arrives as the runtime's
+inputs.
 """
 
 import asyncio
@@ -55,8 +55,8 @@ class Bus:
                 self._session = None
                 await session.close()
             self._put(PublisherDown())
-            log.warning("No connection to the broker (%s); next attempt in %.1f s",
-                        why(reason), wait)  # fmt: skip
+            lost = "No connection to the broker (%s); next attempt in %.1f s"
+            log.warning(lost, why(reason), wait)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(LONGEST_WAIT, wait * 2)
 

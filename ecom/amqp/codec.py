@@ -10,9 +10,8 @@ return is what pika would have: tests/unit/test_codec.py holds them to it.
 from functools import lru_cache
 from struct import Struct as Layout
 from struct import error as LayoutError
-from typing import Any
+from typing import Any, NamedTuple
 
-from msgspec import Struct
 from pika import frame, spec
 
 OURS = (
@@ -42,7 +41,7 @@ _EDGE = spec.FRAME_HEADER_SIZE + spec.FRAME_END_SIZE
 _name = lru_cache(maxsize=1024)(bytes.decode)  # exchanges, keys, users, names of headers: few
 
 
-class Delivered(Struct, frozen=True):
+class Delivered(NamedTuple):
     """A message as it came. `end` is where it ends in the bytes it was read from."""
 
     end: int
@@ -69,10 +68,11 @@ def read_message(data: bytes, at: int) -> Delivered | None:
         found = _properties(data, header + _HEADER.size)
         if found is None or i != header - 1 or found[2] != content - 1:
             return None
+        again, (headers, user, _) = redelivered & 1 == 1, found
+        body = data[content + _FRAME.size : end - 1]
         return Delivered(
-            end, consumer, tag, redelivered & 1 == 1, _name(exchange), _name(key), found[0],
-            found[1], data[content + _FRAME.size : end - 1],
-        )  # fmt: skip
+            end, consumer, tag, again, _name(exchange), _name(key), headers, user, body
+        )
     except (LayoutError, IndexError, UnicodeDecodeError):
         return None
 
@@ -138,18 +138,15 @@ def write_message(
     try:
         table = _table(headers)
         name, sender = id.encode(), user.encode()
-        properties = b"".join((
-            _BEFORE, _LONG.pack(len(table)), table, _BETWEEN, bytes((len(name),)), name,
-            bytes((len(sender),)), sender,
-        ))  # fmt: skip
+        ours = _BEFORE, _LONG.pack(len(table)), table, _BETWEEN
+        names = bytes((len(name),)), name, bytes((len(sender),)), sender
+        properties = b"".join((*ours, *names))
     except (AttributeError, ValueError):  # no text, text that is no UTF-8, or too long a name
         return None
-    return b"".join((
-        _publish(channel, exchange, key),
-        _HEADER.pack(spec.FRAME_HEADER, channel, 14 + len(properties), _BASIC, 0, len(body), OURS),
-        properties, _END_BYTE,
-        _FRAME.pack(spec.FRAME_BODY, channel, len(body)), body, _END_BYTE,
-    ))  # fmt: skip
+    method, size = _publish(channel, exchange, key), 14 + len(properties)
+    header = _HEADER.pack(spec.FRAME_HEADER, channel, size, _BASIC, 0, len(body), OURS)
+    frame_ = _FRAME.pack(spec.FRAME_BODY, channel, len(body))
+    return b"".join((method, header, properties, _END_BYTE, frame_, body, _END_BYTE))
 
 
 def _table(headers: dict[str, Any]) -> bytes:

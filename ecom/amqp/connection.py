@@ -5,14 +5,15 @@ import os
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from pika import SSLOptions, URLParameters, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.channel import Channel
 from pika.exceptions import AMQPError, ChannelClosedByBroker, InvalidFrameError
 from pika.frame import Header
 
-from ecom.amqp.codec import Delivered, read_message
+from ecom.amqp.codec import JSON, PERSISTENT, read_message, write_message
 from ecom.errors import ShopError
 
 HEARTBEAT = 30  # seconds; a peer that is silent for two of these is gone
@@ -59,11 +60,11 @@ def _certificates() -> ssl.SSLContext:
 def why(error: object) -> str:
     """What is wrong with the broker, in words; what to do, where we know."""
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
-        return (f"{error.reply_text}; the shop's provisioner declares it: does it run? "
-                "(python -m ecom.serve provisioner)")  # fmt: skip
+        provisioner = "does it run? (python -m ecom.serve provisioner)"
+        return f"{error.reply_text}; the shop's provisioner declares it: {provisioner}"
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == 406:
-        return (f"{error.reply_text}; somebody made it otherwise, an earlier version perhaps: "
-                "delete it, once it is empty")  # fmt: skip
+        made = "somebody made it otherwise, an earlier version perhaps"
+        return f"{error.reply_text}; {made}: delete it, once it is empty"
     if (said := _untrusted(error)) is not None:
         return (
             f"its certificate is not trusted: {said.rstrip('.')}; ECOM_AMQP_CA names the PEM file "
@@ -76,37 +77,79 @@ def _untrusted(error: object) -> str | None:
     """Why a certificate was refused, if that is it: pika wraps its exceptions in others."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
-    inner = (*getattr(error, "args", ()), *getattr(error, "exceptions", ()),
-             getattr(error, "exception", None))  # fmt: skip
+    several = (*getattr(error, "args", ()), *getattr(error, "exceptions", ()))
+    inner = (*several, getattr(error, "exception", None))
     found = (_untrusted(each) for each in inner if isinstance(each, BaseException))
     return next((said for said in found if said is not None), None)
+
+
+class Message(NamedTuple):
+    """A message as the broker delivered it."""
+
+    tag: int
+    redelivered: bool
+    exchange: str
+    key: str
+    headers: dict[str, Any] | None
+    user: str | None  # who published it; None if nobody says so
+    body: bytes
+
+
+Heard = Callable[[Message], None]
 
 
 class Connection(AsyncioConnection):
     """Frames that are written together are sent together: pika would make a system call for each
     of a message's three frames, where one a batch is enough. It reads more at once, too, and our
-    own messages take the short way of `ecom.amqp.codec`.
+    own messages go past pika's codec (see `ecom.amqp.codec`): nobody else needs to know of that.
 
     And a message whose headers pika cannot decode (a date after the year 9999, a table nested ten
     thousand deep, …) arrives without them: else it would end each connection that it comes by.
     """
 
     _corked: list[bytes] | None = None
-    _consumer: bytes | None = None  # whose messages go the short way
+    _consumer: tuple[bytes, Heard] | None = None  # whose messages go past pika's codec
 
-    def hear(self, consumer: str, heard: Callable[[Delivered], None]) -> None:
-        """From now on, give this consumer's messages to `heard`, as far as `ecom.amqp.codec` can
-        read them; pika gives the others to the consumer's callback."""
-        self._consumer = consumer.encode()
-        self._heard = heard
+    def consume(self, channel: Channel, queue: str, heard: Heard) -> str:
+        """Give the queue's messages to `heard`, and no more to an earlier consumer, which is to be
+        cancelled; the consumer's tag."""
 
-    def send(self, frames: bytes) -> None:
-        """Send frames that are made already."""
-        self._output_marshaled_frames([frames])
+        def by_pika(_: Channel, method: Any, properties: Any, body: bytes) -> None:
+            heard(
+                Message(
+                    method.delivery_tag,
+                    method.redelivered,
+                    text(method.exchange),
+                    text(method.routing_key),
+                    properties.headers,
+                    properties.user_id and text(properties.user_id),
+                    body,
+                )
+            )
 
-    def fits(self, body: bytes) -> bool:
-        """Whether `body` makes exactly one frame."""
-        return 0 < len(body) <= self._body_max_length
+        tag: str = channel.basic_consume(queue, by_pika)
+        self._consumer = tag.encode(), heard
+        return tag
+
+    def publish(
+        self, channel: Channel, exchange: str, key: str, headers: dict, body: bytes, id: str
+    ) -> None:
+        """Publish a message of ours: JSON, persistent, mandatory, as who is connected."""
+        user = self.params.credentials.username
+        frames = None
+        if channel.is_open and 0 < len(body) <= self._body_max_length:  # it makes one frame
+            frames = write_message(channel.channel_number, exchange, key, headers, body, id, user)
+        if frames is not None:
+            self._output_marshaled_frames([frames])
+            return
+        properties = spec.BasicProperties(
+            content_type=JSON,
+            headers=headers,
+            delivery_mode=PERSISTENT,
+            message_id=id,
+            user_id=user,
+        )
+        channel.basic_publish(exchange, key, body, properties, mandatory=True)
 
     def _proto_connection_made(self, transport: Any) -> None:
         transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES = READ_AT_ONCE, READ_A_TURN
@@ -126,10 +169,11 @@ class Connection(AsyncioConnection):
 
     def _take(self, data: bytes) -> int:
         """Hear the messages that `data` begins with; where they end."""
-        at = 0
-        while (found := read_message(data, at)) is not None and found.consumer == self._consumer:
+        at, (consumer, heard) = 0, self._consumer
+        while (found := read_message(data, at)) is not None and found.consumer == consumer:
             at = found.end
-            self._heard(found)
+            heard(Message(*found[2:]))
+            consumer, heard = self._consumer
         return at
 
     def _adapter_emit_data(self, data: bytes) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
-from ecom.amqp.codec import JSON, PERSISTENT, Delivered, write_message
-from ecom.amqp.connection import TROUBLE, Connection, text
+from ecom.amqp.connection import TROUBLE, Connection, Message
 from ecom.contract import topology
 from ecom.runtime.messages import Confirmed, Delivery, Say, Unsent
 from ecom.runtime.tables import Outbox
@@ -101,13 +100,18 @@ class Session:
 
     async def _connect(self, parameters: pika.URLParameters) -> Connection:
         opened = asyncio.get_running_loop().create_future()
+
+        def failed(_: Any, error: Any) -> None:
+            if not opened.done():
+                known = error if isinstance(error, TROUBLE) else ConnectionError(error)
+                opened.set_exception(known)
+
         connection = Connection(
             parameters,
             on_open_callback=lambda _: opened.done() or opened.set_result(None),
-            on_open_error_callback=lambda _, error: opened.done() or opened.set_exception(
-                error if isinstance(error, TROUBLE) else ConnectionError(error)),
+            on_open_error_callback=failed,
             on_close_callback=lambda _, error: self._end(error),
-        )  # fmt: skip
+        )
         self._connections.append(connection)
         await opened
         return connection
@@ -143,28 +147,14 @@ class Session:
             exchange, key = topology.exchange(self._shop), row.type
         message_id = row.id or str(row.seq)  # a return must name its row
         try:
-            self._send(exchange, key, row, message_id)
+            connection = self._out.connection
+            connection.publish(self._out, exchange, key, row.headers, row.body, message_id)
         except pika.exceptions.AMQPError as error:
             self._end(error)
             return
         self._published += 1
         self._tags.append(self._published)
         self._unconfirmed[self._published] = row.seq, message_id
-
-    def _send(self, exchange: str, key: str, row: Outbox, message_id: str) -> None:
-        out, frames = self._out, None
-        if out.is_open and out.connection.fits(row.body):
-            frames = write_message(
-                out.channel_number, exchange, key, row.headers, row.body, message_id, self._user
-            )
-        if frames is not None:
-            out.connection.send(frames)
-            return
-        properties = pika.BasicProperties(
-            content_type=JSON, headers=row.headers, delivery_mode=PERSISTENT,
-            message_id=message_id, user_id=self._user,
-        )  # fmt: skip
-        out.basic_publish(exchange, key, row.body, properties, mandatory=True)
 
     def say(self, output: Say) -> None:
         try:
@@ -192,30 +182,20 @@ class Session:
         except pika.exceptions.AMQPError as error:
             self._end(error)
 
-    def _on_delivery(self, it: Delivered) -> None:
-        """A message, by the short way."""
+    def _on_message(self, it: Message) -> None:
         self._heard = it.tag
         self._put(Delivery(self._epoch, it.tag, it.exchange, it.key, it.headers, it.body, it.user))
-
-    def _on_message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        """A message, by pika's way."""
-        self._put(
-            Delivery(self._epoch, method.delivery_tag, text(method.exchange),
-                     text(method.routing_key), properties.headers, body,
-                     properties.user_id and text(properties.user_id))
-        )  # fmt: skip
-        self._heard = method.delivery_tag
-        if self._careful and not method.redelivered:
+        if self._careful and not it.redelivered:
             self._careful = False
             # The tags stay valid; the old consumer goes, with its limit of one message.
-            channel.basic_cancel(method.consumer_tag)
-            channel.basic_qos(prefetch_count=PREFETCH)
-            channel.connection.hear(self._listen(), self._on_delivery)
+            self._in.basic_cancel(self._consumer)
+            self._in.basic_qos(prefetch_count=PREFETCH)
+            self._listen()
 
-    def _listen(self) -> str:
-        """Consume our queue; the consumer's tag."""
+    def _listen(self) -> None:
+        """Consume our queue."""
         ours = topology.queue(self._shop, self._service)
-        return self._in.basic_consume(ours, self._on_message)
+        self._consumer = self._in.connection.consume(self._in, ours, self._on_message)
 
     def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         log.warning("Returned: no queue is bound for %s", method.routing_key)

@@ -122,15 +122,13 @@ def test_messages_of_ours_go_past_pikas_codec(broker, shop, monkeypatch):
 
 
 class Swallow:
-    """A channel that takes whatever is published, and remembers its properties."""
-
-    is_open = False  # so all comes by pika's own way
+    """A channel, and its connection, that takes whatever is published, and remembers its id."""
 
     def __init__(self):
-        self.properties = []
+        self.properties, self.connection = [], self
 
-    def basic_publish(self, _exchange, _key, _body, properties, **_):
-        self.properties.append(properties)
+    def publish(self, _channel, _exchange, _key, _headers, _body, id):
+        self.properties.append(pika.BasicProperties(message_id=id))
 
 
 def test_a_return_is_about_one_row_also_among_messages_without_an_id():

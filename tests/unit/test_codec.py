@@ -4,7 +4,6 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from pika import frame, spec
 from pika.compat import as_bytes
 
@@ -76,7 +75,7 @@ def test_a_message_is_read_as_pika_reads_it(
                      id_=id_, user=user)  # fmt: skip
     found = read_message(more + data + more, len(more))
     if all(len(each.encode()) < 256 for each in headers.values()):
-        assert found == replace(as_pika_reads(data), end=len(more) + len(data))
+        assert found == as_pika_reads(data)._replace(end=len(more) + len(data))
     else:
         assert found is None
 
@@ -131,7 +130,7 @@ class Line(Connection):
     def __init__(self):
         self._frame_buffer, self.bytes_received = b"", 0
         self.heard, self.frames = [], []
-        self.hear("ctag1.x", self.heard.append)
+        self._consumer = b"ctag1.x", self.heard.append
 
     def _process_frame(self, found):
         self.frames.append(found)
@@ -159,7 +158,7 @@ def test_messages_arrive_whole_and_in_order_however_they_are_cut(messages, data)
 def test_another_consumers_messages_are_left_to_pika():
     """As those on their way to one that was cancelled: pika rejects them."""
     line = Line()
-    line.hear("ctag2.x", line.heard.append)
+    line._consumer = b"ctag2.x", line.heard.append
     line._on_data_available(delivered({}, b"{}"))
     assert len(line.frames) == 3
     assert not line.heard
