@@ -1,7 +1,6 @@
 """A broker for the benchmark alone: what peers leave behind at it goes with it."""
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,20 +11,17 @@ from ecom.broker.lease import lease
 
 
 @contextmanager
-def own_home() -> Iterator[Path]:
+def own_home() -> Iterator[None]:
     """Within it, `ECOM_HOME` is a new folder: whatever is leased or opened there is private."""
     before = os.environ.get("ECOM_HOME")
-    folder = Path(tempfile.mkdtemp(prefix="ecom-bench-home-"))
-    os.environ["ECOM_HOME"] = str(folder)
-    try:
-        yield folder
-    finally:
-        if before is None:
+    with tempfile.TemporaryDirectory(prefix="ecom-bench-", ignore_cleanup_errors=True) as folder:
+        os.environ["ECOM_HOME"] = folder
+        try:
+            yield
+        finally:
             del os.environ["ECOM_HOME"]
-        else:
-            os.environ["ECOM_HOME"] = before
-        _await_closed(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+            os.environ |= {"ECOM_HOME": before} if before else {}
+            _await_closed(Path(folder))
 
 
 def _await_closed(folder: Path) -> None:

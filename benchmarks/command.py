@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -10,20 +9,53 @@ PARTS = ("throughput", "latency", "scale", "intake", "start", "explorer")
 
 
 @click.command()
-@click.option("--orders", type=click.IntRange(min=1), default=10_000, show_default=True,
-              help="In one run; peers carry out a tenth, scale goes to twentyfold.")  # fmt: skip
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True,
-              help="Turns that everybody takes.")  # fmt: skip
-@click.option("--samples", type=click.IntRange(min=4), default=400, show_default=True,
-              help="Orders whose latency is taken.")  # fmt: skip
-@click.option("--only", type=click.Choice(PARTS), multiple=True,
-              help="This part alone; may be given several times.")  # fmt: skip
-@click.option("--report", type=click.Path(file_okay=False, path_type=Path),
-              help="Write PERFORMANCE.md and its plots into this folder.")  # fmt: skip
+@click.option(
+    "--orders",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    help="In one run; peers carry out a tenth, scale goes to twentyfold.",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Turns that everybody takes.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=4),
+    default=400,
+    show_default=True,
+    help="Orders whose latency is taken.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(PARTS),
+    multiple=True,
+    help="This part alone; may be given several times.",
+)
+@click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Measure this shop beside that of another checkout, and nothing else.",
+)
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write PERFORMANCE.md and its plots into this folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(
-    orders: int, runs: int, samples: int, only: tuple[str, ...], report: Path | None, as_json: bool
-) -> None:  # fmt: skip
+    orders: int,
+    runs: int,
+    samples: int,
+    only: tuple[str, ...],
+    against: Path | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
     """Measure throughput, latency, scale, intake and start, against the broker's own speed.
 
     Beside the shop run, in turns: the same messages with nothing else done (the floor), and the
@@ -31,20 +63,14 @@ def bench(
     (benchmarks/peers/setup). All of it takes about an hour; --orders 500 --runs 1 a few minutes.
     """
     from benchmarks.contender import BenchFailed
+    from benchmarks.report import tables, write
     from benchmarks.suite import measure
 
     try:
-        results = measure(orders, runs, samples, only or PARTS)
+        results = measure(orders, runs, samples, only or PARTS, against)
     except BenchFailed as error:
         raise click.ClickException(str(error)) from error
     if report:
-        from benchmarks.report import write
-
         write(results, report)
-    click.echo(json.dumps(results) if as_json else _plain(results))
-
-
-def _plain(results: dict[str, Any]) -> str:
-    from benchmarks.report import tables
-
-    return "\n\n".join(f"{title}\n{table}" for title, table in tables(results))
+    told = (f"{title}\n{table}" for title, table in tables(results).items())
+    click.echo(json.dumps(results) if as_json else "\n\n".join(told))

@@ -1,9 +1,10 @@
-"""What is measured: five processes that carry out the saga, however they were written.
+"""What is measured: processes that carry out the saga, however they were written.
 
 A contender is a command a service, told by environment variables where its broker is, where its
 files go, and what its queues are called. It says that it is ready by writing `<service>-1.json`.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -11,19 +12,22 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.meter import broker_pids, cpu_seconds, peak_mib
+import psutil
+
 from ecom.bus import remove_topology
+from ecom.settings import home
 from ecom_lab.shop import CONTRACT, SERVICES
 
+CUSTOMERS = ("shop-1", "place-1")  # processes that place orders; services may be their children
 READY_SECONDS = 90.0
-STALLED_SECONDS = 60.0  # without any progress for so long, a run has failed
-LOOK_SECONDS = 0.02
+STOP_SECONDS = 20.0
+LOOK_SECONDS = 0.01
 
 
 class BenchFailed(Exception):
@@ -34,18 +38,19 @@ class BenchFailed(Exception):
 class Contender:
     """How to run one.
 
-    `place(run, n)` has n orders accepted, and returns when the first was (epoch seconds);
-    `settled(run)` tells how many orders have run their course with all that they leave behind.
+    `place(run, n)` has n orders placed; `settled(run)` tells how many orders have run their course
+    with all that they leave behind, which changes at least every `patience` seconds.
     """
 
     name: str
     command: Callable[[str], list[str]]  # by service
     prepare: Callable[[Any], None]
-    place: Callable[[Any, int], float]
+    place: Callable[[Any, int], None]
     settled: Callable[[Any], int]
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     processes: tuple[str, ...] = SERVICES
+    patience: float = 60.0
 
 
 class Run:
@@ -56,64 +61,84 @@ class Run:
         self.folder = Path(tempfile.mkdtemp(prefix="ecom-bench-"))
         self.shop = f"bench-{self.folder.name[-8:].replace('_', '-')}"
         self.placed = 0
+        self.lines: list[str] = []  # what processes were told
         self.processes: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> "Run":
         try:
             self.contender.prepare(self)
-            self.start(*self.contender.processes)
+            self._start()
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop(*self.processes)
-        remove_topology(CONTRACT, self.url, self.shop)
+        self._stop()
+        if self.url:
+            remove_topology(CONTRACT, self.url, self.shop)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def environ(self, replica: str = "1") -> dict[str, str]:
-        """What each process is told."""
-        mine = {"ECOM_AMQP_URL": self.url, "ECOM_FOLDER": str(self.folder), "ECOM_SHOP": self.shop,
-                "ECOM_REPLICA": replica}  # fmt: skip
-        return {**os.environ, **mine, **self.contender.environment}
-
-    def start(self, *services: str, replica: str = "1") -> None:
-        """Start processes and wait until each is ready. Raises `BenchFailed`."""
-        for service in services:
+    def _start(self) -> None:
+        told = {
+            "ECOM_AMQP_URL": self.url,
+            "ECOM_FOLDER": str(self.folder),
+            "ECOM_SHOP": self.shop,
+        }
+        for service in self.contender.processes:
             with open(self.folder / f"{service}.log", "ab") as log:
-                self.processes[f"{service}-{replica}"] = subprocess.Popen(
-                    self.contender.command(service), env=self.environ(replica),
-                    cwd=self.contender.cwd, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                self.processes[f"{service}-1"] = subprocess.Popen(
+                    self.contender.command(service),
+                    env={**os.environ, **told, **self.contender.environment},
+                    cwd=self.contender.cwd,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
                     start_new_session=True,
-                )  # fmt: skip
-        notes = [self.folder / f"{service}-{replica}.json" for service in services]
+                )
+        notes = [self.folder / f"{name}.json" for name in self.processes]
         self.wait(lambda: sum(note.exists() for note in notes), len(notes), READY_SECONDS)
 
-    def stop(self, *names: str) -> None:
-        """Stop processes, with their children, kindly at first."""
-        stopping = {name: self.processes.pop(name) for name in names if name in self.processes}
-        for process in stopping.values():
+    def _stop(self) -> None:
+        """Stop the processes, with their children, kindly at first."""
+        for process in self.processes.values():
             process.stdin.close()
             process.send_signal(signal.SIGTERM)
-        for name, process in stopping.items():
+        for process in self.processes.values():
             with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+                process.wait(STOP_SECONDS)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            (self.folder / f"{name}.json").unlink(missing_ok=True)
+
+    def note(self, process: str) -> dict[str, Any]:
+        """What a process wrote about itself."""
+        return json.loads((self.folder / f"{process}.json").read_text())
+
+    def tell(self, process: str, line: str) -> None:
+        """Write a line to a process."""
+        self.lines.append(line)
+        pipe = self.processes[process].stdin
+        pipe.write(f"{line}\n".encode())
+        pipe.flush()
+
+    def place(self, n: int) -> None:
+        """Have n orders placed."""
+        self.contender.place(self, n)
+        self.placed += n
+
+    def settle(self) -> None:
+        """Wait until all orders have run their course."""
+        self.wait(lambda: self.contender.settled(self), self.placed, self.contender.patience)
 
     def orders(self, n: int) -> float:
         """Have n orders placed and wait until all have run their course; the seconds it took."""
-        begun = self.contender.place(self, n)
-        self.placed += n
-        self.wait(lambda: self.contender.settled(self), self.placed)
-        return time.time() - begun
+        begun = time.monotonic()
+        self.place(n)
+        self.settle()
+        return time.monotonic() - begun
 
-    def wait(
-        self, progress: Callable[[], int], goal: int, patience: float = STALLED_SECONDS
-    ) -> None:
+    def wait(self, progress: Callable[[], int], goal: int, patience: float) -> None:
         """Until `progress()` reaches the goal. Raises `BenchFailed` when it stands still."""
         before, since = progress(), time.monotonic()
         while before < goal:
@@ -125,20 +150,32 @@ class Run:
             elif time.monotonic() - since > patience:
                 raise BenchFailed(self._failed(f"stands still at {before} of {goal}"))
 
-    def cpu(self) -> float | None:
-        """CPU seconds so far of all processes and the broker, if it is ours."""
-        pids = [pid for process in self.processes.values() for pid in _family(process.pid)]
-        return cpu_seconds([*pids, *broker_pids()])
+    def number(self, service: str, query: str) -> int:
+        """The number that a query of a service's database gives; 0 while there is none."""
+        with suppress(sqlite3.OperationalError):
+            uri = f"file:{self.folder}/{service}.db?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as database:
+                return database.execute(query).fetchone()[0]
+        return 0
 
-    def memory(self) -> dict[str, float | None]:
-        """Peak memory of each process, MiB."""
-        return {name: peak_mib(process.pid) for name, process in self.processes.items()}
+    def cpu(self) -> float:
+        """CPU seconds so far of the services, and of the broker if it is ours."""
+        return sum(sum(it.cpu_times()[:2]) for it in (*self._services(), *_broker()))
 
-    def tally(self, service: str, name: str) -> int:
-        """How far one of our own services has counted."""
-        with closing(sqlite3.connect(f"file:{self.folder}/{service}.db?mode=ro", uri=True)) as db:
-            row = db.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else 0
+    def peak_mib(self) -> float | None:
+        """The most memory that the largest service has had resident, in MiB; None if unknown."""
+        with suppress(OSError):
+            statuses = [Path(f"/proc/{it.pid}/status").read_text() for it in self._services()]
+            peaks = [int(text.partition("VmHWM:")[2].split()[0]) for text in statuses]
+            return round(max(peaks) / 1024, 1)
+        return None
+
+    def _services(self) -> Iterator[psutil.Process]:
+        """Their processes, with their children: some contenders work in these."""
+        for name, process in self.processes.items():
+            it = psutil.Process(process.pid)
+            yield from (it,) if name not in CUSTOMERS else ()
+            yield from it.children(recursive=True)
 
     def _failed(self, what: str) -> str:
         logs = {log.stem: log.read_text(errors="replace") for log in self.folder.glob("*.log")}
@@ -146,9 +183,8 @@ class Run:
         return "\n".join([f"{self.contender.name}: {what}.", *tails])
 
 
-def _family(pid: int) -> list[int]:
-    """A process and its descendants: some contenders work in children."""
-    with suppress(OSError):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [pid, *(each for child in children for each in _family(int(child)))]
-    return [pid]
+def _broker() -> Iterator[psutil.Process]:
+    """The private broker's process, unless the broker is not ours to look at."""
+    with suppress(OSError, ValueError):
+        if "ECOM_AMQP_URL" not in os.environ:
+            yield psutil.Process(int((home() / "broker" / "node" / "running").read_text()))

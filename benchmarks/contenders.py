@@ -1,16 +1,16 @@
-"""The peers: the same saga in plain pika, FastStream, Celery, Dramatiq and Nameko.
+"""Who is measured: the shop, of this checkout or of another, and its peers.
 
-They live in `benchmarks/peers/` of a checkout, each in a folder with its own requirements and,
-once `benchmarks/peers/setup` has run, an environment of its own.
+The peers are the same saga in plain pika, FastStream, Celery, Dramatiq and Nameko. They live in
+`benchmarks/peers/`, each in a folder with its own requirements and, once `benchmarks/peers/setup`
+has run, an environment of its own.
 """
 
-import sqlite3
+import os
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.contender import Contender, Run
+from benchmarks.shop import SETTLE_SECONDS
 from ecom.bus import declare
 from ecom_lab.shop import CONTRACT, SERVICES
 
@@ -18,6 +18,47 @@ CHECKOUT = Path(__file__).absolute().parents[1]
 FOLDER = CHECKOUT / "benchmarks" / "peers"
 NAMES = ("pika", "faststream", "celery", "dramatiq", "nameko")
 EVENTS_EACH = 5  # events of an order that succeeds
+
+
+def shop_of(checkout: Path, name: str) -> Contender:
+    """The shop of a checkout, run by the Python of its own environment, if it has one."""
+    python = checkout / ".venv" / "bin" / "python"
+    script = CHECKOUT / "benchmarks" / "shop.py"
+    private = {} if "ECOM_AMQP_URL" in os.environ else {"ECOM_BENCH_PRIVATE": "yes"}
+    return Contender(
+        name=name,
+        # -P: beside the script lies more than it may import.
+        command=lambda _: [str(python if python.exists() else sys.executable), "-P", str(script)],
+        prepare=lambda _: None,
+        place=lambda run, n: run.tell("shop-1", f"place {n}"),
+        settled=_settled,
+        environment={"PYTHONPATH": str(checkout), **private},
+        cwd=checkout,
+        processes=("shop",),
+        patience=SETTLE_SECONDS + 60,
+    )
+
+
+def _settled(run: Run) -> int:
+    """All or nothing: the shop itself waits until all is quiet."""
+    if run.lines[-1] != "settle":
+        run.tell("shop-1", "settle")
+    return run.placed if done(run) else 0
+
+
+def done(run: Run) -> bool:
+    """Whether a shop has done all that it was told."""
+    told = run.folder / "told"
+    return told.exists() and told.read_text() == str(len(run.lines))
+
+
+def tell(run: Run, line: str) -> None:
+    """Have a shop do something, and wait until it has done so."""
+    run.tell("shop-1", line)
+    run.wait(lambda: done(run), 1, SETTLE_SECONDS)
+
+
+ECOM = shop_of(CHECKOUT, "ecom")
 
 
 def interpreter(name: str) -> Path:
@@ -29,8 +70,7 @@ def interpreter(name: str) -> Path:
 
 def peers() -> dict[str, Contender]:
     """Those that are set up, by name."""
-    return {name: _peer(name) for name in NAMES
-            if (FOLDER / name / "run.py").exists() and interpreter(name).exists()}  # fmt: skip
+    return {name: _peer(name) for name in NAMES if interpreter(name).exists()}
 
 
 def missing() -> list[str]:
@@ -43,34 +83,15 @@ def _peer(name: str) -> Contender:
         name=name,
         command=lambda service: [str(interpreter(name)), "run.py", service],
         prepare=lambda run: declare(CONTRACT, run.url, run.shop),
-        place=_place,
-        settled=_settled,
+        place=lambda run, n: run.tell("place-1", str(n)),
+        settled=_told,
         environment={"PYTHONPATH": str(FOLDER)},
         cwd=FOLDER / name,
         processes=(*SERVICES, "place"),
     )
 
 
-def _place(run: Run, n: int) -> float:
-    begun = time.time()
-    place = run.processes["place-1"].stdin
-    place.write(f"{n}\n".encode())
-    place.flush()
-    return begun
-
-
-def _settled(run: Run) -> int:
+def _told(run: Run) -> int:
     """Orders whose customer was told and whose events are in the log."""
-    told = _number(run.folder / "notification.db", "SELECT count(*) FROM told")
-    logged = _number(run.folder / "audit.db", "SELECT count(*) FROM events")
-    return min(told, logged // EVENTS_EACH)
-
-
-def _number(path: Path, query: str) -> int:
-    with suppress(sqlite3.OperationalError):
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            return db.execute(query).fetchone()[0]
-        finally:
-            db.close()
-    return 0
+    told = run.number("notification", "SELECT count(*) FROM told")
+    return min(told, run.number("audit", "SELECT count(*) FROM events") // EVENTS_EACH)

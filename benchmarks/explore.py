@@ -1,4 +1,4 @@
-"""How fast the lab's explorer goes through the states of a small world."""
+"""How fast the simulator's search goes through the states of a small world."""
 
 import logging
 from collections.abc import Callable
@@ -20,5 +20,6 @@ def explorer(step: Callable[[], None]) -> dict[str, Any]:
     finally:
         logging.disable(logging.NOTSET)
     step()
-    return {"states": found.states, "transitions": found.transitions,
-            "transitions_per_second": round(found.transitions / found.seconds)}  # fmt: skip
+    rate = round(found.transitions / found.seconds)
+    counts = {"states": found.states, "transitions": found.transitions}
+    return {**counts, "transitions_per_second": rate}

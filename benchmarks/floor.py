@@ -11,7 +11,6 @@ between it and them is what the guarantees cost.
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +44,16 @@ class Player:
         self._unconfirmed: set[int] = set()
         self._oldest = 1
         self.user = parameters(settings.amqp_url).credentials.username
-        self._properties = {
-            key: pika.BasicProperties(content_type="application/json", headers=headers,
-                                      delivery_mode=PERSISTENT, message_id=headers["ce-id"],
-                                      user_id=self.user)
-            for key, (headers, _) in WIRE.items()
-        }  # fmt: skip
+        self._properties = {key: self._about(headers) for key, (headers, _) in WIRE.items()}
+
+    def _about(self, headers: dict[str, Any]) -> pika.BasicProperties:
+        return pika.BasicProperties(
+            content_type="application/json",
+            headers=headers,
+            delivery_mode=PERSISTENT,
+            message_id=headers["ce-id"],
+            user_id=self.user,
+        )
 
     async def open(self) -> None:
         """Connect twice, as the services do, and listen."""
@@ -160,14 +163,6 @@ async def _count(player: Player, path: Path) -> None:
         await asyncio.sleep(COUNT_SECONDS)
 
 
-def _place(run: Run, n: int) -> float:
-    begun = time.time()
-    order = run.processes["order-1"].stdin
-    order.write(f"{n}\n".encode())
-    order.flush()
-    return begun
-
-
 def _settled(run: Run) -> int:
     return min(_heard(run, "notification"), _heard(run, "audit") // len(WIRE))
 
@@ -182,7 +177,7 @@ def _contender(name: str) -> Contender:
         name=name,
         command=lambda service: [sys.executable, "-m", "benchmarks.floor", name, service],
         prepare=lambda run: declare(CONTRACT, run.url, run.shop),
-        place=_place,
+        place=lambda run, n: run.tell("order-1", str(n)),
         settled=_settled,
     )
 

@@ -7,43 +7,46 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from benchmarks.contender import Run
-from benchmarks.ours import ECOM, door, order
+from benchmarks.contenders import ECOM, tell
+from benchmarks.shop import order
 
 AT_A_TIME = 16  # requests under way
 LISTS = (1, 10, 100, 1_000)  # orders in one request
+OTHERS = ("inventory", "payment", "notification", "audit")
 
 
 def intake(url: str, orders: int, step: Callable[[], None]) -> list[dict[str, Any]]:
-    """Orders per second by how many come in one request, and each request's milliseconds."""
+    """Orders per second by how many come in one request."""
     points = []
-    with Run(replace(ECOM, processes=("order",)), url) as run:
-        asyncio.run(_post(door(run), 1, 20))
+    with Run(ECOM, url) as run:
+        for service in OTHERS:
+            tell(run, f"kill {service}")
+        asyncio.run(_post(run, 1, 20))
         for size in LISTS:
             number = max(1, min(orders, 50 * AT_A_TIME * size) // size)
-            seconds = asyncio.run(_post(door(run), size, number))
-            points.append({"in_one_request": size, "orders": number * size,
-                           "orders_per_second": round(number * size / seconds, 1)})  # fmt: skip
+            rate = number * size / asyncio.run(_post(run, size, number))
+            counts = {"in_one_request": size, "orders": number * size}
+            points.append({**counts, "orders_per_second": round(rate, 1)})
             step()
     return points
 
 
-async def _post(address: str, size: int, number: int) -> float:
+async def _post(run: Run, size: int, number: int) -> float:
     """Post `number` lists (or single orders), some at a time; the seconds it took."""
     body = json.dumps([order(n) for n in range(size)] if size > 1 else order(0)).encode()
-    left = iter(range(number))
+    note, left = run.note("shop-1"), iter(range(number))
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {note['token']}"}
 
-    async with httpx.AsyncClient(timeout=120) as client:
+    async with httpx.AsyncClient(timeout=120, headers=headers) as client:
 
         async def customer() -> None:
             for _ in left:
-                headers = {"Content-Type": "application/json"}
-                answer = await client.post(address, content=body, headers=headers)
+                answer = await client.post(f"{note['url']}/orders", content=body)
                 answer.raise_for_status()
 
         begun = time.monotonic()

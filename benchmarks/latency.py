@@ -10,9 +10,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any
 
-from benchmarks.contender import Run
-from benchmarks.contenders import peers
-from benchmarks.ours import ECOM
+from benchmarks.contender import BenchFailed, Run
+from benchmarks.contenders import ECOM, peers
 from benchmarks.stats import percentiles
 
 ROUNDS = 4  # turns that each takes
@@ -32,7 +31,7 @@ def latency(url: str, samples: int, step: Callable[[], None]) -> dict[str, Any]:
             run.orders(20)
         for _ in range(ROUNDS):
             for run in both:
-                taken = [_one(run) for _ in range(max(1, samples // ROUNDS))]
+                taken = [one(run) for _ in range(max(1, samples // ROUNDS))]
                 seen.setdefault(run.contender.name, []).extend(taken)
                 step()
     ours, theirs = percentiles(seen["ecom"]), percentiles(seen["pika"])
@@ -40,18 +39,17 @@ def latency(url: str, samples: int, step: Callable[[], None]) -> dict[str, Any]:
     return {"ecom": ours, "pika": theirs, **ratios}
 
 
-def _one(run: Run) -> float:
+def one(run: Run) -> float:
     """Milliseconds of one order."""
     time.sleep(IDLE_SECONDS)
-    run.contender.place(run, 1)
-    run.placed += 1
+    run.place(1)
     deadline = time.monotonic() + PATIENCE
     with closing(sqlite3.connect(f"file:{run.folder}/order.db?mode=ro", uri=True)) as db:
         while time.monotonic() < deadline:
             confirmed, placed_at = db.execute(_CONFIRMED).fetchone()
             if confirmed >= run.placed:
                 taken = time.time() - placed_at
-                run.wait(lambda: run.contender.settled(run), run.placed)
+                run.settle()
                 return taken * 1000
             time.sleep(LOOK_SECONDS)
-    raise TimeoutError(f"{run.contender.name}: an order took more than {PATIENCE:g} s")
+    raise BenchFailed(f"{run.contender.name}: an order took more than {PATIENCE:g} s")

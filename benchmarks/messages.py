@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime
 
-from benchmarks.ours import order
+from benchmarks.shop import order
 from ecom.contract.envelope import Envelope, encode, trace_after
 from ecom.contract.event import Event
 from ecom.events import (
@@ -32,9 +32,9 @@ def _events() -> list[Event]:
 
 def _wire(event: Event) -> tuple[dict, bytes]:
     id_ = str(uuid.UUID(int=1 << 100))
-    envelope = Envelope(id_, event.key, event.version, "2026-11-05T12:00:00.000Z", event.producer,
-                        event.order_id, id_, id_, trace_after("", id_, id_))  # fmt: skip
-    return encode(envelope, event)
+    when, trace = "2026-11-05T12:00:00.000Z", trace_after("", id_, id_)
+    what = (event.key, event.version, when, event.producer, event.order_id)
+    return encode(Envelope(id_, *what, id_, id_, trace), event)
 
 
 WIRE = {event.key: _wire(event) for event in _events()}

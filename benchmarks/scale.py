@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contender import Run
-from benchmarks.ours import ECOM
-from benchmarks.throughput import WARM_UP
+from benchmarks.contenders import ECOM, EVENTS_EACH, tell
+from benchmarks.throughput import WARM_UP, speed
 
 # Times the number of orders; that number itself between the others, which are compared with it.
 SIZES = (1, 0.1, 1, 5, 1, 20, 1)
@@ -17,7 +17,6 @@ BACKLOG = 20  # messages, times the number of orders
 PAST = 100  # past orders, times the number of orders
 REPLICAS = (1, 2, 4)
 TURNS = 3  # with and without a past
-EVENTS_EACH = 5
 
 # What a past order leaves for good: the inbox, outbox and effects of old ones are forgotten.
 LASTING = {
@@ -36,8 +35,8 @@ def by_size(url: str, orders: int, step: Callable[[], None]) -> list[dict[str, A
     for factor in SIZES:
         n = max(1, int(orders * factor))
         with Run(ECOM, url) as run:
-            speeds.setdefault(n, []).append(_speed(run, n))
-            peaks[n] = _largest(run)
+            speeds.setdefault(n, []).append(round(speed(run, n)[0], 1))
+            peaks[n] = run.peak_mib()
         step()
     return [
         {"orders": n, "orders_per_second": median(speeds[n]), "peak_mib": peaks[n]}
@@ -45,32 +44,22 @@ def by_size(url: str, orders: int, step: Callable[[], None]) -> list[dict[str, A
     ]
 
 
-def _speed(run: Run, n: int) -> float:
-    run.orders(min(WARM_UP, n))
-    return round(n / run.orders(n), 1)
-
-
-def _largest(run: Run) -> float | None:
-    peaks = run.memory().values()
-    return None if None in peaks else round(max(peaks), 1)
-
-
 def backlog(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
     """Messages that piled up while audit was down, and how many a second it then handled."""
     n = max(1, orders * BACKLOG // EVENTS_EACH)
+    confirmed = "SELECT count(*) FROM orders WHERE state = 'CONFIRMED'"
     with Run(ECOM, url) as run:
         run.orders(1)
-        run.stop("audit-1")
-        ECOM.place(run, n)
-        run.wait(lambda: run.tally("notification", "handled:order.confirmed"), n + 1)
-        run.start("audit")
+        tell(run, "kill audit")
+        run.place(n)
+        run.wait(lambda: run.number("order", confirmed), n + 1, ECOM.patience)
+        tell(run, "start audit")
         begun = time.monotonic()
-        run.wait(lambda: run.tally("audit", "events"), (n + 1) * EVENTS_EACH)
-        seconds = time.monotonic() - begun
-        messages = n * EVENTS_EACH
+        run.settle()
+        rate = n * EVENTS_EACH / (time.monotonic() - begun)
         step()
-        return {"messages": messages, "messages_per_second": round(messages / seconds, 1),
-                "peak_mib": _largest(run)}  # fmt: skip
+        peak = run.peak_mib()
+    return {"messages": n * EVENTS_EACH, "messages_per_second": round(rate, 1), "peak_mib": peak}
 
 
 def with_a_past(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
@@ -113,8 +102,9 @@ def by_replicas(url: str, orders: int, step: Callable[[], None]) -> list[dict[st
     for number in REPLICAS:
         with Run(ECOM, url) as run:
             for replica in range(2, number + 1):
-                run.start("inventory", replica=str(replica))
-            points.append({"processes": number, "orders_per_second": _speed(run, orders)})
+                tell(run, f"start inventory {replica}")
+            rate = round(speed(run, orders)[0], 1)
+        points.append({"processes": number, "orders_per_second": rate})
         step()
     return points
 

@@ -1,38 +1,33 @@
-"""How long a beginning takes: importing the package, opening a shop."""
+"""How long a beginning takes: importing the package, opening a shop; and what it costs."""
 
-import subprocess
-import sys
-import time
+import os
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks.broker import own_home
+from benchmarks.contender import Run
+from benchmarks.contenders import ECOM
 from benchmarks.stats import summary
-from ecom import Shop
-
-_IMPORT = "import time; t = time.perf_counter(); import ecom; print(time.perf_counter() - t)"
 
 
 def start(url: str, runs: int, step: Callable[[], None]) -> dict[str, Any]:
-    """Seconds: `import_ecom`, `warm` (a broker is there) and `cold` (one has to be started).
+    """Seconds, each in a new process: `import_ecom`, `warm` (a broker is there), `cold` (one has to
+    be started); `cpu` is what import and opening cost, in all processes but the broker's.
 
     `cold` is left out if `ECOM_AMQP_URL` names a broker, as then none is ever started.
     """
-    imports, warm, cold = [], [], []
+    warm, cold = [], []
     for _ in range(runs):
-        run = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, check=True)
-        imports.append(float(run.stdout))
-        warm.append(_opening(amqp_url=url))
-        with own_home() as home:
-            seconds = _opening()
-            if (home / "broker").exists():
-                cold.append(seconds)
+        with Run(ECOM, url) as run:
+            warm.append(run.note("shop-1"))
+        if "ECOM_AMQP_URL" not in os.environ:
+            with own_home(), Run(ECOM, "") as run:
+                cold.append(run.note("shop-1"))
         step()
-    result = {"import_ecom": summary(imports, 3), "warm": summary(warm, 2)}
-    return result | ({"cold": summary(cold, 2)} if cold else {})
-
-
-def _opening(**options: Any) -> float:
-    begun = time.monotonic()
-    with Shop(**options):
-        return time.monotonic() - begun
+    measured = {
+        "import_ecom": [each["import"] for each in warm],
+        "warm": [each["open"] for each in warm],
+        "cpu": [each["cpu"] for each in warm],
+        "cold": [each["open"] for each in cold],
+    }
+    return {name: summary(seconds, 3) for name, seconds in measured.items() if seconds}

@@ -1,4 +1,4 @@
-"""Few numbers about many: medians, spreads, percentiles."""
+"""Few numbers about many: medians, spreads, percentiles, ratios."""
 
 from statistics import median
 from typing import Any
@@ -22,3 +22,8 @@ def percentiles(values: list[float]) -> dict[str, float]:
         f"p{share}": round(ordered[min(len(ordered) - 1, len(ordered) * share // 100)], 2)
         for share in (50, 95, 99)
     }
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """The median of each round's own ratio."""
+    return round(median(a / b for a, b in zip(ours, theirs, strict=True)), 3)

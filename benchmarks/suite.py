@@ -3,8 +3,10 @@
 import os
 import platform
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+from benchmarks.against import against
 from benchmarks.broker import own_broker
 from benchmarks.contenders import missing
 from benchmarks.explore import explorer
@@ -15,43 +17,51 @@ from benchmarks.start import start
 from benchmarks.throughput import contenders, throughput
 from ecom.harness.progress import progress
 
+_KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
-def measure(orders: int, runs: int, samples: int, parts: Iterable[str]) -> dict[str, Any]:
-    """One object with all results; what `throughput` tells stands at its top.
+
+def measure(
+    orders: int, runs: int, samples: int, parts: Iterable[str], other: Path | None = None
+) -> dict[str, Any]:
+    """One object with all results; what `throughput` tells stands at its top. With an `other`
+    checkout, it is measured beside that alone.
 
     Raises `BenchFailed` when a contender does not do its work, `BrokerUnavailable`.
     """
     planned: dict[str, tuple[int, Callable]] = {
-        "throughput": (len(contenders(orders)) * runs,
-                       lambda url, step: throughput(url, orders, runs, step)),
+        "throughput": (
+            len(contenders(orders)) * runs,
+            lambda url, step: throughput(url, orders, runs, step),
+        ),
         "latency": (2 * ROUNDS, lambda url, step: latency(url, samples, step)),
         "scale": (STEPS, lambda url, step: scale(url, orders, step)),
         "intake": (len(LISTS), lambda url, step: intake(url, orders, step)),
         "start": (runs, lambda url, step: start(url, runs, step)),
         "explorer": (1, lambda url, step: explorer(step)),
-    }  # fmt: skip
+    }
     chosen = {part: planned[part] for part in planned if part in set(parts)}
-    results: dict[str, Any] = {"orders": orders, "runs": runs, "machine": machine(),
-                               "missing_peers": missing()}  # fmt: skip
-    with (
-        own_broker() as url,
-        progress(sum(steps for steps, _ in chosen.values()), "measurements") as bar,
-    ):
+    if other:
+        turns = lambda url, step: against(url, other, orders, runs, samples, step)  # noqa: E731
+        chosen = {"against": (2 * runs, turns)}
+    return _measured(chosen, {"orders": orders, "runs": runs})
+
+
+def _measured(chosen: dict[str, tuple[int, Callable]], results: dict[str, Any]) -> dict[str, Any]:
+    results |= {"machine": machine(), "missing_peers": missing()}
+    steps = sum(steps for steps, _ in chosen.values())
+    with own_broker() as url, progress(steps, "measurements") as bar:
         for part, (_, run) in chosen.items():
             found = run(url, lambda: bar.update(1))
-            results.update(found if part == "throughput" else {_KEYS.get(part, part): found})
+            results |= found if part == "throughput" else {_KEYS.get(part, part): found}
     return results
-
-
-_KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
 
 def machine() -> dict[str, Any]:
     """What it ran on, as far as it matters to the reader of a ratio."""
+    known = hasattr(os, "sched_getaffinity")
     return {
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if known else os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "load_before": [round(load, 2) for load in os.getloadavg()],
-    }  # fmt: skip
+    }

@@ -28,18 +28,18 @@ HEARS = {
 }
 EVENTS = tuple(key for keys in HEARS.values() for key in keys if key != "#")
 TABLES = {
-    "order": ("orders (order_id INTEGER PRIMARY KEY, customer, card, total, state, reason, "
-              "placed_at, ended_at, lines)",),
-    "inventory": ("stock (sku TEXT PRIMARY KEY, initial, available, held, committed)",
-                  "reservations (order_id INTEGER PRIMARY KEY, state, customer, units, "
-                  "held_until, at)"),
-    "payment": ("payments (order_id INTEGER PRIMARY KEY, state, customer, amount, at)",),
-    "gateway": ("ledger (key TEXT PRIMARY KEY, kind, order_id, amount, outcome, at)",),
-    "notification": ("told (order_id INTEGER PRIMARY KEY, customer, confirmed)",),
-    "mailbox": ("mails (message_id TEXT PRIMARY KEY, order_id, to_address, subject, body, at)",),
-    "audit": ("events (n INTEGER PRIMARY KEY, id TEXT UNIQUE, type, order_id, time, producer, "
-              "causation, correlation, body)",),
-}  # fmt: skip
+    "order": "orders (order_id INTEGER PRIMARY KEY, customer, card, total, state, reason, "
+    "placed_at, ended_at, lines)",
+    "inventory": "reservations (order_id INTEGER PRIMARY KEY, state, customer, units, held_until, "
+    "at)",
+    "payment": "payments (order_id INTEGER PRIMARY KEY, state, customer, amount, at)",
+    "gateway": "ledger (key TEXT PRIMARY KEY, kind, order_id, amount, outcome, at)",
+    "notification": "told (order_id INTEGER PRIMARY KEY, customer, confirmed)",
+    "mailbox": "mails (message_id TEXT PRIMARY KEY, order_id, to_address, subject, body, at)",
+    "audit": "events (n INTEGER PRIMARY KEY, id TEXT UNIQUE, type, order_id, time, producer, "
+    "causation, correlation, body)",
+}
+STOCK = "stock (sku TEXT PRIMARY KEY, initial, available, held, committed)"
 
 Event = dict[str, Any]
 
@@ -59,9 +59,9 @@ def database(name: str) -> sqlite3.Connection:
     db = sqlite3.connect(FOLDER / f"{name}.db", timeout=30, check_same_thread=False)
     _to_wal(db)
     db.execute("PRAGMA synchronous = FULL")
-    for table in TABLES[name]:
-        db.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    db.execute(f"CREATE TABLE IF NOT EXISTS {TABLES[name]}")
     if name == "inventory":
+        db.execute(f"CREATE TABLE IF NOT EXISTS {STOCK}")
         rows = [(sku, 10_000_000, 10_000_000) for sku in SKUS]
         db.executemany("INSERT OR IGNORE INTO stock VALUES (?, ?, ?, 0, 0)", rows)
     db.commit()
@@ -70,11 +70,9 @@ def database(name: str) -> sqlite3.Connection:
 
 def follow(type_: str, producer: str, cause: Event, **more: Any) -> Event:
     """The event that `cause` leads to."""
-    return {
-        "id": str(uuid.uuid4()), "type": type_, "time": time.time(), "producer": producer,
-        "causation": cause["id"], "correlation": cause["correlation"],
-        "order_id": cause["order_id"], "customer": cause["customer"], **more,
-    }  # fmt: skip
+    ours = {"id": str(uuid.uuid4()), "type": type_, "time": time.time(), "producer": producer}
+    kept = {name: cause[name] for name in ("correlation", "order_id", "customer")}
+    return {**ours, "causation": cause["id"], **kept, **more}
 
 
 def place(db: sqlite3.Connection, n: int) -> Event:
@@ -163,11 +161,12 @@ class Service:
 
     def _notification(self, event: Event) -> None:
         order_id, customer = event["order_id"], event["customer"]
+        subject = f"Order #{order_id} Confirmed"
+        body = "Good news: your order is confirmed. We have taken £12.50."
         self._world.execute(
             "INSERT OR IGNORE INTO mails VALUES (?, ?, ?, ?, ?, ?)",
-            (f"confirmed/{order_id}", order_id, customer, f"Order #{order_id} Confirmed",
-             "Good news: your order is confirmed. We have taken £12.50.", time.time()),
-        )  # fmt: skip
+            (f"confirmed/{order_id}", order_id, customer, subject, body, time.time()),
+        )
         self._world.commit()
         self._db.execute("INSERT INTO told VALUES (?, ?, 1)", (order_id, customer))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from ecom.harness.processes import Crew, Member, read_note
 from ecom.harness.tenancy import forget
 from ecom.harness.workspace import name_for
@@ -56,6 +58,14 @@ class Stage:
     def pid(self, service: str) -> int:
         """The process id of a service."""
         return read_note(self.shop.folder, (service, "1"))["pid"]
+
+    def process(self, service: str) -> psutil.Process:
+        """The process of a service."""
+        return psutil.Process(self.pid(service))
+
+    def resident(self, service: str) -> int:
+        """Bytes of memory that a service has in use."""
+        return self.process(service).memory_info().rss
 
     def leave(self, service: str) -> None:
         """Have a service end cleanly. Raises `HarnessFailed` if it does not."""

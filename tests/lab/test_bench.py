@@ -1,6 +1,7 @@
 """The benchmark works. How fast anything is, no test asks: a busy machine must not turn it red."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -54,7 +55,18 @@ def test_starts_are_told_in_seconds(bench):
     found = bench("--only", "start")["start_seconds"]
     assert found["import_ecom"]["median"] >= 0
     assert found["warm"]["median"] > 0
+    assert found["cpu"]["median"] > 0
     assert "cold" not in found
+
+
+def test_another_checkout_is_measured_in_turns_with_this_one(bench):
+    """Whatever may have become slower or dearer is told of both, with their ratio."""
+    found = bench("--against", str(Path(__file__).parents[2]))["against"]
+    assert len(found) == 7
+    for each in found.values():
+        assert each["ecom"]["median"] > 0
+        assert each["other"]["median"] > 0
+        assert each["ratio"] > 0
 
 
 def test_a_summary_tells_the_median_and_half_the_range():

@@ -18,6 +18,9 @@ KEYS = saga.HEARS[LISTENER]
 QUEUE = f"{saga.SHOP}.celery.{LISTENER}"
 events = Exchange(saga.EXCHANGE, type="topic", durable=True)
 
+bindings = [binding(events, key) for key in KEYS]
+saga_queue = Queue(QUEUE, bindings=bindings, queue_arguments={"x-queue-type": "quorum"})
+
 app = Celery("shop", broker=saga.URL)
 app.conf.update(
     broker_connection_retry_on_startup=True,
@@ -25,13 +28,12 @@ app.conf.update(
     task_acks_late=True,
     task_default_delivery_mode="persistent",
     task_default_queue=QUEUE,
-    task_queues=[Queue(QUEUE, bindings=[binding(events, key) for key in KEYS],
-                       queue_arguments={"x-queue-type": "quorum"})],
+    task_queues=[saga_queue],
     task_ignore_result=True,
     worker_prefetch_multiplier=128,
     worker_concurrency=1,
     worker_enable_remote_control=False,
-)  # fmt: skip
+)
 
 
 def say(event: saga.Event) -> None:
@@ -50,10 +52,8 @@ def serve() -> None:
     for type_ in saga.EVENTS if KEYS == ("#",) else KEYS:
         app.task(name=type_)(handle)
     worker_ready.connect(lambda **_: saga.ready(SERVICE), weak=False)
-    app.worker_main(
-        ["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat",
-         "--loglevel=WARNING", f"--hostname={SERVICE}@%h"]
-    )  # fmt: skip
+    alone = ["--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    app.worker_main(["worker", *alone, "--loglevel=WARNING", f"--hostname={SERVICE}@%h"])
 
 
 if SERVICE == "place":

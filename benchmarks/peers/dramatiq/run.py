@@ -23,8 +23,8 @@ class QuorumBroker(RabbitmqBroker):
         return super()._build_queue_arguments(queue_name) | {"x-queue-type": "quorum"}
 
 
-broker = QuorumBroker(url=saga.URL, confirm_delivery=True,
-                      middleware=[Retries(), ShutdownNotifications()])  # fmt: skip
+middleware = [Retries(), ShutdownNotifications()]
+broker = QuorumBroker(url=saga.URL, confirm_delivery=True, middleware=middleware)
 dramatiq.set_broker(broker)
 
 

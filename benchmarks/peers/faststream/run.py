@@ -30,8 +30,8 @@ events = RabbitExchange(saga.EXCHANGE, type=ExchangeType.TOPIC, durable=True)
 
 async def say(event: saga.Event) -> None:
     """Publish persistently; returns once the broker has it safe."""
-    await broker.publish(event, exchange=events, routing_key=event["type"], persist=True,
-                         mandatory=True)  # fmt: skip
+    where = {"exchange": events, "routing_key": event["type"]}
+    await broker.publish(event, **where, persist=True, mandatory=True)
 
 
 def subscribe(name: str) -> None:
@@ -43,8 +43,9 @@ def subscribe(name: str) -> None:
             await say(following)
 
     for key in saga.HEARS[name]:
-        queue = RabbitQueue(f"{saga.SHOP}.faststream.{name}.{key.replace('#', 'all')}",
-                            durable=True, queue_type=QueueType.QUORUM, routing_key=key)  # fmt: skip
+        called = f"{saga.SHOP}.faststream.{name}.{key.replace('#', 'all')}"
+        safely = {"durable": True, "queue_type": QueueType.QUORUM}
+        queue = RabbitQueue(called, routing_key=key, **safely)
         broker.subscriber(queue, events, ack_policy=AckPolicy.NACK_ON_ERROR)(handle)
 
     @app.after_startup

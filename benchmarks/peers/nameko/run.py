@@ -22,9 +22,9 @@ events = Exchange(saga.EXCHANGE, type="topic", durable=True)
 
 def queue(name: str) -> Queue:
     """A service's queue, bound to what it hears."""
-    return Queue(f"{saga.SHOP}.nameko.{name}",
-                 bindings=[binding(events, key) for key in saga.HEARS[name]],
-                 queue_arguments={"x-queue-type": "quorum"})  # fmt: skip
+    called = f"{saga.SHOP}.nameko.{name}"
+    bindings = [binding(events, key) for key in saga.HEARS[name]]
+    return Queue(called, bindings=bindings, queue_arguments={"x-queue-type": "quorum"})
 
 
 class Shop:
@@ -59,8 +59,8 @@ def place() -> None:
     with producers[connection].acquire(block=True) as producer:
         for n in saga.numbers():
             event = saga.place(orders, n)
-            producer.publish(event, exchange=events, routing_key=event["type"],
-                             serializer="json", delivery_mode=2)  # fmt: skip
+            safely = {"serializer": "json", "delivery_mode": 2}
+            producer.publish(event, exchange=events, routing_key=event["type"], **safely)
 
 
 if SERVICE == "place":

@@ -9,7 +9,6 @@ from ecom.amqp.connection import parameters
 from ecom.contract import topology
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.garbage import garbage
-from ecom_lab.chaos.proc import resident
 from ecom_lab.chaos.testbed import Stage, wait_for
 from ecom_lab.shop import CONTRACT, SERVICES
 
@@ -25,7 +24,7 @@ def bombard(stage: Stage) -> Iterator[str]:
         for number in range(stage.rounds):
             stage.burst()
             if number == min(WARM_UP, stage.rounds - 1):
-                before = {service: resident(stage.pid(service)) for service in SERVICES}
+                before = {service: stage.resident(service) for service in SERVICES}
             expected += sum(_throw(stage, channel) for _ in range(SALVO))
             yield f"salvos of {SALVO} malformed or hostile messages"
         wait_for(lambda: _set_aside(stage, channel) >= expected, 120 + expected / 500, "burials")
@@ -33,7 +32,7 @@ def bombard(stage: Stage) -> Iterator[str]:
         if (found := _set_aside(stage, channel)) != expected:
             stage.problems.append(f"{expected} had to be set aside, {found} were")
     for service, least in before.items():
-        if (growth := resident(stage.pid(service)) - least) > GROWTH:
+        if (growth := stage.resident(service) - least) > GROWTH:
             stage.problems.append(f"{service} grew by {growth / 2**20:.0f} MiB")
 
 

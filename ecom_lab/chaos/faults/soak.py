@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from ecom_lab.chaos.environments import proxied
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.faults import disks, lines, services
-from ecom_lab.chaos.proc import descriptors, resident
 from ecom_lab.chaos.testbed import Stage
 from ecom_lab.shop import SERVICES
 
@@ -32,10 +31,9 @@ def soak(stage: Stage) -> Iterator[str]:
 
 def _look_for_growth(stage: Stage) -> None:
     for service in SERVICES:
-        pid = stage.pid(service)
-        if (held := descriptors(pid)) > DESCRIPTORS:
+        if (held := stage.process(service).num_fds()) > DESCRIPTORS:
             stage.problems.append(f"{service} holds {held} descriptors")
-        if (held := resident(pid)) > MEMORY:
+        if (held := stage.resident(service)) > MEMORY:
             stage.problems.append(f"{service} holds {held / 2**20:.0f} MiB")
     if (files := len(list(stage.shop.folder.iterdir()))) > FILES:
         stage.problems.append(f"the shop's folder holds {files} files")
