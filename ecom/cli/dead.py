@@ -35,8 +35,13 @@ def _of_service(command: Callable) -> Callable:
 
 def _edits(command: Callable) -> Callable:
     body = click.option("--body", type=click.File("rb"), help="A file with the new body, or -.")
-    header = click.option("--header", "headers", multiple=True, metavar="NAME=VALUE",
-                          help="A header to set; NAME= takes it out.")  # fmt: skip
+    header = click.option(
+        "--header",
+        "headers",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A header to set; NAME= takes it out.",
+    )
     return body(header(command))
 
 
@@ -147,9 +152,13 @@ def replay(
 @click.option("--reason", required=True, help="Why they may go; kept in the shop's dropped.log.")
 @_on_shop
 def drop(
-    ids: tuple[str, ...], service: str | None, error: str | None, everything: bool,
-    reason: str, name: str,
-) -> None:  # fmt: skip
+    ids: tuple[str, ...],
+    service: str | None,
+    error: str | None,
+    everything: bool,
+    reason: str,
+    name: str,
+) -> None:
     """Let dead letters go for good."""
     with _workbench(name) as bench:
         chosen = _chosen(bench, ids, service, error, everything)

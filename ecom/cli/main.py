@@ -37,8 +37,11 @@ class Friendly(click.Group):
         """By what they are for, each with its whole first sentence."""
         for room, names in MAP.items():
             with formatter.section(room):
-                told = [(name, self.commands[name].get_short_help_str(120))
-                        for name in names if name in self.commands]  # fmt: skip
+                told = [
+                    (name, self.commands[name].get_short_help_str(120))
+                    for name in names
+                    if name in self.commands
+                ]
                 formatter.write_dl(told)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -193,8 +196,13 @@ def orders(state: str | None, name: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--stock", type=click.FloatRange(min=0), default=0.9, show_default=True,
-              help="Initial stock of each product, as a share of the file's demand.")  # fmt: skip
+@click.option(
+    "--stock",
+    type=click.FloatRange(min=0),
+    default=0.9,
+    show_default=True,
+    help="Initial stock of each product, as a share of the file's demand.",
+)
 @_as_json
 def replay(file: Path, stock: float, as_json: bool) -> None:
     """Replay real orders: a CSV file of the Online Retail shape, gzipped or not.

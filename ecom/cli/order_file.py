@@ -70,8 +70,9 @@ def read(path: Path) -> Story:
     table = _load(path)
     skipped = Counter(reason for reason in table.reason if reason)
     actions = _tell(table[table.reason == ""], skipped)
-    adjustments = sum(action.customer == STOCKROOM for action in actions
-                      if isinstance(action, Purchase))  # fmt: skip
+    adjustments = sum(
+        action.customer == STOCKROOM for action in actions if isinstance(action, Purchase)
+    )
     return Story(actions, skipped, len(table), adjustments)
 
 
@@ -94,6 +95,7 @@ def _load(path: Path) -> pd.DataFrame:
 def _reasons(table: pd.DataFrame) -> pd.Series:
     """Why each line cannot be replayed; "" if it can."""
     units, pence, back = table.units, table.pence, table.back
+    too_much = (units.abs() > MAX_QUANTITY) | (pence > MAX_PRICE)
     rules = {
         "no invoice number": table.InvoiceNo == "",
         "no product code": ~table.StockCode.str.fullmatch(r"[^\x00-\x1f\x7f]{1,64}"),
@@ -104,9 +106,8 @@ def _reasons(table: pd.DataFrame) -> pd.Series:
         "quantity above zero in a cancellation": back & (units > 0),
         # At a price of zero it is a stock adjustment, which an order for nothing can stand for.
         "quantity below zero, at a price": ~back & (units < 0) & (pence > 0),
-        "quantity or price beyond what an order may have":
-            (units.abs() > MAX_QUANTITY) | (pence > MAX_PRICE),
-    }  # fmt: skip
+        "quantity or price beyond what an order may have": too_much,
+    }
     reasons = pd.Series("", index=table.index)
     for reason, applies in reversed(rules.items()):
         reasons[applies] = reason

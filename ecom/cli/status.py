@@ -26,8 +26,12 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         retries = [asdict(policy) for policy in policies()]
-        return {"open": self.is_open, "services": self.services, "orders": self.orders,
-                "retries": retries}  # fmt: skip
+        return {
+            "open": self.is_open,
+            "services": self.services,
+            "orders": self.orders,
+            "retries": retries,
+        }
 
     def __str__(self) -> str:
         columns = ["pid", "unhandled", "unsent", "effects", "retries", "dead"]

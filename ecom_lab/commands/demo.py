@@ -36,9 +36,12 @@ def run(name: str, results: Path) -> None:
     shop = results / name
     click.echo(f"\n{source.name}")
     execute_notebook(
-        source, results / source.name, {"SHOP_FOLDER": str(shop)}, cwd=NOTEBOOKS,
+        source,
+        results / source.name,
+        {"SHOP_FOLDER": str(shop)},
+        cwd=NOTEBOOKS,
         kernel_manager_class=Kernel,
-    )  # fmt: skip
+    )
     orders = frames.orders(shop).drop(columns="total")
     click.echo(orders.to_string(index=False, max_colwidth=40, max_rows=8))
     click.echo(f"Books {accounts.books(shop)}.")

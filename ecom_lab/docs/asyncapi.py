@@ -91,8 +91,12 @@ def _server() -> Document:
 
 def _event_channel(kind: type[Event]) -> Document:
     """A routing key of the shop's exchange."""
-    exchange = {"name": topology.exchange(SHOP), "type": "topic", "durable": True,
-                "autoDelete": False}  # fmt: skip
+    exchange = {
+        "name": topology.exchange(SHOP),
+        "type": "topic",
+        "durable": True,
+        "autoDelete": False,
+    }
     return {
         "address": kind.key,
         "description": f"{kind.__doc__} Heard by {', '.join(_listeners(kind))}.",
@@ -129,11 +133,15 @@ def _says(kind: type[Event]) -> Document:
         "summary": kind.__doc__,
         "tags": [{"name": kind.producer}],
         "bindings": {
-            "amqp": {"userId": user(SHOP, kind.producer), "deliveryMode": PERSISTENT,
-                     "mandatory": True, **AMQP}
+            "amqp": {
+                "userId": user(SHOP, kind.producer),
+                "deliveryMode": PERSISTENT,
+                "mandatory": True,
+                **AMQP,
+            }
         },
         "messages": [{"$ref": f"#/channels/{kind.key}/messages/{kind.key}"}],
-    }  # fmt: skip
+    }
 
 
 def _hears(service: str) -> Document:

@@ -109,6 +109,7 @@ def _said_of_confirmed(world: World, state: State) -> set[str]:
     orders = world.local(state, "order").tables.get(Order, {}).values()
     if not orders or any(order.state != CONFIRMED for order in orders):
         return set()
-    counters = [name for service in SERVICES
-                for name in world.local(state, service).tables.get(Counter, {})]  # fmt: skip
+    counters = [
+        name for service in SERVICES for name in world.local(state, service).tables.get(Counter, {})
+    ]
     return {name.removeprefix("emitted:") for name in counters if name.startswith("emitted:")}

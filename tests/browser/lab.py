@@ -20,8 +20,14 @@ SECONDS = 240  # for anything: a browser without a graphics card is slow, and ot
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 SETTINGS = {"apputils-extension/notification": {"fetchNews": "false"}}
-DIRECTORIES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
-               "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")  # fmt: skip
+DIRECTORIES = (
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "IPYTHONDIR",
+    "JUPYTERLAB_SETTINGS_DIR",
+    "JUPYTERLAB_WORKSPACES_DIR",
+)
 RUN = re.compile(r"\[\d+\]:")  # beside a cell that has been run
 PICTURES = ".jp-OutputArea-output:not(.jp-RenderedJSON) :is(img, svg)"  # JSON has icons
 MARK = "ECOM_TESTED_LAB"  # in the environment of all that the server starts
@@ -60,9 +66,17 @@ class Lab:
     @contextmanager
     def running(self) -> Iterator["Lab"]:
         """The server's life. It is stopped as Ctrl-C in its terminal would."""
-        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root",
-                   "--port=0", f"--notebook-dir={self.notebooks}",
-                   f"--IdentityProvider.token={self._token}"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter",
+            "lab",
+            "--no-browser",
+            "--allow-root",
+            "--port=0",
+            f"--notebook-dir={self.notebooks}",
+            f"--IdentityProvider.token={self._token}",
+        ]
         environment = os.environ | self._environment | {MARK: self._token}
         with open(self._home / "log", "w") as log:
             self.server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -94,8 +108,11 @@ class Lab:
 
     def processes(self) -> list[str]:
         """The command lines of all that was started from here and still runs."""
-        return [" ".join(command) for command in map(self._command, Path("/proc").glob("[0-9]*"))
-                if command]  # fmt: skip
+        return [
+            " ".join(command)
+            for command in map(self._command, Path("/proc").glob("[0-9]*"))
+            if command
+        ]
 
     def _command(self, process: Path) -> list[str] | None:
         try:

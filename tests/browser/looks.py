@@ -19,8 +19,9 @@ def is_drawn(png: bytes) -> bool:
 def pictures_in(cells: list[dict]) -> int:
     """How many outputs are pictures."""
     kinds = {"image/png", "image/svg+xml"}
-    return sum(bool(kinds & set(output.get("data", {}))) for cell in cells
-               for output in cell["outputs"])  # fmt: skip
+    return sum(
+        bool(kinds & set(output.get("data", {}))) for cell in cells for output in cell["outputs"]
+    )
 
 
 def run_and_look(lab: Lab, browser: Browser, name: str) -> None:

@@ -19,23 +19,44 @@ ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 # Notebook, small parameters, and a result that it must then show.
 VARIANTS = [
-    ("00_start_here", {"CUSTOMER": "ada@example.com", "SKU": "ATLAS", "TOO_MANY": 3},
-     "balanced: 17 orders, 7 confirmed, 10 cancelled, £2,296.18 captured and kept"),
-    ("01_place_an_order", {"SKU": "YOYO", "QUANTITY": 1, "ORDERS": 3},
-     "balanced: 4 orders, 4 confirmed, 0 cancelled, £12.92 captured and kept"),
-    ("03_pay_and_refund", {"PRICE": 100, "ORDERS": 5, "FAIL_BEFORE": 0.3, "SEED": 1},
-     "balanced: 8 orders, 7 confirmed, 1 cancelled, £7.00 captured and kept"),
-    ("04_let_a_hold_expire", {"HOLD_SECONDS": 2.0, "PRICE": 100},
-     "balanced: 3 orders, 0 confirmed, 3 cancelled, £0.00 captured and kept"),
-    ("05_retry_and_bury", {"SKU": "GLOBE", "STOCK": 4, "BUYERS": 2, "PRICE": 100},
-     "balanced: 2 orders, 0 confirmed, 2 cancelled, £0.00 captured and kept"),
-    ("06_read_the_history", {"SKU": "GLOBE", "STOCK": 4, "CUSTOMER": "ines@example.com"},
-     "After event 3 of 18, payment.processed of order 1001"),
+    (
+        "00_start_here",
+        {"CUSTOMER": "ada@example.com", "SKU": "ATLAS", "TOO_MANY": 3},
+        "balanced: 17 orders, 7 confirmed, 10 cancelled, £2,296.18 captured and kept",
+    ),
+    (
+        "01_place_an_order",
+        {"SKU": "YOYO", "QUANTITY": 1, "ORDERS": 3},
+        "balanced: 4 orders, 4 confirmed, 0 cancelled, £12.92 captured and kept",
+    ),
+    (
+        "03_pay_and_refund",
+        {"PRICE": 100, "ORDERS": 5, "FAIL_BEFORE": 0.3, "SEED": 1},
+        "balanced: 8 orders, 7 confirmed, 1 cancelled, £7.00 captured and kept",
+    ),
+    (
+        "04_let_a_hold_expire",
+        {"HOLD_SECONDS": 2.0, "PRICE": 100},
+        "balanced: 3 orders, 0 confirmed, 3 cancelled, £0.00 captured and kept",
+    ),
+    (
+        "05_retry_and_bury",
+        {"SKU": "GLOBE", "STOCK": 4, "BUYERS": 2, "PRICE": 100},
+        "balanced: 2 orders, 0 confirmed, 2 cancelled, £0.00 captured and kept",
+    ),
+    (
+        "06_read_the_history",
+        {"SKU": "GLOBE", "STOCK": 4, "CUSTOMER": "ines@example.com"},
+        "After event 3 of 18, payment.processed of order 1001",
+    ),
     ("07_break_the_naive_saga", {"KINDS": ["crash", "late"]}, "(('TEAPOT', 1),)"),
     ("08_prove_the_real_one", {"FAULTS": 0, "SEEDS": 5}, "(2442, 4420, 307)"),
-    ("09_pull_the_plug", {"ORDERS": 10, "SEED": 2},
-     "balanced: 60 orders, 60 confirmed, 0 cancelled, £150.00 captured and kept"),
-]  # fmt: skip
+    (
+        "09_pull_the_plug",
+        {"ORDERS": 10, "SEED": 2},
+        "balanced: 60 orders, 60 confirmed, 0 cancelled, £150.00 captured and kept",
+    ),
+]
 WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09"}
 ELSEWHERE = {"02_run_out_of_stock", "10_run_an_experiment"}  # see below, and test_sweep.py
 
@@ -47,8 +68,12 @@ def code_of(notebook):
 
 def results(notebook):
     """The text of every result of a notebook's cells."""
-    return [out.data.get("text/plain") for cell in code_of(notebook) for out in cell.outputs
-            if "data" in out]  # fmt: skip
+    return [
+        out.data.get("text/plain")
+        for cell in code_of(notebook)
+        for out in cell.outputs
+        if "data" in out
+    ]
 
 
 @pytest.mark.parametrize(("name", "parameters", "result"), VARIANTS, ids=lambda it: str(it)[:2])

@@ -28,15 +28,32 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 # The machines as the design documents them: (state, state after) for each table.
 DOCUMENTED = {
-    "orders": {(NOTHING, "PENDING"), ("PENDING", "CONFIRMED"), ("PENDING", "CANCELLED"),
-               ("CONFIRMED", "CANCELLED")},
-    "reservations": {(NOTHING, "HELD"), (NOTHING, "REJECTED"), (NOTHING, "CANCELLED"),
-                     ("HELD", "COMMITTED"), ("HELD", "EXPIRED"), ("HELD", "RELEASED"),
-                     ("COMMITTED", "RELEASED")},
-    "payments": {(NOTHING, "PENDING"), (NOTHING, "CANCELLED"), ("PENDING", "CAPTURED"),
-                 ("PENDING", "DECLINED"), ("PENDING", "CANCELLED"), ("CANCELLED", "REFUNDING"),
-                 ("CAPTURED", "REFUNDING"), ("REFUNDING", "REFUNDED")},
-}  # fmt: skip
+    "orders": {
+        (NOTHING, "PENDING"),
+        ("PENDING", "CONFIRMED"),
+        ("PENDING", "CANCELLED"),
+        ("CONFIRMED", "CANCELLED"),
+    },
+    "reservations": {
+        (NOTHING, "HELD"),
+        (NOTHING, "REJECTED"),
+        (NOTHING, "CANCELLED"),
+        ("HELD", "COMMITTED"),
+        ("HELD", "EXPIRED"),
+        ("HELD", "RELEASED"),
+        ("COMMITTED", "RELEASED"),
+    },
+    "payments": {
+        (NOTHING, "PENDING"),
+        (NOTHING, "CANCELLED"),
+        ("PENDING", "CAPTURED"),
+        ("PENDING", "DECLINED"),
+        ("PENDING", "CANCELLED"),
+        ("CANCELLED", "REFUNDING"),
+        ("CAPTURED", "REFUNDING"),
+        ("REFUNDING", "REFUNDED"),
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +74,19 @@ def lived(broker):
 @pytest.fixture(scope="module")
 def every(machines, lived):
     """One of every kind of picture, with what is hard to fit."""
-    long = [Step("crash", "payment", "payment", "crash after gateway call", "a long story " * 9),
-            Step("mail", "notification", "mailbox", "Out of Stock - Order #1000001 Cancelled"),
-            Step("event", "order", "mailbox", "order.cancelled" * 2, "a note " * 9)]  # fmt: skip
-    return [Choreography(), *machines.values(), Diagram(("A title. " * 12).strip(), long),
-            *lived[0].values(), lived[1], Timeline([])]  # fmt: skip
+    long = [
+        Step("crash", "payment", "payment", "crash after gateway call", "a long story " * 9),
+        Step("mail", "notification", "mailbox", "Out of Stock - Order #1000001 Cancelled"),
+        Step("event", "order", "mailbox", "order.cancelled" * 2, "a note " * 9),
+    ]
+    return [
+        Choreography(),
+        *machines.values(),
+        Diagram(("A title. " * 12).strip(), long),
+        *lived[0].values(),
+        lived[1],
+        Timeline([]),
+    ]
 
 
 # ── the states ────────────────────────────────────────────────────────────────────────────────
@@ -82,8 +107,11 @@ def test_what_leads_from_state_to_state_is_named(machines):
     arrows = machines["orders"].arrows
     assert arrows[NOTHING, "PENDING"] == ["place order"]
     assert arrows["PENDING", "CANCELLED"] == [
-        "inventory.failed", "payment.failed", "inventory.expired", "cancel order"
-    ]  # fmt: skip
+        "inventory.failed",
+        "payment.failed",
+        "inventory.expired",
+        "cancel order",
+    ]
     assert machines["reservations"].arrows["HELD", "EXPIRED"] == ["hold deadline"]
     assert machines["payments"].arrows["PENDING", "CAPTURED"] == ["captured"]
     assert machines["payments"].final == ["DECLINED", "REFUNDED"]
@@ -128,9 +156,11 @@ def test_each_order_is_a_strip_from_accepted_to_ended(lived):
 def test_the_words_of_a_timeline_are_the_same_each_time(lived):
     """Outcomes are counted; seconds are in the frame and in the picture only."""
     assert lived[1].text.splitlines() == [
-        "3 orders, from accepted to ended", "       1 cancelled by customer",
-        "       1 card declined", "       1 insufficient stock",
-    ]  # fmt: skip
+        "3 orders, from accepted to ended",
+        "       1 cancelled by customer",
+        "       1 card declined",
+        "       1 insufficient stock",
+    ]
 
 
 def test_orders_that_have_not_ended_come_last_and_reach_to_now(lived):

@@ -58,9 +58,14 @@ def test_what_the_package_needs_is_among_the_direct_dependencies() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements.in", "requirements.txt", "requirements-test.in", "requirements-test.txt",
-     "environment.yml"],
-)  # fmt: skip
+    [
+        "requirements.in",
+        "requirements.txt",
+        "requirements-test.in",
+        "requirements-test.txt",
+        "environment.yml",
+    ],
+)
 def test_no_registry_is_named(name: str) -> None:
     """Whose mirror serves the packages is the user's choice: no address, no index, no path."""
     text = (ROOT / name).read_text()

@@ -88,9 +88,13 @@ BAD = {  # what is wrong: the order, and the field that the answer must name
     "2^63": ({**ORDER, "lines": [{**LINE, "quantity": 2**63}]}, "quantity"),
     "a negative price": ({**ORDER, "lines": [{**LINE, "unit_price": -1}]}, "unit_price"),
     "more than all the money": (
-        {**ORDER, "lines": [{**LINE, "quantity": 10**6, "unit_price": 10**8}] * 20}, "lines"),
+        {**ORDER, "lines": [{**LINE, "quantity": 10**6, "unit_price": 10**8}] * 20},
+        "lines",
+    ),
     "names too long for an event": (
-        {**ORDER, "lines": [{**LINE, "sku": "𝄞" * 64}] * 1_000}, "lines"),
+        {**ORDER, "lines": [{**LINE, "sku": "𝄞" * 64}] * 1_000},
+        "lines",
+    ),
     "an unknown field no text can hold": ({**ORDER, "\ud800": 1}, "order"),
     "a lone surrogate": ({**ORDER, "lines": [{**LINE, "sku": "\ud800"}]}, "sku"),
     "not a number": ({**ORDER, "lines": [{**LINE, "quantity": float("nan")}]}, "quantity"),
@@ -100,15 +104,16 @@ BAD = {  # what is wrong: the order, and the field that the answer must name
     "lists in lists": ([[ORDER]], "orders"),
     "a number": (7, "order"),
     "nothing": (None, "order"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("order", "field"), BAD.values(), ids=BAD)
 def test_a_mistake_is_answered_with_its_field(door, order, field):
     """Nothing is placed, the field is named once, and what was sent is not sent back."""
     before = count(door)
-    answer = door.post("/orders", content=json.dumps(order),
-                       headers={"Content-Type": "application/json"})  # fmt: skip
+    answer = door.post(
+        "/orders", content=json.dumps(order), headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == 422
     (detail,) = answer.json()["detail"]
     assert field in ", ".join(detail["loc"])
@@ -119,11 +124,29 @@ def test_a_mistake_is_answered_with_its_field(door, order, field):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff\xfe", b"[" * 100_000 + b"]" * 100_000, b"9" * 5_000, b'{"a":' * 100_000,
-     b'"' + b"x" * 1_000_000 + b'"', b"\x00" * 100, json.dumps(ORDER).encode("utf-16")[:-1]],
-    ids=["empty", "half", "a mark", "deep", "5,000 digits", "deep and half", "a long text",
-         "zeros", "odd UTF-16"],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000 + b"]" * 100_000,
+        b"9" * 5_000,
+        b'{"a":' * 100_000,
+        b'"' + b"x" * 1_000_000 + b'"',
+        b"\x00" * 100,
+        json.dumps(ORDER).encode("utf-16")[:-1],
+    ],
+    ids=[
+        "empty",
+        "half",
+        "a mark",
+        "deep",
+        "5,000 digits",
+        "deep and half",
+        "a long text",
+        "zeros",
+        "odd UTF-16",
+    ],
+)
 def test_what_is_not_json_is_a_mistake_of_the_caller_and_not_ours(door, body):
     answer = door.post("/orders", content=body, headers={"Content-Type": "application/json"})
     assert 400 <= answer.status_code < 500
@@ -188,9 +211,18 @@ def test_an_unknown_order_is_not_found(door, method, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/orders/x", "/orders/1%0A", "/orders/-1", "/orders/" + "9" * 19, "/orders?limit=0",
-             "/orders?limit=1001", "/orders?state=LOST", "/orders?after=x"]
-)  # fmt: skip
+    "path",
+    [
+        "/orders/x",
+        "/orders/1%0A",
+        "/orders/-1",
+        "/orders/" + "9" * 19,
+        "/orders?limit=0",
+        "/orders?limit=1001",
+        "/orders?state=LOST",
+        "/orders?after=x",
+    ],
+)
 def test_a_malformed_question_is_refused(door, path):
     assert door.get(path).status_code == 422
 

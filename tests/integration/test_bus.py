@@ -94,16 +94,22 @@ def test_confirms_may_overtake_each_other_and_speak_of_many():
         return got
 
     assert asyncio.run(scene()) == [
-        Confirmed([13]), Confirmed([11, 12, 14, 15]), Unsent([17]), Confirmed([16]),
+        Confirmed([13]),
+        Confirmed([11, 12, 14, 15]),
+        Unsent([17]),
+        Confirmed([16]),
         Unsent([18, 19]),
-    ]  # fmt: skip
+    ]
 
 
 def test_messages_of_ours_go_past_pikas_codec(broker, shop, monkeypatch):
     """But for the first, which is taken with care, and one that comes in two pieces."""
     read, decode = [], pika.spec.BasicProperties.decode
-    monkeypatch.setattr(pika.spec.BasicProperties, "decode",
-                        lambda *it, **more: read.append(1) or decode(*it, **more))  # fmt: skip
+    monkeypatch.setattr(
+        pika.spec.BasicProperties,
+        "decode",
+        lambda *it, **more: read.append(1) or decode(*it, **more),
+    )
 
     async def scene():
         async with tapped(broker, shop, "order") as tap:
@@ -115,7 +121,8 @@ def test_messages_of_ours_go_past_pikas_codec(broker, shop, monkeypatch):
             tap.bus.ack(Ack(1, tap.of(Delivery)[-1].tag))
             await tap.until(lambda: len(tap.of(Delivery)) == 100)
             assert [it.headers["ce-id"] for it in tap.of(Delivery)] == [
-                f"event-{seq}" for seq in range(1, 101)]  # fmt: skip
+                f"event-{seq}" for seq in range(1, 101)
+            ]
 
     asyncio.run(scene())
     assert len(read) < 10
@@ -162,8 +169,9 @@ def test_what_no_queue_takes_comes_back_as_unsent_and_only_that(broker, shop):
 
 
 def fates(tap):
-    return tuple(sorted(seq for each in tap.of(kind) for seq in each.seqs)
-                 for kind in (Confirmed, Unsent))  # fmt: skip
+    return tuple(
+        sorted(seq for each in tap.of(kind) for seq in each.seqs) for kind in (Confirmed, Unsent)
+    )
 
 
 def test_a_cut_connection_is_made_anew_and_unacked_messages_come_again(broker, shop):

@@ -61,10 +61,14 @@ def test_a_processing_error_leaves_no_trace(provider):
 def test_a_refund_without_its_capture_is_impossible(provider):
     """Nothing captured, only declined, another amount, another order: no money goes back."""
     answers = use(
-        provider, refund(), capture(DECLINED_CARD), refund(),
-        capture(key="capture/1002", order="1002"), refund("refund/1002", "1002", 1199),
+        provider,
+        refund(),
+        capture(DECLINED_CARD),
+        refund(),
+        capture(key="capture/1002", order="1002"),
+        refund("refund/1002", "1002", 1199),
         refund("refund/1003", "1003"),
-    )  # fmt: skip
+    )
     assert [answer for answer in answers if answer is Impossible] == [Impossible] * 4
     assert "refunded" not in {outcome for _, _, outcome in ledger(provider)}
 

@@ -132,10 +132,25 @@ def test_malformed_calls_move_no_money(http, outside):
     """Every one is refused with a 4xx that says why, and the ledger stays empty."""
     good = {"order_id": "1001", "amount": 1200, "card": GOOD_CARD}
     bad = [
-        b"", b"{", b"[" * 100_000, b'"\xff"', b"null",
-        *({**good, **wrong} for wrong in ({"amount": -1}, {"amount": 1.5}, {"amount": True},
-          {"amount": 2**63}, {"amount": None}, {"order_id": ""}, {"order_id": 7}, {"card": ""})),
-    ]  # fmt: skip
+        b"",
+        b"{",
+        b"[" * 100_000,
+        b'"\xff"',
+        b"null",
+        *(
+            {**good, **wrong}
+            for wrong in (
+                {"amount": -1},
+                {"amount": 1.5},
+                {"amount": True},
+                {"amount": 2**63},
+                {"amount": None},
+                {"order_id": ""},
+                {"order_id": 7},
+                {"card": ""},
+            )
+        ),
+    ]
     with httpx.Client(base_url=outside.gateway_url) as client:
         for body in bad:
             sent = {"content": body} if isinstance(body, bytes) else {"json": body}

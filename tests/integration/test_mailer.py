@@ -19,10 +19,18 @@ from ecom.runtime.service import Impossible
 from ecom.runtime.tables import Effect
 from ecom.services.notification import MailSent, SendMail
 
-INJECTIONS = ["Hello\r\nBcc: eve@example.com", "Hello\nBcc: eve@example.com", "Hello\rBcc: x",
-              "Hello\x0bBcc: x", "Hello\x85Bcc: x", "Hello\u2028Bcc: x", "Hello\x00",
-              "=?utf-8?q?Hello=0D=0ABcc:_eve@example.com?=", "Hello\r\n\r\nAnother body",
-              "lone \ud800"]  # fmt: skip
+INJECTIONS = [
+    "Hello\r\nBcc: eve@example.com",
+    "Hello\nBcc: eve@example.com",
+    "Hello\rBcc: x",
+    "Hello\x0bBcc: x",
+    "Hello\x85Bcc: x",
+    "Hello\u2028Bcc: x",
+    "Hello\x00",
+    "=?utf-8?q?Hello=0D=0ABcc:_eve@example.com?=",
+    "Hello\r\n\r\nAnother body",
+    "lone \ud800",
+]
 
 
 @pytest.fixture(params=[InFile, OverSmtp])
@@ -62,10 +70,20 @@ def test_many_mails_at_once_all_arrive(post):
     assert sorted(asyncio.run(run())) == sorted(row[0] for row in kept(post))
 
 
-@pytest.mark.parametrize("text", [
-    "£12.00 für Käse ☕, 3 × 🫖", "." , ".\r\n.\n..dots", "x" * 5_000, "word " * 500, "",
-    "From the start\nFrom here", "=?utf-8?q?not_decoded?= in a body", "two\n\nparagraphs",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "£12.00 für Käse ☕, 3 × 🫖",
+        ".",
+        ".\r\n.\n..dots",
+        "x" * 5_000,
+        "word " * 500,
+        "",
+        "From the start\nFrom here",
+        "=?utf-8?q?not_decoded?= in a body",
+        "two\n\nparagraphs",
+    ],
+)
 def test_any_body_survives_the_way(post, text):
     """Dots, long lines, other scripts: what is read is what was written, but for line ends."""
     assert use(post, mail(body=text)) == [None]
@@ -96,11 +114,24 @@ def test_no_value_can_add_a_header(tmp_path, field, text):
     assert kept(post) == []
 
 
-@pytest.mark.parametrize("to", [
-    "a@b@c", "ada@example.com, eve@example.com", "@", "ada", "", "<a@b>", "ada@example.com (Ada)",
-    "Ada <ada@example.com>", "a b@example.com", "a..b@example.com", "é@b, c@d", "é <c@d>",
-    "ada@example.com>\r\nRCPT TO:<eve@example.com",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a@b@c",
+        "ada@example.com, eve@example.com",
+        "@",
+        "ada",
+        "",
+        "<a@b>",
+        "ada@example.com (Ada)",
+        "Ada <ada@example.com>",
+        "a b@example.com",
+        "a..b@example.com",
+        "é@b, c@d",
+        "é <c@d>",
+        "ada@example.com>\r\nRCPT TO:<eve@example.com",
+    ],
+)
 def test_what_is_no_address_is_refused_for_good(post, to):
     """And nobody else gets the mail."""
     assert use(post, mail(to=to)) == [Impossible]
@@ -136,8 +167,9 @@ def test_what_became_of_a_mail_is_told_to_the_service(tmp_path):
     unsent = asyncio.run(run(nobody, "tea"))
     assert (type(unsent), unsent.final) == (Failed, False)
     assert sorted(row[0] for row in kept(InFile(tmp_path))) == [
-        "<confirmed/1001@tea.ecom.example>", "<confirmed/1001@toys.ecom.example>"
-    ]  # fmt: skip
+        "<confirmed/1001@tea.ecom.example>",
+        "<confirmed/1001@toys.ecom.example>",
+    ]
 
 
 # ── Letters ───────────────────────────────────────────────────────────────────────────────────

@@ -25,8 +25,13 @@ def mortal(broker, bare, tmp_path):
     """The service that dies and is started again."""
     settings = {"ECOM_AMQP_URL": broker, "ECOM_FOLDER": str(tmp_path), "ECOM_SHOP": bare}
     with open(tmp_path / "mortal.log", "wb") as log:
-        service = subprocess.Popen([sys.executable, MORTAL], env={**os.environ, **settings},
-                                   stdout=log, stderr=log, start_new_session=True)  # fmt: skip
+        service = subprocess.Popen(
+            [sys.executable, MORTAL],
+            env={**os.environ, **settings},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     yield service
     os.killpg(service.pid, signal.SIGKILL)
     service.wait()

@@ -19,8 +19,14 @@ def smtp(outside):
 
 def test_a_server_that_is_gone_is_an_error_and_found_again_where_it_was(smtp, outside):
     """Killed under open connections and started again: the mail is handed over then."""
-    sent = use(smtp, mail(), lambda: outside.kill("mail"), mail(message_id="<two@tea>"),
-               lambda: outside.start("mail"), mail(message_id="<two@tea>"))  # fmt: skip
+    sent = use(
+        smtp,
+        mail(),
+        lambda: outside.kill("mail"),
+        mail(message_id="<two@tea>"),
+        lambda: outside.start("mail"),
+        mail(message_id="<two@tea>"),
+    )
     assert [sent[0], sent[2], sent[4]] == [None, MailError, None]
     assert [row[0] for row in kept(smtp)] == [ID, "<two@tea>"]
 
@@ -29,9 +35,15 @@ class Script:
     """A mail server that answers commands as told, and keeps what it was sent."""
 
     def __init__(self, **answers: bytes) -> None:
-        self.answers = {"EHLO": b"250 hello", "MAIL": b"250 ok", "RCPT": b"250 ok",
-                        "DATA": b"354 go on", ".": b"250 kept", "RSET": b"250 ok",
-                        "QUIT": b"221 bye"} | answers  # fmt: skip
+        self.answers = {
+            "EHLO": b"250 hello",
+            "MAIL": b"250 ok",
+            "RCPT": b"250 ok",
+            "DATA": b"354 go on",
+            ".": b"250 kept",
+            "RSET": b"250 ok",
+            "QUIT": b"221 bye",
+        } | answers
         self.connections = 0
         self.heard: list[str] = []
         self.talking: list[asyncio.Task] = []
@@ -66,11 +78,21 @@ class Script:
         return asyncio.run(run())
 
 
-@pytest.mark.parametrize("answers", [
-    {"RCPT": b"450 try later"}, {"RCPT": b"421 closing"}, {"MAIL": b"550 not you"},
-    {"DATA": b"554 no"}, {".": b"451 disk full"}, {".": b"552 too much"}, {".": b""}, {"RCPT": b""},
-    {"EHLO": b"nonsense"}, {"MAIL": b"250" + b"x" * 100_000},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"RCPT": b"450 try later"},
+        {"RCPT": b"421 closing"},
+        {"MAIL": b"550 not you"},
+        {"DATA": b"554 no"},
+        {".": b"451 disk full"},
+        {".": b"552 too much"},
+        {".": b""},
+        {"RCPT": b""},
+        {"EHLO": b"nonsense"},
+        {"MAIL": b"250" + b"x" * 100_000},
+    ],
+)
 def test_whatever_else_the_server_says_is_to_be_tried_again(answers):
     """Only a refused address is final: the rest may be mended, here or there."""
     script = Script(**{"HELO": b"502 no"} | answers)

@@ -63,10 +63,16 @@ def test_a_deadline_has_a_span_and_a_parent():
 @pytest.mark.parametrize(
     "headers",
     [
-        None, {}, {"ce-traceparent": 5}, {"ce-traceparent": "00-0-0-0"}, {"ce-id": b"x"},
-        {"ce-type": None}, {"ce-subject": "a\nb"}, {"ce-traceparent": f"00-{'0' * 32}-{CALLER}-01"},
+        None,
+        {},
+        {"ce-traceparent": 5},
+        {"ce-traceparent": "00-0-0-0"},
+        {"ce-id": b"x"},
+        {"ce-type": None},
+        {"ce-subject": "a\nb"},
+        {"ce-traceparent": f"00-{'0' * 32}-{CALLER}-01"},
     ],
-)  # fmt: skip
+)
 def test_what_is_no_event_has_no_span(headers):
     """Tracing must never stop an order, whatever somebody puts into a header."""
     tracer, good = Kept("inventory"), delivery(EXAMPLES["order.created"])
@@ -95,8 +101,19 @@ def test_only_a_good_trace_context_is_taken_from_a_caller(headers, taken):
     assert context_from(headers) == taken
 
 
-EFFECT = Effect(7, "0f0e0d0c-0000-5000-8000-00000000abcd", "Capture", "1001", "capture/1001", b"",
-                "command-1", TRACEPARENT, 0.0, "1", None)  # fmt: skip
+EFFECT = Effect(
+    7,
+    "0f0e0d0c-0000-5000-8000-00000000abcd",
+    "Capture",
+    "1001",
+    "capture/1001",
+    b"",
+    "command-1",
+    TRACEPARENT,
+    0.0,
+    "1",
+    None,
+)
 
 
 def ask(headers, act):
@@ -120,8 +137,10 @@ def test_the_provider_is_told_the_trace_context_of_each_attempt():
     async def act(url):
         outside = payments(HttpGateway(url))
         for attempts in (0, 1):
-            row = type(EFFECT)(*(getattr(EFFECT, name) for name in EFFECT.__struct_fields__[:12]),
-                               attempts=attempts)  # fmt: skip
+            row = type(EFFECT)(
+                *(getattr(EFFECT, name) for name in EFFECT.__struct_fields__[:12]),
+                attempts=attempts,
+            )
             answer = await outside.perform(Perform(row, Capture("1001", 5, "4242")))
             tracer.performed(row, answer, 0.0, 1.0)
             told.append(f"\r\ntraceparent: {context_of(row)}\r\n")

@@ -66,10 +66,19 @@ def numbers(client, **params):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/orders"), ("GET", "/orders"), ("GET", "/orders/1001"), ("GET", "/openapi.json"),
-     ("POST", "/orders/1001/cancel"), ("GET", "/orders/1001/history"), ("GET", "/elsewhere"),
-     ("POST", f"/customers/{LOTTE}/token"), ("GET", "/health/"), ("GET", "//health")],
-)  # fmt: skip
+    [
+        ("POST", "/orders"),
+        ("GET", "/orders"),
+        ("GET", "/orders/1001"),
+        ("GET", "/openapi.json"),
+        ("POST", "/orders/1001/cancel"),
+        ("GET", "/orders/1001/history"),
+        ("GET", "/elsewhere"),
+        ("POST", f"/customers/{LOTTE}/token"),
+        ("GET", "/health/"),
+        ("GET", "//health"),
+    ],
+)
 def test_a_stranger_is_told_nothing_but_to_show_a_token(checkout, method, path):
     """Whatever they ask for, whether there is such a thing or not."""
     answer = httpx.request(method, f"{checkout.base_url}{path}")
@@ -79,9 +88,18 @@ def test_a_stranger_is_told_nothing_but_to_show_a_token(checkout, method, path):
 
 @pytest.mark.parametrize(
     "headers",
-    [[f"Bearer {TOKEN}x"], [f"Bearer {TOKEN[:-1]}"], [f"Basic {TOKEN}"], [TOKEN], ["Bearer"],
-     [f"Bearer {TOKEN}"] * 2, ["Bearer .."], ["Bearer a.b.c"], ["Bearer é.1.é"]],
-)  # fmt: skip
+    [
+        [f"Bearer {TOKEN}x"],
+        [f"Bearer {TOKEN[:-1]}"],
+        [f"Basic {TOKEN}"],
+        [TOKEN],
+        ["Bearer"],
+        [f"Bearer {TOKEN}"] * 2,
+        ["Bearer .."],
+        ["Bearer a.b.c"],
+        ["Bearer é.1.é"],
+    ],
+)
 def test_what_is_not_the_token_does_not_open(checkout, headers):
     shown = [(b"Authorization", each.encode()) for each in headers]
     assert httpx.get(f"{checkout.base_url}/orders", headers=shown).status_code == 401
@@ -136,8 +154,10 @@ def test_customers_place_orders_for_themselves_only(checkout, customer):
 def test_the_keys_of_two_customers_never_meet(checkout, customer):
     """Nor does a customer's meet the checkout's: else they could be guessed, or used up."""
     clients = (checkout, customer(LOTTE), customer(MAX))
-    placed = [place(client, address, "key", several=2)
-              for client, address in zip(clients, (LOTTE, LOTTE, MAX), strict=True)]  # fmt: skip
+    placed = [
+        place(client, address, "key", several=2)
+        for client, address in zip(clients, (LOTTE, LOTTE, MAX), strict=True)
+    ]
     assert [answer.status_code for answer in placed] == [202] * 3
     assert len({order["order_id"] for answer in placed for order in answer.json()}) == 6
     again = place(customer(LOTTE), LOTTE, "key", several=2)
@@ -260,8 +280,9 @@ def test_with_a_token_it_does_open_to_other_machines(tmp_path):
 
 
 def test_no_secret_is_shown_with_the_settings(tmp_path):
-    settings = Settings("amqp://u:geheim@h/v", tmp_path, http_token="geheim" * 6,
-                        smtp_url="smtp://u:geheim@h")  # fmt: skip
+    settings = Settings(
+        "amqp://u:geheim@h/v", tmp_path, http_token="geheim" * 6, smtp_url="smtp://u:geheim@h"
+    )
     assert "geheim" not in repr(settings)
 
 
@@ -277,8 +298,11 @@ def test_a_shop_keeps_its_token_to_itself(broker, tmp_path):
         token = token_file(tmp_path).read_text()
         assert token not in repr(shop)
     assert stat.S_IMODE(token_file(tmp_path).stat().st_mode) == 0o600
-    kept = [path for path in tmp_path.rglob("*")
-            if path.is_file() and token.encode() in path.read_bytes()]  # fmt: skip
+    kept = [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and token.encode() in path.read_bytes()
+    ]
     assert kept == [token_file(tmp_path)]
     with Shop({"BUN": 9}, folder=tmp_path, amqp_url=broker, outside="files") as shop:
         assert token_file(tmp_path).read_text() == token

@@ -25,8 +25,12 @@ def bench(bare, broker, tmp_path):
 def failed(order, id, **more):
     """A dead letter of inventory: money was captured for an order it does not know."""
     headers, body = wire(replace(PAID, order_id=order), id)
-    story = {"dead-reason": "failed", "dead-exception": f"LookupError: no hold for order {order}",
-             "dead-attempts": "6", "dead-exchange": "shop.events"}  # fmt: skip
+    story = {
+        "dead-reason": "failed",
+        "dead-exception": f"LookupError: no hold for order {order}",
+        "dead-attempts": "6",
+        "dead-exchange": "shop.events",
+    }
     return headers | story | more, body
 
 
@@ -37,11 +41,25 @@ def depth(channel, name):
 def test_an_empty_workbench_has_the_same_columns(bench):
     """A notebook's next cell works where nothing has died."""
     assert bench.list().columns.tolist() == [
-        "service", "order_id", "type", "reason", "exception", "attempts", "first", "last", "id",
-    ]  # fmt: skip
+        "service",
+        "order_id",
+        "type",
+        "reason",
+        "exception",
+        "attempts",
+        "first",
+        "last",
+        "id",
+    ]
     assert bench.groups().columns.tolist() == [
-        "service", "type", "reason", "error", "letters", "first", "last",
-    ]  # fmt: skip
+        "service",
+        "type",
+        "reason",
+        "error",
+        "letters",
+        "first",
+        "last",
+    ]
 
 
 def test_looking_takes_nothing_away(bare, bench, channel, put, monkeypatch):

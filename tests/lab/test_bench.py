@@ -72,8 +72,10 @@ def test_another_checkout_is_measured_in_turns_with_this_one(bench):
 def test_a_summary_tells_the_median_and_half_the_range():
     """The spread is a share of the median."""
     assert summary([90.0, 100.0, 120.0]) == {
-        "median": 100.0, "spread": 0.15, "runs": [90.0, 100.0, 120.0],
-    }  # fmt: skip
+        "median": 100.0,
+        "spread": 0.15,
+        "runs": [90.0, 100.0, 120.0],
+    }
 
 
 def test_percentiles_are_values_that_occurred():

@@ -44,8 +44,16 @@ def ends(world):
 
 def _end(view):
     books = accounts(view)
-    return repr((books.orders, books.stock, [(it.order_id, it.state) for it in books.reservations],
-                 sorted(books.ledger), books.told, sorted(books.logged.items())))  # fmt: skip
+    return repr(
+        (
+            books.orders,
+            books.stock,
+            [(it.order_id, it.state) for it in books.reservations],
+            sorted(books.ledger),
+            books.told,
+            sorted(books.logged.items()),
+        )
+    )
 
 
 @pytest.fixture(scope="module")

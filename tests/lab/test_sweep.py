@@ -145,9 +145,15 @@ def check_database(path):
     """One table, a column for each parameter and each result: plain SQLite, as frame the same."""
     columns = Database(path)["runs"].columns_dict
     assert columns == {
-        **COLUMNS, "N": int, "RATE": float, "LOUD": int, "NAME": str, "SEED": int,
-        "double": int, "half": float,
-    }  # fmt: skip
+        **COLUMNS,
+        "N": int,
+        "RATE": float,
+        "LOUD": int,
+        "NAME": str,
+        "SEED": int,
+        "double": int,
+        "half": float,
+    }
     frame = results(path)
     assert list(frame.columns) == list(columns)
     assert frame.status.tolist() == ["done", "failed", "done"]

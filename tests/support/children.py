@@ -17,11 +17,14 @@ def look():
             "stdin": os.readlink("/proc/self/fd/0"),
             "read": sys.stdin.read(),
             "title": title.read().strip(),
-            "files": [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
-                      if os.path.lexists(f"/proc/self/fd/{fd}")],
+            "files": [
+                os.readlink(f"/proc/self/fd/{fd}")
+                for fd in os.listdir("/proc/self/fd")
+                if os.path.lexists(f"/proc/self/fd/{fd}")
+            ],
             "modules": sorted(sys.modules),
             "paths": sys.path,
-        }  # fmt: skip
+        }
 
 
 def stay(*words):

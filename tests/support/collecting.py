@@ -19,10 +19,11 @@ class Spans(list):
     def of(self, order_id):
         """The trace that speaks of this order."""
         traces = {
-            span.trace_id for _, span in self
+            span.trace_id
+            for _, span in self
             for each in span.attributes
             if each.key == "ecom.order" and each.value.string_value == order_id
-        }  # fmt: skip
+        }
         (trace,) = traces
         return Spans((service, span) for service, span in self if span.trace_id == trace)
 

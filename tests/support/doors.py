@@ -23,8 +23,15 @@ def door(folder, token="", **settings):
     """A client of its own of an order service in this folder, which shows the token, if any."""
     port = free_port()
     provision(SAGA, folder)
-    service = process("order", nowhere(), folder, "door", ECOM_HTTP_PORT=str(port),
-                      ECOM_HTTP_TOKEN=token, **settings)  # fmt: skip
+    service = process(
+        "order",
+        nowhere(),
+        folder,
+        "door",
+        ECOM_HTTP_PORT=str(port),
+        ECOM_HTTP_TOKEN=token,
+        **settings,
+    )
     transport = httpx.HTTPTransport(retries=7)  # 0.5 s, 1 s, 2 s, … while it starts
     shown = {"Authorization": f"Bearer {token}"} if token else {}
     url = f"http://127.0.0.1:{port}"

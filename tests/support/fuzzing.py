@@ -44,8 +44,12 @@ def fuzz(client, cases):
     schema.config.update(base_url=str(client.base_url).rstrip("/"))
     operations = [result.ok() for result in schema.get_all_operations()]
     # What is open to all takes no arguments, and can be asked for in one way only.
-    modes = [(operation, mode) for operation in operations for mode in GenerationMode
-             if operation.path not in OPEN or mode is GenerationMode.POSITIVE]  # fmt: skip
+    modes = [
+        (operation, mode)
+        for operation in operations
+        for mode in GenerationMode
+        if operation.path not in OPEN or mode is GenerationMode.POSITIVE
+    ]
     client.post("/orders", json=[ORDER] * KNOWN).raise_for_status()
     answers = Counter()
     with requests.Session() as session:
@@ -58,8 +62,14 @@ def fuzz(client, cases):
 
 def _fuzz(operation, mode, cases, answers, session):
     # The same cases on every run; nothing is kept, shrunk or explained: a case is small as it is.
-    @settings(max_examples=cases, phases=[Phase.generate], database=None, derandomize=True,
-              deadline=None, suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(
+        max_examples=cases,
+        phases=[Phase.generate],
+        database=None,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(operation.as_strategy(generation_mode=mode))
     def ask(case):
         number = case.path_parameters.get("order_id", "")

@@ -61,9 +61,16 @@ EXAMPLES = {
 def envelope_for(event: Any, id: str = "event-1") -> Envelope:
     """A well-formed envelope around `event`."""
     return Envelope(
-        id, event.key, event.version, "2026-11-05T12:00:00.000Z", event.producer, event.order_id,
-        "command-1", "cause-1", f"00-{'a' * 32}-{'b' * 16}-01",
-    )  # fmt: skip
+        id,
+        event.key,
+        event.version,
+        "2026-11-05T12:00:00.000Z",
+        event.producer,
+        event.order_id,
+        "command-1",
+        "cause-1",
+        f"00-{'a' * 32}-{'b' * 16}-01",
+    )
 
 
 def wire(event: Any, id: str = "event-1") -> tuple[dict[str, Any], bytes]:
@@ -159,8 +166,11 @@ def process(service: str, url: str, folder: Path, shop: str, **settings: str) ->
     with open(folder / f"{service}-{told.get('ECOM_REPLICA', '1')}.log", "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "ecom.serve", service],
-            env={**os.environ, **told}, stdin=subprocess.PIPE, stdout=log, stderr=log,
-        )  # fmt: skip
+            env={**os.environ, **told},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def free_port() -> int:

@@ -61,8 +61,13 @@ async def tried(sending):
 
 
 def mail(**changes):
-    return {"message_id": ID, "order_id": "1001", "to": "ada@example.com",
-            "subject": "Order #1001 Confirmed", "body": "Good news."} | changes  # fmt: skip
+    return {
+        "message_id": ID,
+        "order_id": "1001",
+        "to": "ada@example.com",
+        "subject": "Order #1001 Confirmed",
+        "body": "Good news.",
+    } | changes
 
 
 def kept(post):

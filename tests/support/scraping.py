@@ -11,6 +11,9 @@ def families(text):
 def value(found, name, **labels):
     """The one sample of this name whose labels are (among others) these."""
     samples = [sample for family in found.values() for sample in family.samples]
-    (sample,) = [sample for sample in samples if sample.name == name
-                 and labels.items() <= sample.labels.items()]  # fmt: skip
+    (sample,) = [
+        sample
+        for sample in samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
     return sample.value

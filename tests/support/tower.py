@@ -40,11 +40,13 @@ class Tower:
         self.calls = 0
         self.hand = Hand(
             Service(
-                "inventory", (Bell,),
+                "inventory",
+                (Bell,),
                 dict.fromkeys((OrderCreated, Ring, Rung, Alarm), self.ring),
-                effects=(Ring,), retries={OrderCreated: POLICY, Ring: POLICY},
+                effects=(Ring,),
+                retries={OrderCreated: POLICY, Ring: POLICY},
             )
-        )  # fmt: skip
+        )
 
     def ring(self, message, work):
         self.calls += 1

@@ -39,8 +39,13 @@ def up(environment):
     """A shop kept by `ecom up`; closed and forgotten by the broker after the test."""
     from ecom.bus import remove_topology
 
-    keeper = subprocess.Popen([*ECOM, "up", "--name", "cli-test"], env=environment, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    keeper = subprocess.Popen(
+        [*ECOM, "up", "--name", "cli-test"],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     with keeper:
         assert "running" in keeper.stdout.readline()
         yield keeper

@@ -181,8 +181,11 @@ def test_the_log_can_be_searched_by_order(logged):
     """One order, across services, in the words of the trade."""
     every = "\n".join(logged[0].values())
     told = [text for text in every.splitlines() if " order=1004 " in text]
-    for words in ("Failed to reserve stock", "Published inventory.failed event",
-                  "Order 1004 cancelled due to: insufficient stock",
-                  "Out of Stock - Order #1004 Cancelled"):  # fmt: skip
+    for words in (
+        "Failed to reserve stock",
+        "Published inventory.failed event",
+        "Order 1004 cancelled due to: insufficient stock",
+        "Out of Stock - Order #1004 Cancelled",
+    ):
         (found,) = [text for text in told if words in text]
         assert re.search(r" event=[0-9a-f-]{36}$", found)

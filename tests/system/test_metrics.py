@@ -65,44 +65,59 @@ def scraped(broker):
 @pytest.mark.parametrize(
     ("service", "expected"),
     [
-        ("order", {
-            ("ecom_events_emitted_total", "order.created"): 4,
-            ("ecom_events_emitted_total", "order.confirmed"): 2,
-            ("ecom_events_emitted_total", "order.cancelled"): 1,
-            ("ecom_events_handled_total", "inventory.committed"): 2,
-            ("ecom_events_handled_total", "inventory.failed"): 1,
-            ("ecom_broker_connected", None): 1,
-        }),
-        ("inventory", {
-            ("ecom_events_handled_total", "order.created"): 4,
-            ("ecom_events_handled_total", "order.cancelled"): 2,
-            ("ecom_events_handled_total", "order.confirmed"): 1,
-            ("ecom_events_emitted_total", "inventory.processed"): 3,
-            ("ecom_events_emitted_total", "inventory.failed"): 1,
-            ("ecom_duplicates_total", None): 1,
-            ("ecom_replayed_total", None): 3,
-            ("ecom_dead_letters_total", None): 1,
-            ("ecom_inbox_dead", None): 1,
-            ("ecom_timers_set", None): 1,
-        }),
-        ("payment", {
-            ("ecom_events_emitted_total", "payment.processed"): 2,
-            ("ecom_effects_pending", None): 1,
-            ("ecom_effects_retrying", None): 1,
-        }),
-        ("notification", {
-            ("ecom_effects_dead", None): 1,
-            ("ecom_dead_letters_total", None): 1,
-            ("ecom_effects_pending", None): 0,
-        }),
-        ("audit", {
-            ("ecom_events_handled_total", "order.created"): 4,
-            ("ecom_events_handled_total", "inventory.failed"): 1,
-            ("ecom_outbox_unsent", None): 0,
-            ("ecom_dead_letters_total", None): 0,
-        }),
+        (
+            "order",
+            {
+                ("ecom_events_emitted_total", "order.created"): 4,
+                ("ecom_events_emitted_total", "order.confirmed"): 2,
+                ("ecom_events_emitted_total", "order.cancelled"): 1,
+                ("ecom_events_handled_total", "inventory.committed"): 2,
+                ("ecom_events_handled_total", "inventory.failed"): 1,
+                ("ecom_broker_connected", None): 1,
+            },
+        ),
+        (
+            "inventory",
+            {
+                ("ecom_events_handled_total", "order.created"): 4,
+                ("ecom_events_handled_total", "order.cancelled"): 2,
+                ("ecom_events_handled_total", "order.confirmed"): 1,
+                ("ecom_events_emitted_total", "inventory.processed"): 3,
+                ("ecom_events_emitted_total", "inventory.failed"): 1,
+                ("ecom_duplicates_total", None): 1,
+                ("ecom_replayed_total", None): 3,
+                ("ecom_dead_letters_total", None): 1,
+                ("ecom_inbox_dead", None): 1,
+                ("ecom_timers_set", None): 1,
+            },
+        ),
+        (
+            "payment",
+            {
+                ("ecom_events_emitted_total", "payment.processed"): 2,
+                ("ecom_effects_pending", None): 1,
+                ("ecom_effects_retrying", None): 1,
+            },
+        ),
+        (
+            "notification",
+            {
+                ("ecom_effects_dead", None): 1,
+                ("ecom_dead_letters_total", None): 1,
+                ("ecom_effects_pending", None): 0,
+            },
+        ),
+        (
+            "audit",
+            {
+                ("ecom_events_handled_total", "order.created"): 4,
+                ("ecom_events_handled_total", "inventory.failed"): 1,
+                ("ecom_outbox_unsent", None): 0,
+                ("ecom_dead_letters_total", None): 0,
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_known_orders_are_known_numbers(scraped, service, expected, wait_for):
     """Each service has counted its part of what happened, and what waits."""
 

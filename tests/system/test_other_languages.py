@@ -56,9 +56,12 @@ def javascript(modules, tmp_path):
         with open(tmp_path / "notification.log", "ab") as log:
             service = subprocess.Popen(
                 ["node", CLIENTS / "notification.js", ASYNCAPI, tmp_path / "mails.jsonl"],
-                env={**os.environ, **told}, text=True, stderr=log,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            )  # fmt: skip
+                env={**os.environ, **told},
+                text=True,
+                stderr=log,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
         running.append(service)
         said = service.stdout.readline()
         assert said == "ready\n", (tmp_path / "notification.log").read_text()
@@ -77,8 +80,10 @@ def environment_of(shop, service):
 
 def place_both(shop):
     """An order that is confirmed, and one that is out of stock; their numbers."""
-    return [shop.place("ada@example.com", {"TEAPOT": 2}),
-            shop.place("carol@example.com", {"TEAPOT": 100_000})]  # fmt: skip
+    return [
+        shop.place("ada@example.com", {"TEAPOT": 2}),
+        shop.place("carol@example.com", {"TEAPOT": 100_000}),
+    ]
 
 
 def anonymous(mails, orders):

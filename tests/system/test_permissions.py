@@ -74,9 +74,11 @@ DENIED = {  # what → what a service tries with a foreign queue
     "bind its queue": lambda ch, shop, me: ch.queue_bind(queue(shop, me), exchange(shop), "#"),
     "unbind its queue": lambda ch, shop, me: ch.queue_unbind(queue(shop, me), exchange(shop), "#"),
     "bind an exchange": lambda ch, shop, _: ch.exchange_bind(
-        dead_exchange(shop), exchange(shop), "#"),
+        dead_exchange(shop), exchange(shop), "#"
+    ),
     "consume a foreign queue": lambda ch, shop, me: ch.basic_consume(
-        queue(shop, FOREIGN[me]), lambda *_: None),
+        queue(shop, FOREIGN[me]), lambda *_: None
+    ),
     "get from a foreign queue": lambda ch, shop, me: ch.basic_get(queue(shop, FOREIGN[me])),
     "get from its dead letters": lambda ch, shop, me: ch.basic_get(dead_queue(shop, me)),
     "purge a foreign queue": lambda ch, shop, me: ch.queue_purge(queue(shop, FOREIGN[me])),
@@ -84,10 +86,11 @@ DENIED = {  # what → what a service tries with a foreign queue
     "publish into a foreign queue": lambda ch, shop, me: publish(ch, "", queue(shop, FOREIGN[me])),
     "publish into its own queue": lambda ch, shop, me: publish(ch, "", queue(shop, me)),
     "publish a foreign dead letter": lambda ch, shop, me: publish(
-        ch, dead_exchange(shop), FOREIGN[me]),
+        ch, dead_exchange(shop), FOREIGN[me]
+    ),
     "publish under no key": lambda ch, shop, _: publish(ch, exchange(shop), ""),
     "publish to another exchange": lambda ch, *_: publish(ch, "amq.topic", "order.created"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", DENIED)
@@ -202,8 +205,9 @@ def test_an_event_of_a_stranger_is_set_aside(broker, wait_for):
         assert set(letters.reason) == {"malformed"}
         ours = f"{shop.name}.order"
         assert sorted(re.findall("publish, and (.*) did", "\n".join(letters.exception))) == [
-            "'ecom'", "None",
-        ]  # fmt: skip
+            "'ecom'",
+            "None",
+        ]
         assert all(ours in text for text in letters.exception)
         assert "Not a tally" not in log_file(shop.folder, ("inventory", "1")).read_text()
         assert shop.events().empty
@@ -243,6 +247,5 @@ def test_the_handbook_grants_what_the_code_grants():
     for name in users(CONTRACT):
         it, who = grant(CONTRACT, "shop", name), f"-p shop {user('shop', name)}"
         granted.append(f"set_permissions {who} {it.configure} {it.write} {it.read}")
-        granted += [f"set_topic_permissions {who} {at} {keys} .*"
-                    for at, keys in it.topics.items()]  # fmt: skip
+        granted += [f"set_topic_permissions {who} {at} {keys} .*" for at, keys in it.topics.items()]
     assert sorted(said.stdout.splitlines()) == sorted(granted)

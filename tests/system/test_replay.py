@@ -44,10 +44,11 @@ def test_each_invoice_is_an_order(retail_file, name):
         )
     )
     assert story.actions == [
-        Purchase("1", "customer-17850@example.com",
-                 [("KITE", 3, 255), ("KITE", 1, 0), ("GLOBE", 2, 29)]),
+        Purchase(
+            "1", "customer-17850@example.com", [("KITE", 3, 255), ("KITE", 1, 0), ("GLOBE", 2, 29)]
+        ),
         Purchase("2", "guest-2@example.com", [("KITE", 1, 150)]),
-    ]  # fmt: skip
+    ]
     assert not story.skipped
 
 
@@ -55,13 +56,19 @@ def test_a_c_invoice_that_covers_a_whole_order_cancels_the_latest_such(retail_fi
     """Same customer, same units of the same products, however they are split over lines."""
     story = read(
         retail_file(
-            line("1", "KITE", 2), line("1", "GLOBE", 1),
-            line("2", "KITE", 1), line("2", "GLOBE", 1), line("2", "KITE", 1),
-            line("C3", "GLOBE", -1), line("C3", "KITE", -2),
-            line("C4", "GLOBE", -1), line("C4", "KITE", -2),
-            line("C5", "GLOBE", -1), line("C5", "KITE", -2),
+            line("1", "KITE", 2),
+            line("1", "GLOBE", 1),
+            line("2", "KITE", 1),
+            line("2", "GLOBE", 1),
+            line("2", "KITE", 1),
+            line("C3", "GLOBE", -1),
+            line("C3", "KITE", -2),
+            line("C4", "GLOBE", -1),
+            line("C4", "KITE", -2),
+            line("C5", "GLOBE", -1),
+            line("C5", "KITE", -2),
         )
-    )  # fmt: skip
+    )
     assert story.actions[2:] == [Regret("C3", of="2"), Regret("C4", of="1")]
     assert story.skipped == {PART: 2}
 
@@ -152,8 +159,11 @@ def test_a_replay_runs_to_the_end_and_reports(retail_file, broker, monkeypatch):
     """Real processes: orders by outcome, what was skipped, a rate, balanced books."""
     monkeypatch.setenv("ECOM_AMQP_URL", broker)
     rows = [line(str(n), "KITE", 2, day=1 + n % 28) for n in range(1, 51)]
-    rows += [line("C60", "GLOBE", -1, day=30), line("60", "LAMP", 3, day=29, customer="7"),
-             line("C61", "LAMP", -3, day=30, customer="7")]  # fmt: skip
+    rows += [
+        line("C60", "GLOBE", -1, day=30),
+        line("60", "LAMP", 3, day=29, customer="7"),
+        line("C61", "LAMP", -3, day=30, customer="7"),
+    ]
     report = replay(retail_file(*rows), 1.0)
     assert (report.orders, report.confirmed, report.cancelled) == (51, 50, 1)
     assert report.cancelled_because == {"cancelled by customer": 1}

@@ -49,8 +49,10 @@ def test_a_process_is_told_no_secrets_but_its_own(broker, monkeypatch):
     with Shop() as shop:
         shop.start("order", "2")
         members = [("order", "2"), *((name, "1") for name in (*users(CONTRACT), *STANDINS))]
-        secrets = {f"{name}'s": parameters(shop.crew.broker_url(name)).credentials.password
-                   for name in users(CONTRACT)}  # fmt: skip
+        secrets = {
+            f"{name}'s": parameters(shop.crew.broker_url(name)).credentials.password
+            for name in users(CONTRACT)
+        }
         secrets |= {"operator's": parameters(shop.amqp_url).credentials.password, "token": token}
         assert len(set(secrets.values())) == len(users(CONTRACT)) + 2
         for member in members:

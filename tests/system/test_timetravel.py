@@ -50,8 +50,14 @@ def test_the_whole_log_gives_todays_tables(tmp_path, seed):
 def test_the_log_of_a_real_shop_gives_its_tables(broker):
     """Real processes, killed in the middle of it, and customers who change their minds."""
     with Shop(stock={"TEAPOT": 20, "KITE": 30}, amqp_url=broker) as shop:
-        orders = [{"customer": f"c{n}@example.com", "lines": {"TEAPOT": 1, "KITE": 1 + n % 2},
-                   "card": DECLINED_CARD if n % 7 == 0 else None} for n in range(40)]  # fmt: skip
+        orders = [
+            {
+                "customer": f"c{n}@example.com",
+                "lines": {"TEAPOT": 1, "KITE": 1 + n % 2},
+                "card": DECLINED_CARD if n % 7 == 0 else None,
+            }
+            for n in range(40)
+        ]
         for order_id in shop.place_many(orders)[::3]:
             shop.cancel(order_id)
         for service in ("payment", "inventory"):
@@ -80,9 +86,14 @@ def test_every_prefix_is_a_state_the_shop_was_in(tmp_path):
         before = states
 
 
-LEGAL = {(None, "PENDING"), ("PENDING", "CONFIRMED"), ("PENDING", "CANCELLED"),
-         ("CONFIRMED", "CANCELLED"), (None, "CANCELLED"),
-         *((state, state) for state in ("PENDING", "CONFIRMED", "CANCELLED"))}  # fmt: skip
+LEGAL = {
+    (None, "PENDING"),
+    ("PENDING", "CONFIRMED"),
+    ("PENDING", "CANCELLED"),
+    ("CONFIRMED", "CANCELLED"),
+    (None, "CANCELLED"),
+    *((state, state) for state in ("PENDING", "CONFIRMED", "CANCELLED")),
+}
 
 
 def test_before_the_first_event_there_is_only_stock(tmp_path):
@@ -102,14 +113,23 @@ def test_a_moment_shows_what_services_had_heard_by_then(tmp_path):
     world.place(0, card="4242")
     world.finish()
     log = [each.entry.type for each in read_log(tmp_path)]
-    assert log == ["order.created", "inventory.processed", "payment.processed",
-                   "inventory.committed", "order.confirmed"]  # fmt: skip
+    assert log == [
+        "order.created",
+        "inventory.processed",
+        "payment.processed",
+        "inventory.committed",
+        "order.confirmed",
+    ]
     moments = [at(tmp_path, n) for n in range(1, 6)]
     assert [list(m.orders.state) for m in moments] == [["PENDING"]] * 4 + [["CONFIRMED"]]
     assert [list(m.payments.state) for m in moments] == [[], ["PENDING"]] + [["CAPTURED"]] * 3
     assert [list(m.reservations.state) for m in moments] == [
-        [], ["HELD"], ["HELD"], ["COMMITTED"], ["COMMITTED"]
-    ]  # fmt: skip
+        [],
+        ["HELD"],
+        ["HELD"],
+        ["COMMITTED"],
+        ["COMMITTED"],
+    ]
     assert plain(moments[2].states) == [["1001", "PENDING", "HELD", "CAPTURED"]]
     assert plain(moments[0].states) == [["1001", "PENDING", "", ""]]
     assert [list(m.told.confirmed) for m in moments] == [[]] * 4 + [[True]]

@@ -69,22 +69,33 @@ def test_a_parent_is_what_it_followed_from(traced):
     """From the mail back to the customer's click, through the provider and all services."""
     found = traced.of("1001")
     assert found.path(found.named("notification", "SendMail")) == [
-        "notification: SendMail", "notification: process order.confirmed",
-        "order: send order.confirmed", "order: process inventory.committed",
-        "inventory: send inventory.committed", "inventory: process payment.processed",
-        "payment: send payment.processed", "payment: Captured", "payment: Capture",
-        "payment: process inventory.processed", "inventory: send inventory.processed",
-        "inventory: process order.created", "order: send order.created", "order: PlaceOrder",
-    ]  # fmt: skip
+        "notification: SendMail",
+        "notification: process order.confirmed",
+        "order: send order.confirmed",
+        "order: process inventory.committed",
+        "inventory: send inventory.committed",
+        "inventory: process payment.processed",
+        "payment: send payment.processed",
+        "payment: Captured",
+        "payment: Capture",
+        "payment: process inventory.processed",
+        "inventory: send inventory.processed",
+        "inventory: process order.created",
+        "order: send order.created",
+        "order: PlaceOrder",
+    ]
 
 
 def test_a_cancellation_by_the_customer_is_in_the_trace_of_the_order(traced):
     """Days later perhaps: but it is the story of that order."""
     found = traced.of("1004")
     assert found.path(found.named("payment", "Refund"))[1:] == [
-        "payment: process order.cancelled", "order: send order.cancelled", "order: CancelOrder",
-        "order: send order.created", "order: PlaceOrder",
-    ]  # fmt: skip
+        "payment: process order.cancelled",
+        "order: send order.cancelled",
+        "order: CancelOrder",
+        "order: send order.created",
+        "order: PlaceOrder",
+    ]
 
 
 def test_a_callers_trace_goes_on(traced):

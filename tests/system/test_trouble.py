@@ -106,8 +106,12 @@ sys.stdin.read()
 
 def test_nothing_outlives_a_holder_that_is_killed(broker, wait_for):
     """SIGKILL a process that holds a shop: its services end, and the next shop clears up."""
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, broker], text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, broker],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     with holder:
         left = json.loads(holder.stdout.readline())
         assert folder_of(left["name"]).exists()

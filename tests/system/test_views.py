@@ -26,9 +26,13 @@ def folder(broker, tmp_path_factory):
     """A shop's databases after a sale, a shortage, a refusal, and with a deadline still ahead."""
     folder = tmp_path_factory.mktemp("views") / "shop"
     with Shop({"TEAPOT": 5, "KITE": 3}, folder=folder, amqp_url=broker) as shop:
-        shop.place_many([{"customer": ADA, "lines": {"TEAPOT": 2, "KITE": 1}},
-                         {"customer": ADA, "lines": {"TEAPOT": 9}},
-                         {"customer": HUGO, "lines": {"KITE": 1}}])  # fmt: skip
+        shop.place_many(
+            [
+                {"customer": ADA, "lines": {"TEAPOT": 2, "KITE": 1}},
+                {"customer": ADA, "lines": {"TEAPOT": 9}},
+                {"customer": HUGO, "lines": {"KITE": 1}},
+            ]
+        )
         shop.place("odd=?@example.com", {"KITE": 1})  # a mail that can never be sent: a dead letter
         shop.settle()
         shop.gateway(down=True)
@@ -69,8 +73,10 @@ def test_the_order_with_two_lines_is_two_rows(read):
 
 
 def test_the_shelves_and_the_money_are_counted(read):
-    shelf = {row["sku"]: (row["on_the_shelf"], row["held"], row["sold"]) for row in
-             read("inventory", "stock_now")}  # fmt: skip
+    shelf = {
+        row["sku"]: (row["on_the_shelf"], row["held"], row["sold"])
+        for row in read("inventory", "stock_now")
+    }
     assert shelf == {"TEAPOT": (3, 0, 2), "KITE": (0, 1, 2)}
     money = {row["state"]: row["amount"] for row in read("payment", "money_by_state")}
     assert money == {"CAPTURED": 80.5, "DECLINED": 15.75, "PENDING": 15.75, "CANCELLED": 0.0}
@@ -94,11 +100,30 @@ def test_unsent_and_waiting_messages_are_found(tmp_path):
     """Views of what a quiet shop does not have, on rows written by hand."""
     provision(SAGA, tmp_path)
     with closing(Database(tmp_path / "order.db")) as database:
-        database["outbox"].insert({"seq": 1, "id": "a", "type": "order.created", "order_id": "1",
-                                   "exchange": "events", "headers": "{}", "body": b'{"x":1}',
-                                   "created_at": 0.0, "owner": "1"})  # fmt: skip
-        database["inbox"].insert({"id": "b", "type": "payment.failed", "order_id": "1", "at": 0.0,
-                                  "state": "waiting", "attempts": 2, "due": 60.0})  # fmt: skip
+        database["outbox"].insert(
+            {
+                "seq": 1,
+                "id": "a",
+                "type": "order.created",
+                "order_id": "1",
+                "exchange": "events",
+                "headers": "{}",
+                "body": b'{"x":1}',
+                "created_at": 0.0,
+                "owner": "1",
+            }
+        )
+        database["inbox"].insert(
+            {
+                "id": "b",
+                "type": "payment.failed",
+                "order_id": "1",
+                "at": 0.0,
+                "state": "waiting",
+                "attempts": 2,
+                "due": 60.0,
+            }
+        )
         (unsent,) = database["outbox_unsent"].rows
         (waiting,) = database["inbox_waiting"].rows
     assert (unsent["body"], unsent["written"]) == ('{"x":1}', "1970-01-01 00:00:00")

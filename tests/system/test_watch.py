@@ -151,8 +151,11 @@ def test_the_picture_stays_in_its_frame(busy):
     line = root.find(f"{SVG}polyline").get("points")
     places = [tuple(map(float, point.split(","))) for point in line.split()]
     assert len(places) == SHOWN - 1
-    boxes = [[float(rect.get(name)) for name in ("x", "y", "width", "height")]
-             for rect in root.iter(f"{SVG}rect") if rect.get("x")]  # fmt: skip
+    boxes = [
+        [float(rect.get(name)) for name in ("x", "y", "width", "height")]
+        for rect in root.iter(f"{SVG}rect")
+        if rect.get("x")
+    ]
     places += [(x, y) for x, y, _, _ in boxes] + [(x + w, y + h) for x, y, w, h in boxes]
     assert all(0 <= x <= 760 and 0 <= y <= 252 for x, y in places)
 

@@ -18,17 +18,21 @@ from ecom.shop.balance import (
 GOOD = Accounts(
     orders=[Order("1001", "CONFIRMED", 4125, ""), Order("1002", "CANCELLED", 900, "hold expired")],
     stock=[Stock("KITE", 5, 2, 0, 3), Stock("GLOBE", 1, 1, 0, 0)],
-    reservations=[Reservation("1001", "COMMITTED", {"KITE": 3}),
-                  Reservation("1002", "EXPIRED", {"GLOBE": 1})],
+    reservations=[
+        Reservation("1001", "COMMITTED", {"KITE": 3}),
+        Reservation("1002", "EXPIRED", {"GLOBE": 1}),
+    ],
     payments=[Payment("1001", "CAPTURED", 4125), Payment("1002", "REFUNDED", 900)],
-    ledger=[Booking("1001", "capture", "captured", 4125),
-            Booking("1002", "capture", "captured", 900),
-            Booking("1002", "refund", "refunded", 900)],
+    ledger=[
+        Booking("1001", "capture", "captured", 4125),
+        Booking("1002", "capture", "captured", 900),
+        Booking("1002", "refund", "refunded", 900),
+    ],
     told=[("1001", "CONFIRMED"), ("1002", "CANCELLED")],
     said={"order.created": 2, "order.confirmed": 1},
     logged={"order.created": 2, "order.confirmed": 1},
     twice=[],
-)  # fmt: skip
+)
 
 
 def changed(part: str, at: int, **changes):
@@ -59,50 +63,55 @@ def test_balanced_books_say_so_in_one_line():
 BROKEN = {
     "KITE is below zero: -1 available": changed("stock", 0, available=-1),
     "KITE began with 5 units and has 6": changed("stock", 0, available=3),
-    "KITE has 4 units COMMITTED, its orders 3":
-        changed("stock", 0, available=1, committed=4),
+    "KITE has 4 units COMMITTED, its orders 3": changed("stock", 0, available=1, committed=4),
     "GLOBE has 1 units HELD, its orders 0": changed("stock", 1, available=0, held=1),
-    "UNICORN is COMMITTED for orders but is no product":
-        changed("reservations", 0, units={"KITE": 3, "UNICORN": 1}),
-    "order 1001 is CONFIRMED but its stock is RELEASED, not COMMITTED":
-        changed("reservations", 0, state="RELEASED"),
+    "UNICORN is COMMITTED for orders but is no product": changed(
+        "reservations", 0, units={"KITE": 3, "UNICORN": 1}
+    ),
+    "order 1001 is CONFIRMED but its stock is RELEASED, not COMMITTED": changed(
+        "reservations", 0, state="RELEASED"
+    ),
     "order 1001 is CONFIRMED but its stock is none": less("reservations", 0),
     "order 1001 is CONFIRMED but its payment is none": less("payments", 0),
     "order 1001 is CONFIRMED but of its £41.25 the shop keeps £0.00": less("ledger", 0),
-    "order 1001 is CONFIRMED but of its £41.25 the shop keeps £0.01":
-        changed("ledger", 0, amount=1),
+    "order 1001 is CONFIRMED but of its £41.25 the shop keeps £0.01": changed(
+        "ledger", 0, amount=1
+    ),
     "order 1002 is CANCELLED but £9.00 was not refunded": less("ledger", 2),
-    "order 1002 is CANCELLED but its payment is CAPTURED":
-        changed("payments", 1, state="CAPTURED"),
-    "order 1002 is CANCELLED but its payment is REFUNDING":
-        changed("payments", 1, state="REFUNDING"),
-    "order 1002 is CANCELLED but its stock is HELD":
-        changed("reservations", 1, state="HELD"),
+    "order 1002 is CANCELLED but its payment is CAPTURED": changed("payments", 1, state="CAPTURED"),
+    "order 1002 is CANCELLED but its payment is REFUNDING": changed(
+        "payments", 1, state="REFUNDING"
+    ),
+    "order 1002 is CANCELLED but its stock is HELD": changed("reservations", 1, state="HELD"),
     "order 1002 is CANCELLED but nobody says why": changed("orders", 1, reason=None),
     "order 1001 is PENDING but nothing is under way": changed("orders", 0, state="PENDING"),
-    "order 1001 was charged 2 times":
-        more("ledger", Booking("1001", "capture", "captured", 4125)),
+    "order 1001 was charged 2 times": more("ledger", Booking("1001", "capture", "captured", 4125)),
     "order 1002 was refunded 2 times": more("ledger", Booking("1002", "refund", "refunded", 900)),
     "order 1002 paid £9.00 and was refunded £8.99": changed("ledger", 2, amount=899),
     "stock for order 7, which nobody placed": more("reservations", Reservation("7", "HELD", {})),
     "a payment for order 7, which nobody placed": more("payments", Payment("7", "CAPTURED", 1)),
-    "money at the provider for order 7, which nobody placed":
-        more("ledger", Booking("7", "capture", "captured", 1)),
+    "money at the provider for order 7, which nobody placed": more(
+        "ledger", Booking("7", "capture", "captured", 1)
+    ),
     "an e-mail for order 7, which nobody placed": more("told", ("7", "CONFIRMED")),
     "the customer of order 1001 was not told that it is CONFIRMED": less("told", 0),
-    "the customer of order 1002 was told 2 times that it is CANCELLED":
-        more("told", ("1002", "CANCELLED")),
-    "the customer of order 1001 was told that it is CANCELLED":
-        more("told", ("1001", "CANCELLED")),
-    "the customer of order 1002 was told 2 times that it is CONFIRMED":
-        more("told", ("1002", "CONFIRMED"), ("1002", "CONFIRMED")),
-    "2 order.created were said, 1 are in the audit log":
-        replace(GOOD, logged={"order.created": 1, "order.confirmed": 1}),
-    "0 order.cancelled were said, 1 are in the audit log":
-        replace(GOOD, logged={**GOOD.logged, "order.cancelled": 1}),
-    "order 1001 has more than one order.confirmed in the audit log":
-        replace(GOOD, twice=[("1001", "order.confirmed")]),
-}  # fmt: skip
+    "the customer of order 1002 was told 2 times that it is CANCELLED": more(
+        "told", ("1002", "CANCELLED")
+    ),
+    "the customer of order 1001 was told that it is CANCELLED": more("told", ("1001", "CANCELLED")),
+    "the customer of order 1002 was told 2 times that it is CONFIRMED": more(
+        "told", ("1002", "CONFIRMED"), ("1002", "CONFIRMED")
+    ),
+    "2 order.created were said, 1 are in the audit log": replace(
+        GOOD, logged={"order.created": 1, "order.confirmed": 1}
+    ),
+    "0 order.cancelled were said, 1 are in the audit log": replace(
+        GOOD, logged={**GOOD.logged, "order.cancelled": 1}
+    ),
+    "order 1001 has more than one order.confirmed in the audit log": replace(
+        GOOD, twice=[("1001", "order.confirmed")]
+    ),
+}
 
 
 @pytest.mark.parametrize(("problem", "accounts"), BROKEN.items(), ids=BROKEN)
@@ -126,8 +135,10 @@ def test_an_order_waiting_for_its_deadline_says_so():
         orders=[Order("1001", "PENDING", 4125, "")],
         stock=[Stock("KITE", 5, 2, 3, 0)],
         reservations=[Reservation("1001", "HELD", {"KITE": 3})],
-        payments=[], ledger=[], told=[],
-    )  # fmt: skip
+        payments=[],
+        ledger=[],
+        told=[],
+    )
     assert judge(accounts) == ["order 1001 is PENDING but its hold has not run out"]
 
 

@@ -34,9 +34,12 @@ def test_every_event_goes_to_whoever_listens():
 def test_the_way_forward_is_that_of_orders_that_succeed():
     """Found by running the handlers; whatever else is said undoes something."""
     assert Choreography().forward == {
-        "order.created", "inventory.processed", "payment.processed", "inventory.committed",
+        "order.created",
+        "inventory.processed",
+        "payment.processed",
+        "inventory.committed",
         "order.confirmed",
-    }  # fmt: skip
+    }
 
 
 def test_a_new_event_is_in_the_picture_at_once():

@@ -20,9 +20,12 @@ BODY = st.binary(min_size=1, max_size=300)
 
 def properties(headers, id_, user):
     return spec.BasicProperties(
-        content_type="application/json", headers=headers, delivery_mode=2, message_id=id_,
+        content_type="application/json",
+        headers=headers,
+        delivery_mode=2,
+        message_id=id_,
         user_id=user,
-    )  # fmt: skip
+    )
 
 
 def marshalled(method, properties, body):
@@ -31,8 +34,17 @@ def marshalled(method, properties, body):
     return frame.Method(1, method).marshal() + header + content
 
 
-def delivered(headers, body, *, tag=7, redelivered=False, exchange="shop.events", key="a.b",
-              id_="id", user="shop.order"):  # fmt: skip
+def delivered(
+    headers,
+    body,
+    *,
+    tag=7,
+    redelivered=False,
+    exchange="shop.events",
+    key="a.b",
+    id_="id",
+    user="shop.order",
+):
     method = spec.Basic.Deliver("ctag1.x", tag, redelivered, exchange, key)
     return marshalled(method, properties(headers, id_, user), body)
 
@@ -47,8 +59,17 @@ def as_pika_reads(data):
     method, header, body = frames
     assert header.body_size == len(body.fragment)
     it, props = method.method, header.properties
-    return Delivered(at, as_bytes(it.consumer_tag), it.delivery_tag, it.redelivered, it.exchange,
-                     it.routing_key, props.headers, props.user_id, body.fragment)  # fmt: skip
+    return Delivered(
+        at,
+        as_bytes(it.consumer_tag),
+        it.delivery_tag,
+        it.redelivered,
+        it.exchange,
+        it.routing_key,
+        props.headers,
+        props.user_id,
+        body.fragment,
+    )
 
 
 @given(HEADERS, BODY, SHORT, SHORT, SHORT, SHORT)
@@ -71,8 +92,16 @@ def test_a_message_is_read_as_pika_reads_it(
     headers, body, tag, redelivered, exchange, key, id_, user, more
 ):
     """And what follows it is left alone. Long text is pika's to read."""
-    data = delivered(headers, body, tag=tag, redelivered=redelivered, exchange=exchange, key=key,
-                     id_=id_, user=user)  # fmt: skip
+    data = delivered(
+        headers,
+        body,
+        tag=tag,
+        redelivered=redelivered,
+        exchange=exchange,
+        key=key,
+        id_=id_,
+        user=user,
+    )
     found = read_message(more + data + more, len(more))
     if all(len(each.encode()) < 256 for each in headers.values()):
         assert found == as_pika_reads(data)._replace(end=len(more) + len(data))

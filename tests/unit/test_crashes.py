@@ -49,16 +49,26 @@ def everything(world: World) -> dict:
     tables = {
         name: world.rows(name, SAGA.services[name].rows) for name in SERVICES if name != "audit"
     }
-    heard = sorted((row.order_id, row.type, row.id) for row in
-                   world.rows("audit", SAGA.services["audit"].rows))  # fmt: skip
-    waiting = [row for name in SERVICES for row in world.rows(name, (Outbox, Effect))
-               if row.done_at is None]  # fmt: skip
+    heard = sorted(
+        (row.order_id, row.type, row.id) for row in world.rows("audit", SAGA.services["audit"].rows)
+    )
+    waiting = [
+        row
+        for name in SERVICES
+        for row in world.rows(name, (Outbox, Effect))
+        if row.done_at is None
+    ]
     counters = {
         name: [row for row in world.rows(name, (Counter,)) if row.name != "duplicates"]
         for name in SERVICES
     }
-    return tables | {"audit": heard, "ledger": world.ledger, "mails": world.mails,
-                     "waiting": waiting, "counters": counters}  # fmt: skip
+    return tables | {
+        "audit": heard,
+        "ledger": world.ledger,
+        "mails": world.mails,
+        "waiting": waiting,
+        "counters": counters,
+    }
 
 
 def essence(world: World) -> dict:
@@ -67,12 +77,15 @@ def essence(world: World) -> dict:
     return {
         "orders": [(order.state, order.reason) for order in world.rows("order", (Order,))],
         "stock": world.rows("inventory", (Stock,)),
-        "kept": {key for key in world.ledger if key.startswith("capture")
-                 and key.replace("capture", "refund") not in world.ledger},
+        "kept": {
+            key
+            for key in world.ledger
+            if key.startswith("capture") and key.replace("capture", "refund") not in world.ledger
+        },
         "mails": [key for key in world.mails if not key.startswith("refunded")],
         "heard": sorted(row.id for row in world.rows("audit", (Entry,))) == sorted(said),
         "waiting": everything(world)["waiting"],
-    }  # fmt: skip
+    }
 
 
 def nth(n: int) -> Callable[[], bool]:

@@ -22,9 +22,15 @@ STEPS = [
     Step("retry", "inventory", "inventory", "tried 3 times", "LookupError: <not> yet & more"),
     Step("effect", "payment", "provider", "capture £24.50", status="dead"),
     Step("mail", "notification", "mailbox", "Order #1001 Confirmed"),
-    Step("event", "inventory", "payment", "inventory.processed", "awaited: payment.processed",
-         "awaited"),
-]  # fmt: skip
+    Step(
+        "event",
+        "inventory",
+        "payment",
+        "inventory.processed",
+        "awaited: payment.processed",
+        "awaited",
+    ),
+]
 SVG = "{http://www.w3.org/2000/svg}"
 
 

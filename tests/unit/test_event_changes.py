@@ -74,11 +74,15 @@ def complaints(then, now):
             yield f"{key} is said by another service: take that back, and add a new event type."
         for name, field in old["fields"].items():
             if name not in new["fields"]:
-                yield (f"{key}: the field {name!r} is gone, or renamed. Bring it back; to be rid "
-                       "of it, add a new event type.")  # fmt: skip
+                yield (
+                    f"{key}: the field {name!r} is gone, or renamed. Bring it back; to be rid "
+                    "of it, add a new event type."
+                )
             elif new["fields"][name] != field:
-                yield (f"{key}: the field {name!r} was {field} and is {new['fields'][name]}. Take "
-                       "that back; add a field with a default, or a new event type.")  # fmt: skip
+                yield (
+                    f"{key}: the field {name!r} was {field} and is {new['fields'][name]}. Take "
+                    "that back; add a field with a default, or a new event type."
+                )
         yield from complaints_about_added(key, old, new)
 
 
@@ -86,8 +90,10 @@ def complaints_about_added(key, old, new):
     added = new["fields"].keys() - old["fields"].keys()
     for name in sorted(added):
         if new["fields"][name]["required"]:
-            yield (f"{key}: the field {name!r} is new and has no default, so old events cannot be "
-                   "read: give it one.")  # fmt: skip
+            yield (
+                f"{key}: the field {name!r} is new and has no default, so old events cannot be "
+                "read: give it one."
+            )
     if added and old["version"] and new["version"] <= old["version"]:
         yield f"{key} has a new field: raise its version to {old['version'] + 1}."
 

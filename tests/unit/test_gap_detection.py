@@ -59,8 +59,9 @@ def events(outputs):
 
 
 def arrive(hand, rows):
-    hand.give(*(Delivery(1, row.seq, "shop.events", row.type, row.headers, row.body)
-                for row in rows))  # fmt: skip
+    hand.give(
+        *(Delivery(1, row.seq, "shop.events", row.type, row.headers, row.body) for row in rows)
+    )
 
 
 def heard(say):
@@ -153,8 +154,16 @@ def test_a_listener_asks_nobody_for_events_it_does_not_hear(pair):
     assert pair.count() == pair.count() == []
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 100_000, b'{"at": 1, "sent": {"x": "y"}}',
-                                  b'{"missing": {"order.created": [1]}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"at": 1, "sent": {"x": "y"}}',
+        b'{"missing": {"order.created": [1]}}',
+    ],
+)
 @pytest.mark.parametrize("key", ["order.tally", "audit.missing"])
 def test_garbage_under_these_keys_does_nothing(pair, key, body):
     """No dead letter, no answer, no exception; the order stays as sent."""

@@ -75,15 +75,25 @@ def test_a_cancelled_order_tells_each_compensation(world):
     world.finish()
     account = history(world.folder, "1001")
     assert what(account, "state") == [
-        "order PENDING", "inventory HELD", "payment PENDING", "payment PENDING → CAPTURED",
-        "inventory HELD → COMMITTED", "order PENDING → CONFIRMED", "notification told: confirmed",
-        "order CONFIRMED → CANCELLED", "inventory COMMITTED → RELEASED",
-        "payment CAPTURED → REFUNDING", "notification told: cancelled",
-        "payment REFUNDING → REFUNDED", "notification told: refunded",
-    ]  # fmt: skip
+        "order PENDING",
+        "inventory HELD",
+        "payment PENDING",
+        "payment PENDING → CAPTURED",
+        "inventory HELD → COMMITTED",
+        "order PENDING → CONFIRMED",
+        "notification told: confirmed",
+        "order CONFIRMED → CANCELLED",
+        "inventory COMMITTED → RELEASED",
+        "payment CAPTURED → REFUNDING",
+        "notification told: cancelled",
+        "payment REFUNDING → REFUNDED",
+        "notification told: refunded",
+    ]
     assert "inventory inventory.released" in what(account, "event")
-    assert what(account, "mail") == [f"notification → mailbox {subject}" for subject in (
-        "Order #1001 Confirmed", "Order #1001 Cancelled", "Refund for Order #1001")]  # fmt: skip
+    assert what(account, "mail") == [
+        f"notification → mailbox {subject}"
+        for subject in ("Order #1001 Confirmed", "Order #1001 Cancelled", "Refund for Order #1001")
+    ]
 
 
 def test_an_expired_hold_shows_the_deadline_after_what_it_waited_for(tmp_path):
@@ -186,10 +196,12 @@ def test_a_log_that_cannot_be_replayed_still_has_a_history(world):
     assert "Without its changes of state. The log cannot be replayed" in account.diagram.title
     assert what(account, "state") == []
     assert what(account, "event") == [
-        "order → inventory order.created", "payment → inventory payment.processed",
-        "inventory → order inventory.committed", "order → notification order.confirmed",
+        "order → inventory order.created",
+        "payment → inventory payment.processed",
+        "inventory → order inventory.committed",
+        "order → notification order.confirmed",
         "inventory → payment inventory.processed [awaited] (not in the log yet)",
-    ]  # fmt: skip
+    ]
 
 
 def test_an_order_that_does_not_exist_is_named(world):

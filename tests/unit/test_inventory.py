@@ -75,8 +75,9 @@ def test_several_lines_are_held_in_sum(shelves):
 def test_the_last_unit_goes_to_one_of_two(shelves):
     hats = [replace(CREATED, order_id=str(n), lines=(Line("TOP-HAT", 1),)) for n in (1, 2)]
     assert [shelves.hear(hat, hat.order_id) for hat in hats] == [
-        ["inventory.processed"], ["inventory.failed"],
-    ]  # fmt: skip
+        ["inventory.processed"],
+        ["inventory.failed"],
+    ]
     assert stock(shelves, "TOP-HAT") == (0, 1, 0)
 
 

@@ -47,16 +47,31 @@ def outbox(seq, done_at):
 
 def effect(seq, done_at, state):
     return Effect(
-        seq, f"f{seq}", "Capture", "1001", f"capture/{seq}", b"{}", "c", "", 0.0, "1", None,
+        seq,
+        f"f{seq}",
+        "Capture",
+        "1001",
+        f"capture/{seq}",
+        b"{}",
+        "c",
+        "",
+        0.0,
+        "1",
+        None,
         done_at,
         state=state,
-    )  # fmt: skip
+    )
 
 
 def test_only_what_is_done_and_old_goes(store):
     """Waiting, dead, unsent and recent rows stay, however old the rest is."""
-    put(store, *(Inbox(f"{state}", "order.created", "1001", state, 0.0)
-                 for state in ("done", "waiting", "dead")))  # fmt: skip
+    put(
+        store,
+        *(
+            Inbox(f"{state}", "order.created", "1001", state, 0.0)
+            for state in ("done", "waiting", "dead")
+        ),
+    )
     put(store, Inbox("recent", "order.created", "1001", "done", NOW - 1))
     put(store, outbox(1, 0.0), outbox(2, None), outbox(3, NOW - 1))
     put(store, effect(1, 0.0, "done"), effect(2, 0.0, "dead"), effect(3, None, "pending"))

@@ -59,10 +59,14 @@ def test_a_permanent_failure_is_tried_just_so_often_and_then_buried_once(tower, 
     assert {name: letter.headers[name] for name in headers} == headers | {"ce-subject": "1"}
     story = {name: value for name, value in letter.headers.items() if name not in headers}
     assert story == {
-        "dead-reason": "failed", "dead-exception": "ValueError: cracked 3", "dead-attempts": "4",
-        "dead-first": "1970-01-01T00:16:40.000Z", "dead-last": "1970-01-01T00:17:10.000Z",
-        "dead-exchange": "events", "dead-key": "order.created",
-    }  # fmt: skip
+        "dead-reason": "failed",
+        "dead-exception": "ValueError: cracked 3",
+        "dead-attempts": "4",
+        "dead-first": "1970-01-01T00:16:40.000Z",
+        "dead-last": "1970-01-01T00:17:10.000Z",
+        "dead-exchange": "events",
+        "dead-key": "order.created",
+    }
     assert hand.row(Inbox, "created-1").state == "dead"
     assert hand.row(Bell, "1") is None
     assert hand.row(Counter, "handled:order.created").value == 1

@@ -39,8 +39,16 @@ def test_outputs_come_in_the_one_safe_order(hand):
     by the next start."""
     out = hand.give(order(1), Command("c", Ring("2"), "token"), order(3, 2))
     assert [type(each) for each in out] == [
-        Commit, Ack, Reply, Publish, Publish, Publish, Perform, Perform, Perform
-    ]  # fmt: skip
+        Commit,
+        Ack,
+        Reply,
+        Publish,
+        Publish,
+        Publish,
+        Perform,
+        Perform,
+        Perform,
+    ]
 
 
 def test_nothing_has_happened_before_the_commit_is_carried_out(hand):
@@ -104,9 +112,14 @@ def test_an_effects_result_is_handled_once(hand):
 texts = st.text(max_size=300).filter(lambda text: len(text.encode("utf-8", "ignore")) <= 255)
 headers = st.dictionaries(
     texts | st.binary(max_size=9) | st.sampled_from(["ce-id", "ce-subject", "ce-type", "x-death"]),
-    st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.binary() | st.lists(st.text())
-    | st.text(min_size=100, max_size=1_000), max_size=60,
-)  # fmt: skip
+    st.none()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.binary()
+    | st.lists(st.text())
+    | st.text(min_size=100, max_size=1_000),
+    max_size=60,
+)
 
 
 @steady

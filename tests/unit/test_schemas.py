@@ -15,12 +15,15 @@ from ecom.events import Line, OrderCreated
 from ecom_lab.shop import CONTRACT
 
 lines = st.lists(
-    st.fixed_dictionaries({
-        "sku": st.text(max_size=70), "quantity": st.integers(-1, 10**6 + 1),
-        "unit_price": st.integers(-1, 10**8 + 1),
-    }),
+    st.fixed_dictionaries(
+        {
+            "sku": st.text(max_size=70),
+            "quantity": st.integers(-1, 10**6 + 1),
+            "unit_price": st.integers(-1, 10**8 + 1),
+        }
+    ),
     max_size=3,
-)  # fmt: skip
+)
 
 
 @steady
@@ -33,8 +36,11 @@ def test_what_the_door_accepts_every_listener_accepts(customer, card, lines):
         assert event_of(order)
 
 
-@pytest.mark.parametrize("sku", ["𝄞" * 60, '"' * 64, "\\" * 64, "é" * 64],
-                         ids=["clefs", "quotes", "backslashes", "accents"])  # fmt: skip
+@pytest.mark.parametrize(
+    "sku",
+    ["𝄞" * 60, '"' * 64, "\\" * 64, "é" * 64],
+    ids=["clefs", "quotes", "backslashes", "accents"],
+)
 def test_the_longest_order_that_the_door_accepts_fits_an_event(sku):
     accepted = 0
     for size in range(10, 1_001, 10):

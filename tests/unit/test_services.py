@@ -37,8 +37,11 @@ def test_an_order_is_accepted_as_pending_with_its_total_in_pence():
     hand = Hand(SAGA.services["order"])
     order, events = place(hand)
     assert (order.order_id, order.state, order.total, events) == (
-        "1001", "PENDING", 5000, ["order.created"],
-    )  # fmt: skip
+        "1001",
+        "PENDING",
+        5000,
+        ["order.created"],
+    )
     assert hand.row(Order, "1001") == order
 
 
@@ -68,8 +71,9 @@ def test_a_pending_order_ends_as_it_is_told(orders, key, state, reason, event):
     assert (order.state, order.reason, order.ended_at) == (state, reason, orders.now)
 
 
-@pytest.mark.parametrize("key", ["inventory.committed", "inventory.failed", "inventory.expired",
-                                 "payment.failed"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key", ["inventory.committed", "inventory.failed", "inventory.expired", "payment.failed"]
+)
 def test_a_cancelled_order_stays_as_it_was_cancelled(orders, key):
     """Whatever comes later, and a second wish to cancel, change and say nothing."""
     cancelled, events = cancel(orders)
@@ -127,10 +131,12 @@ def subjects(hand, *keys):
         (["order.cancelled", "order.confirmed"], ["Order #1001 Cancelled"]),
         (["order.confirmed"] * 2, ["Order #1001 Confirmed"]),
         (["payment.refunded"] * 2, ["Refund for Order #1001"]),
-        (["order.confirmed", "order.cancelled", "payment.refunded"],
-         ["Order #1001 Confirmed", "Order #1001 Cancelled", "Refund for Order #1001"]),
+        (
+            ["order.confirmed", "order.cancelled", "payment.refunded"],
+            ["Order #1001 Confirmed", "Order #1001 Cancelled", "Refund for Order #1001"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_customer_is_told_each_outcome_once_and_no_stale_one(post, keys, mails):
     assert subjects(post, *keys) == mails
 

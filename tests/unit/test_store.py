@@ -228,17 +228,29 @@ names, watts = st.sampled_from("ABCD"), st.integers(1, 3)
 actions = st.lists(
     st.one_of(
         st.tuples(st.just("put"), names, watts, st.none() | st.sampled_from([0.5, 1.0, 2.0])),
-        st.tuples(st.just("delete"), names), st.tuples(st.just("get"), names),
+        st.tuples(st.just("delete"), names),
+        st.tuples(st.just("get"), names),
         st.tuples(st.just("load"), st.lists(names)),
         st.tuples(st.just("count"), names, st.integers(-1, 2)),
-        st.tuples(st.just("where"), st.sampled_from([None, 0, 1, 2, 9]), st.sampled_from([
-            {}, {"watts": 2}, {"due": None}, {"due": AtMost(1.0)}, {"due": MoreThan(0.5)},
-            {"watts": MoreThan(1), "due": AtMost(2.0)}, {"note": b"x"},
-        ])),
+        st.tuples(
+            st.just("where"),
+            st.sampled_from([None, 0, 1, 2, 9]),
+            st.sampled_from(
+                [
+                    {},
+                    {"watts": 2},
+                    {"due": None},
+                    {"due": AtMost(1.0)},
+                    {"due": MoreThan(0.5)},
+                    {"watts": MoreThan(1), "due": AtMost(2.0)},
+                    {"note": b"x"},
+                ]
+            ),
+        ),
         st.sampled_from([("mark",), ("undo",), ("commit",), ("rollback",)]),
     ),
     max_size=30,
-)  # fmt: skip
+)
 
 
 def done(store, actions):
