@@ -95,9 +95,7 @@ def test_a_mended_letter_is_handled_as_the_event_it_was(hand):
     letter = read_letter("inventory", *_parts(dead_letters(hand)[0]))
     assert letter.reason == "malformed"
     mended = letter.edited({}, good.body)
-    again = read_letter("inventory", mended.to_bury(), mended.body)
-    assert (again.id, again.exception) == (letter.id, letter.exception)
-    hand.give(Delivery(1, 1, "", "shop.inventory", again.to_replay(), again.body))
+    hand.give(Delivery(1, 1, "", "shop.inventory", mended.to_replay(), mended.body))
     assert hand.row(Bell, CREATED.order_id).rung == 1
 
 
