@@ -4,15 +4,15 @@ Where it says `{shop}`, the shop's name is to be put: in addresses it is a param
 has them; in bindings, which have none, it is simply text.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ecom.contract import topology
+from ecom.contract.contract import Contract
 from ecom.contract.envelope import MAX_BODY, Headers
 from ecom.contract.event import Event
 from ecom.contract.permissions import user
-from ecom_lab.docs.examples import examples
 from ecom_lab.docs.schemas import PLACE, bodies, envelope, headers
-from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 Document = dict[str, Any]
 
@@ -20,7 +20,8 @@ SHOP = "{shop}"
 AMQP = {"bindingVersion": "0.3.0"}
 PERSISTENT = 2
 ABOUT = f"""\
-Five services agree on every order without a coordinator: each says what it did, and listens.
+Services agree on every saga without a coordinator: each publishes what it did, and consumes what \
+the others did.
 
 To take part: connect as the service's own user, consume its queue, and publish its events to the \
 exchange. Nothing needs to be declared. Wherever this document says `{{shop}}`, put the shop's name.
@@ -30,11 +31,11 @@ exchange. Nothing needs to be declared. Wherever this document says `{{shop}}`, 
 requeueing: the broker keeps it for an operator. Publish persistent and `mandatory`, and wait for \
 the broker's confirm.
 
-**Who said it**: the AMQP property `user_id` is required of every event. It is the publisher's \
-user name (`userId` in the bindings of operations); the broker refuses any other, and readers \
-refuse an event whose `user_id` is not that of the service that may say it. Where all services \
-share one user, as an external broker may have it, that is its name. Only what an operator puts \
-straight into a queue, through the default exchange, is exempt.
+**Who published it**: the AMQP property `user_id` is required of every event. It is the \
+publisher's user name (`userId` in the bindings of operations); the broker refuses any other, and \
+readers refuse an event whose `user_id` is not that of the service that may publish it. Where all \
+services share one user, as an external broker may have it, that is its name. Only what an \
+operator puts straight into a queue, through the default exchange, is exempt.
 
 **Other properties**: `message_id` repeats `ce-id`; `delivery_mode` is 2. A body is one JSON \
 object in UTF-8, of at most {MAX_BODY} bytes, in which no key is named twice.
@@ -43,12 +44,17 @@ object in UTF-8, of at most {MAX_BODY} bytes, in which no key is named twice.
 default; anything else is a new event type.
 
 **Not events**: under routing keys that end in `.tally`, `.missing` or `.echo` the services count \
-what they have sent and heard, so that a loss is noticed. They have no `ce-` headers. A client \
-that does not count acknowledges them, and passes over."""
+what they have published and handled, so that a loss is noticed. They have no `ce-` headers. A \
+client that does not count acknowledges them, and passes over."""
 
 
-def asyncapi() -> Document:
-    """The document, as JSON values."""
+def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) -> Document:
+    """The document, as JSON values; `examples` are headers and body of an event, by its key."""
+    events, services = contract.by_key, contract.services
+    publishing = {f"{it.producer}.publishes.{key}": _publishes(it) for key, it in events.items()}
+    consuming = {f"{service}.consumes": _consumes(contract, service) for service in services}
+    channels = {key: _event_channel(contract, kind) for key, kind in events.items()}
+    queues = {f"queue.{service}": _queue_channel(contract, service) for service in services}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -59,13 +65,11 @@ def asyncapi() -> Document:
         },
         "defaultContentType": "application/json",
         "servers": {"broker": _server()},
-        "channels": {key: _event_channel(kind) for key, kind in EVENTS.items()}
-        | {f"queue.{service}": _queue_channel(service) for service in SERVICES},
-        "operations": {f"{kind.producer}.says.{key}": _says(kind) for key, kind in EVENTS.items()}
-        | {f"{service}.hears": _hears(service) for service in SERVICES},
+        "channels": channels | queues,
+        "operations": publishing | consuming,
         "components": {
-            "messages": {key: _message(EVENTS[key], *each) for key, each in examples().items()},
-            "schemas": {"Envelope": envelope(), **bodies()},
+            "messages": {key: _message(events[key], *each) for key, each in examples.items()},
+            "schemas": {"Envelope": envelope(), **bodies(contract)},
             "parameters": {"shop": {"default": "ecom", "description": "The shop's name."}},
             "securitySchemes": {
                 "user": {"type": "userPassword", "description": "Each service has its own user."}
@@ -89,36 +93,33 @@ def _server() -> Document:
     }
 
 
-def _event_channel(kind: type[Event]) -> Document:
+def _event_channel(contract: Contract, kind: type[Event]) -> Document:
     """A routing key of the shop's exchange."""
-    exchange = {
-        "name": topology.exchange(SHOP),
-        "type": "topic",
-        "durable": True,
-        "autoDelete": False,
-    }
+    name = topology.exchange(SHOP)
+    exchange = {"name": name, "type": "topic", "durable": True, "autoDelete": False}
+    consumers = [name for name in contract.services if kind.key in contract.heard_by(name)]
     return {
         "address": kind.key,
-        "description": f"{kind.__doc__} Heard by {', '.join(_listeners(kind))}.",
+        "description": f"{kind.__doc__} Consumed by {', '.join(consumers)}.",
         "messages": _messages([kind.key]),
         "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, **AMQP}},
     }
 
 
-def _queue_channel(service: str) -> Document:
+def _queue_channel(contract: Contract, service: str) -> Document:
     """A service's queue, its arguments, and all the routing keys that lead there."""
     name = topology.queue(SHOP, service)
-    keys = [key for queue, key in topology.bindings(CONTRACT, SHOP) if queue == name]
+    keys = [key for queue, key in topology.bindings(contract, SHOP) if queue == name]
     return {
         "address": name,
-        "description": f"What {service} hears.",
+        "description": f"What {service} consumes.",
         "parameters": {"shop": {"$ref": "#/components/parameters/shop"}},
-        "messages": _messages(_heard(service)),
+        "messages": _messages(contract.heard_by(service)),
         "bindings": {
             "amqp": {
                 "is": "queue",
                 "queue": {"name": name, "durable": True, "exclusive": False, "autoDelete": False},
-                "x-arguments": topology.queues(CONTRACT, SHOP)[name],
+                "x-arguments": topology.queues(contract, SHOP)[name],
                 "x-bindings": keys,
                 **AMQP,
             }
@@ -126,7 +127,7 @@ def _queue_channel(service: str) -> Document:
     }
 
 
-def _says(kind: type[Event]) -> Document:
+def _publishes(kind: type[Event]) -> Document:
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{kind.key}"},
@@ -144,14 +145,15 @@ def _says(kind: type[Event]) -> Document:
     }
 
 
-def _hears(service: str) -> Document:
+def _consumes(contract: Contract, service: str) -> Document:
     channel = f"#/channels/queue.{service}"
+    keys = contract.heard_by(service)
     return {
         "action": "receive",
         "channel": {"$ref": channel},
         "tags": [{"name": service}],
         "bindings": {"amqp": {"ack": True, **AMQP}},
-        "messages": [{"$ref": f"{channel}/messages/{key}"} for key in _heard(service)],
+        "messages": [{"$ref": f"{channel}/messages/{key}"} for key in keys],
     }
 
 
@@ -167,13 +169,5 @@ def _message(kind: type[Event], seen: Headers, body: Any) -> Document:
     }
 
 
-def _messages(keys: list[str]) -> Document:
+def _messages(keys: Iterable[str]) -> Document:
     return {key: {"$ref": f"#/components/messages/{key}"} for key in keys}
-
-
-def _listeners(kind: type[Event]) -> tuple[str, ...]:
-    return (*CONTRACT.listeners(kind.key), "audit")
-
-
-def _heard(service: str) -> list[str]:
-    return [key for key, kind in EVENTS.items() if service in _listeners(kind)]

@@ -17,13 +17,14 @@ def documents(folder: Path) -> None:
     That is asyncapi.json, openapi.json, datasette.json, and the table of events in its EVENTS.md.
     """
     from ecom_lab.docs.table import renewed
+    from ecom_lab.shop import CONTRACT
 
     for name, document in written().items():
         (folder / name).write_text(document, encoding="utf-8")
         click.echo(folder / name)
     events = folder / "EVENTS.md"
     if events.exists():
-        events.write_text(renewed(events.read_text(encoding="utf-8")), encoding="utf-8")
+        events.write_text(renewed(CONTRACT, events.read_text(encoding="utf-8")), encoding="utf-8")
         click.echo(events)
 
 
@@ -32,9 +33,11 @@ def written() -> dict[str, str]:
     from ecom.api.app import application
     from ecom_lab.docs.asyncapi import asyncapi
     from ecom_lab.docs.datasette import metadata
+    from ecom_lab.docs.examples import examples
+    from ecom_lab.shop import CONTRACT
 
     documents = {
-        "asyncapi": asyncapi(),
+        "asyncapi": asyncapi(CONTRACT, examples()),
         "openapi": application().openapi(),
         "datasette": metadata(),
     }

@@ -4,20 +4,20 @@ from typing import Any
 
 import msgspec
 
+from ecom.contract.contract import Contract
 from ecom.contract.envelope import REQUIRED
 from ecom.contract.event import Event
-from ecom_lab.shop import EVENTS
 
 Schema = dict[str, Any]
 
 PLACE = "#/components/schemas/"
 ID = r"^[A-Za-z0-9._:/-]{1,128}$(?!\n)"  # what `envelope.is_id` takes
 MEANING = {
-    "ce-id": "Unique: by it a reader knows what it has handled already.",
-    "ce-source": "Who said it; the last part is the service.",
+    "ce-id": "Unique: by it a consumer knows what it has handled already.",
+    "ce-source": "Who published it; the last part is the service.",
     "ce-type": "The event's type, which is its routing key, too.",
     "ce-time": "When it happened: RFC 3339, in UTC.",
-    "ce-subject": "The order's number, the same as `order_id` in the body.",
+    "ce-subject": "The saga it belongs to: the same as the first field of the body.",
     "ce-schemaversion": "The version of the event's fields, from 1.",
     "ce-correlationid": "What began the saga: the same in all events of one request.",
     "ce-causationid": "What this event follows from: an event's ce-id, or a request's id.",
@@ -34,10 +34,9 @@ TRACE = {
 }
 
 
-def bodies() -> dict[str, Schema]:
+def bodies(contract: Contract) -> dict[str, Schema]:
     """The schema of each event's body, and of what they hold, by name."""
-    kinds = list(EVENTS.values())
-    return msgspec.json.schema_components(kinds, ref_template=PLACE + "{name}")[1]
+    return msgspec.json.schema_components(contract.events, ref_template=PLACE + "{name}")[1]
 
 
 def envelope() -> Schema:

@@ -4,33 +4,34 @@ import inspect
 
 import msgspec
 
+from ecom.contract.contract import Contract
 from ecom.contract.event import Event
 from ecom.errors import ShopError
-from ecom_lab.shop import CONTRACT, EVENTS
 
 BEGIN, END = "<!-- The table: made by `ecom documents` -->", "<!-- End of the table -->"
-HEAD = "| event | version | said by | heard by | fields | meaning |\n|---|---|---|---|---|---|\n"
+COLUMNS = ("event", "version", "published by", "consumed by", "fields", "meaning")
 
 
-def table() -> str:
+def table(contract: Contract) -> str:
     """One line an event, in Markdown. A field in brackets may be missing: it has a default."""
-    return HEAD + "".join(map(_line, EVENTS.values()))
+    lines = (COLUMNS, ["---"] * len(COLUMNS), *(_line(contract, kind) for kind in contract.events))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def renewed(text: str) -> str:
+def renewed(contract: Contract, text: str) -> str:
     """`text` with the table as it is now. Raises `ShopError` if the marks are not there."""
     before, _, rest = text.partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
         raise ShopError(f"There is no place for the table of events: put {BEGIN} and {END} there.")
-    return f"{before}{BEGIN}\n\n{table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{table(contract)}\n{END}{after}"
 
 
-def _line(kind: type[Event]) -> str:
-    heard = ", ".join(CONTRACT.listeners(kind.key)) or "(audit only)"
+def _line(contract: Contract, kind: type[Event]) -> list[str]:
+    consumers = ", ".join(contract.listeners(kind.key)) or "(audit only)"
     fields = ", ".join(map(_field, msgspec.structs.fields(kind)))
-    meaning = inspect.getdoc(kind)
-    return f"| `{kind.key}` | {kind.version} | {kind.producer} | {heard} | {fields} | {meaning} |\n"
+    meaning = inspect.getdoc(kind) or ""
+    return [f"`{kind.key}`", str(kind.version), kind.producer, consumers, fields, meaning]
 
 
 def _field(field: msgspec.structs.FieldInfo) -> str:

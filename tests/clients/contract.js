@@ -11,8 +11,8 @@ class Contract {
     this.shop = shop
     this.schemas = new Ajv({ strict: false, useDefaults: true, validateSchema: false })
     this.schemas.addSchema(this.document, 'asyncapi')
-    const hears = this.document.operations[`${service}.hears`]
-    const channel = this.at(hears.channel)
+    const consumes = this.document.operations[`${service}.consumes`]
+    const channel = this.at(consumes.channel)
     this.queue = this.named(channel.address)
     this.messages = Object.keys(channel.messages)
     this.speakers = this.findSpeakers()
