@@ -15,6 +15,7 @@ from ecom_lab.simulator.ablations.catalogue import ALL
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+GLOSSARY = (ROOT / "docs" / "GLOSSARY.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 HEART = [
     "contract",
@@ -56,6 +57,15 @@ def test_every_room_is_on_the_map():
         if path.name[0] not in "_."
     }
     assert named == inside
+
+
+def test_every_term_of_the_glossary_has_a_room():
+    """One that is there."""
+    rows = re.findall(r"^\| (?!term|---)(.+?) \| .+ \| (.+?) \|$", GLOSSARY, re.MULTILINE)
+    assert len(rows) > 40
+    for term, rooms in rows:
+        for room in re.findall(r"`([^`]+)`", rooms):
+            assert (ROOT / room).exists(), f"{term}: {room}"
 
 
 def commands():
