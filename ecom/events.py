@@ -79,6 +79,7 @@ class InventoryFailed(OrderEvent, frozen=True):
 
     key = "inventory.failed"
     producer = "inventory"
+    failure = True
 
     reason: Text
     sku: Sku
@@ -98,6 +99,7 @@ class PaymentFailed(OrderEvent, frozen=True):
 
     key = "payment.failed"
     producer = "payment"
+    failure = True
 
     reason: Text
 
@@ -114,6 +116,7 @@ class InventoryExpired(OrderEvent, frozen=True):
 
     key = "inventory.expired"
     producer = "inventory"
+    failure = True
 
     reason: Text = HOLD_EXPIRED
 
@@ -132,6 +135,7 @@ class OrderCancelled(OrderEvent, frozen=True):
 
     key = "order.cancelled"
     producer = "order"
+    failure = True
 
     reason: Text
 
@@ -141,6 +145,7 @@ class InventoryReleased(OrderEvent, frozen=True):
 
     key = "inventory.released"
     producer = "inventory"
+    failure = True
 
 
 class PaymentRefunded(OrderEvent, frozen=True):
@@ -148,6 +153,7 @@ class PaymentRefunded(OrderEvent, frozen=True):
 
     key = "payment.refunded"
     producer = "payment"
+    failure = True
 
     amount: Pence
 

@@ -15,16 +15,17 @@ def watch(name: str) -> None:
     and events a second; ends with how the shop stands.
     """
     from ecom.errors import ShopError
-    from ecom.harness.diagrams.live.drawing import EVERY
-    from ecom.harness.diagrams.live.glance import glance
+    from ecom.harness.diagrams.live.glance import EVERY
     from ecom.harness.diagrams.live.view import View
     from ecom.harness.workspace import folder_of, occupant
+    from ecom.shop.live import onlooker
 
     folder = folder_of(name)
     if occupant(folder) is None:
         raise ShopError(f"Shop {name!r} is not open: `ecom up` opens it.")
-    with View(folder) as view, suppress(KeyboardInterrupt):
-        while occupant(folder) is not None:
-            view.update()
-            time.sleep(EVERY)
-    click.echo(glance(folder))
+    with onlooker(folder) as looking:
+        with View(looking) as view, suppress(KeyboardInterrupt):
+            while occupant(folder) is not None:
+                view.update()
+                time.sleep(EVERY)
+        click.echo(looking.glance())

@@ -15,6 +15,7 @@ class Event(Struct, frozen=True):
     key: ClassVar[str]  # the routing key
     producer: ClassVar[str]  # the one service that may publish it
     version: ClassVar[int] = 1
+    failure: ClassVar[bool] = False  # published only when something failed, or is being undone
 
 
 def subject_of(message: Struct) -> str:

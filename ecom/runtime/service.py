@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ from ecom.runtime.tables import Effect, Outbox, Timer
 from ecom.stores.base import R, Row, Table, Transaction
 
 LEASE = 60.0  # seconds a replica has to finish what it took on, before others may
+NOTHING = ""  # the state of what has no row yet
 
 Handler = Callable[[Any, "Work"], Any]
 log = logging.getLogger("ecom")
@@ -47,6 +48,13 @@ class Retry:
         return min(self.cap, self.base * self.factor ** min(attempt - 1, 60)) * jitter
 
 
+class Lifecycle(NamedTuple):
+    """The states of a kind of rows, for pictures: tests hold it to what is seen."""
+
+    success: str  # the state of rows whose saga has succeeded
+    transitions: tuple[tuple[str, type[Struct], str], ...]  # from, upon which message, to
+
+
 @dataclass(frozen=True)
 class Service:
     """What makes a service: domain only; the runtime around it is the same for all."""
@@ -56,6 +64,7 @@ class Service:
     handlers: Mapping[type[Struct], Handler]  # by message: event, timer, effect result, command
     effects: tuple[type[Struct], ...] = ()
     retries: Mapping[type[Struct], Retry] = field(default_factory=dict)  # exceptions to Retry()
+    transitions: Mapping[type[Row], Lifecycle] = field(default_factory=dict)  # of rows with a state
 
     def answering(self, handlers: Mapping[type[Struct], Handler]) -> "Service":
         """The same service with these handlers besides, or in place of, those it has."""

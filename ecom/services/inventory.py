@@ -1,7 +1,7 @@
 """Inventory: holds stock for an order, and is the arbiter between payment and the deadline.
 
-HELD → COMMITTED / EXPIRED / RELEASED, COMMITTED → RELEASED, or REJECTED. CANCELLED is a tombstone:
-the cancellation overtook the order, and what still arrives for it does nothing.
+A reservation that is CANCELLED is a tombstone: the cancellation overtook the order, and what still
+arrives for it does nothing.
 """
 
 import logging
@@ -23,7 +23,7 @@ from ecom.events import (
     OrderCreated,
     PaymentProcessed,
 )
-from ecom.runtime.service import Service, Work
+from ecom.runtime.service import NOTHING, Lifecycle, Service, Work
 from ecom.stores.base import Row
 
 HELD, COMMITTED, EXPIRED = "HELD", "COMMITTED", "EXPIRED"
@@ -156,10 +156,27 @@ def _move(units: dict[str, int], source: str, target: str, work: Work) -> None:
         work[Stock].put(replace(stock, **changes))
 
 
+TRANSITIONS = {
+    Reservation: Lifecycle(
+        success=COMMITTED,
+        transitions=(
+            (NOTHING, OrderCreated, HELD),
+            (HELD, PaymentProcessed, COMMITTED),
+            (NOTHING, OrderCreated, REJECTED),
+            (HELD, HoldDeadline, EXPIRED),
+            (HELD, OrderCancelled, RELEASED),
+            (COMMITTED, OrderCancelled, RELEASED),
+            (NOTHING, OrderCancelled, CANCELLED),
+        ),
+    )
+}
+
+
 def service() -> Service:
     """The inventory service, and the deadlines it sets itself."""
     return Service(
         name="inventory",
         rows=(Stock, Reservation),
+        transitions=TRANSITIONS,
         handlers={HoldDeadline: expire_hold},
     )

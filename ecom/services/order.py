@@ -1,8 +1,7 @@
 """Orders: taken at the door, ended by what the other services say.
 
-PENDING → CONFIRMED → CANCELLED, or PENDING → CANCELLED. An order is CONFIRMED only by
-`inventory.committed`: confirming on `payment.processed` looks right, and sells stock whose hold
-has just expired.
+An order is CONFIRMED only by `inventory.committed`: confirming on `payment.processed` looks right,
+and sells stock whose hold has just expired.
 """
 
 import logging
@@ -23,7 +22,7 @@ from ecom.events import (
     OrderCreated,
     PaymentFailed,
 )
-from ecom.runtime.service import Handler, Service, Work
+from ecom.runtime.service import NOTHING, Handler, Lifecycle, Service, Work
 from ecom.stores.base import Row
 
 PENDING, CONFIRMED, CANCELLED = "PENDING", "CONFIRMED", "CANCELLED"
@@ -175,11 +174,28 @@ def updating(handler: Callable[[Any, OrderStatusUpdater], None]) -> Handler:
     return lambda event, work: handler(event, Orders(work))
 
 
+TRANSITIONS = {
+    Order: Lifecycle(
+        success=CONFIRMED,
+        transitions=(
+            (NOTHING, PlaceOrder, PENDING),
+            (PENDING, InventoryCommitted, CONFIRMED),
+            (PENDING, InventoryFailed, CANCELLED),
+            (PENDING, PaymentFailed, CANCELLED),
+            (PENDING, InventoryExpired, CANCELLED),
+            (PENDING, CancelOrder, CANCELLED),
+            (CONFIRMED, CancelOrder, CANCELLED),
+        ),
+    )
+}
+
+
 def service() -> Service:
     """The order service: what its own customers ask of it."""
     return Service(
         name="order",
         rows=(Order, Request),
+        transitions=TRANSITIONS,
         handlers={
             PlaceOrder: place_order,
             CancelOrder: cancel_order,

@@ -1,7 +1,7 @@
 """Payment: captures money once stock is held, and gives it back when the order is cancelled.
 
-PENDING → CAPTURED → REFUNDING → REFUNDED, or DECLINED. CANCELLED is a tombstone: the cancellation
-came first. If it came while a capture was under way, the money is refunded when it arrives.
+A payment that is CANCELLED is a tombstone: the cancellation came first. If it came while a capture
+was under way, the money is refunded when it arrives.
 """
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from ecom.events import (
     PaymentProcessed,
     PaymentRefunded,
 )
-from ecom.runtime.service import Retry, Service, Work
+from ecom.runtime.service import NOTHING, Lifecycle, Retry, Service, Work
 from ecom.stores.base import Row
 
 PENDING, CAPTURED, DECLINED = "PENDING", "CAPTURED", "DECLINED"
@@ -119,11 +119,29 @@ def _refund(payment: Payment, work: Work) -> None:
     work.request(Refund(payment.order_id, payment.amount), key=f"refund/{payment.order_id}")
 
 
+TRANSITIONS = {
+    Payment: Lifecycle(
+        success=CAPTURED,
+        transitions=(
+            (NOTHING, InventoryProcessed, PENDING),
+            (PENDING, Captured, CAPTURED),
+            (PENDING, Declined, DECLINED),
+            (PENDING, OrderCancelled, CANCELLED),
+            (NOTHING, OrderCancelled, CANCELLED),
+            (CAPTURED, OrderCancelled, REFUNDING),
+            (CANCELLED, Captured, REFUNDING),
+            (REFUNDING, Refunded, REFUNDED),
+        ),
+    )
+}
+
+
 def service() -> Service:
     """The payment service, and what the provider answers it."""
     return Service(
         name="payment",
         rows=(Payment,),
+        transitions=TRANSITIONS,
         handlers={
             Captured: money_captured,
             Declined: card_declined,

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecom.harness.diagrams.timeline import Timeline, timeline
 from ecom.harness.history import timetravel
 from ecom.harness.history.history import History, history
 from ecom.harness.history.timetravel import Moment
 from ecom.shop import accounts, frames
 from ecom.shop.balance import Books
+from ecom.shop.timeline import Timeline, timeline
 
 
 class Records:

@@ -26,6 +26,7 @@ from ecom.shop import catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, order_for
 from ecom.shop.credentials import keep_token
+from ecom.shop.live import onlooker
 from ecom.shop.provision import provision, stock_shelves
 from ecom.shop.records import Records
 
@@ -188,7 +189,7 @@ class Shop(Records):
 
     def watch(self, seconds: float = 60.0) -> Glance:
         """Show orders flow, live, until all is quiet or `seconds` are over; how it stands then."""
-        return watched(self.folder, lambda view: self.settle(seconds, view))
+        return watched(onlooker(self.folder), lambda view: self.settle(seconds, view))
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Wait, at most `timeout` seconds, until `condition()` is true. Raises `NotSettled`.

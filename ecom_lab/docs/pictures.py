@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ecom.harness.diagrams.choreography import Choreography
 from ecom.harness.diagrams.picture import Picture
 from ecom.harness.diagrams.states import state_machines
+from ecom.sagas.choreography import choreography
 
 if TYPE_CHECKING:
     from ecom.shop.shop import Shop
@@ -15,8 +16,9 @@ STOCK = {"TEAPOT": 5, "MOON": 0}  # of the shop that `lived` needs: nobody has o
 
 def drawn() -> Iterator[tuple[str, Picture]]:
     """File name and picture of what follows from the code."""
-    yield "choreography.svg", Choreography()
-    for table, machine in state_machines().items():
+    saga = choreography()
+    yield "choreography.svg", Choreography(saga)
+    for table, machine in state_machines(saga).items():
         yield f"{table.removesuffix('s')}_states.svg", machine
 
 

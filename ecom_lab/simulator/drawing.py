@@ -4,14 +4,16 @@ from collections.abc import Iterable
 
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step as Line
+from ecom_lab.shop import EVENTS
 from ecom_lab.simulator.trace import Arrow, Step, arrows
 
+FAILURES = {key for key, event in EVENTS.items() if event.failure}
 KINDS = {"message": "event", "request": "command", "time": "timer", "fault": "crash"}
 
 
 def diagram(steps: Iterable[Step], title: str) -> Diagram:
     """The picture of a history."""
-    return Diagram(title, [_line(arrow) for arrow in arrows(steps)])
+    return Diagram(title, [_line(arrow) for arrow in arrows(steps)], FAILURES)
 
 
 def _line(arrow: Arrow) -> Line:

@@ -18,9 +18,11 @@ from displaying import displayed
 from ecom import Shop
 from ecom.errors import ServiceDown
 from ecom.harness.diagrams.live.drawing import SHOWN, as_svg
-from ecom.harness.diagrams.live.glance import WAITING, Glance, glance
+from ecom.harness.diagrams.live.glance import WAITING, Glance
 from ecom.harness.diagrams.live.view import line, watched
 from ecom.harness.workspace import Premises
+from ecom.shop import live
+from ecom.shop.live import onlooker
 from ecom.shop.provision import provision
 from ecom_lab.shop import SAGA, SERVICES
 
@@ -32,11 +34,12 @@ CELL = """
 import time
 from pathlib import Path
 from ecom.harness.diagrams.live.view import watched
+from ecom.shop.live import onlooker
 def settle(view):
     until = time.monotonic() + {seconds}
     while time.monotonic() < until:
         view.update()
-watched(Path({folder!r}), settle)
+watched(onlooker(Path({folder!r})), settle)
 """
 
 
@@ -55,8 +58,8 @@ def busy():
     nothing = dict.fromkeys(WAITING, 0)
     services = {service: dict(nothing) for service in SERVICES}
     services["payment"] = dict(zip(WAITING, (1_200, 34, 5, 2, 1), strict=True))
-    orders = {"PENDING": 700, "CONFIRMED": 200, "CANCELLED": 100}
-    return Glance(orders, services, 4_000, ("payment has not handled 1200 x",), False)
+    states = {"PENDING": 700, "CONFIRMED": 200, "CANCELLED": 100}
+    return Glance(live.ORDERS, states, services, 4_000, ("payment has not handled 1200 x",), False)
 
 
 # ── what is seen ──────────────────────────────────────────────────────────────────────────────
@@ -65,10 +68,11 @@ def test_watching_ends_when_all_is_quiet(shop):
     seen = shop.watch()
     assert repr(seen) == seen.text == ENDED
     assert seen.is_quiet
-    assert seen.orders == {"PENDING": 0, "CONFIRMED": 3, "CANCELLED": 2}
+    assert seen.states == {"PENDING": 0, "CONFIRMED": 3, "CANCELLED": 2}
     assert not any(seen.waiting(kind) for kind in WAITING)
     assert seen.said == len(shop.events())
-    assert glance(shop.folder) == seen
+    with onlooker(shop.folder) as looking:
+        assert looking.glance() == seen
 
 
 def test_watching_says_what_is_awaited_when_its_time_is_over(shop):
@@ -81,7 +85,7 @@ def test_watching_says_what_is_awaited_when_its_time_is_over(shop):
         assert "  - inventory has not handled 1 order.created" in seen.text.splitlines()
         assert seen.services["inventory"]["unhandled"] == 1
         other.start("inventory")
-        assert other.watch().orders["CONFIRMED"] == 1
+        assert other.watch().states["CONFIRMED"] == 1
 
 
 def test_an_interrupt_ends_the_watching_only(shop):
@@ -91,7 +95,7 @@ def test_an_interrupt_ends_the_watching_only(shop):
         view.update()
         raise KeyboardInterrupt
 
-    assert watched(shop.folder, interrupted).text == ENDED
+    assert watched(onlooker(shop.folder), interrupted).text == ENDED
 
 
 def test_a_closed_shop_cannot_be_watched():
@@ -108,7 +112,7 @@ def test_trouble_is_not_hidden(shop):
         raise ServiceDown("gone")
 
     with pytest.raises(ServiceDown):
-        watched(shop.folder, died)
+        watched(onlooker(shop.folder), died)
 
 
 # ── in a notebook ─────────────────────────────────────────────────────────────────────────────
@@ -129,13 +133,13 @@ def test_the_last_glance_needs_no_trust(busy):
     assert set(data) == {"text/html", "text/plain"}
     found = re.fullmatch('<img [^>]*src="data:image/svg[+]xml;base64,([^"]+)"/>', data["text/html"])
     svg = base64.b64decode(found[1]).decode()
-    assert svg == as_svg([busy])
+    assert svg == as_svg(busy.board())
     assert data["text/plain"] == busy.text
 
 
 def test_the_picture_says_it_all(busy):
     """Orders by state; all that waits, by service; events a second; in words as well."""
-    svg = as_svg([replace(busy, said=3_000), busy])
+    svg = as_svg(busy.board([4_000.0]))
     root = ET.fromstring(svg)
     words = [text.text for text in root.iter(f"{SVG}text")]
     for each in ("PENDING", "700", "1,200", "34", "5", "2", "1", "dead letters", "4,000"):
@@ -147,17 +151,18 @@ def test_the_picture_says_it_all(busy):
 def test_the_picture_stays_in_its_frame(busy):
     """However long it is watched, and however much waits: no number leaves the paper."""
     busy.services["audit"]["unhandled"] = 10**7
-    root = ET.fromstring(as_svg([replace(busy, said=n**3) for n in range(3 * SHOWN)]))
+    root = ET.fromstring(as_svg(busy.board([n**3 for n in range(3 * SHOWN)])))
     line = root.find(f"{SVG}polyline").get("points")
     places = [tuple(map(float, point.split(","))) for point in line.split()]
-    assert len(places) == SHOWN - 1
+    assert len(places) == SHOWN
     boxes = [
         [float(rect.get(name)) for name in ("x", "y", "width", "height")]
         for rect in root.iter(f"{SVG}rect")
         if rect.get("x")
     ]
     places += [(x, y) for x, y, _, _ in boxes] + [(x + w, y + h) for x, y, w, h in boxes]
-    assert all(0 <= x <= 760 and 0 <= y <= 252 for x, y in places)
+    right, bottom = float(root.get("width")), float(root.get("height"))
+    assert all(0 <= x <= right and 0 <= y <= bottom for x, y in places)
 
 
 # ── in a terminal ─────────────────────────────────────────────────────────────────────────────
@@ -233,5 +238,5 @@ def test_the_command_needs_a_shop_that_is_open(command):
 
 def test_where_nobody_looks_nothing_is_shown(shop, capfd):
     """Neither notebook nor terminal, as in a script's log: it only waits."""
-    assert watched(shop.folder, lambda view: view.update()).is_quiet
+    assert watched(onlooker(shop.folder), lambda view: view.update()).is_quiet
     assert capfd.readouterr() == ("", "")

@@ -1,68 +1,76 @@
-"""The picture of who says what to whom: drawn from the contract and the handlers, never by hand."""
+"""The picture of who publishes what, and who listens: drawn from a saga, whichever it is."""
 
-from dataclasses import replace
-from typing import ClassVar
+from world import World
 
-from helpers import without
-
+from ecom.contract.contract import EVERYTHING, Contract
 from ecom.contract.event import Event
-from ecom.events import OrderCancelled
-from ecom.harness.diagrams.choreography import Choreography
+from ecom.effects.gateway import GOOD_CARD
+from ecom.events import Line
+from ecom.harness.diagrams import palette
+from ecom.harness.diagrams.choreography import UNDO, Choreography
+from ecom.runtime.saga import Saga
+from ecom.runtime.service import Service
+from ecom.services.audit import Entry
+from ecom.services.order import PlaceOrder
 from ecom_lab.shop import CONTRACT, SAGA, SERVICES
 
 
-class OrderShipped(Event, frozen=True):
-    """An event that the shop does not know."""
+class RoomWanted(Event, frozen=True):
+    """A guest has asked for a room."""
 
-    key: ClassVar[str] = "order.shipped"
-    producer: ClassVar[str] = "order"
+    key = "room.wanted"
+    producer = "desk"
+    stay: str
+
+
+class RoomTaken(Event, frozen=True):
+    """There is none."""
+
+    key = "room.taken"
+    producer = "floor"
+    failure = True
+    stay: str
 
 
 def test_every_event_goes_to_whoever_listens():
-    """The arrows are the contract's, and each ends at a handler."""
-    picture = Choreography()
-    for name in SERVICES:
-        if name != "audit":
-            assert {each.key for each in picture.arrows if each.listener == name} == {
-                *CONTRACT.heard_by(name)
-            }
-    assert all(each.handled for each in picture.arrows)
-    assert picture.all_ears == ["audit"]
-    assert picture.unheard == ["inventory.released"]
+    """A line each, and no service is left out."""
+    lines = Choreography(SAGA).text.splitlines()
+    for line, (key, event) in zip(lines[1:], CONTRACT.by_key.items(), strict=False):
+        assert line.split()[line.startswith(UNDO)] == key
+        assert event.producer in line.partition("→")[0]
+        for name in CONTRACT.listeners(key):
+            assert name in line.partition("→")[2]
+    assert lines[-1] == "audit listens to everything, and it alone to inventory.released"
+    assert all(name in Choreography(SAGA).svg for name in SERVICES)
 
 
-def test_the_way_forward_is_that_of_orders_that_succeed():
-    """Found by running the handlers; whatever else is said undoes something."""
-    assert Choreography().forward == {
-        "order.created",
-        "inventory.processed",
-        "payment.processed",
-        "inventory.committed",
-        "order.confirmed",
-    }
+def test_a_failure_is_what_no_successful_order_publishes():
+    """Declared with each event, and true: of a good order's saga the log has all others."""
+    world = World({"TEAPOT": 1})
+    world.command("1", PlaceOrder("ada@example.com", GOOD_CARD, (Line("TEAPOT", 1, 100),)))
+    world.run()
+    logged = {entry.type for entry in world.stores["audit"].select(Entry, {}, None)}
+    assert logged == {key for key, event in CONTRACT.by_key.items() if not event.failure}
 
 
-def test_a_new_event_is_in_the_picture_at_once():
-    """And that nobody handles it yet can be seen, in the picture and in words."""
-    picture = Choreography(
-        replace(
-            CONTRACT,
-            events=(*CONTRACT.events, OrderShipped),
-            listens={
-                **CONTRACT.listens,
-                "payment": (*CONTRACT.listens["payment"], "order.shipped"),
-            },
-        )
-    )
-    assert "order.shipped" not in Choreography().svg
-    assert "order.shipped (no handler)" in picture.svg
-    assert "payment (no handler)" in picture.text.splitlines()[-1]
+def test_any_saga_can_be_drawn():
+    """Of another trade, with a circle, and without a log."""
+    desk = Service("desk", rows=(), handlers={RoomTaken: print})
+    floor = Service("floor", rows=(), handlers={RoomWanted: print})
+    listens = {"desk": (RoomTaken.key,), "floor": (RoomWanted.key,)}
+    contract = Contract("hotel", (RoomWanted, RoomTaken), listens)
+    picture = Choreography(Saga(contract, {"desk": desk, "floor": floor}))
+    assert picture.text.splitlines()[1:] == [
+        "  room.wanted                  desk → floor",
+        "↶ room.taken                  floor → desk",
+    ]
+    assert palette.FAILURE.lower() in picture.svg
 
 
-def test_a_handler_that_is_gone_is_missed():
-    """An event that its listener no longer handles falls on deaf ears."""
-    services = [without(SAGA.services[name], OrderCancelled) for name in SERVICES]
-    picture = Choreography(services=services)
-    deaf = {each.listener for each in picture.arrows if not each.handled}
-    assert deaf == {"inventory", "payment", "notification"}
-    assert picture.all_ears == [], "audit no longer hears everything"
+def test_a_service_that_listens_to_everything_and_publishes_has_a_lane():
+    """Only a mere log is left to the footnote."""
+    desk = Service("desk", rows=(), handlers={RoomWanted: print})
+    contract = Contract("hotel", (RoomWanted,), {"desk": (EVERYTHING,)})
+    svg = Choreography(Saga(contract, {"desk": desk})).svg
+    assert ">desk<" in svg
+    assert "desk listens to everything, and it alone to room.wanted" in svg

@@ -11,11 +11,11 @@ from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.rendering import MARGIN, SIZE, SMALL, paper, width_of_text, write
 from ecom.harness.history.step import Step
 
-APART = 1.4  # between lifelines
-EDGE = 0.75  # from the outer lifelines to the edge
+APART = 1.2  # between lifelines
+EDGE = 0.65  # from the outer lifelines to the edge
 HEAD, FOOT = 0.95, 0.25
 BESIDE = 0.25  # from a lifeline to the words beside it
-NOTE_SIZE = 7
+NOTE_SIZE = 7.5
 
 COLOURS = {
     "event": palette.SUCCESS,

@@ -35,6 +35,7 @@ from ecom.stores.reader import rows
 _ENDED = "SELECT state, reason FROM orders WHERE order_id = ?"
 _PATIENCE = 5  # deadlines and customers come after what could be done meanwhile: so many steps
 _CONTRACT = choreography().contract
+_FAILURES = {key for key, event in _CONTRACT.by_key.items() if event.failure}
 _PLACE = {key: place for place, key in enumerate(_CONTRACT.by_key)}
 
 
@@ -43,7 +44,7 @@ class History:
 
     def __init__(self, title: str, steps: list[Step]) -> None:
         self.steps = steps
-        self.diagram = Diagram(title, steps)
+        self.diagram = Diagram(title, steps, _FAILURES)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -1,15 +1,21 @@
-"""One glance at a shop: how its orders stand and what waits where, read from its databases."""
+"""One glance at a shop: how its sagas stand and what waits where, read from its databases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
+from ecom.contract.contract import Contract
+from ecom.harness.diagrams import palette
+from ecom.harness.diagrams.live.drawing import Bar, Board, as_image
+from ecom.harness.diagrams.states import hopeful, states_of
 from ecom.harness.quiescence import Look, Watch
-from ecom.sagas.choreography import choreography
+from ecom.runtime.service import Lifecycle
 from ecom.stores.reader import connect
 
-STATES = ("PENDING", "CONFIRMED", "CANCELLED")
+EVERY = 0.25  # seconds between two glances
 WAITING = {  # what waits, by kind: as `ecom status` counts it
     "unhandled": "queue",
     "unsent": "outbox",
@@ -17,7 +23,16 @@ WAITING = {  # what waits, by kind: as `ecom status` counts it
     "retries": "retries",
     "dead": "dead letters",
 }
-_ORDERS = "SELECT state, count(*) FROM orders GROUP BY state"  # by an index
+_COLOURS = {"retries": palette.RETRY, "dead": palette.FAILURE}
+
+
+class Counted(NamedTuple):
+    """The rows by which sagas are counted: how many of them are in each state."""
+
+    noun: str  # in the plural
+    service: str  # in whose database they are
+    query: str  # the states and their numbers
+    lifecycle: Lifecycle
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,7 +43,8 @@ class Glance:
     the shop was first opened. `is_quiet` says whether all was done that can be done.
     """
 
-    orders: dict[str, int]  # by state
+    counted: Counted
+    states: dict[str, int]
     services: dict[str, dict[str, int]]
     said: int  # events, since the shop was first opened
     awaited: tuple[str, ...]  # what was not done yet, a sentence each
@@ -36,8 +52,8 @@ class Glance:
 
     @property
     def total(self) -> int:
-        """Orders ever placed."""
-        return sum(self.orders.values())
+        """Sagas ever begun."""
+        return sum(self.states.values())
 
     def waiting(self, kind: str) -> int:
         """How much of one kind waits in all services together."""
@@ -45,19 +61,34 @@ class Glance:
 
     @property
     def text(self) -> str:
-        """In words: the same for the same orders, however they raced, once all is quiet."""
-        states = ", ".join(f"{n:,} {state}" for state, n in self.orders.items() if n)
-        found = f"{self.total:,} orders: {states}." if self.total else "No orders."
+        """In words: the same for the same sagas, however they raced, once all is quiet."""
+        noun = self.counted.noun
+        states = ", ".join(f"{n:,} {state}" for state, n in self.states.items() if n)
+        found = f"{self.total:,} {noun}: {states}." if self.total else f"No {noun}."
         dead = self.waiting("dead")
         found += f" Dead letters: {dead:,}." if dead else ""
         if self.is_quiet:
             return f"{found} All is quiet."
         return "\n".join([f"{found} Not quiet yet:", *(f"  - {each}" for each in self.awaited)])
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from ecom.harness.diagrams.live.drawing import as_image
+    def board(self, rates: Sequence[float] = ()) -> Board:
+        """What is to be seen of it; `rates` are events a second before."""
+        bars = [Bar(state, n, self._colour(state)) for state, n in self.states.items()]
+        waiting = {
+            service: [
+                Bar(WAITING[kind], n, _COLOURS.get(kind, palette.SKY)) for kind, n in counts.items()
+            ]
+            for service, counts in self.services.items()
+        }
+        return Board(self.text, self.counted.noun.capitalize(), bars, waiting, rates)
 
-        return {"text/html": as_image([self]), "text/plain": self.text}
+    def _colour(self, state: str) -> str:
+        if state not in hopeful(self.counted.lifecycle):
+            return palette.FAILURE
+        return palette.SUCCESS if state == self.counted.lifecycle.success else palette.GREY
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": as_image(self.board()), "text/plain": self.text}
 
     def __repr__(self) -> str:
         return self.text
@@ -67,22 +98,33 @@ class Glance:
         return replace(self, is_quiet=True, awaited=())
 
 
+def rates(glances: Sequence[Glance]) -> list[float]:
+    """Events a second between glances."""
+    return [(after.said - before.said) / EVERY for before, after in pairwise(glances)]
+
+
 class Onlooker:
     """Glances at the shop in `folder`, again and again, over open connections that only read."""
 
-    def __init__(self, folder: Path) -> None:
-        self._watch = Watch(choreography().contract, folder)
-        self._orders = connect(folder, "order")
+    def __init__(self, contract: Contract, folder: Path, counted: Counted) -> None:
+        self._counted = counted
+        self._watch = Watch(contract, folder)
+        self._database = connect(folder, counted.service)
 
     def glance(self) -> Glance:
         """How the shop stands now. A few indexed queries: about a millisecond."""
         look = self._watch.look()
-        orders = dict.fromkeys(STATES, 0) | dict(self._orders.execute(_ORDERS).fetchall())
-        said = sum(n for counts in look.counters.values() for name, n in counts.items()
-                   if name.startswith("emitted:"))  # fmt: skip
+        found = self._database.execute(self._counted.query).fetchall()
+        states = dict.fromkeys(states_of(self._counted.lifecycle), 0) | dict(found)
+        emitted = [
+            n
+            for counts in look.counters.values()
+            for name, n in counts.items()
+            if name.startswith("emitted:")
+        ]
         services = {service: _waiting(service, look) for service in look.contract.services}
         awaited = tuple(look.awaited())
-        return Glance(orders, services, said, awaited, not awaited)
+        return Glance(self._counted, states, services, sum(emitted), awaited, not awaited)
 
     def __enter__(self) -> "Onlooker":
         return self
@@ -90,14 +132,8 @@ class Onlooker:
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._orders.close()
+        self._database.close()
         self._watch.close()
-
-
-def glance(folder: Path) -> Glance:
-    """How the shop in `folder` stands now; it need not be open."""
-    with Onlooker(folder) as onlooker:
-        return onlooker.glance()
 
 
 def _waiting(service: str, look: Look) -> dict[str, int]:

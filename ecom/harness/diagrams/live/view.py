@@ -11,28 +11,27 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ecom.errors import NotSettled
-from ecom.harness.diagrams.live.drawing import EVERY, SHOWN, as_svg
-from ecom.harness.diagrams.live.glance import Glance, Onlooker, glance
+from ecom.harness.diagrams.live.drawing import SHOWN, as_svg
+from ecom.harness.diagrams.live.glance import EVERY, Glance, Onlooker, rates
 from ecom.harness.progress import in_notebook
 
 
 class View:
-    """Shows the shop in `folder`, again each time `update` is called, at most every 0.25 s."""
+    """Shows what `onlooker` sees, again each time `update` is called, at most every 0.25 s."""
 
-    def __init__(self, folder: Path) -> None:
-        self.n = 0  # like a progress bar's: orders ended
-        self._onlooker = Onlooker(folder)
-        self._glances: deque[Glance] = deque(maxlen=SHOWN)
+    def __init__(self, onlooker: Onlooker) -> None:
+        self.n = 0  # like a progress bar's: sagas ended
+        self._onlooker = onlooker
+        self._glances: deque[Glance] = deque(maxlen=SHOWN + 1)
         self._drawn = 0.0
         self._screen = _Notebook() if in_notebook() else _Terminal() if _is_terminal() else None
 
     def update(self, n: int = 0) -> None:
-        """`n` more orders have ended: have a look, unless one was had just now."""
+        """`n` more sagas have ended: have a look, unless one was had just now."""
         self.n += n
         if self._screen is not None and time.monotonic() - self._drawn >= EVERY:
             self._drawn = time.monotonic()
@@ -47,31 +46,36 @@ class View:
     ) -> None:
         if self._screen is not None:
             self._screen.clear()
-        self._onlooker.__exit__(kind, error, trace)
 
 
-def watched(folder: Path, settle: Callable[[View], None]) -> Glance:
-    """Show the shop in `folder` while `settle(view)` waits for it; how it stands afterwards.
+def watched(onlooker: Onlooker, settle: Callable[[View], None]) -> Glance:
+    """Show what `onlooker` sees while `settle(view)` waits; how it stands afterwards.
 
     That `settle` runs out of time, or is interrupted, only means that it is not quiet yet.
     """
-    with View(folder) as view, suppress(NotSettled, KeyboardInterrupt):
-        settle(view)
-        return glance(folder).quiet()
-    return glance(folder)
+    with onlooker:
+        with View(onlooker) as view, suppress(NotSettled, KeyboardInterrupt):
+            settle(view)
+            return onlooker.glance().quiet()
+        return onlooker.glance()
 
 
 def line(glances: list[Glance]) -> str:
     """The last glance in one line."""
     now = glances[-1]
-    states = ", ".join(f"{n:,} {state.lower()}" for state, n in now.orders.items())
+    states = ", ".join(f"{n:,} {state.lower()}" for state, n in now.states.items())
     waits = ", ".join(f"{now.waiting(kind):,} {name}" for kind, name in _WORDS.items())
-    pace = (now.said - glances[-2].said) / EVERY if len(glances) > 1 else 0
+    pace = [0.0, *rates(glances)][-1]
     return f"{states} | {waits} | {pace:,.0f} events/s"
 
 
-_WORDS = {"unhandled": "queued", "unsent": "unsent", "effects": "effects", "retries": "retries",
-          "dead": "dead"}  # fmt: skip
+_WORDS = {
+    "unhandled": "queued",
+    "unsent": "unsent",
+    "effects": "effects",
+    "retries": "retries",
+    "dead": "dead",
+}
 
 
 class _Notebook:
@@ -83,7 +87,8 @@ class _Notebook:
         self._handle: Any = display(_html(""), raw=True, display_id=True)
 
     def show(self, glances: list[Glance]) -> None:
-        self._handle.update(_html(as_svg(glances)), raw=True)
+        board = glances[-1].board(rates(glances))
+        self._handle.update(_html(as_svg(board)), raw=True)
 
     def clear(self) -> None:
         self._handle.update(_html(""), raw=True)

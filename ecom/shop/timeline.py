@@ -4,10 +4,12 @@ from datetime import datetime
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
 from ecom.stores.reader import rows
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONFIRMED, OPEN = "confirmed", "not ended yet"
+COLOURS = {CONFIRMED: palette.SUCCESS, OPEN: palette.GREY}  # all others failed, or were undone
 
 _QUERY = """SELECT order_id, type, time, json_extract(body, '$.reason') FROM events
             WHERE type IN ('order.created', 'order.confirmed', 'order.cancelled') ORDER BY n"""
@@ -50,8 +53,8 @@ class Timeline(Picture):
     def bands(self) -> dict[str, list[Strip]]:
         """The orders by outcome: the confirmed first, then by how many there are."""
         by_outcome = sorted(self.strips, key=lambda strip: strip.outcome)
-        bands = {name: sorted(band, key=_in_band)
-                 for name, band in groupby(by_outcome, lambda strip: strip.outcome)}  # fmt: skip
+        grouped = groupby(by_outcome, lambda strip: strip.outcome)
+        bands = {name: sorted(band, key=_in_band) for name, band in grouped}
         names = sorted(bands, key=lambda name: (name != CONFIRMED, name == OPEN, -len(bands[name])))
         return {name: bands[name] for name in names}
 
@@ -69,9 +72,30 @@ class Timeline(Picture):
 
     def figure(self) -> "Figure":
         """A new matplotlib figure of it."""
-        from ecom.harness.diagrams.timeline_drawing import draw
+        from ecom.harness.diagrams.strips import Band, Part, draw
 
-        return draw(self)
+        now = max((each.lasts_until(each.confirmed or 0) for each in self.strips), default=0.0)
+        bands = []
+        for name, band in self.bands.items():
+            colour = COLOURS.get(name, palette.FAILURE)
+            strips = [[Part(*part) for part in _parts(strip, colour, now)] for strip in band]
+            bands.append(Band(_in_words(name, band), colour, name == OPEN, strips))
+        return draw(self.title, bands, "seconds after the first order was accepted")
+
+
+def _parts(strip: Strip, colour: str, now: float) -> list[tuple[float, float, str]]:
+    """One; two of an order that was confirmed before it was cancelled."""
+    end = strip.lasts_until(now)
+    if strip.confirmed is None or strip.outcome == CONFIRMED:
+        return [(strip.accepted, end, colour)]
+    good = (strip.accepted, strip.confirmed, palette.SUCCESS)
+    return [good, (strip.confirmed, end, colour)]
+
+
+def _in_words(name: str, band: list[Strip]) -> str:
+    times = [strip.ended - strip.accepted for strip in band if strip.ended is not None]
+    typical = f"\nmedian {median(times):.2f} s" if times else ""
+    return f"{len(band):,} {name}{typical}"
 
 
 def timeline(folder: Path) -> Timeline:
@@ -88,28 +112,20 @@ def timeline(folder: Path) -> Timeline:
         else:
             cancelled[order_id] = at, reason
     first = min(accepted.values(), default=0.0)
-    return Timeline([_strip(order_id, accepted, confirmed, cancelled, first)
-                     for order_id in sorted(accepted, key=_by_number)])  # fmt: skip
-
-
-def _strip(
-    order_id: str,
-    accepted: dict[str, float],
-    confirmed: dict[str, float],
-    cancelled: dict[str, tuple[float, str]],
-    first: float,
-) -> Strip:
-    good = confirmed.get(order_id)
-    ended, outcome = cancelled.get(order_id, (good, OPEN if good is None else CONFIRMED))
-    return Strip(order_id, outcome, _after(first, accepted[order_id]), _after(first, good),
-                 _after(first, ended))  # fmt: skip
+    strips = []
+    for order_id, at in accepted.items():
+        good = confirmed.get(order_id)
+        ended, outcome = cancelled.get(order_id, (good, OPEN if good is None else CONFIRMED))
+        times = (_after(first, each) for each in (good, ended))
+        strips.append(Strip(order_id, outcome, round(at - first, 3), *times))
+    return Timeline(sorted(strips, key=lambda strip: _by_number(strip.order_id)))
 
 
 def _after(first: float, at: float | None) -> float | None:
     return None if at is None else round(at - first, 3)
 
 
-def _in_band(strip: Strip) -> tuple:
+def _in_band(strip: Strip) -> tuple[float, float, tuple[int, str]]:
     return strip.accepted, strip.ended or 0.0, _by_number(strip.order_id)
 
 
