@@ -11,7 +11,7 @@ from typing import Any
 
 from ecom.contract.permissions import PROVISIONER
 from ecom.effects.performing import outside
-from ecom.process.driver import Process, database, main, provision
+from ecom.process.driver import Process, main
 from ecom.process.provisioner import provide
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
@@ -37,8 +37,6 @@ def serve(
     if name == PROVISIONER:
         provide(saga.contract, settings)
         return
-    if not database(settings.folder, name).exists():
-        provision(saga, settings.folder)
 
     def make() -> Process:
         api = open_api if name == "order" else None

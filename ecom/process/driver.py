@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,10 +33,12 @@ from ecom.runtime.messages import (
 )
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
+from ecom.runtime.service import Service
 from ecom.runtime.tables import MACHINERY
 from ecom.settings import Settings
 from ecom.stores.base import StoreUnavailable
-from ecom.stores.sqlite import SqliteStore, create
+from ecom.stores.sqlite import SqliteStore, prepare
+from ecom.stores.views import View
 from ecom.telemetry.logs import write_logs
 from ecom.telemetry.metrics import Metrics
 from ecom.telemetry.tracing import tracer_for
@@ -82,10 +84,14 @@ def database(folder: Path, service: str) -> Path:
 
 
 def provision(saga: Saga, folder: Path) -> None:
-    """Create every service's database and tables; harmless to repeat."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, service in saga.services.items():
-        create(database(folder, name), (*service.rows, *MACHINERY))
+    """Make every service's database, or bring it up to date; harmless to repeat."""
+    for service in saga.services.values():
+        provide(service, folder)
+
+
+def provide(service: Service, folder: Path, views: Iterable[View] = ()) -> None:
+    """Make one service's database, or bring it up to date, and give it these views besides."""
+    prepare(database(folder, service.name), (*service.rows, *MACHINERY), views)
 
 
 class Process:
@@ -100,6 +106,7 @@ class Process:
         api: OpenApi | None = None,
     ) -> None:
         self.name, self.settings, self._api = name, settings, api
+        provide(saga.services[name], settings.folder)
         self.store = SqliteStore(database(settings.folder, name))
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
         user = self.bus.user
@@ -257,5 +264,5 @@ def main(name: str, settings: Settings, make: Callable[[], Process]) -> None:
     write_logs(name if settings.replica == "1" else f"{name}-{settings.replica}")
     try:
         asyncio.run(_run(make))
-    except ShopError as error:  # in the settings, for the user to mend
+    except (ShopError, StoreUnavailable) as error:  # for the user to mend
         sys.exit(str(error))

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -21,7 +20,7 @@ from ecom.contract.event import Event
 from ecom.contract.permissions import check_right, sender
 from ecom.contract.topology import is_recount
 from ecom.runtime import messages
-from ecom.runtime.context import about, handling
+from ecom.runtime.context import about
 from ecom.runtime.dead_letters import EFFECT_HEADER, Story, bury, bury_effect, describe, plain
 from ecom.runtime.gap_detection import Recount
 from ecom.runtime.inbox import read_ahead
@@ -29,9 +28,9 @@ from ecom.runtime.memory import Memory
 from ecom.runtime.relay import Outgoing
 from ecom.runtime.retention import forget_old
 from ecom.runtime.saga import Saga
-from ecom.runtime.service import Cause, Impossible, Work
+from ecom.runtime.service import LEASE, Cause, Impossible, Work
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom.stores.base import Store, StoreBroken, StoreUnavailable, Transaction
+from ecom.stores.base import Store, Transaction
 from ecom.stores.query import AtMost
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
@@ -103,7 +102,8 @@ class Runtime:
                     replies.append(messages.Reply(each.token, answer))
             ticked = any(type(each) is messages.Tick for each in inputs)
             publishing = self._outbox.choose(tx, now, ticked)
-            performing = self._effects.choose(tx, now, ticked)
+            chosen = self._effects.choose(tx, now, ticked)
+            performing = [it for row in chosen if (it := self._to_perform(row, tx, now))]
             if any(type(each) is messages.CountUp for each in inputs):
                 published = self._outbox.under_way.union(row.seq for row in publishing)
                 self._said += self._recount.tally(tx, now, published)
@@ -112,13 +112,12 @@ class Runtime:
             raise
         yield messages.Commit(tx)
         self._outbox.started(publishing)
-        self._effects.started(performing)
+        self._effects.started(it.row for it in performing)
         yield from (messages.Ack(channel, tag) for channel, tag in acks.items())
         yield from replies
         for row in publishing:
             yield messages.Publish(row)
-        for row in performing:
-            yield messages.Perform(row, self._message(row))
+        yield from performing
         yield from self._said
 
     # ── what each input means ─────────────────────────────────────────────────────────────────
@@ -157,9 +156,9 @@ class Runtime:
         try:
             row = tx[Effect].get(int(seq))
             again = replace(row, body=body)
-            self._message(again)
-        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            raise Refused(f"no such effect, or not in this shape: {error}") from None
+            self.service.message_of(again)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise Refused(f"no such effect: {error}") from None
         if row.state == "dead":
             again = replace(again, state="pending", done_at=None, due=now, attempts=0)
             tx[Effect].put(again)
@@ -170,7 +169,7 @@ class Runtime:
     ) -> None:  # fmt: skip
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
         cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
-        error = self._run(event, cause, tx, now, envelope)[1]
+        error, story = self._run(event, cause, tx, now, envelope)[1], None
         if error is not None:
             row = replace(row, last_error=describe(error))
             log.warning("Failed to handle %s: %s", row.type, row.last_error, extra=about(row))
@@ -180,18 +179,31 @@ class Runtime:
                 row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
                 tx[Inbox].put(row)
                 return
-            row = replace(row, state="dead")
             story = Story("failed", row.last_error, row.attempts, row.at)
-            bury(self._work(cause, tx, now), "events", row.type, headers, body, story)
-        tx[Inbox].put(row)
+        self._handled(row, story, headers, body, tx, now)
+
+    def _handled(
+        self, row: Inbox, story: Story | None, headers: dict, body: bytes,
+        tx: Transaction, now: float,
+    ) -> None:  # fmt: skip
+        """This was the last try; if that has a story, it is one of a dead letter."""
+        if story is not None:
+            row = replace(row, state="dead", last_error=story.error)
+            bury(self._work(Cause("", "", ""), tx, now), "events", row.type, headers, body, story)
+        tx[Inbox].put(replace(row, handled_seq=tx.count("inbox")))
         tx.count(f"handled:{row.type}")
 
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
-        envelope, event = decode(self._contract, row.headers, row.body)
         again = replace(
             row, state="done", attempts=row.attempts + 1, due=None, headers=None, body=None
         )
-        self._event(again, envelope, event, row.headers, row.body, tx, now)
+        try:
+            envelope, event = decode(self._contract, row.headers, row.body)
+        except Refused as refused:  # another release could read it
+            story = Story("malformed", str(refused), again.attempts, row.at)
+            self._handled(again, story, row.headers, row.body, tx, now)
+        else:
+            self._event(again, envelope, event, row.headers, row.body, tx, now)
 
     def _command(self, command: messages.Command, tx: Transaction, now: float) -> Any:
         cause = Cause(command.id, command.id, command.traceparent)
@@ -209,15 +221,19 @@ class Runtime:
             self._effects.finish(row, tx, now, attempts=row.attempts + 1, state="done")
         else:
             final = isinstance(error, Impossible)
-            self._effect_failed(row, messages.Failed(row.seq, describe(error), final), tx, now)
+            self._failed(messages.Failed(row.seq, describe(error), final), tx, now)
+
+    def _to_perform(self, row: Effect, tx: Transaction, now: float) -> messages.Perform | None:
+        """How to do it. What only another release can read fails, and may yet be tried there."""
+        try:
+            return messages.Perform(row, self.service.message_of(row))
+        except Refused as refused:
+            self._failed(messages.Failed(row.seq, str(refused)), tx, now)
+            return None
 
     def _failed(self, failed: messages.Failed, tx: Transaction, now: float) -> None:
-        if (row := self._effects.pending(failed.seq, tx)) is not None:
-            self._effect_failed(row, failed, tx, now)
-
-    def _effect_failed(
-        self, row: Effect, failed: messages.Failed, tx: Transaction, now: float
-    ) -> None:
+        if (row := self._effects.pending(failed.seq, tx)) is None:
+            return
         policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
         attempts = row.attempts + 1
         log.warning("Failed to do %s: %s", row.key, error, extra=about(row))
@@ -235,39 +251,25 @@ class Runtime:
         for timer in tx[Timer].where(limit=AT_ONCE, due=AtMost(now)):
             id_ = derived_id(timer.correlation, timer.id)
             cause = Cause(id_, timer.correlation, timer.traceparent)
-            error = self._run(self._message(timer), cause, tx, now)[1]
+            try:
+                error, pause = self._run(self.service.message_of(timer), cause, tx, now)[1], 1.0
+            except Refused as refused:  # another release could read it
+                error, pause = refused, LEASE
             if error is None:
                 tx[Timer].delete(timer.id)
             else:
                 extra = {"order": timer.order_id, "event": id_}
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
-                tx[Timer].put(replace(timer, due=now + 1.0))  # a deadline never gives up
+                tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
         forget_old(tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(
-        self, message: Struct, cause: Cause, tx: Transaction, now: float,
-        envelope: Envelope | None = None,
-    ) -> tuple[Any, Exception | None]:  # fmt: skip
-        """Run the handler; if it raises, undo what it did, and only that."""
-        mark, before = tx.savepoint(), handling.set((message, cause))
-        try:
-            handler = self.service.handlers.get(type(message))
-            if handler is None:
-                raise Impossible(f"{self.service.name} does not handle {type(message).__name__}")
-            return handler(message, self._work(cause, tx, now, envelope)), None
-        except (StoreUnavailable, StoreBroken):
-            raise
-        except Exception as error:
-            tx.undo_to(mark)
-            return None, error
-        finally:
-            handling.reset(before)
+        self, message: Struct, cause: Cause, tx: Transaction, now: float, envelope: Any = None
+    ) -> tuple[Any, Exception | None]:
+        return self.service.handle(message, self._work(cause, tx, now, envelope))
 
     def _work(
         self, cause: Cause, tx: Transaction, now: float, envelope: Envelope | None = None
     ) -> Work:
         return Work(self.service.name, self._replica, tx, cause, now, envelope)
-
-    def _message(self, row: Timer | Effect) -> Struct:
-        return msgspec.json.decode(row.body, type=self.service.kind_named(row.type))

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ecom.contract.envelope import Envelope, derived_id, encode, rfc3339, trace_after
+from ecom.contract.envelope import Envelope, Refused, derived_id, encode, rfc3339, trace_after
 from ecom.contract.event import Event, subject_of
+from ecom.runtime.context import handling
 from ecom.runtime.tables import Effect, Outbox, Timer
-from ecom.stores.base import R, Row, Table, Transaction
+from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable, Table, Transaction
 
 LEASE = 60.0  # seconds a replica has to finish what it took on, before others may
 NOTHING = ""  # the state of what has no row yet
@@ -74,9 +75,35 @@ class Service:
         """The policy for messages or effects of this kind."""
         return self.retries.get(kind, Retry())
 
-    def kind_named(self, name: str) -> type[Struct]:
-        """The timer or effect type of this name."""
-        return self._kinds[name]
+    def kind_named(self, name: str) -> type[Struct] | None:
+        """The timer or effect type of this name; None if only another release knows it."""
+        return self._kinds.get(name)
+
+    def message_of(self, row: Timer | Effect) -> Struct:
+        """The timer or effect. Raises `Refused` for one that only another release can read."""
+        kind = self.kind_named(row.type)
+        if kind is None:
+            raise Refused(f"{self.name} knows no {row.type}")
+        try:
+            return msgspec.json.decode(row.body, type=kind)
+        except (ValueError, RecursionError) as error:
+            raise Refused(f"no {row.type} in this shape: {error}") from None
+
+    def handle(self, message: Struct, work: "Work") -> tuple[Any, Exception | None]:
+        """Run the handler: what it returned, or raised; if it did, its doings are undone."""
+        before = handling.set((message, work.cause))
+        try:
+            handler = self.handlers.get(type(message))
+            if handler is None:
+                raise Impossible(f"{self.name} does not handle {type(message).__name__}")
+            return handler(message, work), None
+        except (StoreUnavailable, StoreBroken):
+            raise
+        except Exception as error:
+            work.undo()
+            return None, error
+        finally:
+            handling.reset(before)
 
     @cached_property
     def subject_fields(self) -> frozenset[str]:
@@ -113,7 +140,8 @@ class Work:
         self._service = service
         self._replica = replica
         self._tx = tx
-        self._cause = cause
+        self._mark = tx.savepoint()
+        self.cause = cause
         self.envelope = envelope  # of the event being handled, if it is one
         self.now = now  # epoch seconds; the only clock a handler may read
 
@@ -121,18 +149,22 @@ class Work:
         """The table of these rows, e.g. `work[Stock].get("TEAPOT")`."""
         return self._tx[kind]
 
+    def undo(self) -> None:
+        """Undo all that was done here."""
+        self._tx.undo_to(self._mark)
+
     def count(self, name: str) -> int:
         """Add one to the service's own counter of this name; its new value."""
         return self._tx.count(name)
 
     def emit(self, event: Event) -> None:
         """Say `event` to whoever listens: published after the commit, at least once."""
-        id_ = derived_id(self._cause.id, event.key)
+        id_ = derived_id(self.cause.id, event.key)
         envelope = Envelope(
             id=id_, type=event.key, version=event.version, time=rfc3339(self.now),
             producer=self._service, subject=subject_of(event),
-            correlation=self._cause.correlation, causation=self._cause.id,
-            traceparent=trace_after(self._cause.traceparent, self._cause.correlation, id_),
+            correlation=self.cause.correlation, causation=self.cause.id,
+            traceparent=trace_after(self.cause.traceparent, self.cause.correlation, id_),
         )  # fmt: skip
         headers, body = encode(envelope, event)
         self.count(f"emitted:{event.key}")
@@ -159,8 +191,8 @@ class Work:
         seq = self.count("effects")
         self._tx[Effect].put(
             Effect(
-                seq, derived_id(self._cause.id, kind), kind, subject_of(effect), key,
-                msgspec.json.encode(effect), self._cause.correlation, self._cause.traceparent,
+                seq, derived_id(self.cause.id, kind), kind, subject_of(effect), key,
+                msgspec.json.encode(effect), self.cause.correlation, self.cause.traceparent,
                 created_at=self.now, owner=self._replica, due=self.now + LEASE,
             )
         )  # fmt: skip
@@ -171,7 +203,7 @@ class Work:
         self._tx[Timer].put(
             Timer(
                 timer_id(type(message), subject_of(message)), kind, subject_of(message), at,
-                msgspec.json.encode(message), self._cause.correlation, self._cause.traceparent,
+                msgspec.json.encode(message), self.cause.correlation, self.cause.traceparent,
             )
         )  # fmt: skip
 

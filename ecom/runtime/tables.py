@@ -2,14 +2,18 @@
 
 from typing import Any
 
-from ecom.stores.base import Counter, Row
+from ecom.stores.base import Counter, Index, Row
 
 
 class Inbox(Row, frozen=True):
     """A message that arrived. `done` ones are kept to know duplicates; `waiting` ones retry."""
 
     table = "inbox"
-    indexes = ("(due, id) WHERE due IS NOT NULL", "(state, at, id)", "(order_id)")
+    indexes = (
+        Index(("due", "id"), filled="due"),
+        Index(("state", "at", "id")),
+        Index(("order_id",)),
+    )
 
     id: str
     type: str
@@ -17,6 +21,7 @@ class Inbox(Row, frozen=True):
     state: str  # done, waiting, dead
     at: float  # when it first arrived, epoch seconds
     attempts: int = 1
+    handled_seq: int = 0  # its place among all that the service has handled; 0: not yet
     due: float | None = None  # when to try again
     last_error: str | None = None
     headers: dict[str, Any] | None = None  # kept only while it waits
@@ -28,10 +33,10 @@ class Outbox(Row, frozen=True):
 
     table = "outbox"
     indexes = (
-        "(due, seq) WHERE due IS NOT NULL",
-        "(owner, seq) WHERE done_at IS NULL",
-        "(done_at, seq) WHERE done_at IS NOT NULL",
-        "(order_id)",
+        Index(("due", "seq"), filled="due"),
+        Index(("owner", "seq"), empty="done_at"),
+        Index(("done_at", "seq"), filled="done_at"),
+        Index(("order_id",)),
     )
 
     seq: int
@@ -52,10 +57,10 @@ class Effect(Row, frozen=True):
 
     table = "effects"
     indexes = (
-        "(due, seq) WHERE due IS NOT NULL",
-        "(owner, seq) WHERE done_at IS NULL",
-        "(state, done_at, seq) WHERE done_at IS NOT NULL",
-        "(order_id)",
+        Index(("due", "seq"), filled="due"),
+        Index(("owner", "seq"), empty="done_at"),
+        Index(("state", "done_at", "seq"), filled="done_at"),
+        Index(("order_id",)),
     )
 
     seq: int
@@ -79,7 +84,7 @@ class Timer(Row, frozen=True):
     """A message to ourselves, to be handled when its time has come."""
 
     table = "timers"
-    indexes = ("(due, id)",)
+    indexes = (Index(("due", "id")),)
 
     id: str
     type: str
@@ -91,5 +96,5 @@ class Timer(Row, frozen=True):
 
 
 # Tallies: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
-# `replayed`, `duplicates`, `dead`, `outbox`, `effects`, `orders`, `events`.
+# `replayed`, `duplicates`, `dead`, `inbox`, `outbox`, `effects`, `orders`, `events`.
 MACHINERY = (Inbox, Outbox, Effect, Timer, Counter)

@@ -23,7 +23,7 @@ from ecom.events import (
     PaymentFailed,
 )
 from ecom.runtime.service import NOTHING, Handler, Lifecycle, Service, Work
-from ecom.stores.base import Row
+from ecom.stores.base import Index, Row
 
 PENDING, CONFIRMED, CANCELLED = "PENDING", "CONFIRMED", "CANCELLED"
 FIRST_ORDER = 1001
@@ -35,7 +35,7 @@ class Order(Row, frozen=True):
     """An order as its customer sees it. `total` is in pence."""
 
     table = "orders"
-    indexes = ("(number)", "(state, number)", "(customer, number)")
+    indexes = (Index(("number",)), Index(("state", "number")), Index(("customer", "number")))
 
     order_id: str
     customer: str

@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-from ecom.process import driver
-from ecom.process.driver import database
+from ecom.process.driver import database, provide
 from ecom.runtime.saga import Saga
 from ecom.services.inventory import Stock
-from ecom.shop.views import install
+from ecom.shop.views import views_of
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
 
 
 def provision(saga: Saga, folder: Path) -> None:
-    """Create every service's database, with its tables and views; harmless to repeat."""
-    driver.provision(saga, folder)
+    """Make every service's database with its views, or bring it up to date; harmless to repeat."""
     for service in saga.services.values():
-        install(database(folder, service.name), service)
+        provide(service, folder, views_of(service))
 
 
 def stock_shelves(folder: Path, stock: dict[str, int]) -> None:

@@ -1,54 +1,13 @@
-"""What is in a service's database, for whoever opens it by hand: views with times to be read.
+"""Views of the shop's own tables, for whoever opens a service's database by hand.
 
-A view costs nothing until somebody reads it, so the hot path does not pay for these. Each begins
-with a comment that says what it shows, which SQLite keeps with it. The view `about` lists them all,
-and the tables. Times are UTC, money is in pounds.
+Beside those of the machinery (`ecom.stores.views`), and in the same form: each begins with a
+comment that says what it shows. Times are UTC, money is in pounds.
 """
-
-import inspect
-import re
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from ecom.runtime.service import Service
 from ecom.runtime.tables import MACHINERY
-
-BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
-
-MACHINERY_VIEWS = """
-CREATE VIEW outbox_unsent AS
--- Events written with the state they speak of, which the broker has yet to confirm.
-SELECT seq, type, order_id, exchange, datetime(created_at, 'unixepoch') AS written,
-       owner AS replica, CAST(body AS TEXT) AS body
-FROM outbox WHERE done_at IS NULL ORDER BY seq;
-
-CREATE VIEW inbox_waiting AS
--- Messages that failed and will be tried again, the next one first.
-SELECT type, order_id, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
-       datetime(at, 'unixepoch') AS arrived, id
-FROM inbox WHERE state = 'waiting' ORDER BY due, id;
-
-CREATE VIEW effects_open AS
--- What is asked of the outside world, and not known to be done.
-SELECT type, order_id, key, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
-       datetime(created_at, 'unixepoch') AS asked
-FROM effects WHERE done_at IS NULL ORDER BY seq;
-
-CREATE VIEW dead AS
--- What was given up: messages and effects. `ecom dead` shows and mends them.
-SELECT 'message' AS what, type, order_id, attempts, last_error,
-       datetime(at, 'unixepoch') AS since, id
-FROM inbox WHERE state = 'dead'
-UNION ALL
-SELECT 'effect', type, order_id, attempts, last_error, datetime(created_at, 'unixepoch'), id
-FROM effects WHERE state = 'dead';
-
-CREATE VIEW timers_running AS
--- What the service will do by itself, and when; the next one first.
-SELECT type, order_id, datetime(due, 'unixepoch') AS goes_off FROM timers ORDER BY due, id;
-"""
+from ecom.stores import views
+from ecom.stores.views import View
 
 SERVICE_VIEWS = {
     "order": """
@@ -116,54 +75,6 @@ FROM (SELECT * FROM events ORDER BY n) GROUP BY order_id ORDER BY length(order_i
 }
 
 
-class View(NamedTuple):
-    """One view of a database."""
-
-    name: str
-    about: str  # a sentence
-    sql: str  # as SQLite keeps it in its schema, comment and all
-
-
 def views_of(service: Service) -> list[View]:
     """All views of a service's database; the last one, `about`, describes tables and views."""
-    views = _read(SERVICE_VIEWS[service.name] + MACHINERY_VIEWS)
-    rows = (*service.rows, *MACHINERY)
-    told = [(view.name, "view", view.about) for view in views]
-    told += [(row.table, "table", sentence_of(row)) for row in rows]
-    return views + _read(_ABOUT.format(",\n".join(map(_literal, told))))
-
-
-_VIEW = re.compile(r"(CREATE VIEW (\w+) AS\n-- ([^\n]+)\n.+?);$", re.DOTALL | re.MULTILINE)
-_ABOUT = """CREATE VIEW about AS
--- What there is to read here.
-WITH told (name, kind, shows) AS (VALUES
-{})
-SELECT name, kind, shows FROM told;"""
-
-
-def _read(text: str) -> list[View]:
-    return [View(name, about, sql) for sql, name, about in _VIEW.findall(text)]
-
-
-def _literal(row: tuple[str, ...]) -> str:
-    """A row of texts as SQL writes it."""
-    return "({})".format(", ".join("'{}'".format(text.replace("'", "''")) for text in row))
-
-
-def sentence_of(thing: Any) -> str:
-    """The first paragraph of a docstring, in one line."""
-    return inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ")
-
-
-def install(path: Path, service: Service) -> None:
-    """Give the database of a service its views; harmless to repeat, also concurrently.
-
-    A view that reads otherwise than it should, as an older version left it, is made anew.
-    """
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as db:
-        db.execute("PRAGMA synchronous = NORMAL")  # a view lost in a power cut is made again
-        found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
-        for view in views_of(service):
-            if found.get(view.name) != view.sql:
-                db.execute(f"DROP VIEW IF EXISTS {view.name}")
-                db.execute(view.sql.replace("VIEW", "VIEW IF NOT EXISTS", 1))
+    return views.views_of((*service.rows, *MACHINERY), SERVICE_VIEWS[service.name])

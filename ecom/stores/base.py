@@ -8,9 +8,9 @@ undoing one message of many) is `Transaction`, the same code over both.
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from msgspec.structs import replace
 
 from ecom.errors import ShopError
@@ -19,14 +19,27 @@ from ecom.stores.query import Key, in_order, matches
 R = TypeVar("R", bound="Row")
 
 
+class Index(NamedTuple):
+    """What finds rows fast by `columns`; of those rows only in which a column has a value, or none.
+
+    Whatever is asked for most should cost nothing for rows that are done.
+    """
+
+    columns: tuple[str, ...]
+    filled: str | None = None
+    empty: str | None = None
+
+
 class Row(Struct, frozen=True):
     """One row of one table. The first field is its key; fields are its columns.
 
     Columns of type str, int, float and bytes (or None) are stored as such, all others as JSON.
+    A release may add columns that have a default, and indexes: databases that lack them are given
+    them. Whatever else changes is a step of `ecom.stores.migrations`.
     """
 
     table: ClassVar[str]
-    indexes: ClassVar[tuple[str, ...]] = ()  # SQL after "CREATE INDEX … ON table", constants
+    indexes: ClassVar[tuple[Index, ...]] = ()
 
 
 class StoreUnavailable(Exception):
@@ -34,7 +47,10 @@ class StoreUnavailable(Exception):
 
 
 class StoreBroken(ShopError):
-    """The database is damaged, or not of this version: to try again would not help."""
+    """The database is damaged, or of another release: to try again would not help.
+
+    It may hold orders, so what this says never tempts anybody to move or delete it.
+    """
 
 
 class Store(Protocol):
@@ -57,7 +73,10 @@ class Store(Protocol):
         """
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
-        """Insert or replace rows, delete keys (those that exist)."""
+        """Insert rows, or change those with their keys; delete keys (those that exist).
+
+        What another release has added to a row stays as it is.
+        """
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
         """Write these columns, equal in all these rows, where the rows exist; others stay."""
@@ -105,8 +124,12 @@ class Table:
     def load(self, keys: Iterable[Key]) -> None:
         """Read these rows at once, so that getting each later costs no query of its own."""
         keys = [key for key in keys if key not in self._read]
+        try:
+            found = self._store.fetch_many(self._kind, keys)
+        except DecodeError:
+            return  # whoever gets the one that cannot be read is told so, and nobody else
         self._read.update(dict.fromkeys(keys))
-        for row in self._store.fetch_many(self._kind, keys):
+        for row in found:
             self._read[self._key(row)] = row
 
     def put(self, row: R) -> None:

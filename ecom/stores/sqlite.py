@@ -1,24 +1,29 @@
-"""A store in SQLite: the database of a real service. The only room that knows SQL's dialect.
+"""A store in SQLite: the database of a real service, in one file.
 
-WAL with `synchronous=FULL`: a commit survives a power cut. sqlite-utils makes the schema; the hot
-path is plain SQL, whose text is made once from column names in the code, never from data.
+WAL with `synchronous=FULL`: a commit survives a power cut.
 """
 
 import sqlite3
-from collections.abc import Iterable
-from functools import cache
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
-from msgspec.structs import astuple, fields
 
+from ecom.stores import sql
 from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable
-from ecom.stores.query import AtMost, Bound, Key, MoreThan, key_of
+from ecom.stores.migrations import Found, SchemaVersion, migrate
+from ecom.stores.query import Key, key_of
+from ecom.stores.sql import columns_of
+from ecom.stores.views import View
 
 SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
 BUSY_SECONDS = 5.0  # how long a writer waits for another process's transaction
+PREPARE_SECONDS = 30.0  # the same while the schema is looked at: others may be busy changing it
 
 # What may be otherwise a moment later; anything else is not mended by waiting.
 _PASSING = {
@@ -28,103 +33,9 @@ _PASSING = {
     sqlite3.SQLITE_IOERR,
 }
 
-_PLAIN = {str: str, int: int, float: float, bytes: bytes}
-
-
-class Columns:
-    """How rows of one kind become tuples for SQL, and back."""
-
-    def __init__(self, kind: type[Row]) -> None:
-        self.kind = kind
-        self.names = kind.__struct_fields__
-        types = {field.name: _plain_type(field.type) for field in fields(kind)}
-        self.sql_types = {name: type_ or str for name, type_ in types.items()}
-        self._json = [
-            (i, msgspec.json.Decoder(field.type).decode)
-            for i, field in enumerate(fields(kind))
-            if types[field.name] is None
-        ]
-        columns = ", ".join(self.names)
-        self.key = self.names[0]
-        self.select = f"SELECT {columns} FROM {kind.table}"
-        self.fetch = f"{self.select} WHERE {self.key} = ?"
-        self.fetch_many = f"{self.select} WHERE {self.key} IN (SELECT value FROM json_each(?))"
-        # Most rows end in columns that are empty: to bind those costs a quarter of a row.
-        self.filled = max(i for i, it in enumerate(fields(kind), 1) if it.default is not None)
-        self.delete = f"DELETE FROM {kind.table} WHERE {self.key} = ?"
-
-    def check(self, names: Iterable[str]) -> None:
-        """Raises `KeyError` for what is no column."""
-        if unknown := set(names) - set(self.names):
-            raise KeyError(f"{self.kind.table} has no column {', '.join(sorted(unknown))}")
-
-    def to_sql(self, row: Row) -> tuple:
-        values = astuple(row)
-        if not self._json:
-            return values
-        values = list(values)
-        for i, _ in self._json:
-            if values[i] is not None:
-                values[i] = msgspec.json.encode(values[i]).decode()
-        return tuple(values)
-
-    def to_row(self, values: tuple) -> Row:
-        if self._json:
-            values = list(values)
-            for i, decode in self._json:
-                if values[i] is not None:
-                    values[i] = decode(values[i])
-        return self.kind(*values)
-
-
-def _plain_type(type_: Any) -> type | None:
-    """str, int, float or bytes for a column stored as such (None allowed), else None: JSON."""
-    options = [option for option in get_args(type_) if option is not type(None)] or [type_]
-    return _PLAIN.get(options[0]) if len(options) == 1 else None
-
-
-columns_of = cache(Columns)
-
-
-@cache
-def _where(kind: type[Row], shape: tuple[tuple[str, str], ...]) -> str:
-    columns = columns_of(kind)
-    columns.check(column for column, _ in shape)
-    tests = " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
-    bounded = [column for column, operator in shape if operator in _BOUNDS.values()]
-    order = ", ".join(dict.fromkeys((*bounded, columns.key)))
-    return f"{columns.select} WHERE {tests} ORDER BY {order} LIMIT ?"
-
-
-@cache
-def _put(kind: type[Row], width: int, rows: int) -> str:
-    """Insert or replace so many rows; the columns after the first `width` are empty."""
-    columns = columns_of(kind)
-    marks = f"({', '.join('?' * width)})"
-    return (f"INSERT OR REPLACE INTO {kind.table} ({', '.join(columns.names[:width])}) "
-            f"VALUES {', '.join([marks] * rows)}")  # fmt: skip
-
-
-@cache
-def _change(kind: type[Row], changed: tuple[str, ...]) -> str:
-    columns = columns_of(kind)
-    columns.check(changed)
-    values = ", ".join(f"{column} = ?" for column in changed)
-    return (f"UPDATE {kind.table} SET {values} "
-            f"WHERE {columns.key} IN (SELECT value FROM json_each(?))")  # fmt: skip
-
-
-_BOUNDS = {AtMost: "<= ?", MoreThan: "> ?"}
-
-
-def _operator(wanted: Any) -> str:
-    if wanted is None:
-        return "IS NULL"
-    return _BOUNDS.get(type(wanted), "= ?")
-
 
 class SqliteStore:
-    """One service's database file; the tables must exist (see `create`)."""
+    """One service's database file; see `prepare` for its tables."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -145,14 +56,9 @@ class SqliteStore:
         return [columns.to_row(row) for row in found]
 
     def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
-        shape = tuple((column, _operator(wanted)) for column, wanted in conditions.items())
-        values = [
-            wanted.bound if isinstance(wanted, Bound) else wanted
-            for wanted in conditions.values()
-            if wanted is not None
-        ]
-        found = self._run(_where(kind, shape), (*values, -1 if limit is None else limit))
-        return [columns_of(kind).to_row(row) for row in found]
+        statement = sql.where(kind, sql.shape_of(conditions))
+        values = (*sql.values_of(conditions), -1 if limit is None else limit)
+        return [columns_of(kind).to_row(row) for row in self._run(statement, values)]
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         columns = columns_of(kind)
@@ -168,15 +74,15 @@ class SqliteStore:
             last = len(rows) - len(rows) % SOME
             for first in range(0, last, SOME):
                 some = chain.from_iterable(rows[first : first + SOME])
-                self._run(_put(kind, width, SOME), tuple(some))
-            self._run_many(_put(kind, width, 1), rows[last:])
+                self._run(sql.put(kind, width, SOME), tuple(some))
+            self._run_many(sql.put(kind, width, 1), rows[last:])
         self._run_many(columns.delete, [(key,) for key in deletes])
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
-        sql = _change(kind, tuple(columns))
+        statement = sql.change(kind, tuple(columns))
         values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
         keys = msgspec.json.encode([key_of(row) for row in rows]).decode()
-        self._run(sql, (*(values[name] for name in columns), keys))
+        self._run(statement, (*(values[name] for name in columns), keys))
 
     def commit(self) -> None:
         self._run("COMMIT")
@@ -189,39 +95,83 @@ class SqliteStore:
         """Close the connection; an open transaction is rolled back."""
         self._db.close()
 
-    def _run(self, sql: str, values: tuple = ()) -> sqlite3.Cursor:
+    def _run(self, statement: str, values: tuple = ()) -> sqlite3.Cursor:
         try:
-            return self._db.execute(sql, values)
+            return self._db.execute(statement, values)
         except sqlite3.DatabaseError as error:
-            raise _meaning(error) from error
+            raise meaning(error) from error
 
-    def _run_many(self, sql: str, values: list[tuple]) -> None:
+    def _run_many(self, statement: str, values: list[tuple]) -> None:
         try:
-            self._db.executemany(sql, values)
+            self._db.executemany(statement, values)
         except sqlite3.DatabaseError as error:
-            raise _meaning(error) from error
+            raise meaning(error) from error
 
 
-def _meaning(error: sqlite3.DatabaseError) -> Exception:
+def meaning(error: sqlite3.DatabaseError) -> Exception:
     """Whether to wait is of use; SQLite's primary error codes tell."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
         return StoreUnavailable(str(error))
     return StoreBroken(
-        f"A database cannot be used ({error}): it is damaged, or of another version of this "
-        "package. Use that version, or move the file away to begin anew."
+        f"A database cannot be used ({error}). There may be orders in it, so leave it where it is: "
+        "if another release of this package made it, use that one; if it is damaged, repair a copy."
     )
 
 
-def create(path: Path, kinds: Iterable[type[Row]]) -> None:
-    """Create the database and the tables it lacks. Harmless to repeat, also concurrently."""
-    import sqlite_utils  # here, not above: it is slow to import, and a service needs it once
+def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) -> None:
+    """Make the database, or bring one of an earlier release up to date; see `migrate`.
 
-    db = sqlite_utils.Database(path)
-    db.enable_wal()
-    for kind in kinds:
-        columns = columns_of(kind)
-        db[kind.table].create(columns.sql_types, pk=columns.key, if_not_exists=True)
-        for i, index in enumerate(kind.indexes):
-            name = f"{kind.table}_{i}"
-            db.conn.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {kind.table} {index}")
-    db.close()
+    Raises `StoreUnavailable` if others keep it locked for `PREPARE_SECONDS`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing(sqlite3.connect(path, PREPARE_SECONDS, isolation_level=None)) as db:
+            _write_ahead(db)
+            db.execute("PRAGMA synchronous = NORMAL")  # what a power cut undoes is done again
+            migrate(_Schema(db), kinds, {view.name: view.sql for view in views})
+    except sqlite3.DatabaseError as error:
+        raise meaning(error) from error
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Change to WAL; where others are at it, too, SQLite gives up at once instead of waiting."""
+    deadline = time.monotonic() + PREPARE_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not isinstance(meaning(error), StoreUnavailable) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+class _Schema:
+    """What SQLite knows of a database's tables, indexes and views."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def look(self) -> Found:
+        made = self._db.execute(
+            "SELECT type, name, sql, CASE type WHEN 'table' THEN "
+            "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
+            "FROM sqlite_master AS it WHERE sql IS NOT NULL"
+        ).fetchall()
+        of_type: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for type_, name, text, columns in made:
+            of_type[type_][name] = set(msgspec.json.decode(columns)) if columns else text
+        tables, version = of_type["table"], None
+        if SchemaVersion.table in tables:
+            values = self._db.execute(columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
+            version = values and SchemaVersion(*values)
+        return Found(tables, set(of_type["index"]), of_type["view"], version)
+
+    def run(self, statement: str, *values: Any) -> None:
+        self._db.execute(statement, values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        with self._db:  # commits, or rolls back
+            yield

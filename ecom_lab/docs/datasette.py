@@ -13,8 +13,10 @@ from typing import Any
 from ecom.effects.gateway import open_ledger
 from ecom.effects.mailer import open_mails
 from ecom.runtime.tables import MACHINERY
-from ecom.shop.views import sentence_of, views_of
+from ecom.shop.views import views_of
 from ecom.stores.base import Row
+from ecom.stores.migrations import SchemaVersion
+from ecom.stores.views import sentence_of
 from ecom_lab.shop import SAGA, SERVICES
 
 _COMMENTED = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
@@ -38,7 +40,8 @@ def metadata() -> dict[str, Any]:
 
 def _service(name: str) -> dict[str, Any]:
     service = SAGA.services[name]
-    tables = {row.table: _table(row) for row in (*service.rows, *MACHINERY)}
+    kinds = (*service.rows, *MACHINERY, SchemaVersion)
+    tables = {kind.table: _table(kind) for kind in kinds}
     views = {view.name: {"description": view.about} for view in views_of(service)}
     module = inspect.getmodule(service.rows[0])
     about = f'{sentence_of(module)} What there is to read: <a href="{name}/about">about</a>.'

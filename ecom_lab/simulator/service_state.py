@@ -17,7 +17,7 @@ from ecom_lab.simulator.durability import Tables
 from ecom_lab.simulator.fake_effects import Ledger
 
 NOW = 0.0
-NOISE = ("outbox", "effects", "events", "duplicates")  # counters that no decision looks at
+NOISE = ("inbox", "outbox", "effects", "events", "duplicates")  # counters that no decision looks at
 
 
 class Mind(NamedTuple):

@@ -68,13 +68,23 @@ def test_a_process_says_when_it_is_ready_and_ends_well_when_asked(running, servi
 
 
 def test_a_process_whose_database_is_of_another_version_ends_and_says_so(running, tmp_path):
-    """In its last line, without a traceback: to try again for ever would help nobody."""
+    """In its last line, without a traceback, and before it takes any message."""
     with closing(sqlite3.connect(database(tmp_path, "audit"))) as db:
-        db.execute("ALTER TABLE inbox DROP COLUMN body")
+        db.execute("UPDATE schema_versions SET version = 1000, oldest_reader = 999")
+        db.commit()
     assert running("audit", ready=False).wait(10) == 1
     log = (tmp_path / "audit-1.log").read_text()
-    assert "no such column: body" in log.splitlines()[-1]
+    assert "newer release" in log.splitlines()[-1]
     assert "Traceback" not in log
+
+
+def test_services_that_start_at_once_on_an_empty_folder_all_come_up(running, tmp_path, wait_for):
+    """Nobody has made their databases: each makes its own."""
+    for path in tmp_path.glob("*.db*"):
+        path.unlink()
+    started = [running(name, ready=False) for name in SERVICES]
+    wait_for(lambda: all((tmp_path / f"{name}-1.json").exists() for name in SERVICES))
+    assert [each.poll() for each in started] == [None] * len(SERVICES)
 
 
 def test_a_process_whose_parent_is_gone_ends_by_itself(running):

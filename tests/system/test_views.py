@@ -13,7 +13,7 @@ from sqlite_utils import Database
 
 from ecom import Shop
 from ecom.shop.provision import provision
-from ecom.shop.views import install, views_of
+from ecom.shop.views import views_of
 from ecom_lab.docs.datasette import metadata
 from ecom_lab.shop import SAGA, SERVICES
 
@@ -137,10 +137,10 @@ def test_an_outdated_view_is_made_anew_and_a_current_one_left_alone(tmp_path):
         database.execute("DROP VIEW money_by_state")
         database.execute("CREATE VIEW money_by_state AS SELECT 1 AS old")
         before = database.execute("PRAGMA schema_version").fetchone()[0]
-        install(path, SAGA.services["payment"])
+        provision(SAGA, tmp_path)
         after = database.execute("PRAGMA schema_version").fetchone()[0]
         names = [row[1] for row in database.execute("PRAGMA table_info(money_by_state)")]
-        install(path, SAGA.services["payment"])
+        provision(SAGA, tmp_path)
         assert database.execute("PRAGMA schema_version").fetchone()[0] == after > before
     assert names == ["state", "payments", "amount"]
 

@@ -119,7 +119,7 @@ def test_an_effects_letter_that_was_spoilt_says_so_and_can_be_replayed_once_mend
     good = dead_letters(hand)[0]
     hand.give(replace(replayed(good), body=b"{}"))
     spoilt = read_letter("inventory", *_parts(dead_letters(hand)[1]))
-    assert spoilt.exception.startswith("no such effect, or not in this shape")
+    assert spoilt.exception.startswith("no Ring in this shape")
     mended = spoilt.edited({}, good.body)
     hand.give(Delivery(1, 1, "", "shop.inventory", mended.to_replay(), mended.body))
     assert hand.row(Effect, 1).state == "pending"

@@ -11,7 +11,7 @@ from ecom.runtime.messages import Ack, Tick
 from ecom.runtime.runtime import AT_ONCE
 from ecom.runtime.tables import MACHINERY, Inbox
 from ecom.stores.base import StoreUnavailable
-from ecom.stores.sqlite import SqliteStore, create
+from ecom.stores.sqlite import SqliteStore, prepare
 
 CROWD = 3 * AT_ONCE
 
@@ -21,7 +21,7 @@ def tower(request, tmp_path):
     """A service in which a crowd of messages has failed and will go on failing."""
     tower = Tower()
     if request.param == "sqlite":
-        create(tmp_path / "inventory.db", (*tower.hand.service.rows, *MACHINERY))
+        prepare(tmp_path / "inventory.db", (*tower.hand.service.rows, *MACHINERY))
         tower.hand.store = SqliteStore(tmp_path / "inventory.db")
     tower.hand.restart()
     for n in range(CROWD):

@@ -6,7 +6,7 @@ from ecom.runtime.retention import RETENTION, STEP, forget_old
 from ecom.runtime.tables import MACHINERY, Effect, Inbox, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.memory import MemoryStore
-from ecom.stores.sqlite import SqliteStore, create
+from ecom.stores.sqlite import SqliteStore, prepare
 
 NOW = 10 * RETENTION
 
@@ -16,7 +16,7 @@ def store(request, tmp_path):
     if request.param == "memory":
         yield MemoryStore()
     else:
-        create(tmp_path / "old.db", MACHINERY)
+        prepare(tmp_path / "old.db", MACHINERY)
         store = SqliteStore(tmp_path / "old.db")
         yield store
         store.close()
@@ -92,7 +92,7 @@ def test_a_little_at_a_time(store):
 
 def test_the_file_stops_growing(tmp_path):
     """A service that forgets as much as it does keeps the size of its file."""
-    create(tmp_path / "long.db", MACHINERY)
+    prepare(tmp_path / "long.db", MACHINERY)
     store = SqliteStore(tmp_path / "long.db")
     sizes = []
     for round_ in range(30):

@@ -9,7 +9,7 @@ from ecom.runtime.dead_letters import EFFECT_HEADER
 from ecom.runtime.messages import Delivery, Failed, Perform, Tick
 from ecom.runtime.service import Impossible
 from ecom.runtime.tables import MACHINERY, Counter, Effect, Inbox, Timer
-from ecom.stores.sqlite import SqliteStore, create
+from ecom.stores.sqlite import SqliteStore, prepare
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_failing_timer_never_gives_up(tower, hand):
 @pytest.mark.parametrize("number", ["x", "", "7", "9" * 30, str(2**63), None, ["1"], 2.5, b"1"])
 def test_a_replayed_effect_that_there_is_not_is_buried_again(hand, number, tmp_path):
     """In a real database, too, where a number may be too large to be asked for."""
-    create(tmp_path / "tower.db", (Bell, *MACHINERY))
+    prepare(tmp_path / "tower.db", (Bell, *MACHINERY))
     hand.store = SqliteStore(tmp_path / "tower.db")
     hand.restart()
     hand.give(Delivery(1, 1, "", "shop.inventory", {EFFECT_HEADER: number}, b"{}"))

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecom.events import Line
-from ecom.stores.base import Counter, Row, StoreBroken, StoreUnavailable, Transaction
+from ecom.stores.base import Counter, Index, Row, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.query import AtMost, MoreThan
-from ecom.stores.sqlite import SqliteStore, create
+from ecom.stores.sqlite import SqliteStore, prepare
 
 
 class Lamp(Row, frozen=True):
     table = "lamps"
-    indexes = ("(due) WHERE due IS NOT NULL",)
+    indexes = (Index(("due",), filled="due"),)
 
     name: str
     watts: int = 5
@@ -35,7 +35,7 @@ def store(request, tmp_path):
     if request.param == "memory":
         yield MemoryStore()
     else:
-        create(tmp_path / "lamps.db", [Lamp, Counter])
+        prepare(tmp_path / "lamps.db", [Lamp, Counter])
         store = SqliteStore(tmp_path / "lamps.db")
         yield store
         store.close()
@@ -283,7 +283,7 @@ def done(store, actions):
 def test_both_stores_do_the_same_whatever_is_asked_of_them(actions):
     """Reads, writes, savepoints, commits and rollbacks in any order: row for row."""
     with tempfile.TemporaryDirectory() as folder:
-        create(Path(folder) / "lamps.db", [Lamp, Counter])
+        prepare(Path(folder) / "lamps.db", [Lamp, Counter])
         with closing(SqliteStore(Path(folder) / "lamps.db")) as store:
             assert done(store, actions) == done(MemoryStore(), actions)
 
@@ -291,7 +291,7 @@ def test_both_stores_do_the_same_whatever_is_asked_of_them(actions):
 @pytest.fixture
 def file(tmp_path):
     """A database with one lamp that counts."""
-    create(tmp_path / "lamps.db", [Lamp])
+    prepare(tmp_path / "lamps.db", [Lamp])
     with closing(SqliteStore(tmp_path / "lamps.db")) as store:
         saved(store, Lamp("COUNTER", 0))
     return tmp_path / "lamps.db"
@@ -351,9 +351,9 @@ def test_a_database_of_another_version_is_broken_and_not_worth_waiting_for(file,
     with closing(sqlite3.connect(file)) as db:
         damage(db)
     with closing(SqliteStore(file)) as store:
-        with pytest.raises(StoreBroken, match=f"{said}.*another version"):
+        with pytest.raises(StoreBroken, match=f"{said}.*another release"):
             store.fetch(Lamp, "COUNTER")
-        with pytest.raises(StoreBroken, match="another version"):
+        with pytest.raises(StoreBroken, match="another release"):
             saved(store, Lamp("NEW"))
 
 
@@ -369,7 +369,7 @@ def test_a_file_that_is_no_database_is_broken(file):
 def test_creating_again_keeps_what_there_is(file):
     """Also when several processes do it at once."""
     with ThreadPoolExecutor(4) as pool:
-        for creating in [pool.submit(create, file, [Lamp]) for _ in range(8)]:
+        for creating in [pool.submit(prepare, file, [Lamp]) for _ in range(8)]:
             creating.result()
     with closing(SqliteStore(file)) as store:
         assert store.fetch(Lamp, "COUNTER") == Lamp("COUNTER", 0)

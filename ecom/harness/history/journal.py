@@ -26,8 +26,8 @@ _CONTRACT = choreography().contract
 ACTORS = tuple(service for service in _CONTRACT.services if service != "audit")
 
 _LOG = "SELECT id, n, type, order_id, time, producer, causation, correlation, body FROM events"
-# A row that is replaced, as after a retry, moves to the end: so the last try counts.
-_INBOX = "SELECT id, type, at, attempts, state FROM inbox WHERE state <> 'waiting' ORDER BY rowid"
+_INBOX = """SELECT id, type, at, attempts, state FROM inbox WHERE state <> 'waiting'
+            ORDER BY handled_seq"""
 _OUTBOX = "SELECT id, seq, created_at FROM outbox WHERE exchange = 'events'"
 _EFFECTS = """SELECT id, order_id, state, coalesce(done_at, created_at) FROM effects
               ORDER BY coalesce(done_at, created_at), seq"""

@@ -23,7 +23,7 @@ from ecom.services.payment import Payment
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.reader import rows
-from ecom.stores.sqlite import columns_of
+from ecom.stores.sql import columns_of
 
 TABLES: dict[tuple[str, str], type[Row]] = {
     ("order", "orders"): Order,

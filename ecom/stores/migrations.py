@@ -1,0 +1,153 @@
+"""Schema versions: how a database of an earlier release becomes one of this release.
+
+A database says of which schema version it is, and which version its readers must know at least.
+What a release changes is a step: one transaction, taken before anything is consumed, by whoever
+comes first. Tables, columns with defaults, indexes and views need no step: what is missing is made.
+All is judged by what is there, so a start may be killed anywhere, and the next one goes on.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from ecom.stores import sql
+from ecom.stores.base import Row, StoreBroken
+
+
+class SchemaVersion(Row, frozen=True):
+    """Of which version a part of the tables is, and the version that a reader must know."""
+
+    table = "schema_versions"
+
+    part: str  # "machinery"; a service may come to have versions of its own
+    version: int
+    oldest_reader: int
+
+
+class Found(NamedTuple):
+    """What there is in a database."""
+
+    tables: dict[str, set[str]]  # by name: the columns
+    indexes: set[str]
+    views: dict[str, str]  # by name: the text
+    version: SchemaVersion | None
+
+    @property
+    def number(self) -> int:
+        """The schema's version. A database without one is of the first releases, or empty."""
+        if self.version is not None:
+            return self.version.version
+        return 0 if self.tables else VERSION
+
+
+class Schema(Protocol):
+    """A database's schema, as its technology shows and changes it."""
+
+    def look(self) -> Found:
+        """What there is, at one moment."""
+
+    def run(self, statement: str, *values: Any) -> None:
+        """Change something."""
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """All that is done within, or nothing; nobody else changes anything meanwhile."""
+
+
+def migrate(schema: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) -> None:
+    """Give a database, new or old, what this release needs: harmless to repeat, also concurrently.
+
+    `views` are texts by name. What a newer release has changed and this one may read, stays.
+    Raises `StoreBroken` for one that it may not read, or that lacks what no default can replace.
+    """
+    kinds = [*kinds, SchemaVersion]
+    for _ in range(VERSION + 1):
+        if _is_done(schema.look(), kinds, views):
+            return
+        with schema.transaction():
+            found = schema.look()
+            if found.number < VERSION:
+                _take(STEPS[found.number], schema, found)
+            elif not _is_done(found, kinds, views):
+                for statement in _missing(found, kinds, views):
+                    schema.run(statement)
+                _say_version(schema, found, VERSION, STEPS[-1].oldest_reader)
+
+
+def check_readable(version: SchemaVersion | None, where: str) -> None:
+    """Raises `StoreBroken` if a database of this version is beyond this release."""
+    if version is not None and version.oldest_reader > VERSION:
+        raise StoreBroken(
+            f"{where} was written by a newer release of this package (its schema {version.version}"
+            f" asks for readers of {version.oldest_reader}, this is one of {VERSION}): use that "
+            "release; nothing was changed."
+        )
+
+
+# ── Steps ─────────────────────────────────────────────────────────────────────────────────────
+class Step(NamedTuple):
+    """What leads from one version to the next."""
+
+    apply: Callable[[Schema, Found], None]
+    oldest_reader: int  # the oldest version whose releases may work with what it leaves
+
+
+def _name_indexes(schema: Schema, found: Found) -> None:
+    """Indexes were numbered, so that a changed one was never made. They are made anew, by name."""
+    for name in found.indexes:
+        table, _, number = name.rpartition("_")
+        if table in found.tables and re.fullmatch("[0-9]+", number):
+            schema.run(f"DROP INDEX {name}")
+
+
+def _number_the_handled(schema: Schema, found: Found) -> None:
+    """The order of handling was that of the rows in the file; now they say it themselves."""
+    if "inbox" in found.tables and "counters" in found.tables:
+        schema.run("ALTER TABLE inbox ADD COLUMN handled_seq INTEGER DEFAULT 0")
+        schema.run("UPDATE inbox SET handled_seq = rowid WHERE state <> 'waiting'")
+        last = "SELECT 'inbox', max(handled_seq) FROM inbox HAVING count(*) > 0"
+        schema.run(f"INSERT INTO counters (name, value) {last}")
+
+
+STEPS = (Step(_name_indexes, 0), Step(_number_the_handled, 0))
+VERSION = len(STEPS)
+
+
+def _take(step: Step, schema: Schema, found: Found) -> None:
+    step.apply(schema, found)
+    if SchemaVersion.table not in found.tables:
+        schema.run(sql.create_table(SchemaVersion))
+    _say_version(schema, found, found.number + 1, step.oldest_reader)
+
+
+def _say_version(schema: Schema, found: Found, version: int, oldest_reader: int) -> None:
+    oldest_reader = max(oldest_reader, found.version.oldest_reader if found.version else 0)
+    row = SchemaVersion("machinery", version, oldest_reader)
+    schema.run(sql.put(SchemaVersion, 3, 1), *sql.columns_of(SchemaVersion).to_sql(row))
+
+
+# ── What needs no step ────────────────────────────────────────────────────────────────────────
+def _is_done(found: Found, kinds: list[type[Row]], views: Mapping[str, str]) -> bool:
+    check_readable(found.version, "The database")
+    if found.version is None or found.number != VERSION:
+        return found.number > VERSION
+    return not any(_missing(found, kinds, views))
+
+
+def _missing(found: Found, kinds: list[type[Row]], views: Mapping[str, str]) -> Iterator[str]:
+    """The statements that make what is not there, or not as it should be."""
+    for kind in kinds:
+        columns = found.tables.get(kind.table)
+        if columns is None:
+            yield sql.create_table(kind)
+        else:
+            new = (name for name in kind.__struct_fields__ if name not in columns)
+            yield from (sql.add_column(kind, name) for name in new)
+        for index in kind.indexes:
+            if sql.index_name(kind, index) not in found.indexes:
+                yield sql.create_index(kind, index)
+    for name, text in views.items():
+        if found.views.get(name) != text:
+            if name in found.views:
+                yield f"DROP VIEW {name}"
+            yield text

@@ -1,0 +1,85 @@
+"""Views of a service's tables, for whoever opens its database by hand: with times to be read.
+
+A view costs nothing until somebody reads it, so the hot path does not pay for these. Each begins
+with a comment that says what it shows, which SQLite keeps with it. The view `about` lists them all,
+and the tables. Times are UTC.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ecom.stores.base import Row
+from ecom.stores.migrations import SchemaVersion
+
+MACHINERY = """
+CREATE VIEW outbox_unsent AS
+-- Events written with the state they speak of, which the broker has yet to confirm.
+SELECT seq, type, order_id, exchange, datetime(created_at, 'unixepoch') AS written,
+       owner AS replica, CAST(body AS TEXT) AS body
+FROM outbox WHERE done_at IS NULL ORDER BY seq;
+
+CREATE VIEW inbox_waiting AS
+-- Messages that failed and will be tried again, the next one first.
+SELECT type, order_id, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
+       datetime(at, 'unixepoch') AS arrived, id
+FROM inbox WHERE state = 'waiting' ORDER BY due, id;
+
+CREATE VIEW effects_open AS
+-- What is asked of the outside world, and not known to be done.
+SELECT type, order_id, key, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
+       datetime(created_at, 'unixepoch') AS asked
+FROM effects WHERE done_at IS NULL ORDER BY seq;
+
+CREATE VIEW dead AS
+-- What was given up: messages and effects. `ecom dead` shows and mends them.
+SELECT 'message' AS what, type, order_id, attempts, last_error,
+       datetime(at, 'unixepoch') AS since, id
+FROM inbox WHERE state = 'dead'
+UNION ALL
+SELECT 'effect', type, order_id, attempts, last_error, datetime(created_at, 'unixepoch'), id
+FROM effects WHERE state = 'dead';
+
+CREATE VIEW timers_running AS
+-- What the service will do by itself, and when; the next one first.
+SELECT type, order_id, datetime(due, 'unixepoch') AS goes_off FROM timers ORDER BY due, id;
+"""
+
+_VIEW = re.compile(r"(CREATE VIEW (\w+) AS\n-- ([^\n]+)\n.+?);$", re.DOTALL | re.MULTILINE)
+_ABOUT = """CREATE VIEW about AS
+-- What there is to read here.
+WITH told (name, kind, shows) AS (VALUES
+{})
+SELECT name, kind, shows FROM told;"""
+
+
+class View(NamedTuple):
+    """One view of a database."""
+
+    name: str
+    about: str  # a sentence
+    sql: str  # as SQLite keeps it in its schema, comment and all
+
+
+def views_of(kinds: Iterable[type[Row]], own: str = "") -> list[View]:
+    """The views of a service with tables of these kinds: its own, each as those above, and the
+    machinery's; the last one, `about`, describes tables and views."""
+    views = _read(own + MACHINERY)
+    told = [(view.name, "view", view.about) for view in views]
+    told += [(kind.table, "table", sentence_of(kind)) for kind in (*kinds, SchemaVersion)]
+    return views + _read(_ABOUT.format(",\n".join(map(_literal, told))))
+
+
+def _read(text: str) -> list[View]:
+    return [View(name, about, sql) for sql, name, about in _VIEW.findall(text)]
+
+
+def _literal(row: tuple[str, ...]) -> str:
+    """A row of texts as SQL writes it."""
+    return "({})".format(", ".join("'{}'".format(text.replace("'", "''")) for text in row))
+
+
+def sentence_of(thing: Any) -> str:
+    """The first paragraph of a docstring, in one line."""
+    return inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ")
