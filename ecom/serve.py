@@ -10,15 +10,49 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from ecom.contract.permissions import PROVISIONER
-from ecom.effects.performing import outside
 from ecom.process.driver import Process, main
+from ecom.process.performers import Performers
 from ecom.process.provisioner import provide
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
+from ecom.services.notification import SendMail
+from ecom.services.payment import Capture, Refund
 from ecom.settings import Settings
 
 
-async def open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
+def _performers(service: str, settings: Settings) -> Performers | None:
+    """Who performs this service's effects: over the network if settings name it, else in files."""
+    if service == "payment":
+        gateway = _gateway(settings)
+        return Performers({Capture: gateway.capture, Refund: gateway.refund}, gateway.close)
+    if service == "notification":
+        mailer = _mailer(settings)
+        return Performers({SendMail: mailer.send}, mailer.close)
+    return None
+
+
+# What follows is imported where it is needed: each service pays for its own only.
+def _gateway(settings: Settings) -> Any:
+    if settings.gateway_url is None:
+        from ecom.sandbox.gateway import SandboxGateway
+
+        return SandboxGateway(settings.folder, time.time)
+    from ecom.effects.http_gateway import HttpGateway
+
+    return HttpGateway(settings.gateway_url)
+
+
+def _mailer(settings: Settings) -> Any:
+    if settings.smtp_url is None:
+        from ecom.sandbox.mailbox import Mailbox
+
+        return Mailbox(settings.folder, settings.shop, time.time)
+    from ecom.effects.smtp import SmtpMailer
+
+    return SmtpMailer(settings.smtp_url, settings.shop, time.time)
+
+
+async def _open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     """Serve the order service's HTTP API."""
     from ecom.api.app import open_door  # here: only this service pays for the web framework
 
@@ -39,8 +73,8 @@ def serve(
         return
 
     def make() -> Process:
-        api = open_api if name == "order" else None
-        return kind(saga, name, settings, outside(name, settings, time.time), api)
+        api = _open_api if name == "order" else None
+        return kind(saga, name, settings, _performers(name, settings), api)
 
     main(name, settings, make)
 

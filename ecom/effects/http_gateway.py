@@ -1,18 +1,16 @@
 """A payment provider over HTTP: `POST /captures`, `POST /refunds`, under an `Idempotency-Key`."""
 
-from typing import Any
-
 import aiohttp
 import msgspec
 from msgspec import Struct
 
 from ecom.effects import TIMEOUT
-from ecom.effects.gateway import GatewayError, ProcessingError
+from ecom.process.performers import NotDone, OutcomeUnknown
 from ecom.runtime.context import traceparent
 from ecom.runtime.service import Impossible
-from ecom.services.payment import Captured, Declined, Refunded
+from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
 
-PROCESSING_ERROR = 402
+PROCESSING_ERROR = 402  # the provider could not, and says that no money moved
 REFUSED = (409, 422)  # not with this key or order, or malformed: repeating is in vain
 
 
@@ -39,44 +37,47 @@ class HttpGateway:
         self._url = url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
 
-    async def capture(self, key: str, order_id: str, amount: int, card: str) -> Captured | Declined:
-        body = {"order_id": order_id, "amount": amount, "card": card}
-        answer = await self._ask("captures", key, body, ("captured", "declined"))
+    async def capture(self, key: str, effect: Capture) -> Captured | Declined:
+        """Take money from the card."""
+        answer = await self._ask("captures", key, effect, ("captured", "declined"))
         if answer.outcome == "captured":
-            return Captured(order_id)
-        return Declined(order_id, answer.reason)
+            return Captured(effect.order_id)
+        return Declined(effect.order_id, answer.reason)
 
-    async def refund(self, key: str, order_id: str, amount: int) -> Refunded:
-        body = {"order_id": order_id, "amount": amount}
-        await self._ask("refunds", key, body, ("refunded",))
-        return Refunded(order_id)
+    async def refund(self, key: str, effect: Refund) -> Refunded:
+        """Give money back."""
+        await self._ask("refunds", key, effect, ("refunded",))
+        return Refunded(effect.order_id)
 
     async def close(self) -> None:
+        """Close the connections."""
         if self._session:
             await self._session.close()
 
     async def _ask(
-        self, what: str, key: str, body: dict[str, Any], outcomes: tuple[str, ...]
+        self, what: str, key: str, effect: Capture | Refund, outcomes: tuple[str, ...]
     ) -> Answer:
         """The provider's answer to this very call, which is one of `outcomes`."""
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        if context := traceparent.get():
+            headers["traceparent"] = context
+        body = msgspec.json.encode(effect)
+        call = self._opened().post(
+            f"{self._url}/{what}", data=body, headers=headers, allow_redirects=False
+        )
         try:
-            async with self._opened().post(
-                f"{self._url}/{what}",
-                data=msgspec.json.encode(body),
-                headers=_headers(key),
-                allow_redirects=False,
-            ) as response:
+            async with call as response:
                 answer = _answer(response.status, await response.read())
                 if answer.key != key:
                     response.close()  # whatever comes next over this connection is wrong, too
-                    raise GatewayError(f"asked for {key}, was answered for {answer.key}")
+                    raise OutcomeUnknown(f"asked for {key}, was answered for {answer.key}")
                 if response.status in REFUSED:
                     raise Impossible(answer.reason)
                 if answer.outcome not in outcomes:
-                    raise GatewayError(f"{key}: {answer.outcome!r} is none of {outcomes}")
+                    raise OutcomeUnknown(f"{key}: {answer.outcome!r} is none of {outcomes}")
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise GatewayError(f"{type(error).__name__}: {error}") from error
+            raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -88,18 +89,12 @@ class HttpGateway:
         return self._session
 
 
-def _headers(key: str) -> dict[str, str]:
-    headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
-    context = traceparent.get()
-    return headers | {"traceparent": context} if context else headers
-
-
 def _answer(status: int, text: bytes) -> Answer:
     if status == PROCESSING_ERROR:
-        raise ProcessingError("processing error")
+        raise NotDone("processing error")
     if status not in (200, *REFUSED):
-        raise GatewayError(f"{status}: {text.decode(errors='replace')[:300]}")
+        raise OutcomeUnknown(f"{status}: {text.decode(errors='replace')[:300]}")
     try:
         return msgspec.json.decode(text, type=Answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise GatewayError(f"this is no answer: {error}") from error
+        raise OutcomeUnknown(f"this is no answer: {error}") from error

@@ -20,9 +20,9 @@ from ecom.runtime.service import Impossible
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|=\\?")
 _WORD = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\xa0-\U0010ffff-]+"  # RFC 5322's atom, and RFC 6531's
 _ADDRESS = re.compile(rf"{_WORD}(\.{_WORD})*@{_WORD}(\.{_WORD})*")
-_HEADERS = [b"From", b"To", b"Subject", b"Date", b"Message-ID", b"Order-ID"]
 _MIME = [b"Content-Type", b"Content-Transfer-Encoding", b"MIME-Version"]
 _SHORT = 60  # characters of a value that fits its line
+SENDER = "orders@ecom.example"
 
 
 class _Policy(EmailPolicy):
@@ -61,10 +61,9 @@ class Letter(Struct, frozen=True):
 
     def check(self) -> None:
         """Raise `Impossible` for a value that cannot stand in a header."""
-        values = (self.sender, self.to, self.subject, self.message_id, self.order_id,
-                  self.traceparent)  # fmt: skip
-        if unfit := next((value for value in values if _UNFIT.search(value)), None):
-            raise Impossible(f"{unfit!r} cannot stand in a header")
+        for value in self._headers().values():
+            if _UNFIT.search(value):
+                raise Impossible(f"{value!r} cannot stand in a header")
         for address in (self.sender, self.to):
             if not _ADDRESS.fullmatch(address):
                 raise Impossible(f"{address!r} is no plain address")
@@ -76,23 +75,33 @@ class Letter(Struct, frozen=True):
             written = self._compose().as_bytes()
         except (ValueError, MessageError) as error:
             raise Impossible(f"this is no letter: {error}") from error
-        ours = [*_HEADERS, b"traceparent"] if self.traceparent else _HEADERS
+        ours = [name.encode() for name in self._headers()]
         if _names(written) != ours + _MIME:
             raise Impossible(f"the letter {self.message_id!r} has other headers than it should")
         return written
 
     def _compose(self) -> EmailMessage:
         letter = EmailMessage(_ASCII if self.is_ascii else _UTF8)
-        letter["From"] = self.sender
-        letter["To"] = self.to
-        letter["Subject"] = self.subject
-        letter["Date"] = formatdate(self.date)
-        letter["Message-ID"] = self.message_id
-        letter["Order-ID"] = self.order_id
-        if self.traceparent:
-            letter["traceparent"] = self.traceparent
+        for name, value in self._headers().items():
+            letter[name] = value
         letter.set_content(self.body)
         return letter
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "From": self.sender,
+            "To": self.to,
+            "Subject": self.subject,
+            "Date": formatdate(self.date),
+            "Message-ID": self.message_id,
+            "Order-ID": self.order_id,
+        }
+        return headers | {"traceparent": self.traceparent} if self.traceparent else headers
+
+
+def message_id(key: str, shop: str) -> str:
+    """The Message-ID under this idempotency key: always the same, and no two shops' meet."""
+    return f"<{key}@{shop}.ecom.example>"
 
 
 def _names(written: bytes) -> list[bytes]:

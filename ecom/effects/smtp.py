@@ -1,4 +1,7 @@
-"""Mail over SMTP: a few connections, kept, each for many mails."""
+"""Mail over SMTP: a few connections, kept, each for many mails.
+
+E-mail is at-least-once by nature; a stable Message-ID lets a mailbox drop what it has already.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,10 +10,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 
 from ecom.effects import TIMEOUT
-from ecom.effects.letter import Letter
-from ecom.effects.mailer import SENDER, MailError
+from ecom.effects.letter import SENDER, Letter, message_id
+from ecom.process.performers import NotDone
 from ecom.runtime.context import traceparent
 from ecom.runtime.service import Impossible
+from ecom.services.notification import MailSent, SendMail
 
 CONNECTIONS = 8  # at a time: most servers allow a client ten or more
 PORTS = {"smtp": 25, "smtps": 465}
@@ -22,29 +26,40 @@ class SmtpMailer:
     With `smtp`, TLS is used where the server offers it, and insisted on before a password is sent.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
-        self._server = _parse(url)
+    def __init__(self, url: str, shop: str, clock: Callable[[], float]) -> None:
+        self._server, self._shop = _parse(url), shop
         self._sender = parse_qs(urlsplit(url).query).get("from", [SENDER])[0]
         self._clock = clock
         self._idle: list[aiosmtplib.SMTP] = []
         self._free = asyncio.Semaphore(CONNECTIONS)
 
-    async def send(self, message_id: str, order_id: str, to: str, subject: str, body: str) -> None:
+    async def send(self, key: str, effect: SendMail) -> MailSent:
+        """Hand one mail over. Raises `Impossible` for an address that the server refuses for good,
+        and for text that would not stay within its header."""
         letter = Letter(
-            message_id, order_id, self._sender, to, subject, body, self._clock(), traceparent.get()
+            message_id=message_id(key, self._shop),
+            order_id=effect.order_id,
+            sender=self._sender,
+            to=effect.to,
+            subject=effect.subject,
+            body=effect.body,
+            date=self._clock(),
+            traceparent=traceparent.get(),
         )
         written = letter.as_bytes()
         options = [] if letter.is_ascii else ["SMTPUTF8"]
         async with asyncio.timeout(TIMEOUT), self._free:
             try:
                 connection = await self._connection()
-                await self._hand_over(connection, to, written, options)
+                await self._hand_over(connection, effect.to, written, options)
             except aiosmtplib.SMTPNotSupported as error:
-                raise Impossible(f"{to} needs a mail server that speaks SMTPUTF8") from error
+                raise Impossible(f"{effect.to} needs a server that speaks SMTPUTF8") from error
             except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-                raise MailError(f"{type(error).__name__}: {error}") from error
+                raise NotDone(f"{type(error).__name__}: {error}") from error
+        return MailSent(effect.order_id)
 
     async def close(self) -> None:
+        """Close the connections."""
         for connection in self._idle:
             connection.close()
 

@@ -12,20 +12,19 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ecom.bus import Bus
 from ecom.errors import ShopError
 from ecom.process.lifecycle import announce, collect_rarely, until_stopped
+from ecom.process.performers import Performers
 from ecom.runtime.messages import (
     Ack,
     Command,
     Commit,
     Confirmed,
     CountUp,
-    Failed,
     Perform,
-    Performed,
     Publish,
     Reply,
     Say,
@@ -52,26 +51,6 @@ LAST_SPANS = 2.0  # seconds they have to get away when the process ends
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
 
 log = logging.getLogger("ecom.process")
-
-
-class Performers(Protocol):
-    """The outside world of a service: who performs its effects."""
-
-    async def perform(self, output: Perform) -> Performed | Failed:
-        """Carry out one effect. Whatever goes wrong is an answer, too."""
-
-    async def close(self) -> None:
-        """Let go of connections and files."""
-
-
-class Nobody:
-    """The outside world of a service that asks nothing of it."""
-
-    async def perform(self, output: Perform) -> Performed | Failed:
-        return Failed(output.row.seq, "nobody performs this", final=True)
-
-    async def close(self) -> None:
-        return None
 
 
 # Starts a service's HTTP API: its base URL, and what to run to serve it.
@@ -102,7 +81,7 @@ class Process:
         saga: Saga,
         name: str,
         settings: Settings,
-        outside: Performers | None = None,
+        performers: Performers | None = None,
         api: OpenApi | None = None,
     ) -> None:
         self.name, self.settings, self._api = name, settings, api
@@ -113,7 +92,7 @@ class Process:
         self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
         self._inputs: list[Any] = []
         self._wake = asyncio.Event()
-        self._outside = outside or Nobody()
+        self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
         self._tracer = tracer_for(saga.services[name], saga.contract.by_key, settings)
@@ -209,7 +188,7 @@ class Process:
 
     async def _perform(self, output: Perform) -> None:
         start = time.time()
-        answer = await self._outside.perform(output)
+        answer = await self._performers.perform(output)
         if self._tracer is not None:
             self._tracer.performed(output.row, answer, start, time.time())
         self.put(answer)
@@ -235,7 +214,7 @@ class Process:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._outside.close()
+        await self._performers.close()
         await self._send_last_spans()
         self.store.close()
         if failures:

@@ -1,4 +1,4 @@
-"""`python -m ecom.effects gateway` or `mail`: a local stand-in, as one process.
+"""`python -m ecom.sandbox gateway` or `mail`: the payment provider, or the mail server.
 
 It keeps its books in `ECOM_FOLDER` and listens where `ECOM_GATEWAY_URL` or `ECOM_SMTP_URL` says
 (port 0: any free one); where that is, it says in a note there. It stops as the services do.
@@ -23,11 +23,12 @@ async def gateway(folder: Path, listening: socket.socket) -> AsyncIterator[str]:
     """Serve the payment provider; its address."""
     from aiohttp import web  # here: each of the two pays for its own server only
 
-    from ecom.effects.gateway import SandboxGateway
-    from ecom.sandbox.provider import Provider
+    from ecom.sandbox.gateway import SandboxGateway
+    from ecom.sandbox.http_server import HttpServer
 
     sandbox = SandboxGateway(folder, time.time)
-    runner = web.AppRunner(Provider(sandbox).application(), access_log=None, shutdown_timeout=0.1)
+    application = HttpServer(sandbox).application()
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=1024).start()
     yield "http://{}:{}".format(*listening.getsockname())
@@ -38,14 +39,14 @@ async def gateway(folder: Path, listening: socket.socket) -> AsyncIterator[str]:
 @asynccontextmanager
 async def mail(folder: Path, listening: socket.socket) -> AsyncIterator[str]:
     """Serve the mail server; its address."""
-    from ecom.sandbox.postbox import Postbox
+    from ecom.sandbox.smtp_server import MailServer
 
-    postbox = Postbox(folder, time.time)
+    sandbox = MailServer(folder, time.time)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(postbox.connected, sock=listening, backlog=128)
+    server = await loop.create_server(sandbox.connected, sock=listening, backlog=128)
     yield "smtp://{}:{}".format(*listening.getsockname())
     server.close()
-    postbox.close()
+    sandbox.close()
 
 
 PARTS = {"gateway": (gateway, "ECOM_GATEWAY_URL"), "mail": (mail, "ECOM_SMTP_URL")}

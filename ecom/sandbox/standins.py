@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from ecom.effects.gateway import open_ledger
-from ecom.effects.mailer import open_mails
 from ecom.errors import ServiceDown, ShopError
+from ecom.sandbox.gateway import open_ledger
+from ecom.sandbox.mailbox import open_mails
 
 STANDINS = {  # name → the setting that says where it is, and how
     "gateway": ("ECOM_GATEWAY_URL", "http://127.0.0.1:{}"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom_lab.chaos.verdict import HarnessFailed
 
 AT_ONCE = 10  # orders in one request, at most

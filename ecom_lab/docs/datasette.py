@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ecom.effects.gateway import open_ledger
-from ecom.effects.mailer import open_mails
 from ecom.runtime.tables import MACHINERY
+from ecom.sandbox.gateway import open_ledger
+from ecom.sandbox.mailbox import open_mails
 from ecom.shop.views import views_of
 from ecom.stores.base import Row
 from ecom.stores.migrations import SchemaVersion

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from ecom.contract.envelope import Headers, derived_id
-from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
 from ecom.events import Line
 from ecom.runtime.messages import (
     Command,
@@ -21,6 +20,7 @@ from ecom.runtime.messages import (
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import Outbox
 from ecom.sagas.choreography import choreography
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.services.inventory import Stock
 from ecom.services.order import CancelOrder, PlaceOrder
 from ecom.stores.memory import MemoryStore

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
 from ecom.errors import ShopError
 from ecom.events import CARD_DECLINED, HOLD_EXPIRED, INSUFFICIENT_STOCK
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.shop.shop import Shop
 from ecom_lab.shop import SERVICES
 

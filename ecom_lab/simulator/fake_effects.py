@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ecom.effects.gateway import DECLINED_CARD, ERROR_CARD
 from ecom.events import CARD_DECLINED
 from ecom.runtime.messages import Failed, Performed
+from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD
 from ecom.services.notification import MailSent, SendMail
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
 

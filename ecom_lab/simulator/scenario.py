@@ -7,10 +7,10 @@ ablation is a design with one safeguard changed.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
 from ecom.events import Line
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.service import Retry, Service
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.services.payment import Capture
 from ecom_lab.shop import CONTRACT, SAGA, SERVICES
 from ecom_lab.simulator.broker import route

@@ -8,12 +8,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
-from ecom.effects.gateway import DECLINED_CARD
 from ecom.harness.diagrams.choreography import Choreography
 from ecom.harness.diagrams.graph import layered
 from ecom.harness.diagrams.states import state_machines, states_of
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step
+from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.timeline import CONFIRMED, OPEN, Timeline, timeline
 from ecom_lab.docs import pictures as documents
 from ecom_lab.shop import SAGA

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from paying import KEY, InFile, OverHttp, capture, ledger, refund, use
 
-from ecom.effects.gateway import DECLINED_CARD, ERROR_CARD, GOOD_CARD, ProcessingError
 from ecom.events import CARD_DECLINED
+from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
+from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD, GOOD_CARD
 from ecom.services.payment import Captured, Declined, Refunded
 
 
@@ -54,7 +55,7 @@ def test_a_declined_card_stays_declined_under_its_key(provider):
 
 def test_a_processing_error_leaves_no_trace(provider):
     """It may be asked again, and nothing was taken."""
-    assert use(provider, capture(ERROR_CARD)) == [ProcessingError]
+    assert use(provider, capture(ERROR_CARD)) == [NotDone]
     assert ledger(provider) == []
 
 

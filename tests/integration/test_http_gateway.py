@@ -1,4 +1,4 @@
-"""What HTTP adds of trouble to paying, and the door of the sandbox provider."""
+"""What HTTP adds of trouble to paying, and the HTTP API of the sandbox provider."""
 
 import asyncio
 
@@ -6,12 +6,13 @@ import httpx
 import pytest
 from paying import KEY, OverHttp, capture, ledger, outcome, use
 
-from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD, GatewayError
 from ecom.effects.http_gateway import HttpGateway
 from ecom.errors import ShopError
 from ecom.events import CARD_DECLINED
+from ecom.process.performers import OutcomeUnknown
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.sandbox.faults import Faults, Luck
-from ecom.services.payment import Captured, Declined
+from ecom.services.payment import Capture, Captured, Declined
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ def test_a_provider_that_never_answers_is_given_up_in_time(http, outside, monkey
     """The outcome is unknown, and nobody waits for ever."""
     monkeypatch.setattr("ecom.effects.http_gateway.TIMEOUT", 0.3)
     outside.set_faults(delay=60.0)
-    assert use(http, capture()) == [GatewayError]
+    assert use(http, capture()) == [OutcomeUnknown]
 
 
 def test_a_connection_cut_after_the_money_was_taken_is_an_error_to_repeat(http, outside):
     """No answer is no outcome; the next call under the key tells it."""
     outside.set_faults(fail_after=1.0)
-    assert use(http, capture()) == [GatewayError]
+    assert use(http, capture()) == [OutcomeUnknown]
     assert ledger(http) == [(KEY, "capture", "captured")]
     outside.set_faults()
     assert use(http, capture()) == [Captured("1001")]
@@ -57,7 +58,7 @@ def test_a_connection_cut_after_the_money_was_taken_is_an_error_to_repeat(http, 
 def test_an_error_before_the_deed_leaves_no_trace(http, outside, faults):
     """The provider is out of order: ask again, nothing was taken."""
     outside.set_faults(**faults)
-    assert use(http, capture()) == [GatewayError]
+    assert use(http, capture()) == [OutcomeUnknown]
     assert ledger(http) == []
 
 
@@ -73,7 +74,7 @@ def test_a_provider_that_is_gone_is_an_error_and_found_again_where_it_was(http, 
         return capture()(gateway)
 
     answers = use(http, capture(), gone, back)
-    assert answers == [Captured("1001"), GatewayError, Captured("1001")]
+    assert answers == [Captured("1001"), OutcomeUnknown, Captured("1001")]
     assert len(ledger(http)) == 1
 
 
@@ -85,8 +86,8 @@ def test_an_answer_that_comes_twice_is_never_taken_for_another_call_s(http, outs
         card = GOOD_CARD if n % 2 else DECLINED_CARD
         while True:
             try:
-                return await gateway.capture(f"capture/{n}", str(n), 100, card)
-            except GatewayError:
+                return await gateway.capture(f"capture/{n}", Capture(str(n), 100, card))
+            except OutcomeUnknown:
                 continue  # as the runtime does, at its own pace
 
     async def run():
@@ -124,10 +125,10 @@ def test_what_is_no_answer_is_an_error_to_repeat(status):
                 await gateway.close()
 
     served = list(range(len(answers)))
-    assert asyncio.run(run()) == [GatewayError] * len(answers)
+    assert asyncio.run(run()) == [OutcomeUnknown] * len(answers)
 
 
-# ── The provider's own door ───────────────────────────────────────────────────────────────────
+# ── The provider's own API ────────────────────────────────────────────────────────────────────
 def test_malformed_calls_move_no_money(http, outside):
     """Every one is refused with a 4xx that says why, and the ledger stays empty."""
     good = {"order_id": "1001", "amount": 1200, "card": GOOD_CARD}

@@ -13,8 +13,8 @@ from posting import OverSmtp, mail, tried
 
 from ecom.effects.http_gateway import HttpGateway
 from ecom.effects.letter import Letter
-from ecom.effects.performing import payments
 from ecom.harness.processes import STOP_SECONDS
+from ecom.process.performers import Performers
 from ecom.runtime import context
 from ecom.runtime.messages import Failed, Perform, Performed, Publish, Tick
 from ecom.runtime.service import Impossible
@@ -135,16 +135,17 @@ def test_the_provider_is_told_the_trace_context_of_each_attempt():
     heard, told = [], []
 
     async def act(url):
-        outside = payments(HttpGateway(url))
+        gateway = HttpGateway(url)
+        performers = Performers({Capture: gateway.capture}, gateway.close)
         for attempts in (0, 1):
             row = type(EFFECT)(
                 *(getattr(EFFECT, name) for name in EFFECT.__struct_fields__[:12]),
                 attempts=attempts,
             )
-            answer = await outside.perform(Perform(row, Capture("1001", 5, "4242")))
+            answer = await performers.perform(Perform(row, Capture("1001", 5, "4242")))
             tracer.performed(row, answer, 0.0, 1.0)
             told.append(f"\r\ntraceparent: {context_of(row)}\r\n")
-        await outside.close()
+        await performers.close()
 
     tracer = Kept("payment")
     ask(heard, act)
@@ -181,9 +182,9 @@ def test_a_mail_server_gets_the_trace_context_and_no_forged_one(outside):
 
     async def send():
         mailer = smtp.opened()
-        sent = await tried(mailer.send(**mail()))
+        sent = await tried(mailer.send(*mail()))
         context.traceparent.set("x\r\nBcc: all@example.com")
-        forged = await tried(mailer.send(**mail(message_id="<two@tea>")))
+        forged = await tried(mailer.send(*mail("two")))
         await mailer.close()
         return sent, forged
 

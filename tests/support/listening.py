@@ -9,7 +9,7 @@ import pika
 from ecom import Shop
 from ecom.bus import parameters
 from ecom.contract import topology
-from ecom.effects.gateway import DECLINED_CARD
+from ecom.sandbox.cards import DECLINED_CARD
 
 
 class Heard(NamedTuple):

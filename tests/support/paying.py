@@ -4,9 +4,12 @@ import asyncio
 from contextlib import closing
 from pathlib import Path
 
-from ecom.effects.gateway import GOOD_CARD, GatewayError, SandboxGateway
 from ecom.effects.http_gateway import HttpGateway
+from ecom.process.performers import NotDone, OutcomeUnknown
 from ecom.runtime.service import Impossible
+from ecom.sandbox.cards import GOOD_CARD
+from ecom.sandbox.gateway import SandboxGateway
+from ecom.services.payment import Capture, Refund
 from ecom.stores.reader import connect
 
 KEY = "capture/1001"
@@ -56,16 +59,16 @@ def use(provider, *calls):
 async def outcome(call):
     try:
         return await call
-    except (GatewayError, Impossible, TimeoutError) as error:
+    except (NotDone, OutcomeUnknown, Impossible, TimeoutError) as error:
         return type(error)
 
 
 def capture(card=GOOD_CARD, key=KEY, order="1001", amount=1200):
-    return lambda gateway: gateway.capture(key, order, amount, card)
+    return lambda gateway: gateway.capture(key, Capture(order, amount, card))
 
 
 def refund(key="refund/1001", order="1001", amount=1200):
-    return lambda gateway: gateway.refund(key, order, amount)
+    return lambda gateway: gateway.refund(key, Refund(order, amount))
 
 
 def ledger(provider):

@@ -4,12 +4,17 @@ import asyncio
 from contextlib import closing
 from pathlib import Path
 
-from ecom.effects.mailer import Mailbox, MailError
+from msgspec.structs import replace
+
 from ecom.effects.smtp import SmtpMailer
+from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
+from ecom.sandbox.mailbox import Mailbox
+from ecom.services.notification import SendMail
 from ecom.stores.reader import connect
 
-ID = "<confirmed/1001@tea.ecom.example>"
+ID = "<confirmed/1001@tea.ecom.example>"  # the Message-ID that KEY makes in the shop `tea`
+KEY = "confirmed/1001"
 
 
 class InFile:
@@ -19,7 +24,7 @@ class InFile:
         self.folder = folder
 
     def opened(self):
-        return Mailbox(self.folder, lambda: 5.0)
+        return Mailbox(self.folder, "tea", lambda: 5.0)
 
     def restart(self):
         """Nothing is left running between two uses."""
@@ -33,7 +38,7 @@ class OverSmtp:
         outside.start("mail")
 
     def opened(self):
-        return SmtpMailer(self._outside.smtp_url, lambda: 5.0)
+        return SmtpMailer(self._outside.smtp_url, "tea", lambda: 5.0)
 
     def restart(self):
         self._outside.kill("mail")
@@ -46,7 +51,7 @@ def use(post, *mails):
     async def run():
         mailer = post.opened()
         try:
-            return [it() if callable(it) else await tried(mailer.send(**it)) for it in mails]
+            return [it() if callable(it) else await tried(mailer.send(*it)) for it in mails]
         finally:
             await mailer.close()
 
@@ -55,19 +60,15 @@ def use(post, *mails):
 
 async def tried(sending):
     try:
-        return await sending
-    except (MailError, Impossible) as error:
+        await sending
+    except (NotDone, Impossible) as error:
         return type(error)
 
 
-def mail(**changes):
-    return {
-        "message_id": ID,
-        "order_id": "1001",
-        "to": "ada@example.com",
-        "subject": "Order #1001 Confirmed",
-        "body": "Good news.",
-    } | changes
+def mail(key=KEY, **changes):
+    """A key, and the mail to be sent under it."""
+    mail = SendMail("1001", "ada@example.com", "Order #1001 Confirmed", "Good news.")
+    return key, replace(mail, **changes)
 
 
 def kept(post):

@@ -15,7 +15,7 @@ from helpers import EXAMPLES, Hand, delivery, wire
 from ecom import Shop
 from ecom.amqp.connection import parameters
 from ecom.contract import topology
-from ecom.effects.gateway import DECLINED_CARD, ERROR_CARD, GOOD_CARD
+from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD, GOOD_CARD
 from ecom.telemetry.logs import Line
 from ecom_lab.shop import SAGA
 

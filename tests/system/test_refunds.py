@@ -4,8 +4,8 @@ import pytest
 from outer import outer
 
 from ecom import Shop
-from ecom.effects.gateway import DECLINED_CARD, GOOD_CARD
 from ecom.errors import ServiceDown, ShopError
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.shop import frames
 
 ORDERS = 300

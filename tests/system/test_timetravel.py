@@ -6,11 +6,11 @@ import pytest
 from shuffled import Shuffled
 
 from ecom import Shop
-from ecom.effects.gateway import DECLINED_CARD
 from ecom.errors import ShopError
 from ecom.harness.history.journal import read_log
 from ecom.harness.history.replay import CannotReplay
 from ecom.harness.history.timetravel import TABLES, at
+from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop import frames
 
 SHELVES = ("available", "held", "committed")

@@ -8,7 +8,7 @@ from collecting import CALLER, ORDER, TRACE, TRACEPARENT, collector
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ecom import Shop
-from ecom.effects.gateway import DECLINED_CARD
+from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.credentials import kept_token
 from ecom.stores.reader import rows
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES

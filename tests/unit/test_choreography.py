@@ -4,12 +4,12 @@ from world import World
 
 from ecom.contract.contract import EVERYTHING, Contract
 from ecom.contract.event import Event
-from ecom.effects.gateway import GOOD_CARD
 from ecom.events import Line
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.choreography import UNDO, Choreography
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
+from ecom.sandbox.cards import GOOD_CARD
 from ecom.services.audit import Entry
 from ecom.services.order import PlaceOrder
 from ecom_lab.shop import CONTRACT, SAGA, SERVICES

@@ -1,15 +1,15 @@
-"""The journal of the world outside: nothing is acknowledged that it does not keep, to the end."""
+"""The sandbox's journal: nothing is acknowledged that it does not keep, to the end."""
 
 import asyncio
 import socket
-import sqlite3
 from contextlib import closing
 
 import pytest
 from posting import InFile, kept
 
-from ecom.effects.journal import Journal
+from ecom.process.performers import OutcomeUnknown
 from ecom.sandbox.__main__ import mail
+from ecom.sandbox.journal import Journal
 
 ROW = ("capture/1001", 2500)
 PATIENCE = 20.0  # seconds for an answer, which comes at once or never
@@ -51,7 +51,7 @@ def test_what_is_asked_for_before_the_end_is_written(tmp_path, caplog):
 def test_what_is_asked_for_after_the_end_is_refused(tmp_path, caplog):
     """In a way that the callers know how to tell: they ask again, later."""
     (refused,) = ended(tmp_path, None, ROW)
-    assert isinstance(refused, sqlite3.Error)
+    assert isinstance(refused, OutcomeUnknown)
     assert rows(tmp_path) == []
     assert not caplog.records
 
@@ -60,7 +60,7 @@ def test_what_is_asked_for_after_the_end_is_refused(tmp_path, caplog):
 def test_whoever_waits_for_what_cannot_be_written_is_told(tmp_path, caplog, end):
     """All whose rows would have been in the same commit; none of them is kept."""
     told = ended(tmp_path, ROW, ("a row of one column",), *end)
-    assert [type(each) for each in told] == [sqlite3.ProgrammingError] * 2
+    assert [type(each) for each in told] == [OutcomeUnknown] * 2
     assert rows(tmp_path) == []
     assert not caplog.records
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from ecom.effects.gateway import GOOD_CARD
+from ecom.sandbox.cards import GOOD_CARD
 from ecom.stores.reader import rows
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.testbed import Stage

@@ -5,7 +5,6 @@ The mistakes of well-known public samples are among them, by name (`sample` is n
 
 from dataclasses import dataclass, replace
 
-from ecom.effects.gateway import ERROR_CARD
 from ecom.events import (
     InventoryCommitted,
     InventoryExpired,
@@ -14,6 +13,7 @@ from ecom.events import (
     OrderCreated,
     PaymentProcessed,
 )
+from ecom.sandbox.cards import ERROR_CARD
 from ecom.services.inventory import HoldDeadline
 from ecom.services.order import CancelOrder
 from ecom.services.payment import Captured

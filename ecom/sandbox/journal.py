@@ -1,13 +1,15 @@
-"""A file that remembers what was asked under which key: what the sandboxed outside world keeps.
+"""A file that remembers what was asked under which key: the provider's ledger, and the mailbox.
 
-Both the sandbox gateway's ledger and the local mailbox are one: a row is written once under its
-key, and whoever asks again gets the first answer. Calls that come together share one commit.
+A row is written once under its key, and whoever asks again gets the first answer. Calls that come
+together share one commit.
 """
 
 import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
+
+from ecom.process.performers import OutcomeUnknown
 
 
 class Journal:
@@ -30,8 +32,11 @@ class Journal:
         self._is_closed = False
 
     def read(self, key: str) -> tuple | None:
-        """The row under this key."""
-        return self._db.execute(self._select, (key,)).fetchone()
+        """The row under this key. Raises `OutcomeUnknown` as `write_once` does."""
+        try:
+            return self._db.execute(self._select, (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise OutcomeUnknown(str(error)) from error
 
     def rows(self) -> list[tuple]:
         """All rows, in the order in which they were written."""
@@ -40,10 +45,10 @@ class Journal:
     async def write_once(self, row: tuple[Any, ...]) -> tuple:
         """Durably write the row unless its key is there; returns the row that is there.
 
-        Raises `sqlite3.Error` if it was not written, as it never is after `close`: ask again.
+        Raises `OutcomeUnknown` if that failed, as it always does after `close`: ask again.
         """
         if self._is_closed:
-            raise sqlite3.ProgrammingError("the journal is closed")
+            raise OutcomeUnknown("the journal is closed")
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._write)
@@ -69,7 +74,7 @@ class Journal:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             for _, done in waiting:
-                done.cancelled() or done.set_exception(error)
+                done.cancelled() or done.set_exception(OutcomeUnknown(str(error)))
             return
         for (_, done), row in zip(waiting, found, strict=True):
             done.cancelled() or done.set_result(row)

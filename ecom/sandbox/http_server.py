@@ -1,4 +1,4 @@
-"""The sandbox payment provider as an HTTP server, with faults that one may set while it runs.
+"""The payment provider as an HTTP server, with faults that one may set while it runs.
 
 `POST /captures` {order_id, amount, card}, `POST /refunds` {order_id, amount}: pence, under the
 header `Idempotency-Key`; answered with {key, outcome, reason}: 200; 409 and 422 are refusals for
@@ -7,18 +7,19 @@ good; after anything else, ask again. `GET /ledger`: what was asked and what bec
 """
 
 import asyncio
-import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from ecom.effects.gateway import GatewayError, ProcessingError, SandboxGateway
 from ecom.effects.http_gateway import Answer
+from ecom.process.performers import NotDone, OutcomeUnknown, Performer
 from ecom.runtime.service import Impossible
 from ecom.sandbox.faults import Faults, Luck
+from ecom.sandbox.gateway import SandboxGateway
+from ecom.services.payment import Capture, Refund
 
 OrderId = Annotated[str, Meta(min_length=1, max_length=64)]
 Pence = Annotated[int, Meta(ge=0, le=10**12)]
@@ -28,19 +29,17 @@ class Malformed(Exception):
     """This is no call of ours."""
 
 
-class CaptureIn(Struct):
-    order_id: OrderId
-    amount: Pence
-    card: Annotated[str, Meta(min_length=1, max_length=64)]
-
-
 class RefundIn(Struct):
     order_id: OrderId
     amount: Pence
 
 
-class Provider:
-    """The HTTP face of a sandbox gateway."""
+class CaptureIn(RefundIn):
+    card: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class HttpServer:
+    """The HTTP interface of a `SandboxGateway`."""
 
     def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
@@ -57,25 +56,25 @@ class Provider:
         return app
 
     async def _capture(self, request: web.Request) -> web.StreamResponse:
-        key, body = _key(request), await _read(request, CaptureIn)
-        return await self._move(
-            request, key, lambda: self._gateway.capture(key, body.order_id, body.amount, body.card)
-        )
+        body = await _read(request, CaptureIn)
+        effect = Capture(body.order_id, body.amount, body.card)
+        return await self._perform(request, self._gateway.capture, effect)
 
     async def _refund(self, request: web.Request) -> web.StreamResponse:
-        key, body = _key(request), await _read(request, RefundIn)
-        return await self._move(
-            request, key, lambda: self._gateway.refund(key, body.order_id, body.amount)
+        body = await _read(request, RefundIn)
+        return await self._perform(
+            request, self._gateway.refund, Refund(body.order_id, body.amount)
         )
 
-    async def _move(
-        self, request: web.Request, key: str, act: Callable[[], Awaitable[Any]]
+    async def _perform(
+        self, request: web.Request, performer: Performer, effect: Struct
     ) -> web.StreamResponse:
         """Move money, unless fate is against it."""
+        key = _key(request)
         fate = self._luck.of(key) if self._faults != Faults() else "well"
         if fate == "before":
-            raise GatewayError("the provider is out of order")
-        result = await act()
+            raise OutcomeUnknown("the provider is out of order")
+        result = await performer(key, effect)
         answer = Answer(key, type(result).__name__.lower(), getattr(result, "reason", ""))
         if self._faults.delay:
             await asyncio.sleep(self._faults.delay)
@@ -103,8 +102,8 @@ class Provider:
 async def _errors(request: web.Request, handler: Callable) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (Malformed, Impossible, GatewayError, sqlite3.Error) as error:
-        status = {Malformed: 422, Impossible: 409, ProcessingError: 402}.get(type(error), 503)
+    except (Malformed, Impossible, NotDone, OutcomeUnknown) as error:
+        status = {Malformed: 422, Impossible: 409, NotDone: 402}.get(type(error), 503)
         key = request.headers.get("Idempotency-Key", "")
         return _json(Answer(key, "refused", str(error)), status)
 

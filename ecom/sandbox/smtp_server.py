@@ -1,6 +1,5 @@
-"""A local mail server: takes every mail over SMTP and keeps it, once, in `mailbox.db`."""
+"""A mail server: takes every mail over SMTP and keeps it, once, in the mailbox."""
 
-import sqlite3
 from collections.abc import Callable
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -10,11 +9,12 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from ecom.effects.mailer import bounces, open_mails
+from ecom.process.performers import OutcomeUnknown
+from ecom.sandbox.mailbox import bounces, open_mails
 
 
-class Postbox:
-    """Handler of what clients say to the server; see aiosmtpd for the names."""
+class MailServer:
+    """Handles the commands of SMTP clients; see aiosmtpd for the names."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -38,13 +38,11 @@ class Postbox:
         mail = message_from_bytes(envelope.content, policy=policy)
         if "Message-ID" not in mail:
             return "554 5.6.0 a Message-ID is needed"
-        row = (
-            _line(mail, "Message-ID"), _line(mail, "Order-ID"), ", ".join(envelope.rcpt_tos),
-            _line(mail, "Subject"), _text(mail), self._clock(),
-        )  # fmt: skip
+        id_, order_id, subject = (_line(mail, it) for it in ("Message-ID", "Order-ID", "Subject"))
+        to = ", ".join(envelope.rcpt_tos)
         try:
-            await self._mails.write_once(row)
-        except sqlite3.Error as error:
+            await self._mails.write_once((id_, order_id, to, subject, _text(mail), self._clock()))
+        except OutcomeUnknown as error:
             return f"451 4.3.0 {error}"
         return "250 2.0.0 kept"
 

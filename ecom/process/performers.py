@@ -1,0 +1,60 @@
+"""Who performs a service's effects, and the one contract that they keep."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from ecom.runtime.context import about, traceparent
+from ecom.runtime.dead_letters import describe
+from ecom.runtime.messages import Failed, Perform, Performed
+from ecom.runtime.service import Impossible
+from ecom.telemetry.tracing import context_of
+
+# Performs an effect under an idempotency key, and returns its result. Under one key there is one
+# effect, and always the same result. Raises `Impossible` for what no repetition can mend, or
+# one of the two below.
+Performer = Callable[[str, Any], Awaitable[Struct]]
+
+log = logging.getLogger("ecom.effects")
+
+
+class NotDone(Exception):
+    """It was not done, or twice does no harm: try again, but not for ever."""
+
+
+class OutcomeUnknown(Exception):
+    """It may have been done: ask again under the same key, until that is known."""
+
+
+async def _nothing() -> None:
+    """There is nothing to close."""
+
+
+@dataclass(frozen=True)
+class Performers:
+    """One service's performers, by the effect they perform; `close` lets go of what they hold."""
+
+    by_effect: Mapping[type[Struct], Performer]
+    close: Callable[[], Awaitable[None]] = _nothing
+
+    async def perform(self, output: Perform) -> Performed | Failed:
+        """Carry out one effect. Whatever goes wrong is an answer, too. How long it may take is for
+        the performer to say: what is done in files need not be bounded."""
+        row = output.row
+        traceparent.set(context_of(row))  # we run in a task, and so in a context, of our own
+        try:
+            result = await self.by_effect[type(output.effect)](row.key, output.effect)
+            return Performed(row.seq, result)
+        except Impossible as error:
+            return Failed(row.seq, describe(error), final=True)
+        except NotDone as error:
+            return Failed(row.seq, describe(error))
+        except (OutcomeUnknown, TimeoutError, OSError) as error:
+            return Failed(row.seq, describe(error), unknown=True)
+        except Exception as error:
+            what = "Performing %s failed in a way nobody foresaw"
+            log.exception(what, row.key, extra=about(row))
+            return Failed(row.seq, describe(error), unknown=True)

@@ -1,0 +1,67 @@
+"""A payment provider in a file: performs captures and refunds, and keeps a ledger of its own.
+
+The ledger, by idempotency key, is the judge of what was paid. The provider moves money whenever it
+is asked under a new key: so its ledger shows what a mistake of the shop's costs.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ecom.events import CARD_DECLINED
+from ecom.process.performers import NotDone
+from ecom.runtime.service import Impossible
+from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD
+from ecom.sandbox.journal import Journal
+from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
+
+COLUMNS = ("key", "kind", "order_id", "amount", "outcome", "at")
+
+
+def open_ledger(folder: Path) -> Journal:
+    """What was asked and answered: `gateway.db`, table `ledger`, by key."""
+    return Journal(folder / "gateway.db", "ledger", COLUMNS)
+
+
+class SandboxGateway:
+    """A provider in a file."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ledger = open_ledger(folder)
+
+    async def capture(self, key: str, effect: Capture) -> Captured | Declined:
+        """Take money from the card, unless it is one of those that choose another outcome."""
+        if effect.card == ERROR_CARD:
+            raise NotDone("processing error")
+        wanted = "declined" if effect.card == DECLINED_CARD else "captured"
+        outcome = await self._book(key, "capture", effect, wanted)
+        if outcome == "captured":
+            return Captured(effect.order_id)
+        return Declined(effect.order_id, CARD_DECLINED)
+
+    async def refund(self, key: str, effect: Refund) -> Refunded:
+        """Give back what was taken under `capture/<order>`."""
+        captured = self._ledger.read(f"capture/{effect.order_id}")
+        if captured is None or (captured[4], captured[3]) != ("captured", effect.amount):
+            raise Impossible(
+                f"there is no capture of {effect.amount} pence for order {effect.order_id}"
+            )
+        await self._book(key, "refund", effect, "refunded")
+        return Refunded(effect.order_id)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """All that was asked and what became of it, oldest first."""
+        return [dict(zip(COLUMNS, row, strict=True)) for row in self._ledger.rows()]
+
+    async def close(self) -> None:
+        """Close the file."""
+        self._ledger.close()
+
+    async def _book(self, key: str, kind: str, effect: Capture | Refund, outcome: str) -> str:
+        """The outcome under this key: the first one, whatever is wanted now."""
+        asked = (kind, effect.order_id, effect.amount)
+        row = await self._ledger.write_once((key, *asked, outcome, self._clock()))
+        if row[1:4] != asked:
+            raise Impossible(f"the key {key} belongs to a {row[1]} of {row[3]} pence")
+        return row[4]
