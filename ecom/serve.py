@@ -52,11 +52,19 @@ def _mailer(settings: Settings) -> Any:
     return SmtpMailer(settings.smtp_url, settings.shop, time.time)
 
 
-async def _open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
+def _open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     """Serve the order service's HTTP API."""
-    from ecom.api.app import open_door  # here: only this service pays for the web framework
+    from ecom.api.app import Backend, open_api
 
-    return await open_door(process)
+    return open_api(
+        Backend(
+            settings=process.settings,
+            store=process.store,
+            ask=process.ask,
+            connected=lambda: process.bus.connected,
+            metrics=process.metrics.page,
+        )
+    )
 
 
 def serve(

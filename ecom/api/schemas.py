@@ -1,6 +1,6 @@
-"""The forms of the door: what an order looks like when it comes in, and when it is shown.
+"""Schemas of the HTTP API: an order as it is placed, and as it is shown.
 
-Whatever passes here passes as an event, too: an order that was accepted must reach the others.
+Whatever is valid here is valid as an event, too: an order that was accepted must reach the others.
 """
 
 from typing import Annotated, Literal
@@ -64,16 +64,16 @@ class OrderOut(BaseModel):
     lines: list[LineIn] = []
 
 
-class Entry(BaseModel):
-    """One thing that the order service said or heard."""
+class HistoryEntry(BaseModel):
+    """An event that the order service published or consumed."""
 
     at: str
-    what: Literal["said", "heard"]
+    what: Literal["published", "consumed"]
     type: str
     id: str
 
 
-class BadgeOut(BaseModel):
+class TokenOut(BaseModel):
     """A customer's token, and until when it is good."""
 
     customer: str
@@ -96,11 +96,15 @@ OneOrMany = Annotated[
 ]
 
 
-def shown(order: Order, lines: bool = True) -> OrderOut:
+def order_out(order: Order, lines: bool = True) -> OrderOut:
     """An order for the caller: never the card."""
+    shown = order.lines if lines else ()
     return OrderOut.model_construct(
-        order_id=order.order_id, state=order.state, reason=order.reason, customer=order.customer,
-        total=order.total, placed_at=rfc3339(order.placed_at),
-        lines=[LineIn.model_construct(**msgspec.structs.asdict(line)) for line in order.lines]
-        if lines else [],
-    )  # fmt: skip
+        order_id=order.order_id,
+        state=order.state,
+        reason=order.reason,
+        customer=order.customer,
+        total=order.total,
+        placed_at=rfc3339(order.placed_at),
+        lines=[LineIn.model_construct(**msgspec.structs.asdict(line)) for line in shown],
+    )

@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ log = logging.getLogger("ecom.process")
 
 
 # Starts a service's HTTP API: its base URL, and what to run to serve it.
-OpenApi = Callable[["Process"], Awaitable[tuple[str, Coroutine[Any, Any, None]]]]
+OpenApi = Callable[["Process"], tuple[str, Coroutine[Any, Any, None]]]
 
 
 def database(folder: Path, service: str) -> Path:
@@ -205,7 +205,7 @@ class Process:
         tasks = [self._start(each) for each in works]
         ready = {"metrics": self.metrics.serve()}
         if self._api is not None:
-            ready["http"], serving = await self._api(self)
+            ready["http"], serving = self._api(self)
             tasks.append(self._start(serving))
         tasks.append(self._start(self._announce(ready)))
         stopping = self._start(stop.wait())

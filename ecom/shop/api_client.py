@@ -1,4 +1,4 @@
-"""The checkout's side of the order service's door: HTTP, with one sentence for each refusal."""
+"""A client of the order service's HTTP API, as the checkout is: one sentence for each error."""
 
 import re
 from collections.abc import Callable
@@ -12,21 +12,21 @@ from ecom.errors import OrderRefused, ServiceDown
 
 AT_ONCE = 1_000  # orders in one request, at most
 SECONDS = 60.0  # how long one answer may take
-# What a text should be: the door tells the pattern, which is for programs.
+# What a text should be: the API tells the pattern, which is for programs.
 FORMS = {"customer": "an e-mail address", "card": "letters, digits, - and _, at most 64",
          "sku": "text that can be printed"}  # fmt: skip
 
 
 class Client:
-    """Places and cancels orders at the door whose address `find` returns, and shows it `token`.
+    """Places and cancels orders at the address that `find` returns, with this token.
 
     The address is asked for again after a connection fails: a restarted service has a new one.
     """
 
     def __init__(self, find: Callable[[], str], token: str | None) -> None:
         self._find = find
-        shown = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(timeout=SECONDS, headers=shown)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(timeout=SECONDS, headers=headers)
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:
         """Place orders, `AT_ONCE` a request, of which all are placed or none; their ids.

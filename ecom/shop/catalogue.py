@@ -11,7 +11,7 @@ DATA = Path(__file__).with_name("data")
 CARD_THAT_PAYS = "4242424242424242"
 PRICE_OF_THE_UNKNOWN = 1_000  # pence: what a product costs that the catalogue does not have
 
-Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]  # units by sku, or lines as the door's
+Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]  # units by sku, or lines as the API's
 
 
 class Product(NamedTuple):
@@ -51,7 +51,7 @@ def price_of(sku: str) -> int:
 
 
 def order_for(customer: str, lines: Lines, card: str | None = None) -> dict[str, Any]:
-    """An order as the door wants it, at the catalogue's prices, with the customer's own card."""
+    """An order as the API wants it, at the catalogue's prices, with the customer's own card."""
     if isinstance(lines, Mapping):
         lines = [
             {"sku": sku, "quantity": quantity, "unit_price": price_of(sku)}

@@ -1,4 +1,4 @@
-"""The token of a shop's door: kept in the shop's folder, for other terminals of its owner."""
+"""The token of a shop's HTTP API: kept in the shop's folder, for other terminals of its owner."""
 
 import os
 import secrets

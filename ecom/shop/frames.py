@@ -20,7 +20,7 @@ DATABASES = (*_CONTRACT.services, "gateway", "mailbox")
 # Order numbers are texts: "999" comes before "1001".
 _BY_ORDER = "ORDER BY length(order_id), order_id"
 
-# What an event follows from when it is no event: a command at the door, a timer …
+# What an event follows from when it is no event: a command, a timer …
 _FIRST_CAUSES = {
     "order.created": "customer",
     "order.cancelled": "customer",

@@ -1,12 +1,12 @@
-"""The door, over real HTTP: what is accepted stays accepted, what is wrong is named."""
+"""The API, over real HTTP: what is accepted stays accepted, what is wrong is named."""
 
 import json
 from contextlib import closing
 
-import doors
 import pytest
-from doors import LINE, ORDER
+import serving
 from helpers import Hand
+from serving import LINE, ORDER
 
 from ecom.events import Line
 from ecom.runtime.messages import Command
@@ -19,37 +19,37 @@ from ecom_lab.shop import SAGA
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory):
-    """A client of an open door."""
-    with doors.door(tmp_path_factory.mktemp("door")) as client:
+def api(tmp_path_factory):
+    """A client that needs no token."""
+    with serving.api(tmp_path_factory.mktemp("api")) as client:
         yield client
 
 
-def place(door, order=ORDER, key=None):
-    return door.post("/orders", json=order, headers={"Idempotency-Key": key} if key else {})
+def place(api, order=ORDER, key=None):
+    return api.post("/orders", json=order, headers={"Idempotency-Key": key} if key else {})
 
 
-def count(door, after=0):
+def count(api, after=0):
     """How many orders there are, read page by page."""
-    page = door.get("/orders", params={"limit": 1000, "after": after}).json()
-    return len(page) + count(door, page[-1]["order_id"]) if page else 0
+    page = api.get("/orders", params={"limit": 1000, "after": after}).json()
+    return len(page) + count(api, page[-1]["order_id"]) if page else 0
 
 
-def test_an_order_is_accepted_as_pending_and_can_be_read(door):
+def test_an_order_is_accepted_as_pending_and_can_be_read(api):
     """With its total, without its card."""
-    answer = place(door)
+    answer = place(api)
     assert answer.status_code == 202
     order = answer.json()
     assert (order["state"], order["total"], order["lines"]) == ("PENDING", 2500, [LINE])
-    assert door.get(f"/orders/{order['order_id']}").json() == order
+    assert api.get(f"/orders/{order['order_id']}").json() == order
     assert "4242" not in answer.text
 
 
-def test_orders_are_listed_by_number_and_read_on_after_one(door):
-    placed = [each["order_id"] for each in place(door, [ORDER] * 5).json()]
-    listed = door.get("/orders", params={"after": placed[1], "limit": 2}).json()
+def test_orders_are_listed_by_number_and_read_on_after_one(api):
+    placed = [each["order_id"] for each in place(api, [ORDER] * 5).json()]
+    listed = api.get("/orders", params={"after": placed[1], "limit": 2}).json()
     assert [each["order_id"] for each in listed] == placed[2:4]
-    assert door.get("/orders", params={"state": "CONFIRMED"}).json() == []
+    assert api.get("/orders", params={"state": "CONFIRMED"}).json() == []
 
 
 def test_the_ten_thousandth_order_comes_after_those_before_it():
@@ -108,10 +108,10 @@ BAD = {  # what is wrong: the order, and the field that the answer must name
 
 
 @pytest.mark.parametrize(("order", "field"), BAD.values(), ids=BAD)
-def test_a_mistake_is_answered_with_its_field(door, order, field):
+def test_a_mistake_is_answered_with_its_field(api, order, field):
     """Nothing is placed, the field is named once, and what was sent is not sent back."""
-    before = count(door)
-    answer = door.post(
+    before = count(api)
+    answer = api.post(
         "/orders", content=json.dumps(order), headers={"Content-Type": "application/json"}
     )
     assert answer.status_code == 422
@@ -119,7 +119,7 @@ def test_a_mistake_is_answered_with_its_field(door, order, field):
     assert field in ", ".join(detail["loc"])
     assert detail["msg"]
     assert ORDER["card"] not in answer.text
-    assert count(door) == before
+    assert count(api) == before
 
 
 @pytest.mark.parametrize(
@@ -147,66 +147,66 @@ def test_a_mistake_is_answered_with_its_field(door, order, field):
         "odd UTF-16",
     ],
 )
-def test_what_is_not_json_is_a_mistake_of_the_caller_and_not_ours(door, body):
-    answer = door.post("/orders", content=body, headers={"Content-Type": "application/json"})
+def test_what_is_not_json_is_a_mistake_of_the_caller_and_not_ours(api, body):
+    answer = api.post("/orders", content=body, headers={"Content-Type": "application/json"})
     assert 400 <= answer.status_code < 500
     assert len(answer.content) < 1_000
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
-def test_a_body_over_16_mib_is_refused(door, declared):
+def test_a_body_over_16_mib_is_refused(api, declared):
     """Whether its length is announced or it just comes."""
     chunk = b" " * 2**20
     content = chunk * 17 if declared else (chunk for _ in range(17))
-    assert door.post("/orders", content=content).status_code == 413
-    assert door.get("/health").status_code == 200
+    assert api.post("/orders", content=content).status_code == 413
+    assert api.get("/health").status_code == 200
 
 
-def test_one_idempotency_key_is_one_request(door):
+def test_one_idempotency_key_is_one_request(api):
     """The same again gives the same orders; anything else under the key is refused, whole."""
-    first = place(door, [ORDER, ORDER], "one-key").json()
-    assert place(door, [ORDER, ORDER], "one-key").json()[0]["order_id"] == first[0]["order_id"]
-    before = count(door)
+    first = place(api, [ORDER, ORDER], "one-key").json()
+    assert place(api, [ORDER, ORDER], "one-key").json()[0]["order_id"] == first[0]["order_id"]
+    before = count(api)
     longer, shorter = [ORDER, ORDER, ORDER], [ORDER]
     other = [ORDER, {**ORDER, "customer": "max@example.com"}]
     for body in (longer, shorter, other, ORDER):
-        answer = place(door, body, "one-key")
+        answer = place(api, body, "one-key")
         assert answer.status_code == 422
         assert "Idempotency-Key" in answer.json()["detail"]
-    assert count(door) == before
+    assert count(api) == before
 
 
-def test_a_single_orders_key_is_not_that_of_a_list(door):
-    one = place(door, ORDER, "single").json()
-    assert place(door, ORDER, "single").json() == one
-    assert place(door, [ORDER], "single").status_code == 422
-    place(door, [ORDER, ORDER], "list")
+def test_a_single_orders_key_is_not_that_of_a_list(api):
+    one = place(api, ORDER, "single").json()
+    assert place(api, ORDER, "single").json() == one
+    assert place(api, [ORDER], "single").status_code == 422
+    place(api, [ORDER, ORDER], "list")
     other = {**ORDER, "customer": "max@example.com"}
-    assert [place(door, other, key).status_code for key in ("list1", "list/1")] == [202, 202]
+    assert [place(api, other, key).status_code for key in ("list1", "list/1")] == [202, 202]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a b", "é".encode()])
-def test_a_malformed_key_is_refused_by_name(door, key):
-    answer = door.post("/orders", json=ORDER, headers={"Idempotency-Key": key})
+def test_a_malformed_key_is_refused_by_name(api, key):
+    answer = api.post("/orders", json=ORDER, headers={"Idempotency-Key": key})
     assert answer.status_code == 422
     assert "Idempotency-Key" in answer.text
 
 
-def test_an_order_can_be_cancelled_and_cancelled_again(door):
-    order_id = place(door).json()["order_id"]
-    first = door.post(f"/orders/{order_id}/cancel")
+def test_an_order_can_be_cancelled_and_cancelled_again(api):
+    order_id = place(api).json()["order_id"]
+    first = api.post(f"/orders/{order_id}/cancel")
     assert (first.status_code, first.json()["state"]) == (202, "CANCELLED")
     assert first.json()["reason"] == "cancelled by customer"
-    assert door.post(f"/orders/{order_id}/cancel").json() == first.json()
-    said = [entry["type"] for entry in door.get(f"/orders/{order_id}/history").json()]
+    assert api.post(f"/orders/{order_id}/cancel").json() == first.json()
+    said = [entry["type"] for entry in api.get(f"/orders/{order_id}/history").json()]
     assert said == ["order.created", "order.cancelled"]
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", ""), ("POST", "/cancel"), ("GET", "/history")]
 )
-def test_an_unknown_order_is_not_found(door, method, path):
-    answer = door.request(method, f"/orders/999999{path}")
+def test_an_unknown_order_is_not_found(api, method, path):
+    answer = api.request(method, f"/orders/999999{path}")
     assert (answer.status_code, answer.json()["detail"]) == (404, "there is no order 999999")
 
 
@@ -223,29 +223,29 @@ def test_an_unknown_order_is_not_found(door, method, path):
         "/orders?after=x",
     ],
 )
-def test_a_malformed_question_is_refused(door, path):
-    assert door.get(path).status_code == 422
+def test_a_malformed_question_is_refused(api, path):
+    assert api.get(path).status_code == 422
 
 
-def test_an_open_door_has_no_tokens_to_give(door):
+def test_where_no_token_is_needed_none_is_given(api):
     """Nothing could be told from them: whoever reaches it may do all."""
-    answer = door.post("/customers/lotte@example.com/token")
+    answer = api.post("/customers/lotte@example.com/token")
     assert (answer.status_code, "ECOM_HTTP_TOKEN" in answer.json()["detail"]) == (409, True)
 
 
-def test_a_thousand_orders_fit_one_request_and_one_more_does_not(door):
-    before = count(door)
-    numbers = [int(each["order_id"]) for each in place(door, [ORDER] * 1_000).json()]
+def test_a_thousand_orders_fit_one_request_and_one_more_does_not(api):
+    before = count(api)
+    numbers = [int(each["order_id"]) for each in place(api, [ORDER] * 1_000).json()]
     assert numbers == list(range(numbers[0], numbers[0] + 1_000))
-    assert place(door, [ORDER] * 1_001).status_code == 422
-    assert count(door) == before + 1_000
+    assert place(api, [ORDER] * 1_001).status_code == 422
+    assert count(api) == before + 1_000
 
 
-def test_our_own_client_places_more_in_as_many_requests_as_it_takes(door):
+def test_our_own_client_places_more_in_as_many_requests_as_it_takes(api):
     """Two full ones and one for the rest: a number for each order, in order. For none, none."""
-    before, wanted = count(door), 2 * AT_ONCE + 1
-    with closing(Client(lambda: str(door.base_url), None)) as client:
+    before, wanted = count(api), 2 * AT_ONCE + 1
+    with closing(Client(lambda: str(api.base_url), None)) as client:
         numbers = [int(each) for each in client.place([ORDER] * wanted)]
         assert client.place([]) == []
     assert numbers == list(range(numbers[0], numbers[0] + wanted))
-    assert count(door) == before + wanted
+    assert count(api) == before + wanted

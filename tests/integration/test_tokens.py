@@ -1,22 +1,22 @@
-"""Who may do what at the door: the checkout all, a customer what is theirs, a stranger nothing."""
+"""Who may do what by HTTP: the checkout all, a customer what is theirs, a stranger nothing."""
 
 import base64
 import re
 import stat
 import time
 
-import doors
 import httpx
 import jwt
 import pytest
-from doors import ORDER, connect, nowhere
+import serving
 from helpers import process, steady
 from hypothesis import given
 from hypothesis import strategies as st
+from serving import ORDER, connect, nowhere
 
 from ecom import Shop
-from ecom.api.auth import check_lock
-from ecom.api.tokens import badge, holder, key
+from ecom.api.auth import check_token
+from ecom.api.tokens import customer_token, signing_key, verified_customer
 from ecom.errors import ShopError
 from ecom.settings import Settings
 from ecom.shop.credentials import token_file
@@ -31,14 +31,14 @@ def base64url(data):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A client that shows the checkout's token."""
-    with doors.door(tmp_path_factory.mktemp("door"), TOKEN) as client:
+    """A client with the checkout's token."""
+    with serving.api(tmp_path_factory.mktemp("api"), TOKEN) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def customer(checkout):
-    """Make a client that shows a customer's token, as the checkout was given it."""
+    """Make a client with a customer's token, as the checkout was given it."""
 
     def made(address):
         token = checkout.post(f"/customers/{address}/token").json()["token"]
@@ -79,7 +79,7 @@ def numbers(client, **params):
         ("GET", "//health"),
     ],
 )
-def test_a_stranger_is_told_nothing_but_to_show_a_token(checkout, method, path):
+def test_a_stranger_is_told_nothing_but_to_bring_a_token(checkout, method, path):
     """Whatever they ask for, whether there is such a thing or not."""
     answer = httpx.request(method, f"{checkout.base_url}{path}")
     assert answer.status_code == 401
@@ -100,7 +100,7 @@ def test_a_stranger_is_told_nothing_but_to_show_a_token(checkout, method, path):
         ["Bearer é.1.é"],
     ],
 )
-def test_what_is_not_the_token_does_not_open(checkout, headers):
+def test_what_is_not_the_token_is_refused(checkout, headers):
     shown = [(b"Authorization", each.encode()) for each in headers]
     assert httpx.get(f"{checkout.base_url}/orders", headers=shown).status_code == 401
 
@@ -175,9 +175,9 @@ def test_only_the_checkout_is_given_tokens(checkout, customer):
 def test_a_token_ends_with_its_time_and_with_the_secret_it_was_made_from(checkout):
     now = int(time.time())
     for token, status in (
-        (badge(TOKEN, LOTTE, now + 600), 200),
-        (badge(TOKEN, LOTTE, now - 1), 401),
-        (badge(TOKEN + "x", LOTTE, now + 600), 401),
+        (customer_token(TOKEN, LOTTE, now + 600), 200),
+        (customer_token(TOKEN, LOTTE, now - 1), 401),
+        (customer_token(TOKEN + "x", LOTTE, now + 600), 401),
     ):
         answer = httpx.get(f"{checkout.base_url}/orders", headers=bearer(token))
         assert answer.status_code == status
@@ -185,38 +185,38 @@ def test_a_token_ends_with_its_time_and_with_the_secret_it_was_made_from(checkou
 
 @steady
 @given(st.text(min_size=1), st.integers(60, 2**40))
-def test_a_badge_names_its_holder_until_it_expires(name, seconds):
+def test_a_token_names_its_customer_until_it_expires(name, seconds):
     """And not one character of it can be changed."""
     now = int(time.time())
-    made = badge(TOKEN, name, now + seconds)
+    made = customer_token(TOKEN, name, now + seconds)
     assert re.fullmatch(r"[!-~]+", made)
-    assert holder(TOKEN, made) == name
-    assert holder(TOKEN, badge(TOKEN, name, now)) is None
+    assert verified_customer(TOKEN, made) == name
+    assert verified_customer(TOKEN, customer_token(TOKEN, name, now)) is None
     for place in range(len(made)):
         forged = made[:place] + ("0" if made[place] != "0" else "1") + made[place + 1 :]
-        assert holder(TOKEN, forged) is None
+        assert verified_customer(TOKEN, forged) is None
 
 
 @steady
 @given(st.text() | st.lists(st.binary()).map(lambda parts: ".".join(map(base64url, parts))))
-def test_what_we_did_not_make_is_nobodys_badge(text):
-    assert holder(TOKEN, text) is None
+def test_what_we_did_not_make_is_nobodys_token(text):
+    assert verified_customer(TOKEN, text) is None
 
 
-KEY = key(TOKEN)
-CLAIMS = {"sub": LOTTE, "aud": "ecom door", "exp": 2**40}
+KEY = signing_key(TOKEN)
+CLAIMS = {"sub": LOTTE, "aud": "ecom api", "exp": 2**40}
 DEEP = b"[" * 100_000
 
 
 NEARLY = {
-    "another secret": jwt.encode(CLAIMS, key(TOKEN + "x"), "HS256"),
+    "another secret": jwt.encode(CLAIMS, signing_key(TOKEN + "x"), "HS256"),
     "another method": jwt.encode(CLAIMS, KEY, "HS512"),
     "unsigned": jwt.encode(CLAIMS, None, "none"),
-    "another door": jwt.encode({**CLAIMS, "aud": "another"}, KEY, "HS256"),
-    "any door": jwt.encode({"sub": LOTTE, "exp": 2**40}, KEY, "HS256"),
-    "nobody": jwt.encode({"aud": "ecom door", "exp": 2**40}, KEY, "HS256"),
+    "another audience": jwt.encode({**CLAIMS, "aud": "another"}, KEY, "HS256"),
+    "any audience": jwt.encode({"sub": LOTTE, "exp": 2**40}, KEY, "HS256"),
+    "nobody": jwt.encode({"aud": "ecom api", "exp": 2**40}, KEY, "HS256"),
     "a number": jwt.encode({**CLAIMS, "sub": 7}, KEY, "HS256"),
-    "without end": jwt.encode({"aud": "ecom door", "sub": LOTTE}, KEY, "HS256"),
+    "without end": jwt.encode({"aud": "ecom api", "sub": LOTTE}, KEY, "HS256"),
     "soon": jwt.encode({**CLAIMS, "exp": "soon"}, KEY, "HS256"),
     "never": jwt.encode({**CLAIMS, "exp": float("inf")}, KEY, "HS256"),
     "no claims": jwt.api_jws.encode(b"none", KEY, "HS256"),
@@ -225,17 +225,17 @@ NEARLY = {
 }
 
 
-@pytest.mark.parametrize("shown", NEARLY.values(), ids=NEARLY)
-def test_a_token_that_is_not_quite_a_badge_is_none(shown):
-    """Signed with another secret or none, or in another way; for another door; ill-formed."""
-    assert holder(TOKEN, jwt.encode(CLAIMS, KEY, "HS256")) == LOTTE
-    assert holder(TOKEN, shown) is None
+@pytest.mark.parametrize("token", NEARLY.values(), ids=NEARLY)
+def test_what_is_not_quite_a_token_is_none(token):
+    """Signed with another secret or none, or in another way; for another audience; ill-formed."""
+    assert verified_customer(TOKEN, jwt.encode(CLAIMS, KEY, "HS256")) == LOTTE
+    assert verified_customer(TOKEN, token) is None
 
 
 @pytest.mark.parametrize("token", ["ssh-rsa-" + "x" * 32, "-----BEGIN-PUBLIC-KEY-----" * 2])
-def test_a_token_that_looks_like_a_key_of_another_kind_signs_badges_too(token):
-    check_lock("0.0.0.0", token)
-    assert holder(token, badge(token, LOTTE, 2**40)) == LOTTE
+def test_a_secret_that_looks_like_a_key_of_another_kind_signs_tokens_too(token):
+    check_token("0.0.0.0", token)
+    assert verified_customer(token, customer_token(token, LOTTE, 2**40)) == LOTTE
 
 
 @pytest.mark.parametrize(
@@ -248,34 +248,34 @@ def test_a_token_that_looks_like_a_key_of_another_kind_signs_badges_too(token):
         ("127.0.0.1", "x" * 31 + " x", "without spaces"),
     ],
 )
-def test_a_door_may_open_to_other_machines_with_a_good_token_only(host, token, says):
+def test_the_api_may_be_open_to_other_machines_with_a_good_token_only(host, token, says):
     with pytest.raises(ShopError, match=says) as refused:
-        check_lock(host, token)
+        check_token(host, token)
     assert (token or "no token") not in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("host", "token"), [("127.0.0.1", None), ("localhost", None), ("0.0.0.0", "x" * 32)]
 )
-def test_a_door_may_open_on_loopback_or_with_a_token(host, token):
-    check_lock(host, token)
+def test_the_api_may_listen_on_loopback_or_with_a_token(host, token):
+    check_token(host, token)
 
 
 @pytest.mark.parametrize(
     ("host", "token", "says"),
-    [("0.0.0.0", "", "is open to other machines"), ("192.0.2.1", TOKEN, "No door can be opened")],
+    [("0.0.0.0", "", "is open to other machines"), ("192.0.2.1", TOKEN, "cannot listen")],
 )
-def test_a_door_that_cannot_open_says_why_in_one_sentence(tmp_path, host, token, says):
+def test_an_api_that_cannot_listen_says_why_in_one_sentence(tmp_path, host, token, says):
     """And the process ends, with the exit status of a mistake."""
     settings = {"ECOM_HTTP_HOST": host, "ECOM_HTTP_TOKEN": token}
-    with process("order", nowhere(), tmp_path, "door", **settings) as service:
+    with process("order", nowhere(), tmp_path, "shop", **settings) as service:
         assert service.wait(30) == 1
     (sentence,) = (tmp_path / "order-1.log").read_text().splitlines()
     assert says in sentence
 
 
-def test_with_a_token_it_does_open_to_other_machines(tmp_path):
-    with doors.door(tmp_path, TOKEN, ECOM_HTTP_HOST="0.0.0.0") as client:
+def test_with_a_token_it_is_open_to_other_machines(tmp_path):
+    with serving.api(tmp_path, TOKEN, ECOM_HTTP_HOST="0.0.0.0") as client:
         assert client.get("/orders").json() == []
 
 

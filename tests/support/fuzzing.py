@@ -1,4 +1,4 @@
-"""Fuzzes a running door with what its own OpenAPI document allows and forbids.
+"""Fuzzes a running API with what its own OpenAPI document allows and forbids.
 
 `python tests/support/fuzzing.py 2000` starts an order service of its own for that many cases.
 """
@@ -11,16 +11,16 @@ from pathlib import Path
 
 import requests
 import schemathesis
-from doors import ORDER, door
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.specs.openapi import checks
+from serving import ORDER, api
 
 from ecom.api.app import application
-from ecom.api.auth import OPEN
+from ecom.api.auth import PUBLIC
 
-TOKEN = "the-checkout's-token-of-the-fuzzed-door"
+TOKEN = "the-checkout's-token-of-the-fuzzed-api"
 SHOWN = {"Authorization": f"Bearer {TOKEN}"}
 KNOWN = 20  # orders that there are to begin with, from 1001
 # Not among them: that whatever the document allows is accepted. It cannot say that the lines of
@@ -35,7 +35,7 @@ CHECKS = [
 
 
 def fuzz(client, cases):
-    """Send about so many cases to this client's door; how many answers of which status, by what.
+    """Send about so many cases to this client's API; how many answers of which status, by what.
 
     Raises `schemathesis.core.failures.FailureGroup` at the first answer that is not as documented.
     """
@@ -48,14 +48,14 @@ def fuzz(client, cases):
         (operation, mode)
         for operation in operations
         for mode in GenerationMode
-        if operation.path not in OPEN or mode is GenerationMode.POSITIVE
+        if operation.path not in PUBLIC or mode is GenerationMode.POSITIVE
     ]
     client.post("/orders", json=[ORDER] * KNOWN).raise_for_status()
     answers = Counter()
     with requests.Session() as session:
         session.trust_env = False
         for operation, mode in modes:
-            share = 1 + cases // (len(modes) - len(OPEN))
+            share = 1 + cases // (len(modes) - len(PUBLIC))
             _fuzz(operation, mode, share, answers, session)
     return answers
 
@@ -83,7 +83,7 @@ def _fuzz(operation, mode, cases, answers, session):
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, door(Path(folder), TOKEN) as client:
+    with tempfile.TemporaryDirectory() as folder, api(Path(folder), TOKEN) as client:
         begun = time.monotonic()
         answers = fuzz(client, int(sys.argv[1]))
         print(*(f"{n:5} × {status} {label}" for (label, status), n in answers.items()), sep="\n")

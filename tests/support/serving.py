@@ -1,4 +1,4 @@
-"""An order service without a broker, which is all that a door needs."""
+"""An order service without a broker, which is all that its HTTP API needs."""
 
 import socket
 from contextlib import contextmanager
@@ -19,15 +19,15 @@ def nowhere():
 
 
 @contextmanager
-def door(folder, token="", **settings):
-    """A client of its own of an order service in this folder, which shows the token, if any."""
+def api(folder, token="", **settings):
+    """A client of its own of an order service in this folder, with this token, if any."""
     port = free_port()
     provision(SAGA, folder)
     service = process(
         "order",
         nowhere(),
         folder,
-        "door",
+        "shop",
         ECOM_HTTP_PORT=str(port),
         ECOM_HTTP_TOKEN=token,
         **settings,
@@ -46,5 +46,5 @@ def door(folder, token="", **settings):
 
 
 def connect(client):
-    """A socket to the door of this client, for what no HTTP client would do."""
+    """A socket to the API of this client, for what no HTTP client would do."""
     return socket.create_connection((client.base_url.host, client.base_url.port), timeout=20)

@@ -1,0 +1,48 @@
+"""How much a caller may send, how slowly, and over how many connections."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from fastapi import HTTPException
+
+MAX_CONNECTIONS = 500  # then 503: files and sockets for the rest of the process must remain
+MAX_REQUEST = 16 * 1024 * 1024  # bytes of a body
+BODY_SECONDS = 60.0  # a body must be there in so many
+
+
+class BodyLimit:
+    """Refuses a body over the limit, unread if its length is announced, and one that dawdles."""
+
+    def __init__(self, app: Any, seconds: float = BODY_SECONDS) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        announced = int(dict(scope.get("headers", ())).get(b"content-length", 0))
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        read, more = 0, True
+
+        async def limited() -> dict:
+            nonlocal read, more
+            _fits(announced)
+            message = await (_in_time(receive(), deadline) if more else receive())
+            read, more = read + len(message.get("body", b"")), message.get("more_body", False)
+            _fits(read)
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def _fits(size: int) -> None:
+    if size > MAX_REQUEST:
+        # What still comes is dropped unread: to hang up would lose our answer on its way.
+        raise HTTPException(413, f"the body is over {MAX_REQUEST} bytes")
+
+
+async def _in_time(receiving: Awaitable[dict], deadline: float) -> dict:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await receiving
+    except TimeoutError as error:
+        gone = {"Connection": "close"}
+        raise HTTPException(408, "the body did not come in time", gone) from error
