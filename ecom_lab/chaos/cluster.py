@@ -2,15 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ecom.broker.node import Node
 from ecom.broker.ports import usable
-from ecom_lab.chaos.environments import room, through
-from ecom_lab.chaos.proxy import Proxy
 
 NAMES = ("one", "two", "three")
 
@@ -19,15 +14,13 @@ def _config(members: int) -> str:
     """Of the node that starts last of so many. It is told only of those that run by then: before
     it gives up on another, RabbitMQ 4 waits for minutes. And nodes that cannot see most of the
     others stop: so that no two of them go on alone."""
-    known = enumerate(NAMES[:members], 1)
-    return "\n".join(
-        (
-            "cluster_formation.peer_discovery_backend = classic_config",
-            *(f"cluster_formation.classic_config.nodes.{n} = {name}@localhost"
-              for n, name in known),
-            "cluster_partition_handling = pause_minority",
-        )
-    )  # fmt: skip
+    lines = [
+        "cluster_formation.peer_discovery_backend = classic_config",
+        "cluster_partition_handling = pause_minority",
+    ]
+    for n, name in enumerate(NAMES[:members], 1):
+        lines.append(f"cluster_formation.classic_config.nodes.{n} = {name}@localhost")
+    return "\n".join(lines)
 
 
 class Cluster:
@@ -66,20 +59,3 @@ def _acquaint(folder: Path) -> None:
         path = folder / name / "identity.json"
         path.touch(0o600)
         path.write_text(json.dumps(identity))
-
-
-@contextmanager
-def clustered() -> Iterator[tuple[str, Cluster]]:
-    """A cluster, whose clients come through a proxy to any node that answers."""
-    with room("cluster") as folder:
-        cluster = Cluster(folder)
-        try:
-            cluster.start()
-            urls = [urlsplit(node.url) for node in cluster.nodes]
-            proxy = Proxy([(url.hostname, url.port) for url in urls])
-            try:
-                yield through(proxy, cluster.nodes[0].url) + "?heartbeat=2", cluster
-            finally:
-                proxy.close()
-        finally:
-            cluster.stop()

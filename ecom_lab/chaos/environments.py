@@ -1,4 +1,4 @@
-"""Where a fault may rage: a broker that others use too, one of our own, or one behind a proxy.
+"""Where a fault is played: a broker that others use too, one of our own, or one behind a proxy.
 
 Each is a context manager that gives an AMQP URL, and the thing that a fault may lay hands on.
 """
@@ -7,12 +7,12 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ecom.broker.lease import Node, lease
 from ecom.settings import home
+from ecom_lab.chaos.cluster import Cluster
 from ecom_lab.chaos.proxy import Proxy
 
 QUICK = "?heartbeat=1"  # seconds: so that a silent peer is found dead while we watch
@@ -46,7 +46,7 @@ def watchful() -> Iterator[tuple[str, None]]:
 @contextmanager
 def private() -> Iterator[tuple[str, Node]]:
     """A broker of our own, to be killed and starved."""
-    with room("broker") as folder:
+    with own_folder("broker") as folder:
         node = Node(folder / "node")
         try:
             node.stop()  # somebody may have died here
@@ -59,24 +59,25 @@ def private() -> Iterator[tuple[str, Node]]:
 @contextmanager
 def proxied() -> Iterator[tuple[str, Proxy]]:
     """The broker everybody uses, behind a proxy that has all our connections in its hands."""
-    with lease() as url:
-        address = urlsplit(url)
-        proxy = Proxy([(address.hostname, address.port)])
-        try:
-            yield through(proxy, url) + QUICK, proxy
-        finally:
-            proxy.close()
-
-
-def through(proxy: Proxy, url: str) -> str:
-    """The URL of the broker at `url`, as seen through the proxy."""
-    address = urlsplit(url)
-    credentials = address.netloc.rpartition("@")[0]
-    return address._replace(netloc=f"{credentials}@127.0.0.1:{proxy.port}").geturl()
+    with lease() as url, closing(Proxy(url)) as proxy:
+        yield proxy.url + QUICK, proxy
 
 
 @contextmanager
-def room(name: str) -> Iterator[Path]:
+def clustered() -> Iterator[tuple[str, Cluster]]:
+    """A cluster, whose clients come through a proxy to any node that answers."""
+    with own_folder("cluster") as folder:
+        cluster = Cluster(folder)
+        try:
+            cluster.start()
+            with closing(Proxy(*(node.url for node in cluster.nodes))) as proxy:
+                yield proxy.url + "?heartbeat=2", cluster
+        finally:
+            cluster.stop()
+
+
+@contextmanager
+def own_folder(name: str) -> Iterator[Path]:
     """A folder of our own while it lasts; whoever wants it too, waits."""
     folder = home() / "chaos" / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ecom_lab.chaos.environments import shared
-from ecom_lab.chaos.testbed import Stage
-from ecom_lab.chaos.workload import Wish, shelves, wishes
+from ecom_lab.chaos.testbed import Testbed
+from ecom_lab.chaos.workload import Customer, customers, stock
 
-Shot = Callable[[Stage], str]  # strikes once; says what it did
-Ground = Callable[[], AbstractContextManager[tuple[str, Any]]]  # an AMQP URL, and a handle
+Strike = Callable[[Testbed], str]  # says what it did
+Injection = Callable[[Testbed], Iterator[str]]  # yields after each strike what it was
+Environment = Callable[[], AbstractContextManager[tuple[str, Any]]]  # an AMQP URL, and a handle
 
 
 class Size(NamedTuple):
@@ -23,27 +24,27 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Fault:
-    """One row of the scorecard. `inject` yields after each strike what it was."""
+    """One row of the scorecard."""
 
     name: str
     what: str  # for the report, in a few words
-    inject: Callable[[Stage], Iterator[str]]
+    inject: Injection
     small: Size
     full: Size
-    ground: Ground = shared
+    environment: Environment = shared
     bites: bool = True  # messages must have come twice, or it has struck nothing
     hold_seconds: float = 900.0
-    wishes: Callable[[int, int], list[Wish]] = wishes  # orders, seed → customers
-    shelves: Callable[[int], dict[str, int]] = shelves  # orders → stock
+    customers: Callable[[int, int], list[Customer]] = customers  # by orders and seed
+    stock: Callable[[int], dict[str, int]] = stock  # by orders
 
 
-def salvo(*shots: Shot, gap: tuple[float, float] = (0.0, 0.1)) -> Callable[[Stage], Iterator[str]]:
-    """Strike with one of `shots` a round, amid a burst of orders; then wait for `gap` seconds."""
+def salvo(*strikes: Strike, gap: tuple[float, float] = (0.0, 0.1)) -> Injection:
+    """One of `strikes` a round, amid a burst of orders; then a wait of `gap` seconds."""
 
-    def inject(stage: Stage) -> Iterator[str]:
-        for _ in range(stage.rounds):
-            stage.burst()
-            yield stage.random.choice(shots)(stage)
-            stage.wait(*gap)
+    def inject(bed: Testbed) -> Iterator[str]:
+        for _ in range(bed.rounds):
+            bed.burst()
+            yield bed.random.choice(strikes)(bed)
+            bed.wait(*gap)
 
     return inject

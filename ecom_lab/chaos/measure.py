@@ -17,12 +17,11 @@ def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> di
     customers = dict(rows(folder, "order", "SELECT order_id, customer FROM orders"))
     told = {order_id for order_id, _ in found.told}
     safe = {order.order_id for order in found.orders if order.state in ENDED} & told
-    lost = [order_id for order_id, customer in acknowledged.items()
-            if order_id not in safe or customers[order_id] != customer]  # fmt: skip
+    kept = {order_id: customer for order_id, customer in customers.items() if order_id in safe}
     return {
         "attempted": len(attempted),
         "acknowledged": len(acknowledged),
-        "lost": len(lost),
+        "lost": len(acknowledged.items() - kept.items()),
         "unexpected": len(set(customers.values()) - attempted),
         "duplicate_deliveries": duplicate_deliveries(folder),
         "duplicate_effects": _twice(found, Counter(customers.values())),

@@ -35,8 +35,11 @@ _ON_THEIR_WAY = ("after ack", "after publish")
 _OUTPUTS = {Ack: "ack", Reply: "reply", Publish: "publish", Perform: "perform", Say: "say"}
 _ARRIVALS = {Confirmed: "a confirm", Performed: "an answer", Failed: "an answer"}
 # What a commit is about, by the inputs of its batch.
-_COMMITS = {Command: "commit", Delivery: "commit", Confirmed: "commit of confirms",
-            Performed: "commit of answers", Failed: "commit of answers"}  # fmt: skip
+_COMMITS = {
+    **dict.fromkeys((Command, Delivery), "commit"),
+    **dict.fromkeys((Confirmed,), "commit of confirms"),
+    **dict.fromkeys((Performed, Failed), "commit of answers"),
+}
 
 
 class FailingProcess(Process):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 CHUNK = 16 * 1024
 
@@ -56,26 +57,33 @@ class Line:
         for _, writer in (self._client, self._broker):
             writer.transport.abort()
 
+    def have(self, **state: Any) -> None:
+        """Set what holds for both directions: `leaking`, `delay`."""
+        vars(self.there).update(state)
+        vars(self.back).update(state)
+
 
 class Proxy:
-    """Listens on `port` of the loopback; every connection goes to one of `brokers`, that answers.
+    """Listens at `url`, on the loopback; every connection goes to one of `brokers`, that answers.
 
     Its faults strike all lines there are at that moment; new ones are sound.
     """
 
-    def __init__(self, brokers: list[tuple[str, int]]) -> None:
-        self._brokers = brokers
+    def __init__(self, *brokers: str) -> None:
+        self._brokers = [urlsplit(url) for url in brokers]
         self._lines: set[Line] = set()
         self._random = Random(0)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._server = self._do(self._listen())
-        self.port = self._server.sockets[0].getsockname()[1]
+        port = self._server.sockets[0].getsockname()[1]
+        credentials = self._brokers[0].netloc.rpartition("@")[0]
+        self.url = self._brokers[0]._replace(netloc=f"{credentials}@127.0.0.1:{port}").geturl()
 
-    def cut(self) -> int:
-        """Reset every line; how many there were."""
-        return self._do(self._each(Line.cut))
+    def cut(self) -> None:
+        """Reset every line."""
+        self._do(self._each(Line.cut))
 
     def deafen(self) -> None:
         """What the broker says is lost from now on: confirms, too. What is sent to it arrives."""
@@ -83,19 +91,11 @@ class Proxy:
 
     def forget(self) -> None:
         """Half-open: nothing passes any more, either way, and nobody is told."""
-
-        def forget(line: Line) -> None:
-            line.there.leaking = line.back.leaking = True
-
-        self._do(self._each(forget))
+        self._do(self._each(lambda line: line.have(leaking=True)))
 
     def slow(self, seconds: float) -> None:
         """Every chunk takes that long, on every line."""
-
-        def slow(line: Line) -> None:
-            line.there.delay = line.back.delay = seconds
-
-        self._do(self._each(slow))
+        self._do(self._each(lambda line: line.have(delay=seconds)))
 
     def clog(self, random: Random, seconds: float) -> None:
         """Nothing passes for so long; then the lines are released one by one, in random order."""
@@ -132,18 +132,14 @@ class Proxy:
 
     async def _reach_broker(self) -> tuple | None:
         """Any of those that answer, so that a new attempt tries another one."""
-        for host, port in self._random.sample(self._brokers, len(self._brokers)):
-            try:
-                return await asyncio.open_connection(host, port)
-            except OSError:
-                continue
+        for url in self._random.sample(self._brokers, len(self._brokers)):
+            with suppress(OSError):
+                return await asyncio.open_connection(url.hostname, url.port)
         return None
 
-    async def _each(self, strike: Callable[[Line], None]) -> int:
-        lines = list(self._lines)
-        for line in lines:
+    async def _each(self, strike: Callable[[Line], None]) -> None:
+        for line in list(self._lines):
             strike(line)
-        return len(lines)
 
     async def _clog(self, random: Random, seconds: float) -> None:
         valves = [valve for line in self._lines for valve in (line.there, line.back)]

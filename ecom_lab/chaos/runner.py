@@ -9,7 +9,7 @@ from typing import Any
 from ecom.errors import NotSettled, ServiceDied
 from ecom_lab.chaos import measure
 from ecom_lab.chaos.fault import Fault, Size
-from ecom_lab.chaos.testbed import Stage, stage
+from ecom_lab.chaos.testbed import Testbed, testbed
 from ecom_lab.chaos.verdict import HarnessFailed, Verdict
 
 TRIES = 3
@@ -37,7 +37,7 @@ def play(fault: Fault, size: Size, seed: int, tick: Callable[[], Any] = lambda: 
 def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Verdict:
     """The same, once."""
     begun, kinds = time.monotonic(), Counter()
-    with stage(fault, size, seed) as it:
+    with testbed(fault, size, seed) as it:
         try:
             for struck in fault.inject(it):
                 kinds[struck] += 1
@@ -55,17 +55,17 @@ def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Ver
     return verdict
 
 
-def _rest(it: Stage) -> None:
+def _rest(it: Testbed) -> None:
     """The last customers are answered, and the shop comes to rest."""
-    it.load.finish(ANSWER_SECONDS)
+    it.workload.finish(ANSWER_SECONDS)
     it.shop.settle(REST_SECONDS)
 
 
-def _judge(it: Stage, fault: Fault, seed: int, kinds: Counter[str], seconds: float) -> Verdict:
+def _judge(it: Testbed, fault: Fault, seed: int, kinds: Counter[str], seconds: float) -> Verdict:
     folder = it.shop.folder
     books = measure.verdict_on_books(folder)
     if it.problems:
         books = "off: " + "; ".join([*it.problems, books.removeprefix("off: ")])
-    counts = measure.count(folder, it.load.attempted, it.load.acknowledged)
+    counts = measure.count(folder, it.workload.attempted, it.workload.acknowledged)
     struck = {"kinds": dict(kinds), "seconds": round(seconds, 1)}
     return Verdict(fault.name, seed, kinds.total(), **counts, books=books, **struck)

@@ -1,20 +1,47 @@
-"""All faults, by name, in the order of the scorecard."""
+"""All faults, by name, in the order of the scorecard: what each is, and how much of it."""
 
-from ecom_lab.chaos.fault import Fault
-from ecom_lab.chaos.faults import (
-    brokers,
-    clusters,
-    disks,
-    failpoints,
-    hostile,
-    lines,
-    races,
-    services,
-    soak,
-    topologies,
-)
+from ecom_lab.chaos.environments import clustered, impatient, private, proxied, watchful
+from ecom_lab.chaos.fault import Fault, Size, salvo
+from ecom_lab.chaos.faults import brokers, disks, failpoints, hostile, lines, races, services, soak
 
-FAMILIES = (
-    services, failpoints, brokers, clusters, lines, disks, topologies, hostile, races, soak,
+_LINES = (lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged)
+_NODES = (brokers.kill_leader, brokers.kill_follower, brokers.pause)
+_BUYERS = {"customers": races.buyers, "stock": races.last_units, "bites": False}
+_ROUNDS = 3 * len(failpoints.ALL)
+
+_ALL = (
+    Fault("service-kills", "SIGKILL of a random service every 0.5 to 2 s",
+          salvo(services.kill, gap=(0.0, 1.0)), Size(300, 4), Size(10_000, 300)),
+    Fault("frozen-services", "SIGSTOP past the heartbeat, then SIGCONT",
+          salvo(services.freeze), Size(100, 1), Size(2_500, 50), impatient),
+    Fault("rolling-restarts", "all services replaced one by one, releases N and N+1 mixed",
+          services.roll, Size(100, 1), Size(2_000, 10), bites=False),
+    Fault("failpoints", "os._exit before and after every durable step of every service",
+          failpoints.crash, Size(600, 8), Size(10_000, _ROUNDS), hold_seconds=2.0),
+    Fault("broker-kills", "SIGKILL of the broker, and a restart",
+          salvo(brokers.kill, gap=(0.5, 5.0)), Size(300, 1), Size(10_000, 10), private),
+    Fault("broker-alarms", "alarms of memory and disk at the broker",
+          salvo(brokers.memory_alarm, brokers.disk_alarm, gap=(0.5, 2.0)),
+          Size(100, 2, 1.5), Size(2_000, 6, 30.0), private, bites=False),
+    Fault("cluster", "of three nodes: leader, follower, any killed; a node paused",
+          salvo(*_NODES, gap=(2.0, 5.0)), Size(200, 1, 5.0), Size(10_000, 12, 15.0), clustered),
+    Fault("bad-lines", "TCP between service and broker cut, half-open, slow, clogged",
+          salvo(*_LINES, gap=(0.1, 0.5)), Size(400, 10), Size(10_000, 300), proxied),
+    Fault("full-disks", "no room for a service's database",
+          salvo(disks.full), Size(100, 3), Size(2_000, 20), bites=False),
+    Fault("locked-databases", "SQLITE_BUSY from a foreign writer",
+          salvo(disks.busy), Size(100, 1), Size(2_000, 20), bites=False),
+    Fault("topology", "queues deleted and unbound under load",
+          salvo(brokers.delete_queue, brokers.unbind_queue, gap=(0.2, 1.5)),
+          Size(200, 3), Size(5_000, 40), watchful, bites=False),
+    Fault("hostile-messages", "malformed and hostile bodies and headers among the orders",
+          hostile.bombard, Size(200, 10), Size(1_000, 1_000), bites=False),
+    Fault("last-unit-2", f"one unit, {races.BUYERS} buyers, 2 inventories",
+          races.race(2), Size(150, 3), Size(15_000, 300), **_BUYERS),
+    Fault("last-unit-4", f"one unit, {races.BUYERS} buyers, 4 inventories",
+          races.race(4), Size(150, 3), Size(15_000, 300), **_BUYERS),
+    Fault("soak", "all faults mixed",
+          soak.soak, Size(300, 1, 4.0), Size(20_000, 1_000, 1_800.0), proxied),
 )  # fmt: skip
-FAULTS: dict[str, Fault] = {fault.name: fault for family in FAMILIES for fault in family.FAULTS}
+
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in _ALL}

@@ -23,27 +23,27 @@ AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Wish:
+class Customer:
     """One customer's order, and how they behave."""
 
-    customer: str  # nobody orders twice, so that each order can be traced to its wish
+    address: str  # nobody orders twice, so that each order can be traced to its customer
     card: str
     lines: tuple[tuple[str, int], ...]  # sku, units
-    cancels: bool
-    hasty: bool  # does not ask again if there is no answer
+    cancels: bool = False
+    hasty: bool = False  # does not ask again if there is no answer
 
     def as_json(self) -> dict[str, Any]:
-        """The order as the door wants it."""
+        """The order as the order service takes it."""
         lines = [{"sku": sku, "quantity": n, "unit_price": 250} for sku, n in self.lines]
-        return {"customer": self.customer, "card": self.card, "lines": lines}
+        return {"customer": self.address, "card": self.card, "lines": lines}
 
 
-def wishes(orders: int, seed: int) -> list[Wish]:
+def customers(orders: int, seed: int) -> list[Customer]:
     """That many customers: always the same for one seed."""
     random = Random(seed)
     return [
-        Wish(
-            customer=f"c{number}@example.com",
+        Customer(
+            address=f"c{number}@example.com",
             card=random.choices((GOOD_CARD, DECLINED_CARD), (9, 1))[0],
             lines=random.choices(_BASKETS, (80, 10, 8, 2))[0],
             cancels=random.random() < 0.05,
@@ -53,23 +53,25 @@ def wishes(orders: int, seed: int) -> list[Wish]:
     ]
 
 
-def shelves(orders: int) -> dict[str, int]:
-    """Stock for so many wishes: buns for all, pearls for few."""
+def stock(orders: int) -> dict[str, int]:
+    """What the shop has for so many customers: buns for all, pearls for few."""
     return {"BUN": 2 * orders + 1, "PEARL": orders // 10 + 1}
 
 
 _BASKETS = ((("BUN", 1),), (("BUN", 2), ("PEARL", 1)), (("PEARL", 1),), (("GHOST", 1),))
 
 
-class Load:
-    """Sends `wishes`, as many as are released, to the door whose address `find` returns."""
+class Workload:
+    """Sends orders, as many as are released, to the order service, whose address `find` returns."""
 
-    def __init__(self, wishes: list[Wish], find: Callable[[], str], token: str, seed: int) -> None:
+    def __init__(
+        self, customers: list[Customer], find: Callable[[], str], token: str, seed: int
+    ) -> None:
         self.attempted: set[str] = set()  # customers
         self.acknowledged: dict[str, str] = {}  # order → customer
-        self._wishes, self._next = wishes, 0
+        self._customers, self._next = customers, 0
         self._find, self._seed = find, seed
-        self._queue: queue.SimpleQueue[list[Wish] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Customer] | None] = queue.SimpleQueue()
         shown = {"Authorization": f"Bearer {token}"}
         self._http = httpx.Client(timeout=ANSWER_SECONDS, headers=shown)
         self._stopped = threading.Event()
@@ -78,9 +80,9 @@ class Load:
 
     def release(self, orders: int) -> None:
         """Let that many more customers come, if there are any left."""
-        end = min(self._next + orders, len(self._wishes))
+        end = min(self._next + orders, len(self._customers))
         while self._next < end:
-            chunk = self._wishes[self._next : min(self._next + AT_ONCE, end)]
+            chunk = self._customers[self._next : min(self._next + AT_ONCE, end)]
             self._next += len(chunk)
             self._queue.put(chunk)
 
@@ -89,7 +91,7 @@ class Load:
 
         Raises `HarnessFailed` if that takes longer.
         """
-        self.release(len(self._wishes))
+        self.release(len(self._customers))
         self._queue.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
@@ -108,16 +110,16 @@ class Load:
                 return
             self._place(chunk)
 
-    def _place(self, chunk: list[Wish]) -> None:
-        self.attempted.update(wish.customer for wish in chunk)
-        key = f"chaos-{self._seed}-{chunk[0].customer}"
-        body = [wish.as_json() for wish in chunk]
+    def _place(self, chunk: list[Customer]) -> None:
+        self.attempted.update(each.address for each in chunk)
+        key = f"chaos-{self._seed}-{chunk[0].address}"
+        body = [each.as_json() for each in chunk]
         for answer in self._tries(not chunk[0].hasty, "/orders", body, {"Idempotency-Key": key}):
             numbers = [order["order_id"] for order in answer.json()]
-            self.acknowledged.update(zip(numbers, (wish.customer for wish in chunk), strict=True))
-            for number, wish in zip(numbers, chunk, strict=True):
-                if wish.cancels:
-                    list(self._tries(not wish.hasty, f"/orders/{number}/cancel", None, {}))
+            self.acknowledged.update(zip(numbers, (each.address for each in chunk), strict=True))
+            for number, each in zip(numbers, chunk, strict=True):
+                if each.cancels:
+                    list(self._tries(not each.hasty, f"/orders/{number}/cancel", None, {}))
 
     def _tries(self, patient: bool, path: str, body: Any, headers: Any) -> Iterator[httpx.Response]:
         """The answer, once there is one; nothing, if the customer gave up."""
@@ -128,7 +130,7 @@ class Load:
                     yield answer
                     return
             except (httpx.TransportError, FileNotFoundError):
-                pass  # the door is closed just now, or has a new address
+                pass  # nobody answers just now, or somewhere else
             if not patient:
                 return
             time.sleep(AGAIN_SECONDS)

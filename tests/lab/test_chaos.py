@@ -16,7 +16,7 @@ from ecom_lab.chaos.rows import Rows
 from ecom_lab.chaos.runner import attempt, play
 from ecom_lab.chaos.scorecard import FAULTS
 from ecom_lab.chaos.verdict import FIELDS, HarnessFailed, Verdict
-from ecom_lab.chaos.workload import wishes
+from ecom_lab.chaos.workload import customers
 
 SEEDS = {
     "topology": 2,  # a queue came back and its consumer, subscribed in name only, was deaf
@@ -60,12 +60,12 @@ def test_the_counts_find_what_is_lost_unexpected_or_doubled(shop):
 STOLEN = "DELETE FROM mails WHERE rowid = (SELECT min(rowid) FROM mails)"
 
 
-def sabotage(stage):
+def sabotage(bed):
     """A fault that does break something: it takes one customer's mail away."""
-    stage.load.finish(30)
-    stage.shop.settle()
+    bed.workload.finish(30)
+    bed.shop.settle()
     edit(
-        stage.shop.folder,
+        bed.shop.folder,
         "mailbox",
         "DELETE FROM mails WHERE rowid = (SELECT min(rowid) FROM mails)",
     )
@@ -179,8 +179,8 @@ def test_the_command_knows_its_faults(broker):
 
 def test_the_same_seed_makes_the_same_customers():
     """A plan can be repeated; another seed makes another one."""
-    assert wishes(50, 1) == wishes(50, 1) != wishes(50, 2)
-    assert len({wish.customer for wish in wishes(50, 1)}) == 50
+    assert customers(50, 1) == customers(50, 1) != customers(50, 2)
+    assert len({each.address for each in customers(50, 1)}) == 50
 
 
 def test_no_node_of_a_cluster_is_told_of_one_that_comes_later(tmp_path):

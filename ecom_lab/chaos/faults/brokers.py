@@ -1,17 +1,23 @@
-"""The broker itself killed, or short of memory and disk."""
+"""The broker: killed, short of memory and disk, a node of three lost, its queues deleted."""
 
+import signal
+from contextlib import closing
+
+import pika
+
+from ecom.amqp.connection import parameters
 from ecom.broker.node import Node
-from ecom_lab.chaos.environments import private
-from ecom_lab.chaos.fault import Fault, Size, salvo
-from ecom_lab.chaos.testbed import Stage
+from ecom.contract import topology
+from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
+from ecom_lab.shop import CONTRACT, SERVICES
 
 
-def kill(stage: Stage) -> str:
+def kill(bed: Testbed) -> str:
     """SIGKILL of the node, as a power cut; started again in the same folder."""
-    stage.broker.kill()
-    stage.burst()
-    restart(stage.broker)
+    bed.broker.kill()
+    bed.burst()
+    restart(bed.broker)
     return "broker killed"
 
 
@@ -23,43 +29,87 @@ def restart(node: Node) -> None:
         raise HarnessFailed("somebody took the node's port while it was down")
 
 
-def memory_alarm(stage: Stage) -> str:
+def memory_alarm(bed: Testbed) -> str:
     """The broker takes no publishes: it is "out of memory"."""
-    stage.broker.control("set_vm_memory_high_watermark", "0")
+    bed.broker.control("set_vm_memory_high_watermark", "0")
     try:
-        _order_nevertheless(stage)
+        _order_nevertheless(bed)
     finally:
-        stage.broker.control("set_vm_memory_high_watermark", "absolute", "768MB")
+        bed.broker.control("set_vm_memory_high_watermark", "absolute", "768MB")
     return "memory alarm"
 
 
-def disk_alarm(stage: Stage) -> str:
+def disk_alarm(bed: Testbed) -> str:
     """Likewise, "out of disk"."""
-    stage.broker.control("set_disk_free_limit", "100000GB")
+    bed.broker.control("set_disk_free_limit", "100000GB")
     try:
-        _order_nevertheless(stage)
+        _order_nevertheless(bed)
     finally:
-        stage.broker.control("set_disk_free_limit", "50MB")
+        bed.broker.control("set_disk_free_limit", "50MB")
     return "disk alarm"
 
 
-def _order_nevertheless(stage: Stage) -> None:
-    """The door must stay open while the alarm lasts."""
-    before = len(stage.load.acknowledged)
-    stage.burst()
-    stage.wait(stage.seconds, stage.seconds)
-    if len(stage.load.acknowledged) == before:
-        stage.problems.append("no order was accepted during an alarm")
+def _order_nevertheless(bed: Testbed) -> None:
+    """Orders must be taken while the alarm lasts."""
+    before = len(bed.workload.acknowledged)
+    bed.burst()
+    bed.wait(bed.seconds, bed.seconds)
+    if len(bed.workload.acknowledged) == before:
+        bed.problems.append("no order was accepted during an alarm")
 
 
-FAULTS = (
-    Fault(
-        "broker-kills", "SIGKILL of the broker, and a restart",
-        salvo(kill, gap=(0.5, 5.0)), small=Size(300, 1), full=Size(10_000, 10), ground=private,
-    ),
-    Fault(
-        "broker-alarms", "alarms of memory and disk at the broker",
-        salvo(memory_alarm, disk_alarm, gap=(0.5, 2.0)),
-        small=Size(100, 2, 1.5), full=Size(2_000, 6, 30.0), ground=private, bites=False,
-    ),
-)  # fmt: skip
+def kill_leader(bed: Testbed) -> str:
+    """SIGKILL of the node that leads the queue of some service."""
+    _kill(bed, _leader(bed))
+    return "leader killed"
+
+
+def kill_follower(bed: Testbed) -> str:
+    """SIGKILL of a node that follows it."""
+    _kill(bed, _follower(bed))
+    return "follower killed"
+
+
+def pause(bed: Testbed) -> str:
+    """SIGSTOP of a node: it is neither there nor gone."""
+    node = bed.random.choice(bed.broker.nodes)
+    node.signal(signal.SIGSTOP)
+    try:
+        bed.burst()
+        bed.wait(bed.seconds, bed.seconds)
+    finally:
+        node.signal(signal.SIGCONT)
+    return "node paused"
+
+
+def _leader(bed: Testbed) -> Node:
+    queue = topology.queue(bed.shop.name, bed.random.choice(SERVICES))
+    return bed.broker.leader(queue)
+
+
+def _follower(bed: Testbed) -> Node:
+    leader = _leader(bed)
+    return bed.random.choice([node for node in bed.broker.nodes if node is not leader])
+
+
+def _kill(bed: Testbed, node: Node) -> None:
+    bed.burst()  # anew: asking who leads has taken its time
+    node.kill()
+    bed.wait(1.0, 3.0)  # the others elect a leader
+    restart(node)
+
+
+def delete_queue(bed: Testbed) -> str:
+    """A queue is deleted with all that is in it."""
+    service = bed.random.choice(SERVICES)
+    with closing(pika.BlockingConnection(parameters(bed.shop.amqp_url))) as connection:
+        connection.channel().queue_delete(topology.queue(bed.shop.name, service))
+    return f"queue of {service} deleted"
+
+
+def unbind_queue(bed: Testbed) -> str:
+    """A binding is removed: its events still reach others, and the broker confirms them."""
+    queue, key = bed.random.choice(topology.bindings(CONTRACT, bed.shop.name))
+    with closing(pika.BlockingConnection(parameters(bed.shop.amqp_url))) as connection:
+        connection.channel().queue_unbind(queue, topology.exchange(bed.shop.name), key)
+    return f"{queue.rpartition('.')[2]} unbound from {key}"
