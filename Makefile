@@ -8,7 +8,7 @@ help: ## Show these lines
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 - /p' Makefile
 
 run: setup ## Place orders in a running shop and watch the sagas
-	@$(HOLD) $(IN) -m ecom_lab.commands.demo
+	@$(HOLD) $(IN) -m ecom_lab.demo
 
 # Several tests at a time; the cells of a notebook stay together.
 SIDE_BY_SIDE = -n auto --maxprocesses 4

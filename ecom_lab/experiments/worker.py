@@ -1,13 +1,10 @@
 """Runs of a notebook side by side, each in a process of its own that ends when ours does."""
 
-import multiprocessing
-import os
-import signal
-import threading
+import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from multiprocessing.connection import Connection, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +13,14 @@ from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 
 from ecom.errors import ShopError
+from ecom.process.birth import how
+from ecom.process.child import Child, start
 from ecom_lab.experiments.kernel import Kernel
 from ecom_lab.experiments.notebook import Run, braced
 from ecom_lab.experiments.results_file import COLUMNS
 
-PATIENCE_SECONDS = 20  # for a kernel that is stopping: it may have a shop to close
+STOP_SECONDS = 20.0  # for a kernel that is stopping: it may have a shop to close
+LOOK_SECONDS = 0.05
 
 Row = dict[str, Any]  # `COLUMNS`, the parameters and what the run has shown
 
@@ -31,35 +31,41 @@ def side_by_side(runs: Iterable[Run], folder: Path, number: int) -> Iterator[tup
     Executed notebooks and what was written to a terminal stay in `folder`. Closed early, all that
     still run are stopped.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # papermill takes a second to import
     folder.mkdir(parents=True, exist_ok=True)
     waiting, running = deque(runs), {}
     try:
         while waiting or running:
             while waiting and len(running) < number:
-                ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(waiting[0], folder, theirs))
-                process.start()
-                theirs.close()  # so that ours ends when the process does
-                running[ours] = waiting.popleft(), process
-            for pipe in wait(running):
-                run, process = running.pop(pipe)
-                yield run, _row(run, _answer(pipe, process))
+                run = waiting.popleft()
+                running[_start(run, folder)] = run
+            for worker in [each for each in running if each.poll() is not None]:
+                run = running.pop(worker)
+                yield run, _row(run, _answer(run, folder, worker))
+            time.sleep(LOOK_SECONDS)
     finally:
-        for _, process in running.values():
-            process.terminate()
-        for _, process in running.values():
-            process.join()
+        for worker in running:
+            worker.terminate()  # on which nbclient stops the kernel
+        for worker in running:
+            with suppress(TimeoutError):
+                worker.wait(STOP_SECONDS)
+            worker.kill()
 
 
-def _answer(pipe: Connection, process: Any) -> Row:
-    with pipe:
-        try:
-            return pipe.recv()
-        except EOFError:
-            process.join()
-            return {"error": f"its process ended with {process.exitcode}"}
+def _start(run: Run, folder: Path) -> Child:
+    _told(run, folder).unlink(missing_ok=True)
+    with (folder / f"{run.key}.log").open("wb") as log:
+        return start(f"{__name__}:work", run, folder, log=log)
+
+
+def _answer(run: Run, folder: Path, worker: Child) -> Row:
+    try:
+        return json.loads(_told(run, folder).read_text())
+    except FileNotFoundError:
+        return {"error": f"its process ended {how(worker.wait())}"}
+
+
+def _told(run: Run, folder: Path) -> Path:
+    return folder / f"{run.key}.json"
 
 
 def _row(run: Run, answer: Row) -> Row:
@@ -75,20 +81,14 @@ def _row(run: Run, answer: Row) -> Row:
     }
 
 
-def _work(run: Run, folder: Path, answer: Connection) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with (folder / f"{run.key}.log").open("wb") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+def work(run: Run, folder: Path) -> None:
+    """What a process does: one run."""
     begun = time.monotonic()
     found = _execute(run, folder / f"{run.key}.ipynb")
-    answer.send({"seconds": round(time.monotonic() - begun, 3), **found})
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    signal.alarm(PATIENCE_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)  # on which nbclient stops the kernel
+    found["seconds"] = round(time.monotonic() - begun, 3)
+    draft = folder / f"{run.key}.draft"
+    draft.write_text(json.dumps(found))
+    draft.replace(_told(run, folder))
 
 
 def _execute(run: Run, into: Path) -> Row:

@@ -137,7 +137,7 @@ def test_a_sweep_runs_each_combination_once_whatever_dies(notebook, sweep, inter
 def test_a_run_whose_process_is_killed_fails_alone(notebook, sweep, tmp_path):
     """As by a machine that is out of memory: the other runs are done."""
     done = sweep(notebook(KILLS, RESULT), "-p", "N", "1,2")
-    assert (done.returncode, done.stderr) == (1, "Failed with N=1: its process ended with -9\n")
+    assert (done.returncode, done.stderr) == (1, "Failed with N=1: its process ended by SIGKILL\n")
     assert results(tmp_path / "results.db").status.tolist() == ["failed", "done"]
 
 

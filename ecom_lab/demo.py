@@ -1,7 +1,6 @@
 """What `make run` shows: notebooks 01 and 02, run, and how each of their orders ended."""
 
 import sys
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -12,16 +11,16 @@ from ecom.errors import ShopError
 from ecom.settings import home
 from ecom.shop import accounts, frames
 
-NOTEBOOKS = Path(__file__).absolute().parents[2] / "notebooks"
+NOTEBOOKS = Path(__file__).absolute().parents[1] / "notebooks"
 SHOWN = ("01_place_an_order", "02_run_out_of_stock")
 
 
-def main(names: Iterable[str] = SHOWN) -> None:
+def main() -> None:
     """Run the notebooks on one private broker and print what became of their orders."""
     results = home() / "runs" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     results.mkdir(parents=True)
     with lease():  # held over both, so that the broker is started once
-        for name in names:
+        for name in SHOWN:
             run(name, results)
     click.echo(f"\nThe executed notebooks lie in {results}")
 
@@ -32,16 +31,11 @@ def run(name: str, results: Path) -> None:
 
     from ecom_lab.experiments.kernel import Kernel
 
-    source = NOTEBOOKS / f"{name}.ipynb"
-    shop = results / name
-    click.echo(f"\n{source.name}")
-    execute_notebook(
-        source,
-        results / source.name,
-        {"SHOP_FOLDER": str(shop)},
-        cwd=NOTEBOOKS,
-        kernel_manager_class=Kernel,
-    )
+    notebook, shop = f"{name}.ipynb", results / name
+    click.echo(f"\n{notebook}")
+    where = {"cwd": NOTEBOOKS, "kernel_manager_class": Kernel}
+    given = {"SHOP_FOLDER": str(shop)}
+    execute_notebook(NOTEBOOKS / notebook, results / notebook, given, **where)
     orders = frames.orders(shop).drop(columns="total")
     click.echo(orders.to_string(index=False, max_colwidth=40, max_rows=8))
     click.echo(f"Books {accounts.books(shop)}.")

@@ -1,1 +1,0 @@
-"""Behind the larger commands of `ecom`: replaying real orders, status, the demonstration."""
