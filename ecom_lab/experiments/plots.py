@@ -17,7 +17,6 @@ from ecom_lab.experiments.storm import SLOT, Storm
 
 HATCHES = ("", "///", "...")
 REASONS = {"out_of_stock": "out of stock", "declined": "card declined", "expired": "hold expired"}
-TINTS = (palette.FAILURE, "#D78B59", "#EEC9B3")  # of what is lost, by reason
 
 
 class Plot(Picture):
@@ -83,7 +82,7 @@ def lost_sales(frame: pd.DataFrame) -> Plot:
 
 def _stack(axes: Axes, means: pd.DataFrame) -> None:
     names, base = [f"{hold:g}" for hold in means.index], 0 * means.index
-    for column, colour, hatch in zip(REASONS, TINTS, HATCHES, strict=True):
+    for column, colour, hatch in zip(REASONS, palette.FAILURES, HATCHES, strict=True):
         look = {"color": colour, "hatch": hatch, "edgecolor": palette.PAPER}
         axes.bar(names, means[column], bottom=base, label=REASONS[column], **look)
         base = base + means[column]

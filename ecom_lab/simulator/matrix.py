@@ -15,7 +15,7 @@ from ecom_lab.simulator.invariants import INVARIANTS, QUIET_IS_REACHED
 from ecom_lab.simulator.suites import Job, explore_all
 
 # From paper to a tint on which the numbers, which say the same, can still be read.
-SHADES = LinearSegmentedColormap.from_list("failure", [palette.PAPER, palette.FAILURE])
+SHADES = LinearSegmentedColormap.from_list("failure", [palette.PAPER, palette.FAILURES[1]])
 ENOUGH = 12_000  # states of each world: what breaks, breaks early
 
 

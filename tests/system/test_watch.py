@@ -70,7 +70,7 @@ def test_watching_ends_when_all_is_quiet(shop):
     assert seen.is_quiet
     assert seen.states == {"PENDING": 0, "CONFIRMED": 3, "CANCELLED": 2}
     assert not any(seen.waiting(kind) for kind in WAITING)
-    assert seen.said == len(shop.events())
+    assert seen.published == len(shop.events())
     with onlooker(shop.folder) as looking:
         assert looking.glance() == seen
 
@@ -168,7 +168,7 @@ def test_the_picture_stays_in_its_frame(busy):
 # ── in a terminal ─────────────────────────────────────────────────────────────────────────────
 def test_a_terminal_gets_one_line(busy):
     """Orders, what waits, and the pace."""
-    assert line([replace(busy, said=3_900), busy]) == (
+    assert line([replace(busy, published=3_900), busy]) == (
         "700 pending, 200 confirmed, 100 cancelled | "
         "1,200 queued, 34 unsent, 5 effects, 2 retries, 1 dead | 400 events/s"
     )

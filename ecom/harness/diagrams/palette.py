@@ -18,6 +18,7 @@ PURPLE = "#CC79A7"
 
 SUCCESS = BLUE  # and what leads to it
 FAILURE = "#BF4D00"  # and what undoes it: their vermilion, dark enough for words
+FAILURES = (FAILURE, "#D78B59", "#EEC9B3")  # several kinds of it, with hatches besides
 RETRY = ORANGE
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)  # of which none is better than another
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def in_words(message: type[Struct]) -> str:
-    """A message as people call it: an event by its key, `CancelOrder` as `cancel order`."""
+    """A message as people call it: an event by its key, `HoldDeadline` as `hold deadline`."""
     if issubclass(message, Event):
         return message.key
     return " ".join(re.findall("[A-Z][a-z]*", message.__name__)).lower()

@@ -1,1 +1,1 @@
-"""A shop while orders flow through it: what is on its way, where it waits, what has ended."""
+"""Sagas while they run: what is on its way, where it waits, what has ended."""

@@ -1,4 +1,4 @@
-"""One glance at a shop: how its sagas stand and what waits where, read from its databases."""
+"""One glance at running sagas: how they stand and what waits where, read from the databases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,16 +37,16 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Glance:
-    """How a shop stood at one moment; shows itself in a notebook.
+    """How sagas stood at one moment; shows itself in a notebook.
 
     `services` is, by service, the number of each kind of `WAITING`; dead letters are counted since
-    the shop was first opened. `is_quiet` says whether all was done that can be done.
+    the databases were made. `is_quiet` says whether all was done that can be done.
     """
 
     counted: Counted
     states: dict[str, int]
     services: dict[str, dict[str, int]]
-    said: int  # events, since the shop was first opened
+    published: int  # events, since the databases were made
     awaited: tuple[str, ...]  # what was not done yet, a sentence each
     is_quiet: bool
 
@@ -100,11 +100,11 @@ class Glance:
 
 def rates(glances: Sequence[Glance]) -> list[float]:
     """Events a second between glances."""
-    return [(after.said - before.said) / EVERY for before, after in pairwise(glances)]
+    return [(after.published - before.published) / EVERY for before, after in pairwise(glances)]
 
 
 class Onlooker:
-    """Glances at the shop in `folder`, again and again, over open connections that only read."""
+    """Glances at the databases in `folder` over open connections that only read."""
 
     def __init__(self, contract: Contract, folder: Path, counted: Counted) -> None:
         self._counted = counted
@@ -112,7 +112,7 @@ class Onlooker:
         self._database = connect(folder, counted.service)
 
     def glance(self) -> Glance:
-        """How the shop stands now. A few indexed queries: about a millisecond."""
+        """How they stand now. A few indexed queries: about a millisecond."""
         look = self._watch.look()
         found = self._database.execute(self._counted.query).fetchall()
         states = dict.fromkeys(states_of(self._counted.lifecycle), 0) | dict(found)
