@@ -1,54 +1,71 @@
 """The operating-system processes of one shop: started, watched, killed.
 
-None outlives the process that holds the crew: each service reads from a pipe whose other end is
-ours, and stops when that end is closed, which the kernel does however we die.
+None outlives the process that holds the crew (see `ecom.process.child`). Each holds the shop's lock
+for as long as it lives, so a free lock means that nobody is left.
 """
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from ecom.errors import ServiceDied, ServiceDown, ShopError
-from ecom.sandbox.standins import STANDINS
+from ecom.process import child
+from ecom.process.birth import how
+from ecom.process.child import Child
 
 Member = tuple[str, str]  # service, replica
 
 EMPTY: Mapping[str, str] = {}
-SECRETS = ("ECOM_AMQP_URL", "ECOM_HTTP_TOKEN")  # no process is told another's, or inherits ours
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
 
+class Program(NamedTuple):
+    """What the processes of one service run; see `ecom.process.child.start`."""
+
+    target: str
+    arguments: tuple[Any, ...] = ()
+    imports: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = EMPTY  # of its environment, what no other service's process has
+
+
 class Crew:
-    """The service processes of the shop in `folder`; `environment` is what all of them are told,
-    `urls`, by service, where each finds the broker, and as whom, and `token` what the door asks."""
+    """The processes of the shop in `folder`: which program each service runs, and the environment
+    that all of them have besides ours. `lock` is a descriptor of the shop's lock."""
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str], lock: int,
-        urls: Mapping[str, str] = EMPTY, token: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        programs: Mapping[str, Program],
+        environment: Mapping[str, str],
+        lock: int,
+    ) -> None:
         self._folder = folder
+        self._programs = programs
         self._environment = environment
-        self._urls = urls
-        self._token = token
-        self._lock = lock  # a child holds the shop's lock too: free means that nobody is left
-        self._processes: dict[Member, subprocess.Popen] = {}
+        self._lock = lock
+        self._processes: dict[Member, Child] = {}
         self._killed: set[Member] = set()
 
-    def start(self, *members: Member, module: str = "", told: Mapping[str, str] = EMPTY) -> None:
+    def member(self, service: str, replica: str = "1") -> Member:
+        """One of its processes. Raises `ShopError` if no service is called so."""
+        if service not in self._programs:
+            known = ", ".join(self._programs)
+            raise ShopError(f"There is no service {service!r}: choose of {known}.")
+        return service, replica
+
+    def start(self, *members: Member, target: str = "", told: Mapping[str, str] = EMPTY) -> None:
         """Start those that are not running, all at once, and wait until each is ready.
 
-        `module` is a stand-in to run, for once, for the usual one; `told` is more environment.
+        `target` is to be called, for once, instead of the usual one; `told` is more environment.
         Raises `ServiceDied` if one ends instead or takes longer than `START_SECONDS`.
         """
         starting = [member for member in members if not self.is_alive(member)]
         for member in starting:
-            self._spawn(member, module or _module(member[0]), told)
+            self._spawn(member, target, told)
         deadline = time.monotonic() + START_SECONDS
         for member in starting:
             self._await_ready(member, deadline)
@@ -64,13 +81,12 @@ class Crew:
     def stop(self) -> None:
         """Stop all of them cleanly, whoever does not stop within `STOP_SECONDS` with SIGKILL."""
         for process in self._processes.values():
-            process.stdin.close()
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for process in self._processes.values():
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            except TimeoutError:
                 process.kill()
                 process.wait()
         self._processes.clear()
@@ -88,8 +104,8 @@ class Crew:
         self.start(*dead)
 
     def _dead(self) -> list[Member]:
-        return [member for member, process in self._processes.items()
-                if process.poll() is not None and member not in self._killed]  # fmt: skip
+        ended = [it for it, process in self._processes.items() if process.poll() is not None]
+        return [member for member in ended if member not in self._killed]
 
     def is_alive(self, member: Member) -> bool:
         """Whether this process is running."""
@@ -107,52 +123,44 @@ class Crew:
     def missing(self) -> list[str]:
         """One sentence about each service that no process runs."""
         services = dict.fromkeys(service for service, _ in self._processes)
-        running = {service for service, replica in self._processes
-                   if self.is_alive((service, replica))}  # fmt: skip
+        running = {member[0] for member in self._processes if self.is_alive(member)}
         return [
             f"{service} is down (start it with shop.start({service!r}))"
             for service in services
             if service not in running
         ]
 
-    def url(self) -> str:
-        """Where the order service listens. Raises `ServiceDown` if it is not running."""
+    def note(self, service: str) -> dict[str, Any]:
+        """What a running process of this service says of itself. Raises `ServiceDown`."""
         for member in self._processes:
-            if member[0] == "order" and self.is_alive(member):
-                return read_note(self._folder, member)["http"]
-        raise ServiceDown("The order service is not running; start it with shop.start('order').")
+            if member[0] == service and self.is_alive(member):
+                return read_note(self._folder, member)
+        raise ServiceDown(
+            f"The {service} service is not running; start it with shop.start({service!r})."
+        )
 
-    def broker_url(self, service: str) -> str:
-        """Where this service finds the broker, and as whom: its password is in it. Raises
-        `KeyError` for who has no business there."""
-        return self._urls[service]
-
-    def _spawn(self, member: Member, module: str, told: Mapping[str, str]) -> None:
+    def _spawn(self, member: Member, target: str = "", told: Mapping[str, str] = EMPTY) -> None:
         service, replica = member
+        program = self._programs[service]
         note_file(self._folder, member).unlink(missing_ok=True)
         self._killed.discard(member)
-        if member in self._processes:
-            self._processes[member].stdin.close()
         with open(log_file(self._folder, member), "ab") as log:
-            self._processes[member] = subprocess.Popen(
-                [sys.executable, "-m", module, service],
-                env={**self._told(service), "ECOM_REPLICA": replica, **told},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=[self._lock],
-                start_new_session=True,  # Ctrl-C is for us; we tell the services
+            self._processes[member] = child.start(
+                target or program.target,
+                *program.arguments,
+                log=log,
+                name=name(member),
+                environment={**self._told(program), "ECOM_REPLICA": replica, **told},
+                imports=program.imports,
+                keep=[self._lock],
             )
 
-    def _told(self, service: str) -> dict[str, str]:
-        """The environment of a service's processes, with such secrets only as are its own."""
-        told = {name: value for name, value in os.environ.items() if name not in SECRETS}
-        told |= self._environment
-        if service in self._urls:
-            told["ECOM_AMQP_URL"] = self._urls[service]
-        if service == "order":
-            told["ECOM_HTTP_TOKEN"] = self._token
-        return told
+    def _told(self, program: Program) -> dict[str, str]:
+        """The environment of a program, with such secrets only as are its own: none that we have,
+        or that another program has."""
+        secret = {name for each in self._programs.values() for name in each.secrets}
+        told = {name: value for name, value in os.environ.items() if name not in secret}
+        return {**told, **self._environment, **program.secrets}
 
     def _await_ready(self, member: Member, deadline: float) -> None:
         while not note_file(self._folder, member).exists():
@@ -164,10 +172,9 @@ class Crew:
             time.sleep(0.01)
 
     def _obituary(self, member: Member) -> str:
-        status = self._processes[member].returncode
-        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
+        ended = how(self._processes[member].wait())
         return (
-            f"{name(member)} ended {how}, though nobody asked it to; "
+            f"{name(member)} ended {ended}, though nobody asked it to; "
             f"start it again with shop.start({member[0]!r}). {self._last_words(member)}"
         )
 
@@ -175,17 +182,6 @@ class Crew:
         text = log_file(self._folder, member).read_text(errors="replace")
         tail = "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
         return f"The end of its log:\n{tail}" if tail else "Its log is empty."
-
-
-def _module(service: str) -> str:
-    return "ecom.sandbox" if service in STANDINS else "ecom.serve"
-
-
-def member_named(service: str, replica: str, users: Iterable[str]) -> Member:
-    """A process of a shop. Raises `ShopError` if no service and no stand-in is called so."""
-    if service not in (known := (*users, *STANDINS)):
-        raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
-    return service, replica
 
 
 def name(member: Member) -> str:
@@ -204,6 +200,6 @@ def log_file(folder: Path, member: Member) -> Path:
     return folder / "{}-{}.log".format(*member)
 
 
-def read_note(folder: Path, member: Member) -> dict:
+def read_note(folder: Path, member: Member) -> dict[str, Any]:
     """What the process wrote about itself: service, replica, pid and, for order, http."""
     return json.loads(note_file(folder, member).read_text())

@@ -72,6 +72,7 @@ def live(birth: Birth) -> NoReturn:
         _begin_anew(birth)
     _move_out(birth.log)
     order = birth.order
+    os.umask(0o077)  # what is ours to know is in our files
     os.environ.clear()
     os.environ.update(order.environment)
     time.tzset()

@@ -1,7 +1,7 @@
 """One service as an operating-system process, handed its saga, performers and HTTP API.
 
 Drives the sans-IO runtime with pika, SQLite, a clock and the outside world, in one event loop.
-The process ends cleanly on SIGTERM, and by itself when its parent does (end of file on stdin).
+The process ends cleanly on SIGTERM, which comes also when its starter has gone (see `child`).
 """
 
 import asyncio

@@ -3,22 +3,25 @@
 import asyncio
 import gc
 import json
+import logging
 import os
 import signal
-import sys
-from contextlib import suppress
 from pathlib import Path
+
+log = logging.getLogger("ecom.process")
 
 
 def until_stopped() -> asyncio.Event:
-    """Set on SIGTERM, and when the parent is gone: that is the end of file on our stdin."""
+    """Set on SIGTERM, which comes also when whoever started us has gone (see `child`), and on
+    Ctrl-C in a terminal."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the parent to act on
-    if not sys.stdin.isatty():
-        with suppress(OSError, PermissionError):  # a plain file, or none: nobody to outlive
-            loop.add_reader(sys.stdin.fileno(), stop.set)
+
+    def told(number: signal.Signals) -> None:
+        log.info("Stopping, as told by %s", number.name)
+        stop.set()
+
+    for number in signal.SIGTERM, signal.SIGINT:
+        asyncio.get_running_loop().add_signal_handler(number, told, number)
     return stop
 
 

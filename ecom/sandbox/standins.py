@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from ecom.errors import ServiceDown, ShopError
+from ecom.harness.processes import Program
 from ecom.sandbox.gateway import open_ledger
 from ecom.sandbox.mailbox import open_mails
 
@@ -15,6 +16,7 @@ STANDINS = {  # name → the setting that says where it is, and how
     "gateway": ("ECOM_GATEWAY_URL", "http://127.0.0.1:{}"),
     "mail": ("ECOM_SMTP_URL", "smtp://127.0.0.1:{}"),
 }
+IMPORTS = {"gateway": ("ecom.sandbox.http_server",), "mail": ("ecom.sandbox.smtp_server",)}
 
 
 class StandIns:
@@ -38,9 +40,18 @@ class StandIns:
                 self.environment[variable] = address.format(port)
 
     @property
-    def members(self) -> list[tuple[str, str]]:
-        """The processes to be started, as (name, replica)."""
-        return [(name, "1") for name in self._ports]
+    def programs(self) -> dict[str, Program]:
+        """What the processes run that are to be started, by name."""
+        return {
+            name: Program(
+                "ecom.sandbox.__main__:main",
+                ([name],),
+                IMPORTS[name],
+                {variable: self.environment[variable]},
+            )
+            for name, (variable, _) in STANDINS.items()
+            if name in self._ports
+        }
 
     def set_faults(self, faults: dict[str, Any]) -> None:
         """See `ecom.sandbox.faults.Faults`. Raises `ShopError` for what it does not know."""

@@ -10,12 +10,11 @@ from weakref import ref
 
 from ecom.broker.lease import lease
 from ecom.contract.contract import Contract
-from ecom.contract.permissions import users
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.workbench import Workbench
 from ecom.harness.diagrams.live.glance import Glance
 from ecom.harness.diagrams.live.view import watched
-from ecom.harness.processes import Crew, Member, member_named
+from ecom.harness.processes import Crew
 from ecom.harness.quiescence import nothing_left, wait_until_quiet
 from ecom.harness.tenancy import address, forget, parked, prepare
 from ecom.harness.workspace import Premises, clear_abandoned
@@ -27,6 +26,7 @@ from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, order_for
 from ecom.shop.credentials import keep_token
 from ecom.shop.live import onlooker
+from ecom.shop.programs import programs
 from ecom.shop.provision import provision, stock_shelves
 from ecom.shop.records import Records
 
@@ -93,10 +93,11 @@ class Shop(Records):
         urls = prepare(contract, broker, self.name)
         clear_abandoned(lambda name: forget(contract, broker, name))
         self._forget = partial(forget, contract, broker, self.name)
-        self._crew = Crew(self.folder, self._environment(), self._premises.lock, urls, self._token)
-        self._client = Client(self._crew.url, self._token)
+        its = programs(urls, self._token, self._standins.environment) | self._standins.programs
+        self._crew = Crew(self.folder, its, self._environment(), self._premises.lock)
+        self._client = Client(partial(_api, self._crew), self._token)
         self._dead = Workbench(self._saga, self._url, self.name, self.folder)
-        self._crew.start(*((service, "1") for service in users(contract)), *self._standins.members)
+        self._crew.start(*((service, "1") for service in its))
 
     def close(self) -> None:
         """Stop the services, let go of the broker, remove what was made up."""
@@ -144,7 +145,7 @@ class Shop(Records):
     @property
     def url(self) -> str:
         """Where its order service listens. Raises `ServiceDown`."""
-        return self._staffed().url()
+        return _api(self._staffed())
 
     @property
     def amqp_url(self) -> str:
@@ -211,11 +212,12 @@ class Shop(Records):
 
     def kill(self, service: str, replica: str = "1") -> None:
         """SIGKILL a service. Raises `ServiceDown` if it does not run."""
-        self._staffed().kill(self._member(service, replica))
+        crew = self._staffed()
+        crew.kill(crew.member(service, replica))
 
     def start(self, service: str, replica: str = "1") -> None:
         """Start a service, or a further replica of it; harmless if it runs already."""
-        self.crew.start(self._member(service, replica))
+        self.crew.start(self.crew.member(service, replica))
 
     def gateway(self, **faults: float) -> None:
         """Say what goes wrong at the payment provider from now on (`ecom.sandbox.faults.Faults`).
@@ -235,9 +237,6 @@ class Shop(Records):
         """`tell` what became of each service that has died unasked, then start it again."""
         self.crew.revive(tell)
 
-    def _member(self, service: str, replica: str) -> Member:
-        return member_named(service, replica, users(self._saga.contract))
-
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _opened(self) -> Premises:
         if self._premises is None:
@@ -255,8 +254,11 @@ class Shop(Records):
             "ECOM_FOLDER": str(self.folder),
             "ECOM_SHOP": self.name,
             "ECOM_HOLD_SECONDS": str(self._hold_seconds),
-            **self._standins.environment,
         }
+
+
+def _api(crew: Crew) -> str:
+    return crew.note("order")["http"]
 
 
 def _close(shop: "ref[Shop]") -> None:

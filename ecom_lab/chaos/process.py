@@ -7,6 +7,7 @@ the N-th time. `ECOM_CONTRACT=next` makes it speak release N+1.
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from ecom.process.driver import Process
@@ -78,9 +79,11 @@ class FailingProcess(Process):
                 os._exit(EXIT_STATUS)
 
 
-def _is_next() -> bool:
-    return os.environ.get("ECOM_CONTRACT") == "next"
+def main(arguments: Sequence[str]) -> None:
+    """Run one service that may fail, of the release that the environment names."""
+    is_next = os.environ.get("ECOM_CONTRACT") == "next"
+    serve(arguments, FailingProcess, next_release if is_next else choreography)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1:], FailingProcess, next_release if _is_next() else choreography)
+    main(sys.argv[1:])

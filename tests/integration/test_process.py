@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -45,7 +48,6 @@ def running(broker, shop, tmp_path, wait_for):
     for each in started:
         each.kill()
         each.wait()
-        each.stdin.close()
 
 
 def depth(broker, queue):
@@ -87,11 +89,19 @@ def test_services_that_start_at_once_on_an_empty_folder_all_come_up(running, tmp
     assert [each.poll() for each in started] == [None] * len(SERVICES)
 
 
-def test_a_process_whose_parent_is_gone_ends_by_itself(running):
-    """The kernel closes the parent's end of the pipe, however the parent died."""
-    it = running("audit")
-    it.stdin.close()
+@pytest.mark.parametrize("how", ["< <(:)", "<<< x", "0<&-", "< /dev/null", "< <(sleep 60)"])
+def test_whatever_stdin_is_a_service_started_by_hand_runs_until_it_is_told_to_stop(
+    how, broker, shop, tmp_path, wait_for
+):
+    """As under cron, over ssh, in a pipe; and its log says why it stopped."""
+    told = {"ECOM_AMQP_URL": broker, "ECOM_FOLDER": str(tmp_path), "ECOM_SHOP": shop}
+    command = ["bash", "-c", f'exec "$0" -m ecom.serve inventory {how}', sys.executable]
+    with open(tmp_path / "log", "wb") as log:
+        it = subprocess.Popen(command, env={**os.environ, **told}, stderr=log)
+    wait_for((tmp_path / "inventory-1.json").exists)
+    it.terminate()
     assert it.wait(10) == 0
+    assert "Stopping, as told by SIGTERM" in (tmp_path / "log").read_text()
 
 
 def test_a_stop_in_the_midst_of_work_loses_nothing(running, broker, shop, tmp_path, wait_for):

@@ -1,9 +1,5 @@
 """A saga of another trade goes through the same machinery: in memory, and on a real RabbitMQ."""
 
-import os
-import signal
-import subprocess
-import sys
 import uuid
 from collections import deque
 
@@ -15,6 +11,7 @@ from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import grant, users
+from ecom.process import child
 from ecom.process.driver import database, provision
 from ecom.runtime.messages import (
     Command,
@@ -27,6 +24,7 @@ from ecom.runtime.messages import (
     Tick,
 )
 from ecom.runtime.runtime import Runtime
+from ecom.settings import Settings
 from ecom.stores.memory import MemoryStore
 from ecom.stores.sqlite import SqliteStore
 
@@ -119,18 +117,17 @@ def folder(broker, tmp_path):
 def test_it_runs_on_a_real_rabbitmq_and_survives_a_kill(broker, folder, wait_for):
     """Fifty streets: the lamp service is killed in the middle, and each street is dimmed once."""
     path, name = folder
-    told = {"ECOM_AMQP_URL": broker, "ECOM_FOLDER": str(path), "ECOM_SHOP": name}
+    settings = Settings(broker, path, name)
 
     def start(service):
-        command = [sys.executable, lamps.__file__, service]
-        return subprocess.Popen(command, env={**os.environ, **told}, stdin=subprocess.PIPE)
+        with open(path / f"{service}.log", "ab") as log:
+            return child.start("lamps:serve", service, settings, log=log)
 
     processes = {service: start(service) for service in SAGA.services}
     stores = {service: SqliteStore(database(path, service)) for service in SAGA.services}
     try:
         wait_for(lambda: stores["lamp"].select(Street, {}, None))
-        processes["lamp"].stdin.close()
-        processes["lamp"].send_signal(signal.SIGKILL)
+        processes["lamp"].kill()
         processes["lamp"].wait()
         processes["lamp"] = start("lamp")
         restored = {"state": "RESTORED"}
@@ -143,4 +140,3 @@ def test_it_runs_on_a_real_rabbitmq_and_survives_a_kill(broker, folder, wait_for
         for process in processes.values():
             process.terminate()
             process.wait()
-            process.stdin.close()

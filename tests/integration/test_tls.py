@@ -82,7 +82,8 @@ def test_a_broker_that_cannot_prove_who_it_is_is_refused_in_a_sentence(
     try:
         wait_for(lambda: "certificate is not trusted" in log.read_text())
     finally:
-        service.communicate()  # its input ends, and so does it
+        service.terminate()
+        service.wait(10)
     for said in (str(caught.value), log.read_text()):
         assert "ECOM_AMQP_CA" in said
         assert parameters(url).credentials.password not in said
@@ -95,5 +96,4 @@ def test_files_that_are_not_there_are_named(url, tmp_path, monkeypatch):
         parameters(url)
     service = process("audit", url, tmp_path, "nowhere")
     assert service.wait(30) == 1
-    service.stdin.close()
     assert (tmp_path / "audit-1.log").read_text().startswith("ECOM_AMQP_CA, and ")

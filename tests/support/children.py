@@ -4,6 +4,9 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
+
+from ecom.process.lifecycle import announce
 
 
 def look():
@@ -32,6 +35,14 @@ def stay(*words):
     print(*words, flush=True)
     while True:
         signal.pause()
+
+
+def show(service):
+    """Be ready as a service is, and tell what we were told."""
+    (name,) = service
+    folder, replica = Path(os.environ["ECOM_FOLDER"]), os.environ["ECOM_REPLICA"]
+    announce(folder, name, replica, environment=dict(os.environ))
+    stay()
 
 
 def be_deaf():

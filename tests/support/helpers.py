@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +25,8 @@ from ecom.events import (
     PaymentProcessed,
     PaymentRefunded,
 )
+from ecom.process import child
+from ecom.process.child import Child
 from ecom.runtime.messages import Commit, Delivery, Perform, Publish, PublisherUp, Reply, Tick
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
@@ -160,17 +160,17 @@ def without(service: Service, kind: type) -> Service:
     return replace(service, handlers=handlers)
 
 
-def process(service: str, url: str, folder: Path, shop: str, **settings: str) -> subprocess.Popen:
+def process(service: str, url: str, folder: Path, shop: str, **settings: str) -> Child:
     """A service as a process of its own, its output in `<folder>/<service>-<replica>.log`."""
     told = {"ECOM_AMQP_URL": url, "ECOM_FOLDER": str(folder), "ECOM_SHOP": shop, **settings}
     with open(folder / f"{service}-{told.get('ECOM_REPLICA', '1')}.log", "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "ecom.serve", service],
-            env={**os.environ, **told},
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-        )
+        environment = {**os.environ, **told}
+        return child.start("ecom.serve:serve", [service], log=log, environment=environment)
+
+
+def broker_url(shop: Any, service: str) -> str:
+    """Where this service of an open shop finds the broker, and as whom."""
+    return shop.crew._programs[service].secrets["ECOM_AMQP_URL"]
 
 
 def free_port() -> int:

@@ -6,8 +6,6 @@ show that nothing of the machinery knows a shop. `python lamps.py SERVICE` runs 
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -186,7 +184,7 @@ class Switches:
         return None
 
 
-async def reporting(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
+def reporting(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     """In place of an HTTP API: every street reports dusk, once however often the process starts."""
 
     async def reports() -> None:
@@ -201,8 +199,3 @@ def serve(name: str, settings: Settings) -> None:
     outside = Switches(settings) if name == "lamp" else None
     api = reporting if name == "sensor" else None
     main(name, settings, partial(Process, lamps(), name, settings, outside, api))
-
-
-if __name__ == "__main__":
-    os.umask(0o077)
-    serve(sys.argv[1], Settings.from_environment())

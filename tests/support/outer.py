@@ -26,7 +26,7 @@ def outer(folder: Path) -> Iterator[Outer]:
     """Stand-ins in `folder`, none of them started yet."""
     standins = StandIns(folder, as_processes=True)
     lock = os.open(folder, os.O_RDONLY)
-    crew = Crew(folder, {"ECOM_FOLDER": str(folder), **standins.environment}, lock)
+    crew = Crew(folder, standins.programs, {"ECOM_FOLDER": str(folder)}, lock)
     try:
         yield Outer(folder, standins, crew)
     finally:

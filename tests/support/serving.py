@@ -42,7 +42,6 @@ def api(folder, token="", **settings):
     finally:
         service.terminate()
         assert service.wait(10) == 0
-        service.stdin.close()
 
 
 def connect(client):

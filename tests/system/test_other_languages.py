@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import EXAMPLES, wire
+from helpers import EXAMPLES, broker_url, wire
 from listening import listening, put
 
 from ecom import Shop
@@ -75,7 +75,7 @@ def javascript(modules, tmp_path):
 
 def environment_of(shop, service):
     """What the shop tells this service: above all, as whom it may connect."""
-    return {"ECOM_AMQP_URL": shop.crew.broker_url(service), "ECOM_SHOP": shop.name}
+    return {"ECOM_AMQP_URL": broker_url(shop, service), "ECOM_SHOP": shop.name}
 
 
 def place_both(shop):

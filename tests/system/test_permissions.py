@@ -9,7 +9,7 @@ from pathlib import Path
 import pika
 import pytest
 from click.testing import CliRunner
-from helpers import EXAMPLES, wire
+from helpers import EXAMPLES, broker_url, wire
 from pika.exceptions import ChannelClosedByBroker
 
 from ecom import Shop
@@ -37,7 +37,7 @@ def shop(broker):
 @pytest.fixture(scope="module")
 def at(shop):
     """A new channel at the broker, as a service's user: `at("payment")`."""
-    urls = {name: shop.crew.broker_url(name) for name in users(CONTRACT)}
+    urls = {name: broker_url(shop, name) for name in users(CONTRACT)}
     lines = {name: pika.BlockingConnection(parameters(url)) for name, url in urls.items()}
     yield lambda service: lines[service].channel()
     for line in lines.values():
@@ -161,7 +161,7 @@ def test_another_shops_vhost_is_closed(shop, broker):
         node = private_node(broker)
         node.management.define({"vhosts": [{"name": "somebody-else"}]})
         for service in users(CONTRACT):
-            own, _, _ = shop.crew.broker_url(service).rpartition("/")
+            own, _, _ = broker_url(shop, service).rpartition("/")
             there = parameters(f"{own}/{vhost}")
             with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match="refused"):
                 pika.BlockingConnection(there)
@@ -216,7 +216,7 @@ def test_an_event_of_a_stranger_is_set_aside(broker, wait_for):
 def test_without_a_provisioner_a_service_says_what_is_missing(shop, operator, wait_for):
     """And starts to work as soon as its queue is back."""
     operator.queue_delete(queue(shop.name, "audit"))
-    shop.crew._spawn(("audit", "1"), "ecom.serve", {})
+    shop.crew._spawn(("audit", "1"))
     log = log_file(shop.folder, ("audit", "1"))
     wait_for(lambda: "the shop's provisioner declares it" in log.read_text())
     assert f"no queue '{shop.name}.audit'" in log.read_text()

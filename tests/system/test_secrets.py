@@ -4,13 +4,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers import broker_url
 
 from ecom import Shop
 from ecom.broker.lease import private_node
 from ecom.bus import parameters
 from ecom.contract.permissions import user, users
 from ecom.harness.processes import log_file, read_note
-from ecom.sandbox.standins import STANDINS
 from ecom.settings import Settings
 from ecom_lab.shop import CONTRACT
 
@@ -21,7 +21,7 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
     with Shop(amqp_url=broker, outside="files") as shop:
         node = private_node(broker)
         secrets = {
-            parameters(shop.crew.broker_url(name)).credentials.password for name in users(CONTRACT)
+            parameters(broker_url(shop, name)).credentials.password for name in users(CONTRACT)
         }
         secrets |= {node._identity()[word] for word in ("password", "cookie")}
         secrets |= {(shop.folder / "http-token").read_text()}
@@ -32,7 +32,7 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
         for folder in (shop.folder, node.folder):
             for path in (each for each in folder.rglob("*") if each.is_file()):
                 _check(path, secrets)
-        settings = Settings(shop.crew.broker_url("order"), shop.folder, http_token=shop._token)
+        settings = Settings(broker_url(shop, "order"), shop.folder, http_token=shop._token)
         shown = [repr(shop), repr(settings), repr(shop.dead), repr(shop.crew)]
         with pytest.raises(Exception, match="cannot be used") as caught:
             Shop(amqp_url=broker.replace("@127.0.0.1", "@127.0.0.2"), folder=tmp_path).open()
@@ -41,30 +41,32 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
 
 
 def test_a_process_is_told_no_secrets_but_its_own(broker, monkeypatch):
-    """The door's token is the order's alone, each password its service's; the stand-ins have none.
-    Nor does anybody inherit the operator's from the process that opened the shop."""
+    """The API's token is the order's alone, each password its service's, and what is known of mail
+    server and payment provider, theirs who ask them; the stand-ins have none. Nor does anybody
+    inherit the operator's from the process that opened the shop."""
     token = "the-token-of-the-door-of-this-shop"
     monkeypatch.setenv("ECOM_HTTP_TOKEN", token)
     monkeypatch.setenv("ECOM_AMQP_URL", broker)
+    monkeypatch.setenv("ECOM_SMTP_URL", "smtp://me:the-password-for-mails@127.0.0.1:1")
     with Shop() as shop:
-        shop.start("order", "2")
-        members = [("order", "2"), *((name, "1") for name in (*users(CONTRACT), *STANDINS))]
         secrets = {
-            f"{name}'s": parameters(shop.crew.broker_url(name)).credentials.password
+            f"{name}'s": parameters(broker_url(shop, name)).credentials.password
             for name in users(CONTRACT)
         }
-        secrets |= {"operator's": parameters(shop.amqp_url).credentials.password, "token": token}
-        assert len(set(secrets.values())) == len(users(CONTRACT)) + 2
-        for member in members:
-            environment = _environment(read_note(shop.folder, member)["pid"])
-            found = {name for name, secret in secrets.items() if secret in environment}
-            own = {f"{member[0]}'s"} if member[0] in users(CONTRACT) else set()
-            assert found == own | ({"token"} if member[0] == "order" else set()), member
-
-
-def _environment(pid):
-    """What a running process was told when it was started."""
-    return Path(f"/proc/{pid}/environ").read_text()
+        secrets["operator's"] = parameters(shop.amqp_url).credentials.password
+        secrets |= {"token": token, "mail": "the-password-for-mails"}
+        assert len(set(secrets.values())) == len(users(CONTRACT)) + 3
+        own = {name: {f"{name}'s"} for name in users(CONTRACT)} | {"gateway": set()}
+        own["order"].add("token")
+        own["notification"].add("mail")
+        for name, its in own.items():
+            shop.crew.start((name, "2"), target="children:show")
+            told = str(read_note(shop.folder, (name, "2"))["environment"])
+            assert {which for which, secret in secrets.items() if secret in told} == its, name
+            for replica in "1", "2":
+                pid = read_note(shop.folder, (name, replica))["pid"]
+                shown = [Path(f"/proc/{pid}/{what}").read_text() for what in ("environ", "cmdline")]
+                assert not [which for which, secret in secrets.items() if secret in str(shown)]
 
 
 def _check(path, secrets):

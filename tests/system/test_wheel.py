@@ -75,10 +75,9 @@ def test_a_service_needs_neither_pandas_nor_jupyter_nor_matplotlib(
     assert set(plain.run("python", "-c", missing).stdout.split()) == {"None"}
     told = {"ECOM_AMQP_URL": broker, "ECOM_FOLDER": str(tmp_path), "ECOM_SHOP": bare}
     it = subprocess.Popen(
-        [plain.bin / "python", "-m", "ecom.process.driver", service],
+        [plain.bin / "python", "-m", "ecom.serve", service],
         cwd=plain.folder,
         env=plain.environment | told,
-        stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     with it:

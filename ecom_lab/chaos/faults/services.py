@@ -9,7 +9,7 @@ from ecom_lab.chaos.testbed import Testbed, wait_for
 from ecom_lab.shop import SERVICES
 
 CONNECTED = "Connected to the broker"  # what a service logs at the start of a session
-RELEASE = "ecom_lab.chaos.process"  # which can be of the next release
+RELEASE = "ecom_lab.chaos.process:main"  # which can be of the next release
 
 
 def kill(bed: Testbed) -> str:
@@ -43,5 +43,5 @@ def roll(bed: Testbed) -> Iterator[str]:
         for service in bed.random.sample(SERVICES, len(SERVICES)):
             bed.burst(len(SERVICES))
             bed.leave(service)
-            bed.crew.start((service, "1"), module=RELEASE, told=told)
+            bed.crew.start((service, "1"), target=RELEASE, told=told)
         yield "all restarted as release N+1" if told else "all restarted as release N"

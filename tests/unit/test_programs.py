@@ -1,0 +1,21 @@
+"""What a shop's processes run."""
+
+from importlib import import_module
+
+from ecom.process.birth import function_at
+from ecom.sandbox.standins import StandIns
+from ecom.shop.programs import programs
+from ecom_lab.shop import SERVICES
+
+
+def test_what_processes_call_is_there_and_so_is_what_is_loaded_for_them(tmp_path):
+    """A module that is not found would be no error, only slow: each process would load its own."""
+    standins = StandIns(tmp_path, as_processes=True)
+    its = programs(dict.fromkeys(SERVICES, "amqp://"), "", standins.environment)
+    its |= standins.programs
+    standins.close()
+    assert set(its) == {*SERVICES, "gateway", "mail"}
+    for program in its.values():
+        assert callable(function_at(program.target))
+        for module in program.imports:
+            import_module(module)
