@@ -37,6 +37,11 @@ class Contract:
         return {event.key: event for event in self.events}
 
     @property
+    def subject(self) -> str:
+        """What one saga is about, as its events' first field says: `order_id` → "order"."""
+        return self.events[0].__struct_fields__[0].removesuffix("_id")
+
+    @property
     def services(self) -> tuple[str, ...]:
         """The names of the services."""
         return tuple(self.listens)

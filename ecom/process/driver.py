@@ -95,7 +95,7 @@ class Process:
         self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
-        self._tracer = tracer_for(saga.services[name], saga.contract.by_key, settings)
+        self._tracer = tracer_for(saga.services[name], saga.contract, settings)
 
     def put(self, what: Any) -> None:
         """Add an input; it is handled in the next batch. Nobody waits for a confirm to be noted:

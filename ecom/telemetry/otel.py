@@ -68,12 +68,12 @@ class Exporter:
     def export(self, span: Span) -> None:
         """Hand one span over; it leaves with others, in a while, from a thread."""
         self._ids.trace, self._ids.span = span.trace, span.id
+        start, kind = int(span.start * 1e9), SpanKind[span.kind]
         made = self._tracer.start_span(
-            span.name, self._parent(span), SpanKind[span.kind], span.about,
-            start_time=int(span.start * 1e9),
-        )  # fmt: skip
-        if span.failed:
-            made.set_status(StatusCode.ERROR)
+            span.name, self._parent(span), kind, span.about, start_time=start
+        )
+        if span.error:
+            made.set_status(StatusCode.ERROR, span.error)
         made.end(int(max(span.start, span.end) * 1e9))
 
     def _parent(self, span: Span) -> Context:

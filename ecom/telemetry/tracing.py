@@ -6,25 +6,43 @@ has one made of that and the service's name. What happens twice (a duplicate, a 
 told twice, under the same id.
 """
 
+import asyncio
 import importlib.util
 import logging
 import os
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+from ecom.contract.contract import Contract
 from ecom.contract.envelope import derived_id, is_id, trace_after
-from ecom.contract.event import Event
+from ecom.contract.event import Event, subject_of
+from ecom.contract.topology import exchange
+from ecom.runtime.dead_letters import describe
 from ecom.runtime.messages import Command, Delivery, Failed, Performed
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Outbox
 from ecom.settings import Settings
+from ecom.telemetry.logs import clean
 
 _CONTEXT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}\Z")
+_ASKING = (
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+)
 _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+_MISSING = (
+    "No traces, though %s asks for them: "
+    "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+)
 
 log = logging.getLogger("ecom.tracing")
+
+
+About = dict[str, str | int]  # attributes
 
 
 class Span(NamedTuple):
@@ -37,8 +55,8 @@ class Span(NamedTuple):
     parent: str  # "": none
     start: float
     end: float
-    about: dict[str, str | int]
-    failed: bool = False
+    about: About
+    error: str = ""  # what went wrong, if it did
 
 
 def read_context(value: object) -> tuple[str, str] | None:
@@ -64,48 +82,76 @@ def span_of(id: str) -> str:
 
 
 class Tracer:
-    """Tells `export` of the spans of one service, from its inputs and outputs."""
+    """Tells `export` of the spans of one service, from its inputs and outputs.
+
+    Attributes are by OpenTelemetry's conventions for messaging (those of RabbitMQ, 1.27) and for
+    recording errors. `ecom.order` is the order that a span is about; what a saga is about, its
+    contract says.
+    """
 
     def __init__(
         self,
         service: Service,
-        keys: Container[str],
+        contract: Contract,
+        settings: Settings,
         export: Callable[[Span], None],
         close: Callable[[], None],
     ) -> None:
         self._service = service.name
-        self._keys = keys  # of the events there are
+        self._keys = contract.by_key
+        self._subject = f"ecom.{contract.subject}"
         self._export = export
         self.close = close  # sends what was not sent yet; may take as long as the network likes
         own = [kind for kind in service.handlers if not issubclass(kind, Event)]
         self._own = [kind.__name__ for kind in own]
+        broker = urlsplit(settings.amqp_url)
+        self._messaging: About = {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": exchange(settings.shop),
+        }
+        where = {"server.address": broker.hostname, "server.port": broker.port}
+        self._messaging |= {name: value for name, value in where.items() if value}
 
     def handled(self, batch: Sequence[Any], start: float, end: float) -> None:
-        """A step has handled these inputs."""
+        """A step has handled these inputs; commands are answered."""
         for each in batch:
             if type(each) is Delivery:
-                self._heard(each, start, end)
+                self._processed(each, start, end)
             elif type(each) is Command:
-                self._asked(each, start, end)
+                self._answered(each, start, end)
 
-    def _heard(self, delivery: Delivery, start: float, end: float) -> None:
+    def _processed(self, delivery: Delivery, start: float, end: float) -> None:
         headers = delivery.headers or {}
         context, type_ = read_context(headers.get("ce-traceparent")), headers.get("ce-type")
-        id_, order = headers.get("ce-id"), headers.get("ce-subject")
-        if context is None or not (is_id(id_) and is_id(order) and is_id(type_)):
+        id_, subject = headers.get("ce-id"), headers.get("ce-subject")
+        if context is None or not (is_id(id_) and is_id(subject) and is_id(type_)):
             return  # no event: its dead letter has the story
-        trace, said = context
-        about = self._message(type_, id_, order) | {"messaging.operation.type": "process"}
-        doing = self._doing(said)
-        self._export(Span(f"process {type_}", "CONSUMER", trace, doing, said, start, end, about))
+        trace, cause = context
+        about = self._message("process", type_, id_, subject)
+        about["messaging.rabbitmq.message.delivery_tag"] = delivery.tag
+        span = Span(
+            f"process {type_}", "CONSUMER", trace, self._doing(cause), cause, start, end, about
+        )
+        self._export(span)
 
-    def _asked(self, command: Command, start: float, end: float) -> None:
+    def _answered(self, command: Command, start: float, end: float) -> None:
         """The root of a trace, unless the caller brought one."""
         own = trace_after(command.traceparent, command.id, command.id)
         caller = read_context(command.traceparent)
         name, parent = type(command.message).__name__, caller[1] if caller else ""
-        trace = own[3:35]
-        self._export(Span(name, "SERVER", trace, span_of(command.id), parent, start, end, {}))
+        about, error = self._outcome(command.token)
+        span = Span(
+            name, "SERVER", own[3:35], span_of(command.id), parent, start, end, about, error
+        )
+        self._export(span)
+
+    def _outcome(self, answer: asyncio.Future[Any]) -> tuple[About, str]:
+        """What a command was answered: attributes, and what went wrong."""
+        if answer.cancelled():  # whoever asked has gone
+            return {}, ""
+        if error := answer.exception():
+            return _failed(describe(error))
+        return {self._subject: subject_of(answer.result())}, ""
 
     def published(self, row: Outbox, now: float) -> None:
         """This message is on its way to the broker. Its span begins when it was written: so one
@@ -116,19 +162,17 @@ class Tracer:
         trace, id_ = context
         cause, root = row.headers["ce-causationid"], row.headers["ce-correlationid"]
         parent = span_of(root) if cause == root else self._doing(span_of(cause))
+        at = row.created_at
         if kind := self._timer(row.order_id, cause, root):
-            about = {"ecom.order": row.order_id}
-            at = row.created_at
+            about = {self._subject: row.order_id}
             self._export(Span(kind, "INTERNAL", trace, parent, span_of(root), at, at, about))
-        about = self._message(row.type, row.id, row.order_id) | {"messaging.operation.type": "send"}
-        self._export(
-            Span(f"send {row.type}", "PRODUCER", trace, id_, parent, row.created_at, now, about)
-        )
+        about = self._message("send", row.type, row.id, row.order_id)
+        self._export(Span(f"send {row.type}", "PRODUCER", trace, id_, parent, at, now, about))
 
-    def _timer(self, order_id: str, cause: str, root: str) -> str | None:
+    def _timer(self, subject: str, cause: str, root: str) -> str | None:
         """The kind of timer that was the cause, if it was one: the runtime names it like this."""
         return next(
-            (kind for kind in self._own if cause == derived_id(root, f"{kind}/{order_id}")), None
+            (kind for kind in self._own if cause == derived_id(root, f"{kind}/{subject}")), None
         )
 
     def performed(self, row: Effect, answer: Performed | Failed, start: float, end: float) -> None:
@@ -136,12 +180,12 @@ class Tracer:
         trace, id_ = read_context(context_of(row))
         context = read_context(row.traceparent)
         parent = self._doing(context[1]) if context else span_of(row.correlation)
-        about = {"ecom.order": row.order_id, "ecom.attempt": row.attempts + 1}
-        failed = type(answer) is Failed
-        self._export(Span(row.type, "CLIENT", trace, id_, parent, start, end, about, failed))
-        if not failed:
+        wrong, error = _failed(answer.error) if isinstance(answer, Failed) else ({}, "")
+        about = {self._subject: row.order_id, "ecom.attempt": row.attempts + 1, **wrong}
+        self._export(Span(row.type, "CLIENT", trace, id_, parent, start, end, about, error))
+        if isinstance(answer, Performed):
             name = type(answer.result).__name__
-            about = {"ecom.order": row.order_id}
+            about = {self._subject: row.order_id}
             doing = self._doing(span_of(derived_id(row.id, name)))
             self._export(Span(name, "INTERNAL", trace, doing, id_, end, end, about))
 
@@ -149,34 +193,38 @@ class Tracer:
         """The id of the span in which this service acted on the cause with that span id."""
         return sha1(f"{cause}/{self._service}".encode()).hexdigest()[:16]
 
-    def _message(self, type_: str, id_: str, order: str) -> dict[str, str | int]:
-        """What is to be said of a message, by OpenTelemetry's conventions."""
+    def _message(self, operation: str, type_: str, id_: str, subject: str) -> About:
+        """What the conventions say of one message. A type that is none of ours may be anything."""
+        key = {"messaging.rabbitmq.destination.routing_key": type_} if type_ in self._keys else {}
         return {
-            "messaging.system": "rabbitmq",
-            "messaging.destination.name": type_ if type_ in self._keys else "",
+            **self._messaging,
+            **key,
+            "messaging.operation.name": operation,
+            "messaging.operation.type": operation,
             "messaging.message.id": id_,
-            "ecom.order": order,
+            self._subject: subject,
         }
 
 
-def tracer_for(service: Service, keys: Container[str], settings: Settings) -> Tracer | None:
+def _failed(error: str) -> tuple[About, str]:
+    """The attributes of what failed so (see `describe`), and its description for all to read."""
+    return {"error.type": error.partition(":")[0]}, clean(error)
+
+
+def tracer_for(service: Service, contract: Contract, settings: Settings) -> Tracer | None:
     """None unless OpenTelemetry's variables ask for traces, and its packages are there."""
     env = os.environ
-    exporter = env.get("OTEL_TRACES_EXPORTER") or "otlp"
-    named = [name for name in ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT",
-                               "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") if env.get(name)]  # fmt: skip
-    if not named or exporter == "none" or env.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    name = env.get("OTEL_TRACES_EXPORTER") or "otlp"
+    asking = [variable for variable in _ASKING if env.get(variable)]
+    if not asking or name == "none" or env.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
-    if not all(_installed(name) for name in _NEEDED):
-        log.warning(
-            "No traces, though %s asks for them: pip install opentelemetry-sdk "
-            "opentelemetry-exporter-otlp-proto-http", named[0],
-        )  # fmt: skip
+    if not all(_installed(package) for package in _NEEDED):
+        log.warning(_MISSING, asking[0])
         return None
     from ecom.telemetry.otel import Exporter  # here: it takes a tenth of a second, and more memory
 
-    exporter = Exporter(exporter, service.name, settings.shop, settings.replica)
-    return Tracer(service, keys, exporter.export, exporter.close)
+    exporter = Exporter(name, service.name, settings.shop, settings.replica)
+    return Tracer(service, contract, settings, exporter.export, exporter.close)
 
 
 def _installed(name: str) -> bool:

@@ -4,11 +4,13 @@ import asyncio
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
 from collecting import CALLER, ORDER, TRACE, TRACEPARENT
 from helpers import EXAMPLES, Hand, delivery, free_port, process
+from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from posting import OverSmtp, mail, tried
 
 from ecom.effects.http_gateway import HttpGateway
@@ -16,16 +18,18 @@ from ecom.effects.letter import Letter
 from ecom.harness.processes import STOP_SECONDS
 from ecom.process.performers import Performers
 from ecom.runtime import context
-from ecom.runtime.messages import Failed, Perform, Performed, Publish, Tick
+from ecom.runtime.messages import Command, Failed, Perform, Performed, Publish, Tick
 from ecom.runtime.service import Impossible
 from ecom.runtime.tables import Effect
 from ecom.sagas.choreography import choreography
 from ecom.services.inventory import Stock
+from ecom.services.order import CancelOrder, NoSuchOrder, Order
 from ecom.services.payment import Capture, Captured
+from ecom.settings import Settings
 from ecom.shop.provision import provision
 from ecom.stores.base import Transaction
 from ecom.telemetry.tracing import Tracer, context_from, context_of, span_of
-from ecom_lab.shop import EVENTS, SAGA
+from ecom_lab.shop import SAGA
 
 NOWHERE = "amqp://nobody:nothing@127.0.0.1:1/"
 
@@ -35,7 +39,10 @@ class Kept(Tracer):
 
     def __init__(self, name):
         self.spans = []
-        super().__init__(SAGA.services[name], EVENTS, self.spans.append, lambda: None)
+        settings = Settings("amqp://me:secret@broker.example:5673/tea", Path("."), shop="tea")
+        super().__init__(
+            SAGA.services[name], SAGA.contract, settings, self.spans.append, lambda: None
+        )
 
     def see(self, inputs, outputs):
         for output in outputs:
@@ -152,7 +159,9 @@ def test_the_provider_is_told_the_trace_context_of_each_attempt():
     assert all(each in head for each, head in zip(told, heard, strict=True))
     assert [span.id for span in tracer.spans] == [each.split("-")[2] for each in told]
     assert {span.trace for span in tracer.spans} == {TRACE}
-    assert [(span.kind, span.failed) for span in tracer.spans] == [("CLIENT", True)] * 2
+    assert {(span.kind, span.about["error.type"]) for span in tracer.spans} == {
+        ("CLIENT", "OutcomeUnknown")
+    }
 
 
 def test_what_an_answer_leads_to_is_below_the_call():
@@ -161,8 +170,73 @@ def test_what_an_answer_leads_to_is_below_the_call():
     tracer.performed(EFFECT, Performed(7, Captured("1001")), 0.0, 1.0)
     call, captured = tracer.spans
     assert (call.name, captured.name, captured.parent) == ("Capture", "Captured", call.id)
-    tracer.performed(EFFECT, Failed(7, "no"), 0.0, 1.0)
-    assert tracer.spans[2].failed
+    failed = Failed(7, "NotDone: no money on 4242424242424242")
+    tracer.performed(EFFECT, failed, 0.0, 1.0)
+    assert tracer.spans[2].about["error.type"] == "NotDone"
+    assert tracer.spans[2].error == "NotDone: no money on …4242"
+
+
+# The conventions' own names, as their package has them.
+NAMES = {value for name, value in vars(messaging_attributes).items() if name.isupper()}
+KNOWN = {
+    "messaging.system": "rabbitmq",
+    "messaging.destination.name": "tea.events",
+    "server.address": "broker.example",
+    "server.port": 5673,
+    "ecom.order": "1001",
+}
+
+
+def test_a_message_has_the_attributes_of_the_conventions():
+    """RabbitMQ's: the destination is the exchange, and beside it there is the routing key."""
+    hand, tracer = Hand(SAGA.services["inventory"]), Kept("inventory")
+    created = delivery(EXAMPLES["order.created"], tag=7)
+    tracer.see([created], hand.give(created))
+    sent, processed = tracer.spans
+    assert sent.about == KNOWN | {
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.rabbitmq.destination.routing_key": "inventory.failed",
+        "messaging.message.id": sent.about["messaging.message.id"],
+    }
+    assert processed.about == KNOWN | {
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.rabbitmq.destination.routing_key": "order.created",
+        "messaging.rabbitmq.message.delivery_tag": 7,
+        "messaging.message.id": "event-1",
+    }
+    for span in tracer.spans:
+        assert {name for name in span.about if name.startswith("messaging.")} <= NAMES
+
+
+def test_what_is_of_no_known_type_has_no_routing_key():
+    """Who makes up types must not make up attributes: they are what collectors index."""
+    tracer, good = Kept("inventory"), delivery(EXAMPLES["order.created"])
+    made_up = type(good)(1, 1, "e", "k", good.headers | {"ce-type": "made.up"}, good.body)
+    tracer.handled([made_up], 0.0, 1.0)
+    assert "messaging.rabbitmq.destination.routing_key" not in tracer.spans[0].about
+
+
+def test_a_command_names_its_order_or_its_error():
+    """The order it placed, which nobody knew when it was asked; or why there is none."""
+
+    async def run():
+        placed, refused, gone = [asyncio.get_running_loop().create_future() for _ in range(3)]
+        placed.set_result(Order("1001", "a@b", "4242", 5, "PENDING", None, 0.0, None, (), 1001))
+        refused.set_exception(NoSuchOrder("there is no order 7"))
+        gone.cancel()
+        answers = (placed, refused, gone)
+        tracer.handled([Command("id", CancelOrder("7"), it) for it in answers], 0.0, 1.0)
+
+    tracer = Kept("order")
+    asyncio.run(run())
+    assert [span.about for span in tracer.spans] == [
+        {"ecom.order": "1001"},
+        {"error.type": "NoSuchOrder"},
+        {},
+    ]
+    assert tracer.spans[1].error == "NoSuchOrder: there is no order 7"
 
 
 @pytest.mark.parametrize("to", ["ada@example.com", "päivi@example.com"])
@@ -212,7 +286,8 @@ def test_nobody_pays_for_what_nobody_asked_for():
     code = (
         "import sys, ecom.process.driver as it; from ecom_lab.shop import SAGA;"
         "from ecom.settings import Settings; from pathlib import Path;"
-        "assert it.tracer_for(SAGA.services['order'], (), Settings('amqp://x', Path('.'))) is None;"
+        "settings = Settings('amqp://x', Path('.'));"
+        "assert it.tracer_for(SAGA.services['order'], SAGA.contract, settings) is None;"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
