@@ -17,12 +17,14 @@ class Spans(list):
     """What a collector was sent, as (service, span)."""
 
     def of(self, order_id):
-        """The trace that speaks of this order."""
+        """The trace of this order's messages. A request that was repeated, and so placed nothing,
+        names the order, too, in its caller's trace."""
         traces = {
             span.trace_id
             for _, span in self
             for each in span.attributes
             if each.key == "ecom.order" and each.value.string_value == order_id
+            if span.kind == Span.SPAN_KIND_PRODUCER
         }
         (trace,) = traces
         return Spans((service, span) for service, span in self if span.trace_id == trace)
