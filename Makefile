@@ -10,15 +10,14 @@ help: ## Show these lines
 run: setup ## Place orders in a running shop and watch the sagas
 	@$(HOLD) $(IN) -m ecom_lab.demo
 
-# Several tests at a time; the cells of a notebook stay together.
-SIDE_BY_SIDE = -n auto --maxprocesses 4
+# Several tests at a time; what has to stay together does so (tests/support/scheduling.py).
+TESTS = $(IN) -m pytest -q -n auto --maxprocesses 4
 
 check: lint setup-test ## Check the style, and run the tests that need neither broker nor process (a minute)
-	@$(IN) -m pytest -q $(SIDE_BY_SIDE) tests/unit
+	@$(TESTS) tests/unit
 
-test: setup-test ## Run the tests, then every notebook against its committed outputs
-	@$(HOLD) sh -c '$(IN) -m pytest -q $(SIDE_BY_SIDE) --dist worksteal && \
-		$(IN) -m pytest -q $(SIDE_BY_SIDE) --dist loadscope --nbval notebooks'
+test: setup-test ## Run the tests, and every notebook against its committed outputs
+	@$(HOLD) $(TESTS) --nbval
 
 lab: setup ## Open the notebooks in JupyterLab
 	@$(HOLD) .venv/bin/jupyter lab --notebook-dir=notebooks

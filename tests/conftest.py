@@ -23,6 +23,14 @@ def pytest_configure():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Side by side, but for what has to stay together."""
+    from scheduling import Scheduling  # here: not everybody has xdist
+
+    return Scheduling(config, log)
+
+
 @pytest.fixture(scope="session")
 def broker():
     """The address of a RabbitMQ, held for the session. Without one, tests fail: none is skipped."""
