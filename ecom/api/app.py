@@ -155,7 +155,7 @@ async def cancel_order(request: Request, order_id: OrderPath) -> OrderOut:
 
 def _trace_of(backend: Backend, order_id: str) -> str:
     """The order's own trace, as long as the outbox remembers; "" if it does not."""
-    first = backend.store.select(Outbox, {"order_id": order_id, "exchange": "events"}, 1)
+    first = backend.store.select(Outbox, {"subject": order_id, "exchange": "events"}, 1)
     return first[0].headers["ce-traceparent"] if first else ""
 
 
@@ -164,8 +164,8 @@ async def get_order_history(request: Request, order_id: OrderPath) -> list[Histo
     """The events about an order that the order service published and consumed, oldest first."""
     _visible(request, order_id)
     store = _backend(request).store
-    published = store.select(Outbox, {"order_id": order_id, "exchange": "events"}, None)
-    consumed = store.select(Inbox, {"order_id": order_id}, None)
+    published = store.select(Outbox, {"subject": order_id, "exchange": "events"}, None)
+    consumed = store.select(Inbox, {"subject": order_id}, None)
     entries = [(row.created_at, "published", row.type, row.id) for row in published]
     entries += [(row.at, "consumed", row.type, row.id) for row in consumed]
     return [

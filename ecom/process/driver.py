@@ -173,7 +173,7 @@ class Process:
         self.bus.publish(output)
         row = output.row
         if row.type.endswith(NEWS):
-            about = {"order": row.order_id, "event": row.id}
+            about = {"order": row.subject, "event": row.id}
             log.info("Published %s event", row.type, extra=about)
         if self._tracer is not None:
             self._tracer.published(row, time.time())

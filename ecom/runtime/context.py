@@ -13,4 +13,4 @@ traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 
 def about(row: Any) -> dict[str, Any]:
     """What a log record of this inbox or effect row brings as `extra`."""
-    return {"order": row.order_id, "event": row.id, "attempt": row.attempts}
+    return {"order": row.subject, "event": row.id, "attempt": row.attempts}

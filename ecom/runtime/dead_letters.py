@@ -33,7 +33,7 @@ class Story(Struct, frozen=True):
 def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story: Story) -> None:
     """Put a dead letter into the outbox."""
     kept = plain(headers)
-    id_, order_id = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
+    id_, subject = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
     told = {
         "dead-reason": story.reason,
         "dead-exception": story.error[:MAX_TEXT],
@@ -43,15 +43,15 @@ def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story:
         "dead-exchange": exchange[:255],
         "dead-key": key[:255],
     }
-    work.send("dead", id_, "dead", order_id, kept | told, body)
+    work.send("dead", id_, "dead", subject, kept | told, body)
     work.count("dead")
-    about = {"order": order_id, "event": id_, "attempt": story.attempts}
+    about = {"order": subject, "event": id_, "attempt": story.attempts}
     log.error("Dead letter (%s): %s", story.reason, story.error, extra=about)
 
 
 def bury_effect(work: Work, row: Effect, error: str, attempts: int) -> None:
     """Put an effect that is given up into the outbox, as a dead letter."""
-    headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.order_id}
+    headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.subject}
     headers[EFFECT_HEADER] = str(row.seq)
     story = Story("effect failed", error, attempts, row.created_at)
     bury(work, "effects", row.type, headers, row.body, story)

@@ -171,13 +171,13 @@ class Work:
         self.send("events", id_, event.key, envelope.subject, headers, body)
 
     def send(
-        self, exchange: str, id: str, type: str, order_id: str, headers: dict, body: bytes
+        self, exchange: str, id: str, type: str, subject: str, headers: dict, body: bytes
     ) -> None:
         """Put one message into the outbox."""
         seq = self.count("outbox")
         self._tx[Outbox].put(
             Outbox(
-                seq, id, type, order_id, exchange, headers, body,
+                seq, id, type, subject, exchange, headers, body,
                 created_at=self.now, owner=self._replica, due=self.now + LEASE,
             )
         )  # fmt: skip

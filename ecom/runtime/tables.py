@@ -12,12 +12,12 @@ class Inbox(Row, frozen=True):
     indexes = (
         Index(("due", "id"), filled="due"),
         Index(("state", "at", "id")),
-        Index(("order_id",)),
+        Index(("subject",)),
     )
 
     id: str
     type: str
-    order_id: str
+    subject: str
     state: str  # done, waiting, dead
     at: float  # when it first arrived, epoch seconds
     attempts: int = 1
@@ -36,13 +36,13 @@ class Outbox(Row, frozen=True):
         Index(("due", "seq"), filled="due"),
         Index(("owner", "seq"), empty="done_at"),
         Index(("done_at", "seq"), filled="done_at"),
-        Index(("order_id",)),
+        Index(("subject",)),
     )
 
     seq: int
     id: str
     type: str
-    order_id: str
+    subject: str
     exchange: str  # "events", or "dead" for this service's dead-letter queue
     headers: dict[str, Any]
     body: bytes
@@ -60,13 +60,13 @@ class Effect(Row, frozen=True):
         Index(("due", "seq"), filled="due"),
         Index(("owner", "seq"), empty="done_at"),
         Index(("state", "done_at", "seq"), filled="done_at"),
-        Index(("order_id",)),
+        Index(("subject",)),
     )
 
     seq: int
     id: str
     type: str
-    order_id: str
+    subject: str
     key: str  # the idempotency key: stable over retries and crashes
     body: bytes
     correlation: str
@@ -88,7 +88,7 @@ class Timer(Row, frozen=True):
 
     id: str
     type: str
-    order_id: str
+    subject: str
     due: float
     body: bytes
     correlation: str

@@ -109,7 +109,15 @@ def _number_the_handled(schema: Schema, found: Found) -> None:
         schema.run(f"INSERT INTO counters (name, value) {last}")
 
 
-STEPS = (Step(_name_indexes, 0), Step(_number_the_handled, 0))
+def _name_the_subject(schema: Schema, found: Found) -> None:
+    """What the machinery's rows are about is a saga, not always an order."""
+    for table in ("inbox", "outbox", "effects", "timers"):
+        if "order_id" in found.tables.get(table, ()):
+            schema.run(f"ALTER TABLE {table} RENAME COLUMN order_id TO subject")  # views follow
+            schema.run(f"DROP INDEX IF EXISTS {table}_order_id")
+
+
+STEPS = (Step(_name_indexes, 0), Step(_number_the_handled, 0), Step(_name_the_subject, 3))
 VERSION = len(STEPS)
 
 

@@ -16,34 +16,34 @@ from ecom.stores.migrations import SchemaVersion
 MACHINERY = """
 CREATE VIEW outbox_unsent AS
 -- Events written with the state they speak of, which the broker has yet to confirm.
-SELECT seq, type, order_id, exchange, datetime(created_at, 'unixepoch') AS written,
+SELECT seq, type, subject, exchange, datetime(created_at, 'unixepoch') AS written,
        owner AS replica, CAST(body AS TEXT) AS body
 FROM outbox WHERE done_at IS NULL ORDER BY seq;
 
 CREATE VIEW inbox_waiting AS
 -- Messages that failed and will be tried again, the next one first.
-SELECT type, order_id, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
+SELECT type, subject, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
        datetime(at, 'unixepoch') AS arrived, id
 FROM inbox WHERE state = 'waiting' ORDER BY due, id;
 
 CREATE VIEW effects_open AS
 -- What is asked of the outside world, and not known to be done.
-SELECT type, order_id, key, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
+SELECT type, subject, key, attempts, datetime(due, 'unixepoch') AS next_try, last_error,
        datetime(created_at, 'unixepoch') AS asked
 FROM effects WHERE done_at IS NULL ORDER BY seq;
 
 CREATE VIEW dead AS
 -- What was given up: messages and effects. `ecom dead` shows and mends them.
-SELECT 'message' AS what, type, order_id, attempts, last_error,
+SELECT 'message' AS what, type, subject, attempts, last_error,
        datetime(at, 'unixepoch') AS since, id
 FROM inbox WHERE state = 'dead'
 UNION ALL
-SELECT 'effect', type, order_id, attempts, last_error, datetime(created_at, 'unixepoch'), id
+SELECT 'effect', type, subject, attempts, last_error, datetime(created_at, 'unixepoch'), id
 FROM effects WHERE state = 'dead';
 
 CREATE VIEW timers_running AS
 -- What the service will do by itself, and when; the next one first.
-SELECT type, order_id, datetime(due, 'unixepoch') AS goes_off FROM timers ORDER BY due, id;
+SELECT type, subject, datetime(due, 'unixepoch') AS goes_off FROM timers ORDER BY due, id;
 """
 
 _VIEW = re.compile(r"(CREATE VIEW (\w+) AS\n-- ([^\n]+)\n.+?);$", re.DOTALL | re.MULTILINE)

@@ -163,10 +163,10 @@ class Tracer:
         cause, root = row.headers["ce-causationid"], row.headers["ce-correlationid"]
         parent = span_of(root) if cause == root else self._doing(span_of(cause))
         at = row.created_at
-        if kind := self._timer(row.order_id, cause, root):
-            about = {self._subject: row.order_id}
+        if kind := self._timer(row.subject, cause, root):
+            about = {self._subject: row.subject}
             self._export(Span(kind, "INTERNAL", trace, parent, span_of(root), at, at, about))
-        about = self._message("send", row.type, row.id, row.order_id)
+        about = self._message("send", row.type, row.id, row.subject)
         self._export(Span(f"send {row.type}", "PRODUCER", trace, id_, parent, at, now, about))
 
     def _timer(self, subject: str, cause: str, root: str) -> str | None:
@@ -181,11 +181,11 @@ class Tracer:
         context = read_context(row.traceparent)
         parent = self._doing(context[1]) if context else span_of(row.correlation)
         wrong, error = _failed(answer.error) if isinstance(answer, Failed) else ({}, "")
-        about = {self._subject: row.order_id, "ecom.attempt": row.attempts + 1, **wrong}
+        about = {self._subject: row.subject, "ecom.attempt": row.attempts + 1, **wrong}
         self._export(Span(row.type, "CLIENT", trace, id_, parent, start, end, about, error))
         if isinstance(answer, Performed):
             name = type(answer.result).__name__
-            about = {self._subject: row.order_id}
+            about = {self._subject: row.subject}
             doing = self._doing(span_of(derived_id(row.id, name)))
             self._export(Span(name, "INTERNAL", trace, doing, id_, end, end, about))
 

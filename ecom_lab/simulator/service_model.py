@@ -92,7 +92,7 @@ class Member:
         tables = self.locals[number].tables
         kinds = {"retry": (Inbox,), "again": (Outbox, Effect), "answer": (Outbox, Effect)}
         rows = [row for each in kinds.get(kind, ()) for row in tables.get(each, {}).values()]
-        return next((row.order_id for row in rows if row.id == about[-1]), "")
+        return next((row.subject for row in rows if row.id == about[-1]), "")
 
     # ── what may come next ────────────────────────────────────────────────────────────────────
     def wants(self, number: int) -> list[tuple[What, int]]:

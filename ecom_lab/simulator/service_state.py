@@ -97,7 +97,7 @@ def _plain(rows: Any, _: Any) -> list[bytes]:
 
 def _inbox(rows: Any, _: Any) -> list[Any]:
     return sorted(
-        (row.id, row.order_id, row.state)
+        (row.id, row.subject, row.state)
         + ((row.attempts, row.body, repr(row.headers)) if row.state == "waiting" else ())
         for row in rows
     )
@@ -109,7 +109,7 @@ def _counters(rows: Any, _: Any) -> list[Any]:
 
 def _outbox(rows: Any, minds: Any) -> list[Any]:
     windows = [mind and mind.memory.outbox for mind in minds]
-    done = sorted((row.id, row.order_id) for row in rows if row.done_at is not None)
+    done = sorted((row.id, row.subject) for row in rows if row.done_at is not None)
     waiting = (row for row in rows if row.done_at is None)
     return [done] + [
         (row.id, row.exchange, row.body, repr(row.headers), *_stage(row, windows))

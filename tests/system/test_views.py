@@ -37,7 +37,7 @@ def folder(broker, tmp_path_factory):
         shop.settle()
         shop.gateway(down=True)
         waiting = shop.place(ADA, {"KITE": 1})
-        shop.wait_until(lambda: waiting in set(shop.table("payment", "effects").order_id))
+        shop.wait_until(lambda: waiting in set(shop.table("payment", "effects").subject))
     return folder
 
 
@@ -89,10 +89,10 @@ def test_a_saga_is_told_in_one_line(read):
 
 def test_what_is_open_or_given_up_is_found(read):
     """The hold's deadline, the unanswered call, and the mail nobody can deliver."""
-    assert [row["order_id"] for row in read("inventory", "timers_running")] == ["1005"]
+    assert [row["subject"] for row in read("inventory", "timers_running")] == ["1005"]
     assert [row["key"] for row in read("payment", "effects_open")] == ["capture/1005"]
     dead = read("notification", "dead")
-    assert [(row["what"], row["order_id"]) for row in dead] == [("effect", "1004")]
+    assert [(row["what"], row["subject"]) for row in dead] == [("effect", "1004")]
     assert "cannot stand" in dead[0]["last_error"]
 
 
@@ -105,7 +105,7 @@ def test_unsent_and_waiting_messages_are_found(tmp_path):
                 "seq": 1,
                 "id": "a",
                 "type": "order.created",
-                "order_id": "1",
+                "subject": "1",
                 "exchange": "events",
                 "headers": "{}",
                 "body": b'{"x":1}',
@@ -117,7 +117,7 @@ def test_unsent_and_waiting_messages_are_found(tmp_path):
             {
                 "id": "b",
                 "type": "payment.failed",
-                "order_id": "1",
+                "subject": "1",
                 "at": 0.0,
                 "state": "waiting",
                 "attempts": 2,

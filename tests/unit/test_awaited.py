@@ -62,7 +62,7 @@ def test_a_message_that_waits_for_another_try_is_awaited(world):
     world.run()
     id_ = read_log(world.folder)[0].entry.id
     row = (id_, "order.created", "1001", "waiting", world.now, 3, "ValueError: what is this?")
-    columns = "id, type, order_id, state, at, attempts, last_error"
+    columns = "id, type, subject, state, at, attempts, last_error"
     meddle(world, "inventory", f"INSERT INTO inbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
     account = history(world.folder, "1001")
     assert account.awaited[1:] == [

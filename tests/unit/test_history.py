@@ -142,7 +142,7 @@ def test_a_dead_letter_that_was_replayed_is_told(world):
     id_ = read_log(world.folder)[0].entry.id
     headers = '{"dead-reason": "failed", "dead-exception": "ValueError: what is this?"}'
     row = (999, id_, "dead", "1001", "dead", headers, b"{}", 0.0, "1")
-    columns = "seq, id, type, order_id, exchange, headers, body, created_at, owner"
+    columns = "seq, id, type, subject, exchange, headers, body, created_at, owner"
     values = ", ".join("?" * len(row))
     meddle(world, "inventory", f"INSERT INTO outbox ({columns}) VALUES ({values})", *row)
     steps = [" ".join(str(step).split()) for step in history(world.folder, "1001").steps]

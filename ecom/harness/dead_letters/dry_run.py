@@ -103,7 +103,7 @@ def _judge(service: Service, store: Rehearsal) -> Trial:
     if not received and not asked:
         return Trial("would do nothing: the service has dealt with it")
     changes = [change for kind in (*service.rows, Timer) for change in _changes(store, kind)]
-    said = [Said(row.type, row.order_id, row.body.decode()) for row in _puts(store, Outbox)]
+    said = [Said(row.type, row.subject, row.body.decode()) for row in _puts(store, Outbox)]
     return Trial("would be handled", "", changes, said, asked)
 
 

@@ -8,13 +8,13 @@ import msgspec
 from ecom.harness.history.journal import ACTORS
 from ecom.stores.reader import rows
 
-_INBOX = "SELECT id, state, attempts, last_error FROM inbox WHERE order_id = ?"
-_EFFECTS = "SELECT id, state, attempts, last_error FROM effects WHERE order_id = ?"
-_DEAD = "SELECT id, headers FROM outbox WHERE order_id = ? AND exchange = 'dead' ORDER BY seq"
+_INBOX = "SELECT id, state, attempts, last_error FROM inbox WHERE subject = ?"
+_EFFECTS = "SELECT id, state, attempts, last_error FROM effects WHERE subject = ?"
+_DEAD = "SELECT id, headers FROM outbox WHERE subject = ? AND exchange = 'dead' ORDER BY seq"
 _SAID = (
-    "SELECT id, type, done_at FROM outbox WHERE order_id = ? AND exchange = 'events' ORDER BY seq"
+    "SELECT id, type, done_at FROM outbox WHERE subject = ? AND exchange = 'events' ORDER BY seq"
 )
-_TIMERS = "SELECT type FROM timers WHERE order_id = ?"
+_TIMERS = "SELECT type FROM timers WHERE subject = ?"
 
 
 class Tries(NamedTuple):

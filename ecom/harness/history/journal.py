@@ -29,7 +29,7 @@ _LOG = "SELECT id, n, type, order_id, time, producer, causation, correlation, bo
 _INBOX = """SELECT id, type, at, attempts, state FROM inbox WHERE state <> 'waiting'
             ORDER BY handled_seq"""
 _OUTBOX = "SELECT id, seq, created_at FROM outbox WHERE exchange = 'events'"
-_EFFECTS = """SELECT id, order_id, state, coalesce(done_at, created_at) FROM effects
+_EFFECTS = """SELECT id, subject, state, coalesce(done_at, created_at) FROM effects
               ORDER BY coalesce(done_at, created_at), seq"""
 _COUNTED = "SELECT name, value FROM counters"
 

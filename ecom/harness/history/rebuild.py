@@ -179,7 +179,7 @@ class Rebuilt:
 
 
 def _told(answer: Answer, reason: str) -> Struct:
-    order_id = answer.effect.order_id
+    order_id = answer.effect.subject
     return Declined(order_id, reason) if answer.kind is Declined else answer.kind(order_id)
 
 
