@@ -35,10 +35,10 @@ and all is counted from the services' own databases, the payment provider's ledg
 the audit log, as [Jepsen](https://jepsen.io) counts:
 
 - **attempted**: orders sent; **acknowledged**: orders answered with a number;
-- **lost**: acknowledged, and yet never ended, or the customer never told;
-- **unexpected**: orders there are that nobody sent;
+- **lost**: acknowledged, but never ended, or the customer never told;
+- **unexpected**: orders that no customer sent;
 - **duplicates absorbed**: messages that an inbox knew already. It must be above zero wherever a
-  fault makes the broker deliver again: otherwise it hit nothing, and the run does not count;
+  fault makes the broker deliver again: otherwise it had no effect, and the run does not count;
 - **effects doubled**: orders, captures, refunds, mails or log entries that are there twice;
 - **books**: whether stock, money, orders, mails and log agree.
 
@@ -48,11 +48,11 @@ the audit log, as [Jepsen](https://jepsen.io) counts:
 
     make chaos
 
-which goes on where it was interrupted, and plays nothing twice of the same code; or one of them:
-`ecom chaos {example} --full --seed {seed}`. The seed decides what the customers order and what
-strikes whom, not how the operating system then schedules it: a run can be repeated in its plan, not
-in its every interleaving. Those are for the simulator (`ecom_lab.simulator`), which explores them
-all, up to a bound. A run is repeated if the experiment itself did not work; a violation never is.
+It continues where it was interrupted, and plays no fault twice for the same code. One fault alone:
+`ecom chaos {example} --full --seed {seed}`. The seed decides what the customers order and which
+fault strikes which service, not how the operating system then schedules them: a run repeats the
+plan, not the interleaving. The simulator (`ecom_lab.simulator`) explores all interleavings, up to a
+bound. A run is repeated if the experiment itself did not work, never after a violation.
 
 Not covered: a power cut of the whole machine (databases and quorum queues are synced to disk at
 each commit, and the simulator drops what was not), and a disk that lies about it.
