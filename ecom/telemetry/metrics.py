@@ -14,23 +14,28 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, make_wsgi_app
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from ecom.runtime.messages import Delivery, Tick
-from ecom.telemetry.numbers import Numbers
+from ecom.telemetry.numbers import Numbers, gauge
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page
 PATIENCE = 10.0  # seconds for a request to come
 STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STEP_INPUTS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 
+_SECONDS = "How long steps (one transaction each) took."
+_INPUTS = "How many inputs a step handled."
+_LAG = "Age of the oldest event of the last batch when that was committed; 0: none waits."
+_CONNECTED = "Whether the broker is connected."
+
 
 class Histogram:
     """How many values were at most so much. Prometheus's own takes three times as long to add."""
 
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
+    def __init__(self, name: str, help: str, bounds: Sequence[float]) -> None:
+        self.name, self.help, self._bounds = name, help, bounds
         self._counts = [0] * (len(bounds) + 1)  # the last: above all bounds
         self.sum = 0.0
 
@@ -50,7 +55,8 @@ class Metrics:
 
     def __init__(self, service: str, folder: Path, connected: Callable[[], bool]) -> None:
         self._service, self._connected = service, connected
-        self._seconds, self._inputs = Histogram(STEP_SECONDS), Histogram(STEP_INPUTS)
+        self._seconds = Histogram("ecom_step_seconds", _SECONDS, STEP_SECONDS)
+        self._inputs = Histogram("ecom_step_inputs", _INPUTS, STEP_INPUTS)
         self._oldest: tuple[Mapping[str, Any] | None, float] = (None, 0.0)
         self._registry = CollectorRegistry()
         self._registry.register(Numbers(folder, service))
@@ -81,25 +87,12 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """What is counted in memory; Prometheus's registry calls this."""
-        gauges = {
-            "ecom_lag_seconds": (
-                "Age of the oldest event of the last batch when that was committed; 0: none waits.",
-                self.lag,
-            ),
-            "ecom_broker_connected": ("Whether the broker is connected.", self._connected()),
-        }
-        for name, (help, value) in gauges.items():
-            gauge = GaugeMetricFamily(name, help, labels=["service"])
-            gauge.add_metric([self._service], value)
-            yield gauge
-        histograms = {
-            "ecom_step_seconds": ("How long steps (one transaction each) took.", self._seconds),
-            "ecom_step_inputs": ("How many inputs a step handled.", self._inputs),
-        }
-        for name, (help, counted) in histograms.items():
-            histogram = HistogramMetricFamily(name, help, labels=["service"])
-            histogram.add_metric([self._service], counted.buckets(), counted.sum)
-            yield histogram
+        yield gauge(self._service, "ecom_lag_seconds", _LAG, self.lag)
+        yield gauge(self._service, "ecom_broker_connected", _CONNECTED, self._connected())
+        for histogram in (self._seconds, self._inputs):
+            family = HistogramMetricFamily(histogram.name, histogram.help, labels=["service"])
+            family.add_metric([self._service], histogram.buckets(), histogram.sum)
+            yield family
 
     def page(self) -> bytes:
         """All metrics, as `TYPE`."""

@@ -74,15 +74,16 @@ class Numbers:
             counters, found = self._read()
         except sqlite3.Error as error:
             log.warning("The database cannot be read for its metrics: %s", error)
-            yield self._gauge(*_READABLE, 0)
+            yield gauge(self._service, *_READABLE, 0)
             return
-        yield self._gauge(*_READABLE, 1)
+        yield gauge(self._service, *_READABLE, 1)
         yield from self._counters(counters)
         now = time.time()
         for name, help in _DEPTHS.items():
-            yield self._gauge(name, help, found[name])
+            yield gauge(self._service, name, help, found[name])
         for name, help in _AGES.items():
-            yield self._gauge(name, help, max(0.0, now - found[name]) if found[name] else 0.0)
+            since = found[name] or now
+            yield gauge(self._service, name, help, max(0.0, now - since))
 
     def _read(self) -> tuple[dict[str, int], dict[str, float | None]]:
         with closing(connect(self._folder, self._service)) as database:
@@ -109,7 +110,9 @@ class Numbers:
         self._highest[key] = max(value, self._highest.get(key, 0))
         return self._highest[key]
 
-    def _gauge(self, name: str, help: str, value: float) -> Metric:
-        family = GaugeMetricFamily(name, help, labels=["service"])
-        family.add_metric([self._service], value)
-        return family
+
+def gauge(service: str, name: str, help: str, value: float) -> Metric:
+    """A gauge of one service."""
+    family = GaugeMetricFamily(name, help, labels=["service"])
+    family.add_metric([service], value)
+    return family
