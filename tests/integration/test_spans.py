@@ -272,13 +272,13 @@ def test_a_collector_that_does_not_answer_holds_nobody_up(tmp_path):
         told = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://{}:{}".format(*deaf.getsockname())}
         told |= {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_EXPORTER_OTLP_TIMEOUT": "60"}
         told |= {"ECOM_HTTP_PORT": str(port := free_port())}
-        with process("order", NOWHERE, tmp_path, "shop", **told) as service:
-            with httpx.Client(transport=httpx.HTTPTransport(retries=7)) as http:
-                url = f"http://127.0.0.1:{port}/orders"
-                assert http.post(url, json=ORDER).status_code == 202
-            with deaf.accept()[0]:  # it takes the spans, and says nothing
-                service.terminate()
-                assert service.wait(STOP_SECONDS) == 0
+        service = process("order", NOWHERE, tmp_path, "shop", **told)
+        with httpx.Client(transport=httpx.HTTPTransport(retries=7)) as http:
+            url = f"http://127.0.0.1:{port}/orders"
+            assert http.post(url, json=ORDER).status_code == 202
+        with deaf.accept()[0]:  # it takes the spans, and says nothing
+            service.terminate()
+            assert service.wait(STOP_SECONDS) == 0
 
 
 def test_nobody_pays_for_what_nobody_asked_for():
@@ -295,7 +295,7 @@ def test_nobody_pays_for_what_nobody_asked_for():
 
 def test_an_exporter_we_do_not_know_is_refused_in_one_sentence(tmp_path):
     provision(SAGA, tmp_path)
-    with process("audit", NOWHERE, tmp_path, "shop", OTEL_TRACES_EXPORTER="zipkin") as service:
-        assert service.wait(20) == 1
+    service = process("audit", NOWHERE, tmp_path, "shop", OTEL_TRACES_EXPORTER="zipkin")
+    assert service.wait(20) == 1
     (sentence,) = (tmp_path / "audit-1.log").read_text().splitlines()
     assert sentence == "OTEL_TRACES_EXPORTER is 'zipkin': set it to one of otlp, console, none."

@@ -268,8 +268,8 @@ def test_the_api_may_listen_on_loopback_or_with_a_token(host, token):
 def test_an_api_that_cannot_listen_says_why_in_one_sentence(tmp_path, host, token, says):
     """And the process ends, with the exit status of a mistake."""
     settings = {"ECOM_HTTP_HOST": host, "ECOM_HTTP_TOKEN": token}
-    with process("order", nowhere(), tmp_path, "shop", **settings) as service:
-        assert service.wait(30) == 1
+    service = process("order", nowhere(), tmp_path, "shop", **settings)
+    assert service.wait(30) == 1
     (sentence,) = (tmp_path / "order-1.log").read_text().splitlines()
     assert says in sentence
 
