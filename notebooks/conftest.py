@@ -2,6 +2,7 @@
 
 import nbval.kernel
 from jupyter_client.manager import KernelManager
+from scheduling import pytest_xdist_make_scheduler  # noqa: F401
 
 from ecom_lab.experiments.kernel import OwnSockets
 

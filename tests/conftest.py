@@ -9,6 +9,7 @@ from contextlib import closing
 import pika
 import pytest
 from outer import outer
+from scheduling import pytest_xdist_make_scheduler  # noqa: F401
 
 from ecom import Shop
 from ecom.broker.lease import lease
@@ -21,14 +22,6 @@ def pytest_configure():
     """Started by a shell in the background we ignore Ctrl-C, and so would all that we start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Side by side, but for what has to stay together."""
-    from scheduling import Scheduling  # here: not everybody has xdist
-
-    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,26 @@
-"""Which tests run in one process when several do, for pytest-xdist."""
+"""Which tests run in one process when several do: a hook of pytest-xdist, for each conftest.py."""
 
 from functools import cache
 from pathlib import Path
 
-from xdist.scheduler import LoadScopeScheduling
+import pytest
 
 
-class Scheduling(LoadScopeScheduling):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """The cells of a notebook stay together, and tests that share a shop: it is opened once.
 
     All others go, in the order of `testpaths`, to whichever process is free.
     """
+    from xdist.scheduler import LoadScopeScheduling  # here: not everybody has it
 
-    def _split_scope(self, nodeid: str) -> str:
+    def scope(nodeid):
         file = nodeid.partition("::")[0]
-        return file if _stays_together(self.config.rootpath / file) else nodeid
+        return file if _stays_together(config.rootpath / file) else nodeid
+
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = scope
+    return scheduling
 
 
 @cache
