@@ -32,12 +32,12 @@ COUNT_SECONDS = 0.02  # how often a process says how far it is
 
 
 class Player:
-    """One service's part: hears, and says what follows."""
+    """One service's part: it is delivered messages, and publishes what follows each."""
 
     def __init__(self, service: str, settings: Settings) -> None:
         self.service, self.settings = service, settings
         self.exchange = topology.exchange(settings.shop)
-        self.heard = 0
+        self.delivered = 0
         self.placing = 0  # orders to be placed yet
         self._tag = 0
         self._published = 0
@@ -72,9 +72,9 @@ class Player:
     def _fill(self) -> None:
         while self.placing and len(self._unconfirmed) < WINDOW:
             self.placing -= 1
-            self._say("order.created")
+            self._follow_up("order.created")
 
-    def _say(self, key: str) -> None:
+    def _follow_up(self, key: str) -> None:
         self._publish(key)
         self._published += 1
         self._unconfirmed.add(self._published)
@@ -84,12 +84,12 @@ class Player:
         self._out.basic_publish(self.exchange, key, body, properties, mandatory=True)
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._hear(method.routing_key, method.delivery_tag)
+        self._handle(method.routing_key, method.delivery_tag)
 
-    def _hear(self, key: str, tag: int) -> None:
-        self.heard += 1
+    def _handle(self, key: str, tag: int) -> None:
+        self.delivered += 1
         if self.service != "audit" and (next_ := FOLLOWING[key]):
-            self._say(next_)
+            self._follow_up(next_)
         if not self._tag:
             asyncio.get_running_loop().call_soon(self._ack)
         self._tag = tag
@@ -114,7 +114,7 @@ class BarePlayer(Player):
 
     async def open(self) -> None:
         await super().open()
-        self._in.connection.hear(self._consumer, lambda it: self._hear(it.key, it.tag))
+        self._in.connection.hear(self._consumer, lambda it: self._handle(it.key, it.tag))
 
     def _publish(self, key: str) -> None:
         headers, body = WIRE[key]
@@ -156,18 +156,18 @@ def _on_line(player: Player, stopped: asyncio.Event) -> None:
 async def _count(player: Player, path: Path) -> None:
     said = -1
     while True:
-        if player.heard != said:
-            said = player.heard
+        if player.delivered != said:
+            said = player.delivered
             path.with_suffix(".new").write_text(str(said))
             path.with_suffix(".new").replace(path)
         await asyncio.sleep(COUNT_SECONDS)
 
 
 def _settled(run: Run) -> int:
-    return min(_heard(run, "notification"), _heard(run, "audit") // len(WIRE))
+    return min(_delivered(run, "notification"), _delivered(run, "audit") // len(WIRE))
 
 
-def _heard(run: Run, service: str) -> int:
+def _delivered(run: Run, service: str) -> int:
     path = run.folder / f"{service}.count"
     return int(path.read_text()) if path.exists() else 0
 

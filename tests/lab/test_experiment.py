@@ -5,7 +5,7 @@ import pytest
 from ecom import Shop
 from ecom.errors import ShopError
 from ecom.services import payment
-from ecom_lab.experiments import experiment
+from ecom_lab.experiments import data_file, experiment, results
 from ecom_lab.experiments.storm import full, none, storm
 
 
@@ -30,6 +30,20 @@ def test_a_second_crowd_in_the_same_shop_is_refused(broker):
         with pytest.raises(ShopError, match=r"^One crowd a shop: open a new one"):
             experiment.serve(shop, crowd, 0.0, seed=1)
         assert len(shop.orders()) == 3
+
+
+def test_recorded_results_are_found_from_whichever_folder(monkeypatch, tmp_path):
+    """The checkout's, or those of another checkout that one works in; else a sentence says so."""
+    monkeypatch.chdir(tmp_path)
+    assert len(results(data_file("holds.db"))) == 72
+    with pytest.raises(ShopError, match=r"^There is no data/none\.db in or above "):
+        data_file("none.db")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    mine = tmp_path / "data/holds.db"
+    mine.touch()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert data_file("holds.db") == mine
 
 
 def test_full_jitter_dissolves_the_storm_that_none_keeps_together():
