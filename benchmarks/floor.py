@@ -5,8 +5,8 @@ and confirmed; what comes in is answered with the message that the saga would se
 database, no decoding of bodies. The asyncio adapter, as many messages in hand as the services have,
 one acknowledgement for all that came together, pipelined confirms, frames sent together.
 
-`BARE` is the same by `ecom.amqp.codec`, the services' own short way past pika's codec: what is left
-between it and them is what the guarantees cost.
+`BARE` is the same by `ecom.amqp.connection`, the services' own short way past pika's codec: what is
+left between it and them is what the guarantees cost.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import pika
 
 from benchmarks.contender import Contender, Run
 from benchmarks.messages import FOLLOWING, WIRE
-from ecom.amqp.codec import PERSISTENT, write_message
+from ecom.amqp.codec import PERSISTENT
 from ecom.amqp.connection import Connection
 from ecom.amqp.session import PREFETCH
 from ecom.bus import declare, parameters
@@ -43,7 +43,6 @@ class Player:
         self._published = 0
         self._unconfirmed: set[int] = set()
         self._oldest = 1
-        self.user = parameters(settings.amqp_url).credentials.username
         self._properties = {key: self._about(headers) for key, (headers, _) in WIRE.items()}
 
     def _about(self, headers: dict[str, Any]) -> pika.BasicProperties:
@@ -52,7 +51,7 @@ class Player:
             headers=headers,
             delivery_mode=PERSISTENT,
             message_id=headers["ce-id"],
-            user_id=self.user,
+            user_id=parameters(self.settings.amqp_url).credentials.username,
         )
 
     async def open(self) -> None:
@@ -60,9 +59,10 @@ class Player:
         self._out, self._in = await _channel(self.settings), await _channel(self.settings)
         self._out.confirm_delivery(self._on_confirm)
         self._in.basic_qos(prefetch_count=PREFETCH)
-        self._consumer = self._in.basic_consume(
-            topology.queue(self.settings.shop, self.service), self._on_message
-        )
+        self._consume(topology.queue(self.settings.shop, self.service))
+
+    def _consume(self, queue: str) -> None:
+        self._in.basic_consume(queue, self._on_message)
 
     def place(self, n: int) -> None:
         """Begin n more sagas."""
@@ -112,15 +112,12 @@ class Player:
 class BarePlayer(Player):
     """The same, by the short way."""
 
-    async def open(self) -> None:
-        await super().open()
-        self._in.connection.hear(self._consumer, lambda it: self._handle(it.key, it.tag))
+    def _consume(self, queue: str) -> None:
+        self._in.connection.consume(self._in, queue, lambda it: self._handle(it.key, it.tag))
 
     def _publish(self, key: str) -> None:
         headers, body = WIRE[key]
-        self._out.connection.send(
-            write_message(1, self.exchange, key, headers, body, headers["ce-id"], self.user)
-        )
+        self._out.connection.publish(self._out, self.exchange, key, headers, body, headers["ce-id"])
 
 
 async def _channel(settings: Settings) -> Any:
