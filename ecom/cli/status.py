@@ -12,7 +12,8 @@ from ecom.harness.quiescence import Look, Watch
 from ecom.harness.workspace import occupant
 from ecom.runtime.service import Retry
 from ecom.sagas.choreography import choreography
-from ecom.stores.reader import rows
+from ecom.services.order import Order
+from ecom.stores.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,9 @@ def status_of(folder: Path) -> Status:
     services = {
         service: _service(folder, service, look, is_open) for service in look.contract.services
     }
-    states = "SELECT state, count(*) FROM orders GROUP BY state ORDER BY state DESC"
-    return Status(is_open, services, dict(rows(folder, "order", states)))
+    with Reader(folder) as read:
+        states = read["order"].tally(Order, "state")
+    return Status(is_open, services, dict(sorted(states.items(), reverse=True)))
 
 
 def door_of(folder: Path) -> str:

@@ -12,29 +12,34 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled
 from ecom.harness.processes import Crew
 from ecom.harness.progress import progress
-from ecom.stores.reader import connect
+from ecom.runtime.service import Lifecycle
+from ecom.runtime.tables import Effect, Inbox, Outbox
+from ecom.stores.base import Row
+from ecom.stores.query import ANY, key_of
+from ecom.stores.reader import Reader
 
 LOOK_SECONDS = 0.03  # between two looks
 STUCK_SECONDS = 1.0  # nothing has moved for so long: have a look at the dead letters
 
-_COUNTERS = "SELECT name, value FROM counters"
-_BACKLOG = """
-    SELECT 'unsent', count(*) FROM outbox WHERE done_at IS NULL
-    UNION ALL SELECT 'effects', count(*) FROM effects WHERE done_at IS NULL
-    UNION ALL SELECT 'retries', count(*) FROM inbox WHERE due IS NOT NULL
-"""
-_LAST_ERROR = """
-    SELECT last_error FROM (
-        SELECT last_error, due FROM inbox WHERE state = 'waiting'
-        UNION ALL SELECT last_error, due FROM effects WHERE state = 'pending')
-    WHERE last_error IS NOT NULL ORDER BY due DESC LIMIT 1
-"""
+
+class Counted(NamedTuple):
+    """The rows by which sagas are counted, of which each is in one of some states."""
+
+    noun: str  # in the plural
+    service: str  # in whose database they are
+    kind: type[Row]  # whose table is also the name of the counter of all that there ever were
+    lifecycle: Lifecycle
+
+    @property
+    def under_way(self) -> str:
+        """The state of rows whose saga has not ended."""
+        return self.lifecycle.transitions[0][2]
 
 
 @dataclass(frozen=True)
@@ -93,58 +98,71 @@ class Watch:
     """
 
     def __init__(
-        self, contract: Contract, folder: Path, replayed: Mapping[str, int] | None = None
+        self,
+        contract: Contract,
+        folder: Path,
+        counted: Counted | None = None,
+        replayed: Mapping[str, int] | None = None,
     ) -> None:
         self.contract = contract
+        self._counted = counted
         self._replayed = replayed or {}
-        self._databases = {service: connect(folder, service) for service in contract.services}
+        self._reader = Reader(folder)
 
     def look(self) -> Look:
         """Read all databases once."""
         counters, backlog = {}, {}
-        for service, database in self._databases.items():
-            # One snapshot for both: a counter and the rows that belong to it change together.
-            database.execute("BEGIN")
-            counters[service] = dict(database.execute(_COUNTERS).fetchall())
-            backlog[service] = dict(database.execute(_BACKLOG).fetchall())
-            database.execute("COMMIT")
+        for service in self.contract.services:
+            database = self._reader[service]
+            with database.moment():  # a counter and the rows that belong to it change together
+                counters[service] = database.counters()
+                backlog[service] = {
+                    "unsent": database.count(Outbox, done_at=None),
+                    "effects": database.count(Effect, done_at=None),
+                    "retries": database.count(Inbox, due=ANY),
+                }
             taken = counters[service].get("replayed", 0)
             backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
         return Look(self.contract, counters, backlog)
 
     def ended(self) -> tuple[int, int]:
-        """How many orders have ended, of how many."""
-        query = """SELECT coalesce((SELECT value FROM counters WHERE name = 'orders'), 0),
-                          (SELECT count(*) FROM orders WHERE state = 'PENDING')"""
-        total, pending = self._databases["order"].execute(query).fetchone()
-        return total - pending, total
+        """How many sagas have ended, of how many."""
+        if (it := self._counted) is None:
+            return 0, 0
+        total = self._reader[it.service].counters().get(it.kind.table, 0)
+        return total - self._reader[it.service].count(it.kind, state=it.under_way), total
 
     def pending(self, limit: int = 5) -> list[str]:
-        """The first orders that have not ended."""
-        query = "SELECT order_id FROM orders WHERE state = 'PENDING' ORDER BY rowid LIMIT ?"
-        return [row[0] for row in self._databases["order"].execute(query, (limit,))]
+        """The keys of the first sagas that have not ended."""
+        it = self._counted
+        rows = self._reader[it.service].select(it.kind, {"state": it.under_way}, limit)
+        return [str(key_of(row)) for row in rows]
 
     def last_errors(self) -> dict[str, str]:
         """Service → the error that its latest retry follows."""
-        rows = {service: db.execute(_LAST_ERROR).fetchone()
-                for service, db in self._databases.items()}  # fmt: skip
-        return {service: row[0] for service, row in rows.items() if row}
+        found = {}
+        for service in self.contract.services:
+            read = self._reader[service]
+            tries = read.values(Inbox, "due", "last_error", state="waiting")
+            tries += read.values(Effect, "due", "last_error", state="pending")
+            if failed := [it for it in tries if it[1] is not None]:
+                found[service] = max(failed)[1]
+        return found
 
     def never_handled(self, service: str) -> set[str]:
         """The ids of the events that `service` should have handled and did not."""
         heard = set(self.contract.heard_by(service))
-        handled = {row[0] for row in self._databases[service].execute("SELECT id FROM inbox")}
+        handled = {id_ for (id_,) in self._reader[service].values(Inbox, "id")}
         return {
             id_
-            for database in self._databases.values()
-            for id_, key in database.execute("SELECT id, type FROM outbox WHERE exchange='events'")
+            for each in self.contract.services
+            for id_, key in self._reader[each].values(Outbox, "id", "type", exchange="events")
             if key in heard and id_ not in handled
         }
 
     def close(self) -> None:
         """Close the connections."""
-        for database in self._databases.values():
-            database.close()
+        self._reader.close()
 
 
 def nothing_left(contract: Contract, folder: Path) -> bool:
@@ -161,6 +179,7 @@ def wait_until_quiet(
     parked: Callable[[str], set[str]],
     timeout: float,
     replayed: Mapping[str, int],
+    counted: Counted,
     bar: Any = None,
 ) -> None:
     """Return once the shop is quiet. Raises `NotSettled` after `timeout` seconds, `ServiceDied`.
@@ -168,9 +187,11 @@ def wait_until_quiet(
     `parked(service)` tells the ids of the events in its dead-letter queue: those are settled, too.
     For `replayed` see `Watch`; `bar` is shown the orders that end instead of a progress bar.
     """
-    with closing(Watch(contract, folder, replayed)) as watch:
+    with closing(Watch(contract, folder, counted, replayed)) as watch:
         _, total = watch.ended()
-        with nullcontext(bar) if bar is not None else progress(total, "orders ended") as bar:
+        with (
+            nullcontext(bar) if bar is not None else progress(total, f"{counted.noun} ended") as bar
+        ):
             _wait(watch, crew, parked, timeout, bar)
 
 

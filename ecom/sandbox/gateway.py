@@ -8,19 +8,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
+
 from ecom.events import CARD_DECLINED
 from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD
 from ecom.sandbox.journal import Journal
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
+from ecom.stores.base import Row
 
-COLUMNS = ("key", "kind", "order_id", "amount", "outcome", "at")
+
+class Movement(Row, frozen=True):
+    """What the provider was asked under one key, and its answer."""
+
+    table = "ledger"
+
+    key: str
+    kind: str  # capture, refund
+    order_id: str
+    amount: int  # pence
+    outcome: str  # captured, declined, refunded
+    at: float
 
 
 def open_ledger(folder: Path) -> Journal:
     """What was asked and answered: `gateway.db`, table `ledger`, by key."""
-    return Journal(folder / "gateway.db", "ledger", COLUMNS)
+    return Journal(folder / "gateway.db", Movement.table, Movement.__struct_fields__)
 
 
 class SandboxGateway:
@@ -52,7 +66,7 @@ class SandboxGateway:
 
     def ledger(self) -> list[dict[str, Any]]:
         """All that was asked and what became of it, oldest first."""
-        return [dict(zip(COLUMNS, row, strict=True)) for row in self._ledger.rows()]
+        return [asdict(Movement(*row)) for row in self._ledger.rows()]
 
     async def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,20 @@ from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import BOUNCES
 from ecom.sandbox.journal import Journal
 from ecom.services.notification import MailSent, SendMail
+from ecom.stores.base import Row
+
+
+class Mail(Row, frozen=True):
+    """A mail as it was taken."""
+
+    table = "mails"
+
+    message_id: str
+    order_id: str
+    to_address: str
+    subject: str
+    body: str
+    at: float
 
 
 def bounces(address: str) -> bool:
@@ -17,8 +31,7 @@ def bounces(address: str) -> bool:
 
 def open_mails(folder: Path) -> Journal:
     """The mails in `mailbox.db`, table `mails`; the same Message-ID is kept once."""
-    columns = ("message_id", "order_id", "to_address", "subject", "body", "at")
-    return Journal(folder / "mailbox.db", "mails", columns)
+    return Journal(folder / "mailbox.db", Mail.table, Mail.__struct_fields__)
 
 
 class Mailbox:

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import msgspec
 
+from ecom.contract.contract import Contract
 from ecom.sagas.choreography import choreography
+from ecom.sandbox.gateway import Movement
+from ecom.sandbox.mailbox import Mail
+from ecom.services import inventory, order, payment
+from ecom.services.audit import Entry
 from ecom.shop.balance import (
     Accounts,
     Booking,
@@ -15,13 +20,7 @@ from ecom.shop.balance import (
     Stock,
     close_books,
 )
-from ecom.stores.reader import rows
-
-_OUTCOMES = """
-    SELECT order_id, CASE WHEN subject LIKE '%Confirmed' THEN 'CONFIRMED' ELSE 'CANCELLED' END
-    FROM mails WHERE subject LIKE '%Confirmed' OR subject LIKE '%Cancelled'
-"""
-_TWICE = "SELECT order_id, type FROM events GROUP BY order_id, type HAVING count(*) > 1"
+from ecom.stores.reader import Reader
 
 
 def books(folder: Path) -> Books:
@@ -31,32 +30,40 @@ def books(folder: Path) -> Books:
 
 def read(folder: Path) -> Accounts:
     """What all parts of the shop in `folder` say."""
-    orders = rows(folder, "order", "SELECT order_id, state, total, reason FROM orders")
-    stock = rows(folder, "inventory", "SELECT sku, initial, available, held, committed FROM stock")
-    reservations = rows(folder, "inventory", "SELECT order_id, state, units FROM reservations")
-    payments = rows(folder, "payment", "SELECT order_id, state, amount FROM payments")
-    ledger = rows(folder, "gateway", "SELECT order_id, kind, outcome, amount FROM ledger")
-    logged = rows(folder, "audit", "SELECT type, count(*) FROM events GROUP BY type")
-    return Accounts(
-        orders=[Order(*row) for row in orders],
-        stock=[Stock(*row) for row in stock],
-        reservations=[Reservation(id_, state, msgspec.json.decode(units))
-                      for id_, state, units in reservations],
-        payments=[Payment(*row) for row in payments],
-        ledger=[Booking(*row) for row in ledger],
-        told=rows(folder, "mailbox", _OUTCOMES),
-        said=_emitted(folder),
-        logged=dict(logged),
-        twice=rows(folder, "audit", _TWICE),
-    )  # fmt: skip
+    with Reader(folder) as reader:
+        orders = reader["order"].values(order.Order, *Order._fields)
+        stock = reader["inventory"].values(inventory.Stock, *Stock._fields)
+        held = reader["inventory"].values(inventory.Reservation, *Reservation._fields)
+        payments = reader["payment"].values(payment.Payment, *Payment._fields)
+        ledger = reader["gateway"].values(Movement, *Booking._fields)
+        mails = reader["mailbox"].values(Mail, "order_id", "subject")
+        return Accounts(
+            orders=[Order(*row) for row in orders],
+            stock=[Stock(*row) for row in stock],
+            reservations=[
+                Reservation(order_id, state, msgspec.json.decode(units))
+                for order_id, state, units in held
+            ],
+            payments=[Payment(*row) for row in payments],
+            ledger=[Booking(*row) for row in ledger],
+            told=[(order_id, told) for order_id, mail in mails if (told := _outcome(mail))],
+            said=_emitted(reader, choreography().contract),
+            logged=reader["audit"].tally(Entry, "type"),
+            twice=reader["audit"].repeated(Entry, "order_id", "type"),
+        )
 
 
-def _emitted(folder: Path) -> dict[str, int]:
+def _outcome(subject: str) -> str:
+    """The outcome of which a mail with this subject tells; "" if of none."""
+    outcome = subject.rpartition(" ")[2].upper()
+    return outcome if outcome in (order.CONFIRMED, order.CANCELLED) else ""
+
+
+def _emitted(reader: Reader, contract: Contract) -> dict[str, int]:
     """Event type → how many the services have emitted, by their own counters."""
-    query = "SELECT substr(name, 9), value FROM counters WHERE name LIKE 'emitted:%'"
-    contract = choreography().contract
-    said = dict.fromkeys(contract.by_key, 0)
+    emitted = dict.fromkeys(contract.by_key, 0)
     for service in contract.services:
-        for key, value in rows(folder, service, query):
-            said[key] += value
-    return said
+        for name, value in reader[service].counters().items():
+            if name.startswith("emitted:"):
+                emitted[name.removeprefix("emitted:")] += value
+    return emitted

@@ -4,21 +4,24 @@ Every frame has the same columns, types and order of rows however the messages r
 explicit keys, never by time of arrival. Money is integer pence.
 """
 
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pandas as pd
+from msgspec import Struct
 
 from ecom.errors import ShopError
+from ecom.events import Line
 from ecom.sagas.choreography import choreography
-from ecom.stores.reader import connect, rows
+from ecom.sandbox.gateway import Movement
+from ecom.sandbox.mailbox import Mail
+from ecom.services.audit import Entry
+from ecom.services.inventory import Stock
+from ecom.services.order import Order
+from ecom.stores.reader import Reader
 
 _CONTRACT = choreography().contract
 DATABASES = (*_CONTRACT.services, "gateway", "mailbox")
-
-# Order numbers are texts: "999" comes before "1001".
-_BY_ORDER = "ORDER BY length(order_id), order_id"
 
 # What an event follows from when it is no event: a command, a timer …
 _FIRST_CAUSES = {
@@ -35,14 +38,14 @@ _PLACE = {key: place for place, key in enumerate(_CONTRACT.by_key)}
 
 def orders(folder: Path, state: str | None = None) -> pd.DataFrame:
     """order_id, customer, lines, total, state, reason: one row an order, by number."""
-    query = f"""SELECT order_id, customer, lines, total, state, coalesce(reason, '') FROM orders
-                WHERE ? IS NULL OR state = ? {_BY_ORDER}"""
+    with Reader(folder) as read:
+        rows = read["order"].rows(Order, **({"state": state} if state else {}))
     found = [
-        (order_id, customer, _in_words(lines), *rest)
-        for order_id, customer, lines, *rest in rows(folder, "order", query, (state, state))
+        (it.order_id, it.customer, _in_words(it.lines), it.total, it.state, it.reason or "")
+        for it in sorted(rows, key=lambda it: it.number)
     ]
-    return _frame(found, order_id="str", customer="str", lines="str", total="int64",
-                  state="str", reason="str")  # fmt: skip
+    types = dict.fromkeys(("order_id", "customer", "lines", "total", "state", "reason"), "str")
+    return _frame(found, **types | {"total": "int64"})
 
 
 def events(folder: Path, order_id: str | None = None) -> pd.DataFrame:
@@ -50,55 +53,75 @@ def events(folder: Path, order_id: str | None = None) -> pd.DataFrame:
 
     `caused_by` is the type of the event that led to this one, or `customer`, or `deadline`.
     """
-    query = f"""SELECT order_id, type, producer, id, causation,
-                       coalesce(json_extract(body, '$.reason'), '')
-                FROM events WHERE ? IS NULL OR order_id = ? {_BY_ORDER}"""
-    log = rows(folder, "audit", query, (order_id, order_id))
+    columns = ("order_id", "type", "producer", "id", "causation", "body")
+    with Reader(folder) as read:
+        log = read["audit"].values(Entry, *columns, **_of(order_id))
     types = {id_: type_ for _, type_, _, id_, _, _ in log}
     found = [
-        (order, type_, producer, types.get(cause, _FIRST_CAUSES.get(type_, "")), reason)
-        for order, type_, producer, _, cause, reason in log
+        (order, type_, producer, types.get(cause, _FIRST_CAUSES.get(type_, "")), _reason(body))
+        for order, type_, producer, _, cause, body in log
     ]
     # The contract names the events so that each comes after all it can follow from.
-    found.sort(key=lambda row: (len(row[0]), row[0], _PLACE[row[1]]))
+    found.sort(key=lambda row: (*_by_order(row), _PLACE[row[1]]))
     return _frame(found, order_id="str", type="str", producer="str", caused_by="str", reason="str")
 
 
 def stock(folder: Path) -> pd.DataFrame:
     """sku, initial, available, held, committed: units of each product, by sku."""
-    query = "SELECT sku, initial, available, held, committed FROM stock ORDER BY sku"
-    return _frame(rows(folder, "inventory", query), sku="str", initial="int64",
-                  available="int64", held="int64", committed="int64")  # fmt: skip
+    with Reader(folder) as read:
+        found = read["inventory"].values(Stock, *Stock.__struct_fields__)
+    types = dict.fromkeys(Stock.__struct_fields__, "int64") | {"sku": "str"}
+    return _frame(sorted(found), **types)
 
 
 def emails(folder: Path, order_id: str | None = None) -> pd.DataFrame:
     """order_id, to, subject, body: what customers were told; the outcome before the refund."""
-    query = f"""SELECT order_id, to_address, subject, body FROM mails
-                WHERE ? IS NULL OR order_id = ? {_BY_ORDER},
-                subject LIKE 'Refund%', subject LIKE '%Cancelled', message_id"""
-    return _frame(rows(folder, "mailbox", query, (order_id, order_id)),
-                  order_id="str", to="str", subject="str", body="str")  # fmt: skip
+    with Reader(folder) as read:
+        mails = read["mailbox"].rows(Mail, **_of(order_id))
+    found = [(it.order_id, it.to_address, it.subject, it.body) for it in sorted(mails, key=_told)]
+    return _frame(found, order_id="str", to="str", subject="str", body="str")
+
+
+def _told(mail: Mail) -> tuple:
+    refund, cancelled = mail.subject.startswith("Refund"), mail.subject.endswith("Cancelled")
+    return len(mail.order_id), mail.order_id, refund, cancelled, mail.message_id
 
 
 def ledger(folder: Path) -> pd.DataFrame:
     """order_id, kind, amount, outcome: the payment provider's own book, captures first."""
-    query = f"SELECT order_id, kind, amount, outcome FROM ledger {_BY_ORDER}, kind"
-    return _frame(rows(folder, "gateway", query), order_id="str", kind="str", amount="int64",
-                  outcome="str")  # fmt: skip
+    with Reader(folder) as read:
+        found = read["gateway"].values(Movement, "order_id", "kind", "amount", "outcome")
+    found.sort(key=lambda row: (*_by_order(row), row[1]))
+    return _frame(found, order_id="str", kind="str", amount="int64", outcome="str")
 
 
 def table(folder: Path, database: str, name: str) -> pd.DataFrame:
     """A table as it is, by its key. Raises `ShopError` for a database or table there is not."""
     if database not in DATABASES:
         raise ShopError(f"There is no database {database!r}: choose of {', '.join(DATABASES)}.")
-    with closing(connect(folder, database)) as connection:
-        names = [row[0] for row in connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]  # fmt: skip
+    with Reader(folder) as read:
+        names = read[database].tables()
         if name not in names:
             raise ShopError(f"{database} has no table {name!r}: choose of {', '.join(names)}.")
-        keys = [row[1] for row in connection.execute(f'PRAGMA table_info("{name}")') if row[5]]
-        by = ", ".join(f'"{key}"' for key in keys) or "rowid"
-        return pd.read_sql_query(f'SELECT * FROM "{name}" ORDER BY {by}', connection)
+        columns, rows = read[database].table(name)
+    return pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
+
+
+def _of(order_id: str | None) -> dict[str, str]:
+    return {} if order_id is None else {"order_id": order_id}
+
+
+def _by_order(row: tuple) -> tuple[int, str]:
+    """Order numbers are texts: "999" comes before "1001"."""
+    return len(row[0]), row[0]
+
+
+class _Reason(Struct):
+    reason: str = ""
+
+
+def _reason(body: str) -> str:
+    return msgspec.json.decode(body, type=_Reason).reason
 
 
 def _frame(found: list[tuple], **types: str) -> pd.DataFrame:
@@ -106,6 +129,6 @@ def _frame(found: list[tuple], **types: str) -> pd.DataFrame:
     return pd.DataFrame(found, columns=list(types)).astype(types)
 
 
-def _in_words(lines: str) -> str:
-    """An order's lines as JSON → `2 × TEAPOT, 1 × KITE`."""
-    return ", ".join(f"{line['quantity']} × {line['sku']}" for line in msgspec.json.decode(lines))
+def _in_words(lines: tuple[Line, ...]) -> str:
+    """An order's lines → `2 × TEAPOT, 1 × KITE`."""
+    return ", ".join(f"{line.quantity} × {line.sku}" for line in lines)

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from ecom.harness.diagrams.live.glance import Counted, Onlooker
+from ecom.harness.diagrams.live.glance import Onlooker
+from ecom.harness.quiescence import Counted
 from ecom.sagas.choreography import choreography
 from ecom.services import order
 
 ORDERS = Counted(
     noun="orders",
     service="order",
-    query="SELECT state, count(*) FROM orders GROUP BY state",  # by an index
+    kind=order.Order,
     lifecycle=order.TRANSITIONS[order.Order],
 )
 

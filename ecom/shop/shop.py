@@ -25,7 +25,7 @@ from ecom.shop import catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, order_for
 from ecom.shop.credentials import keep_token
-from ecom.shop.live import onlooker
+from ecom.shop.live import ORDERS, onlooker
 from ecom.shop.programs import programs
 from ecom.shop.provision import provision, stock_shelves
 from ecom.shop.records import Records
@@ -186,7 +186,7 @@ class Shop(Records):
         crew = self._staffed()
         in_dead_queue = partial(parked, self._url, self.name)
         awaited, contract = self._dead.awaited, self._saga.contract
-        wait_until_quiet(contract, self.folder, crew, in_dead_queue, timeout, awaited, bar)
+        wait_until_quiet(contract, self.folder, crew, in_dead_queue, timeout, awaited, ORDERS, bar)
 
     def watch(self, seconds: float = 60.0) -> Glance:
         """Show orders flow, live, until all is quiet or `seconds` are over; how it stands then."""

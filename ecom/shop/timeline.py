@@ -7,20 +7,19 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import pandas as pd
 
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
-from ecom.stores.reader import rows
+from ecom.services.audit import Entry
+from ecom.stores.reader import Reader
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONFIRMED, OPEN = "confirmed", "not ended yet"
 COLOURS = {CONFIRMED: palette.SUCCESS, OPEN: palette.GREY}  # all others failed, or were undone
-
-_QUERY = """SELECT order_id, type, time, json_extract(body, '$.reason') FROM events
-            WHERE type IN ('order.created', 'order.confirmed', 'order.cancelled') ORDER BY n"""
 
 
 class Strip(NamedTuple):
@@ -103,14 +102,16 @@ def timeline(folder: Path) -> Timeline:
     accepted: dict[str, float] = {}
     confirmed: dict[str, float] = {}
     cancelled: dict[str, tuple[float, str]] = {}
-    for order_id, type_, time, reason in rows(folder, "audit", _QUERY):
-        at = datetime.fromisoformat(time).timestamp()
+    with Reader(folder) as read:
+        log = sorted(read["audit"].values(Entry, "n", "order_id", "type", "time"))
+        bodies = dict(read["audit"].values(Entry, "order_id", "body", type="order.cancelled"))
+    for _, order_id, type_, time in log:
         if type_ == "order.created":
-            accepted[order_id] = at
+            accepted[order_id] = _at(time)
         elif type_ == "order.confirmed":
-            confirmed[order_id] = at
-        else:
-            cancelled[order_id] = at, reason
+            confirmed[order_id] = _at(time)
+        elif type_ == "order.cancelled":
+            cancelled[order_id] = _at(time), msgspec.json.decode(bodies[order_id])["reason"]
     first = min(accepted.values(), default=0.0)
     strips = []
     for order_id, at in accepted.items():
@@ -119,6 +120,10 @@ def timeline(folder: Path) -> Timeline:
         times = (_after(first, each) for each in (good, ended))
         strips.append(Strip(order_id, outcome, round(at - first, 3), *times))
     return Timeline(sorted(strips, key=lambda strip: _by_number(strip.order_id)))
+
+
+def _at(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
 
 
 def _after(first: float, at: float | None) -> float | None:

@@ -22,6 +22,7 @@ class MoreThan(Struct, frozen=True):
 
 
 Bound = AtMost | MoreThan
+ANY = AtMost(float("inf"))  # `where(due=ANY)`: the column, one of numbers, has a value
 
 
 def key_of(row: Struct) -> Key:

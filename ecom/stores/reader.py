@@ -1,18 +1,121 @@
-"""Reading a service's database from outside: read-only, one moment at a time, in nobody's way."""
+"""Reading the databases of a saga from outside: read-only, and in nobody's way.
+
+One reader is of a folder of databases, each of which it opens when it is first asked for. What is
+read is named by the `Row` classes; statements are made of those, and nobody else knows SQL.
+"""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from ecom.errors import ShopError
+from ecom.stores import sql
+from ecom.stores.base import Counter, R, Row
+from ecom.stores.migrations import SchemaVersion, check_readable
+from ecom.stores.sqlite import SqliteStore
 
-def connect(folder: Path, database: str) -> sqlite3.Connection:
-    """A read-only connection to `<folder>/<database>.db`; a SELECT sees one moment of it."""
-    uri = (folder / f"{database}.db").absolute().as_uri() + "?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None)
+PATIENCE = 10.0  # seconds to wait for a database that is being restored after a crash
 
 
-def rows(folder: Path, database: str, query: str, values: tuple = ()) -> list[tuple[Any, ...]]:
-    """All rows of one query."""
-    with closing(connect(folder, database)) as connection:
-        return connection.execute(query, values).fetchall()
+class Database(SqliteStore):
+    """One database. Conditions are those of `Table.where`; rows come in no particular order."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        path = (folder / f"{name}.db").absolute()
+        try:
+            self._db = sqlite3.connect(
+                f"{path.as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None
+            )
+        except sqlite3.OperationalError as error:
+            raise ShopError(f"There is no database {path}.") from error
+        if SchemaVersion.table in self.tables():
+            check_readable(self.fetch(SchemaVersion, "machinery"), str(path))
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """What is read within is all of one moment."""
+        self._run("BEGIN")
+        try:
+            yield
+        finally:
+            self.rollback()
+
+    def rows(self, kind: type[R], **conditions: Any) -> list[R]:
+        """The rows that meet all conditions."""
+        found = self._values(kind, kind.__struct_fields__, conditions)
+        return [sql.columns_of(kind).to_row(row) for row in found]
+
+    def values(self, kind: type[Row], *columns: str, **conditions: Any) -> list[tuple[Any, ...]]:
+        """Columns of the rows that meet all conditions, as they are stored."""
+        return self._values(kind, columns, conditions)
+
+    def _values(self, kind: type[Row], columns: tuple[str, ...], conditions: dict) -> list[tuple]:
+        statement = sql.values(kind, columns, sql.shape_of(conditions))
+        return self._run(statement, tuple(sql.values_of(conditions))).fetchall()
+
+    def count(self, kind: type[Row], **conditions: Any) -> int:
+        """How many rows meet all conditions."""
+        statement = sql.count(kind, (), 0, sql.shape_of(conditions))
+        return self._run(statement, tuple(sql.values_of(conditions))).fetchone()[0]
+
+    def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
+        """How many rows there are of each value of a column."""
+        return dict(self._run(sql.count(kind, (column,), 0, ())).fetchall())
+
+    def repeated(self, kind: type[Row], *columns: str) -> list[tuple[Any, ...]]:
+        """The values of columns that several rows share."""
+        return [row[:-1] for row in self._run(sql.count(kind, columns, 1, ()))]
+
+    def least(self, kind: type[Row], column: str, **conditions: Any) -> Any:
+        """The least value of a column where rows meet all conditions; None if none does."""
+        statement = sql.least(kind, column, sql.shape_of(conditions))
+        return self._run(statement, tuple(sql.values_of(conditions))).fetchone()[0]
+
+    def counters(self) -> dict[str, int]:
+        """All counters by name."""
+        return dict(self._values(Counter, ("name", "value"), {}))
+
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+        names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+        return [row[0] for row in self._run(names)]
+
+    def table(self, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """A table of `tables`, as it is: its columns, and its rows by their key."""
+        about = self._run("SELECT name, pk FROM pragma_table_info(?)", (name,)).fetchall()
+        by = ", ".join(f'"{column}"' for column, key in about if key) or "rowid"
+        found = self._run(f'SELECT * FROM "{name}" ORDER BY {by}').fetchall()
+        return [column for column, _ in about], found
+
+
+class Reader:
+    """The databases in `folder`, by name; to be closed, or used by `with`.
+
+    Raises `ShopError` for a database that there is not, or that this release cannot read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, Database] = {}
+
+    def __getitem__(self, name: str) -> Database:
+        if name not in self._open:
+            self._open[name] = Database(self._folder, name)
+        return self._open[name]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for database in self._open.values():
+            database.close()
+        self._open.clear()
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

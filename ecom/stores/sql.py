@@ -97,11 +97,42 @@ def _operator(wanted: Any) -> str:
 def where(kind: type[Row], shape: Shape) -> str:
     """The rows that meet the conditions, as `in_order` sorts them; the last value is the limit."""
     columns = columns_of(kind)
-    columns.check(column for column, _ in shape)
-    tests = " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
     bounded = [column for column, operator in shape if operator in _BOUNDS.values()]
     order = ", ".join(dict.fromkeys((*bounded, columns.key)))
-    return f"{columns.select} WHERE {tests} ORDER BY {order} LIMIT ?"
+    return f"{columns.select} WHERE {_tests(kind, shape)} ORDER BY {order} LIMIT ?"
+
+
+@cache
+def values(kind: type[Row], names: tuple[str, ...], shape: Shape) -> str:
+    """Columns of all rows that meet the conditions, in no particular order."""
+    return f"SELECT {_columns(kind, names)} FROM {kind.table} WHERE {_tests(kind, shape)}"
+
+
+@cache
+def count(kind: type[Row], by: tuple[str, ...], more_than: int, shape: Shape) -> str:
+    """How many rows meet the conditions: for all values of these columns that so many have."""
+    counted = f"count(*) FROM {kind.table} WHERE {_tests(kind, shape)}"
+    if not by:
+        return f"SELECT {counted}"
+    names = _columns(kind, by)
+    return f"SELECT {names}, {counted} GROUP BY {names} HAVING count(*) > {more_than}"
+
+
+@cache
+def least(kind: type[Row], name: str, shape: Shape) -> str:
+    """The least value of a column among the rows that meet the conditions."""
+    tests = _tests(kind, shape)
+    return f"SELECT min({_columns(kind, (name,))}) FROM {kind.table} WHERE {tests}"
+
+
+def _columns(kind: type[Row], names: tuple[str, ...]) -> str:
+    columns_of(kind).check(names)
+    return ", ".join(names)
+
+
+def _tests(kind: type[Row], shape: Shape) -> str:
+    columns_of(kind).check(column for column, _ in shape)
+    return " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
 
 
 @cache

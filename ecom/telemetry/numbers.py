@@ -6,15 +6,19 @@ are counted by an index each. Replicas of a service share a database, and all sa
 """
 
 import logging
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from ecom.stores.reader import connect
+from ecom.errors import ShopError
+from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.stores.base import Row, StoreUnavailable
+from ecom.stores.query import ANY, MoreThan
+from ecom.stores.reader import Database
 
 _BY_TYPE = {
     "handled": ("ecom_events_handled", "Events handled: done, or dead; each is counted once."),
@@ -40,23 +44,20 @@ _AGES = {
     "ecom_effects_oldest_seconds": "Age of the oldest effect that is not done.",
 }
 _READABLE = ("ecom_database_readable", "Whether the database could be read for this page.")
-_COUNTED = "SELECT name, value FROM counters"
-_FOUND = """
-    SELECT 'ecom_outbox_unsent', count(*) FROM outbox WHERE done_at IS NULL
-    UNION ALL SELECT 'ecom_inbox_waiting', count(*) FROM inbox WHERE due IS NOT NULL
-    UNION ALL SELECT 'ecom_inbox_dead', count(*) FROM inbox WHERE state = 'dead'
-    UNION ALL SELECT 'ecom_effects_pending', count(*) FROM effects WHERE done_at IS NULL
-    UNION ALL SELECT 'ecom_effects_retrying', count(*) FROM effects
-        WHERE done_at IS NULL AND attempts > 0
-    UNION ALL SELECT 'ecom_effects_dead', count(*) FROM effects
-        WHERE done_at IS NOT NULL AND state = 'dead'
-    UNION ALL SELECT 'ecom_timers_set', count(*) FROM timers
-    UNION ALL SELECT 'ecom_outbox_oldest_seconds', min(created_at) FROM outbox
-        WHERE done_at IS NULL
-    UNION ALL SELECT 'ecom_inbox_oldest_seconds', min(at) FROM inbox WHERE due IS NOT NULL
-    UNION ALL SELECT 'ecom_effects_oldest_seconds', min(created_at) FROM effects
-        WHERE done_at IS NULL
-"""
+_WAITING: dict[str, tuple[type[Row], dict[str, Any]]] = {  # each counted by an index
+    "ecom_outbox_unsent": (Outbox, {"done_at": None}),
+    "ecom_inbox_waiting": (Inbox, {"due": ANY}),
+    "ecom_inbox_dead": (Inbox, {"state": "dead"}),
+    "ecom_effects_pending": (Effect, {"done_at": None}),
+    "ecom_effects_retrying": (Effect, {"done_at": None, "attempts": MoreThan(0)}),
+    "ecom_effects_dead": (Effect, {"done_at": ANY, "state": "dead"}),
+    "ecom_timers_set": (Timer, {}),
+}
+_OLDEST: dict[str, tuple[type[Row], str, dict[str, Any]]] = {
+    "ecom_outbox_oldest_seconds": (Outbox, "created_at", {"done_at": None}),
+    "ecom_inbox_oldest_seconds": (Inbox, "at", {"due": ANY}),
+    "ecom_effects_oldest_seconds": (Effect, "created_at", {"done_at": None}),
+}
 
 log = logging.getLogger("ecom.metrics")
 
@@ -72,7 +73,7 @@ class Numbers:
         """The metrics, one after the other; of a database that cannot be read, only that."""
         try:
             counters, found = self._read()
-        except sqlite3.Error as error:
+        except (ShopError, StoreUnavailable) as error:
             log.warning("The database cannot be read for its metrics: %s", error)
             yield gauge(self._service, *_READABLE, 0)
             return
@@ -86,10 +87,11 @@ class Numbers:
             yield gauge(self._service, name, help, max(0.0, now - since))
 
     def _read(self) -> tuple[dict[str, int], dict[str, float | None]]:
-        with closing(connect(self._folder, self._service)) as database:
-            database.execute("BEGIN")  # one moment for all
-            counters = dict(database.execute(_COUNTED).fetchall())
-            return counters, dict(database.execute(_FOUND).fetchall())
+        with closing(Database(self._folder, self._service)) as read, read.moment():
+            found = {name: read.count(kind, **which) for name, (kind, which) in _WAITING.items()}
+            for name, (kind, column, which) in _OLDEST.items():
+                found[name] = read.least(kind, column, **which)
+            return read.counters(), found
 
     def _counters(self, counters: dict[str, int]) -> Iterator[Metric]:
         for prefix, (name, help) in _BY_TYPE.items():

@@ -3,9 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
+from ecom.services.order import Order
 from ecom.shop import accounts
 from ecom.shop.balance import Accounts, close_books
-from ecom.stores.reader import rows
+from ecom.stores.reader import Reader
 from ecom_lab.shop import SERVICES
 
 ENDED = ("CONFIRMED", "CANCELLED")
@@ -14,7 +15,8 @@ ENDED = ("CONFIRMED", "CANCELLED")
 def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> dict[str, int]:
     """The counts of a `Verdict`. `attempted` are customers; `acknowledged`, order → customer."""
     found = accounts.read(folder)
-    customers = dict(rows(folder, "order", "SELECT order_id, customer FROM orders"))
+    with Reader(folder) as read:
+        customers = dict(read["order"].values(Order, "order_id", "customer"))
     told = {order_id for order_id, _ in found.told}
     safe = {order.order_id for order in found.orders if order.state in ENDED} & told
     kept = {order_id: customer for order_id, customer in customers.items() if order_id in safe}
@@ -30,8 +32,8 @@ def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> di
 
 def duplicate_deliveries(folder: Path) -> int:
     """How many messages came that an inbox knew already."""
-    query = "SELECT value FROM counters WHERE name = 'duplicates'"
-    return sum(value for service in SERVICES for (value,) in rows(folder, service, query))
+    with Reader(folder) as read:
+        return sum(read[service].counters().get("duplicates", 0) for service in SERVICES)
 
 
 def verdict_on_books(folder: Path) -> str:

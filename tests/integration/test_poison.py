@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from ecom.amqp.session import PREFETCH
 from ecom.contract.topology import DELIVERY_LIMIT, exchange
 from ecom.harness.dead_letters.workbench import Workbench
-from ecom.stores.reader import rows
+from ecom.services.audit import Entry
+from ecom.stores.reader import Reader
 from ecom_lab.shop import SAGA
 
 MORTAL = Path(__file__).parents[1] / "support" / "mortal.py"
@@ -49,7 +50,8 @@ def test_a_message_that_kills_is_set_aside_alone(broker, bare, mortal, put, tmp_
         put("order.created", headers, body, exchange(bare))
 
     def handled():
-        return {row[0] for row in rows(tmp_path, "audit", "SELECT order_id FROM events")}
+        with Reader(tmp_path) as read:
+            return {id_ for (id_,) in read["audit"].values(Entry, "order_id")}
 
     wait_for(lambda: len(handled()) == PREFETCH + 200, 60)
     bench = Workbench(SAGA, broker, bare, tmp_path)

@@ -1,16 +1,15 @@
 """Payment providers for tests, in a file and over HTTP, and ways to use either."""
 
 import asyncio
-from contextlib import closing
 from pathlib import Path
 
 from ecom.effects.http_gateway import HttpGateway
 from ecom.process.performers import NotDone, OutcomeUnknown
 from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import GOOD_CARD
-from ecom.sandbox.gateway import SandboxGateway
+from ecom.sandbox.gateway import Movement, SandboxGateway
 from ecom.services.payment import Capture, Refund
-from ecom.stores.reader import connect
+from ecom.stores.reader import Reader
 
 KEY = "capture/1001"
 
@@ -72,5 +71,5 @@ def refund(key="refund/1001", order="1001", amount=1200):
 
 
 def ledger(provider):
-    with closing(connect(provider.folder, "gateway")) as db:
-        return db.execute("SELECT key, kind, outcome FROM ledger ORDER BY rowid").fetchall()
+    with Reader(provider.folder) as read:
+        return read["gateway"].values(Movement, "key", "kind", "outcome")

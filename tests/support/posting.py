@@ -1,7 +1,6 @@
 """Mail services for tests, into a file and over SMTP, and ways to use either."""
 
 import asyncio
-from contextlib import closing
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -9,9 +8,9 @@ from msgspec.structs import replace
 from ecom.effects.smtp import SmtpMailer
 from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
-from ecom.sandbox.mailbox import Mailbox
+from ecom.sandbox.mailbox import Mail, Mailbox
 from ecom.services.notification import SendMail
-from ecom.stores.reader import connect
+from ecom.stores.reader import Reader
 
 ID = "<confirmed/1001@tea.ecom.example>"  # the Message-ID that KEY makes in the shop `tea`
 KEY = "confirmed/1001"
@@ -72,5 +71,5 @@ def mail(key=KEY, **changes):
 
 
 def kept(post):
-    with closing(connect(post.folder, "mailbox")) as db:
-        return db.execute("SELECT * FROM mails ORDER BY rowid").fetchall()
+    with Reader(post.folder) as read:
+        return read["mailbox"].values(Mail, *Mail.__struct_fields__)

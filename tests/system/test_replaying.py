@@ -10,7 +10,6 @@ from helpers import wire
 from ecom import Shop
 from ecom.contract.topology import dead_queue, queue
 from ecom.events import PaymentProcessed
-from ecom.stores.reader import rows
 
 COUNT = 200
 
@@ -74,7 +73,8 @@ def place(shop):
 
 
 def captures(shop):
-    return rows(shop.folder, "gateway", "SELECT count(*), count(DISTINCT order_id) FROM ledger")[0]
+    ledger = shop.ledger()
+    return len(ledger), ledger.order_id.nunique()
 
 
 def test_letters_replayed_three_times_over_have_their_effect_once(killers, shop, put):

@@ -10,7 +10,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ecom import Shop
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.credentials import kept_token
-from ecom.stores.reader import rows
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 
@@ -33,7 +32,9 @@ def traced(broker):
                 httpx.post(f"{shop.url}/orders", json=ORDER, headers=headers).raise_for_status()
                 headers["traceparent"] = f"00-{'f' * 32}-{CALLER}-01"
             shop.settle()
-            spans.events = rows(shop.folder, "audit", "SELECT order_id, type FROM events")
+            spans.events = list(
+                shop.events()[["order_id", "type"]].itertuples(index=False, name=None)
+            )
     return spans  # the services have ended, and with that their last spans have come
 
 

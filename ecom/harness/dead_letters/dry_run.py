@@ -26,8 +26,7 @@ from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import R, Row
 from ecom.stores.query import Key, key_of
-from ecom.stores.reader import connect
-from ecom.stores.sqlite import SqliteStore
+from ecom.stores.reader import Database
 
 SECONDS = 30.0  # what takes longer hangs
 
@@ -43,11 +42,11 @@ class Attempt:
     body: bytes
 
 
-class Rehearsal(SqliteStore):
+class Rehearsal(Database):
     """A service's database as it is at this moment; what would be written is in `written`."""
 
     def __init__(self, folder: Path, service: str) -> None:
-        self._db = connect(folder, service)
+        super().__init__(folder, service)
         self.written: dict[type[Row], tuple[list[Row], list[Key]]] = {}
 
     def begin(self) -> None:

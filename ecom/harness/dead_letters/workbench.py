@@ -24,14 +24,13 @@ from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
 from ecom.harness.dead_letters.dry_run import Attempt, rehearse
 from ecom.harness.dead_letters.trial import Trial
 from ecom.runtime.saga import Saga
-from ecom.stores.reader import rows
+from ecom.stores.reader import Reader
 
 Which = str | Iterable[str] | pd.DataFrame  # ids, or rows of `list` or of `groups`
 Body = bytes | str | Mapping[str, Any]
 
 COLUMNS = ("service", "order_id", "type", "reason", "exception", "attempts", "first", "last", "id")
 GROUP = ("service", "type", "reason", "error")
-_REPLAYED = "SELECT coalesce(sum(value), 0) FROM counters WHERE name = 'replayed'"
 
 
 class Workbench:
@@ -146,7 +145,8 @@ class Workbench:
         return operator(self._url, f"{self._shop}.workbench")
 
     def _replayed(self, service: str) -> int:
-        return rows(self._folder, service, _REPLAYED)[0][0]
+        with Reader(self._folder) as read:
+            return read[service].counters().get("replayed", 0)
 
     def list(self, service: str | None = None) -> pd.DataFrame:
         """service, order_id, type, reason, exception, attempts, first, last, id: one a letter."""

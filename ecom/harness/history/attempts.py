@@ -3,18 +3,10 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from ecom.harness.history.journal import ACTORS
-from ecom.stores.reader import rows
-
-_INBOX = "SELECT id, state, attempts, last_error FROM inbox WHERE subject = ?"
-_EFFECTS = "SELECT id, state, attempts, last_error FROM effects WHERE subject = ?"
-_DEAD = "SELECT id, headers FROM outbox WHERE subject = ? AND exchange = 'dead' ORDER BY seq"
-_SAID = (
-    "SELECT id, type, done_at FROM outbox WHERE subject = ? AND exchange = 'events' ORDER BY seq"
-)
-_TIMERS = "SELECT type FROM timers WHERE subject = ?"
+from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.stores.query import key_of
+from ecom.stores.reader import Database, Reader
 
 
 class Tries(NamedTuple):
@@ -47,21 +39,25 @@ class Traces(NamedTuple):
 def traces_of(folder: Path, order_id: str) -> Traces:
     """Read them from every service's database."""
     found = Traces({}, {}, [], [], [])
-    for service in ACTORS:
-        _read(found, folder, service, (order_id,))
+    with Reader(folder) as reader:
+        for service in ACTORS:
+            _read(found, reader[service], service, order_id)
     return found
 
 
-def _read(found: Traces, folder: Path, service: str, order: tuple[str]) -> None:
-    for id_, *tries in rows(folder, service, _INBOX, order):
+def _read(found: Traces, read: Database, service: str, order_id: str) -> None:
+    columns = ("id", "state", "attempts", "last_error")
+    for id_, *tries in read.values(Inbox, *columns, subject=order_id):
         found.inbox[service, id_] = Tries(*tries)
-    for id_, *tries in rows(folder, service, _EFFECTS, order):
+    for id_, *tries in read.values(Effect, *columns, subject=order_id):
         found.effects[id_] = Tries(*tries)
-    for id_, headers in rows(folder, service, _DEAD, order):
-        found.dead.append(_burial(service, id_, msgspec.json.decode(headers)))
-    for id_, type_, done_at in rows(folder, service, _SAID, order):
-        found.said.append((service, id_, type_, done_at is not None))
-    found.timers.extend((service, type_) for (type_,) in rows(folder, service, _TIMERS, order))
+    for row in sorted(read.rows(Outbox, subject=order_id), key=key_of):
+        if row.exchange == "dead":
+            found.dead.append(_burial(service, row.id, row.headers))
+        else:
+            found.said.append((service, row.id, row.type, row.done_at is not None))
+    for (type_,) in read.values(Timer, "type", subject=order_id):
+        found.timers.append((service, type_))
 
 
 def _burial(service: str, id_: str, headers: dict[str, Any]) -> Burial:

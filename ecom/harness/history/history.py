@@ -27,12 +27,11 @@ from ecom.harness.history.narrative import (
 from ecom.harness.history.rebuild import Handling
 from ecom.harness.history.replay import CannotReplay
 from ecom.harness.history.step import Step
-from ecom.harness.history.timetravel import handlings
+from ecom.harness.history.timetravel import TABLES, handlings
 from ecom.sagas.choreography import choreography
 from ecom.services.notification import MailSent
-from ecom.stores.reader import rows
+from ecom.stores.reader import Reader
 
-_ENDED = "SELECT state, reason FROM orders WHERE order_id = ?"
 _PATIENCE = 5  # deadlines and customers come after what could be done meanwhile: so many steps
 _CONTRACT = choreography().contract
 _FAILURES = {key for key, event in _CONTRACT.by_key.items() if event.failure}
@@ -70,12 +69,11 @@ def history(folder: Path, order_id: str) -> History:
 
     If the log cannot be replayed, the history goes without the changes of state, and says so.
     """
-    found = rows(
-        folder, "order", "SELECT state, reason FROM orders WHERE order_id = ?", (order_id,)
-    )
-    if not found:
+    with Reader(folder) as read:
+        order = read["order"].fetch(TABLES["order", "orders"], order_id)
+    if order is None:
         raise ShopError(f"There is no order {order_id!r}.")
-    title = f"Order {order_id}: " + ", ".join(filter(None, found[0]))
+    title = f"Order {order_id}: " + ", ".join(filter(None, (order.state, order.reason)))
     try:
         handled = handlings(folder, order_id)
     except CannotReplay as trouble:

@@ -18,20 +18,13 @@ from typing import NamedTuple
 import msgspec
 
 from ecom.contract.event import Event
+from ecom.runtime.tables import Effect, Inbox, Outbox
 from ecom.sagas.choreography import choreography
 from ecom.services.audit import Entry
-from ecom.stores.reader import rows
+from ecom.stores.reader import Database, Reader
 
 _CONTRACT = choreography().contract
 ACTORS = tuple(service for service in _CONTRACT.services if service != "audit")
-
-_LOG = "SELECT id, n, type, order_id, time, producer, causation, correlation, body FROM events"
-_INBOX = """SELECT id, type, at, attempts, state FROM inbox WHERE state <> 'waiting'
-            ORDER BY handled_seq"""
-_OUTBOX = "SELECT id, seq, created_at FROM outbox WHERE exchange = 'events'"
-_EFFECTS = """SELECT id, subject, state, coalesce(done_at, created_at) FROM effects
-              ORDER BY coalesce(done_at, created_at), seq"""
-_COUNTED = "SELECT name, value FROM counters"
 
 
 class Logged(NamedTuple):
@@ -58,7 +51,9 @@ class Deed(NamedTuple):
 
 def read_log(folder: Path) -> list[Logged]:
     """The event log of the shop in `folder`, in the order of its numbers."""
-    return [_logged(Entry(*row)) for row in rows(folder, "audit", f"{_LOG} ORDER BY n")]
+    with Reader(folder) as read:
+        entries = read["audit"].rows(Entry)
+    return [_logged(entry) for entry in sorted(entries, key=lambda entry: entry.n)]
 
 
 def _logged(entry: Entry) -> Logged:
@@ -76,19 +71,26 @@ class Notes(NamedTuple):
 
 def notes_of(service: str, log: list[Logged], folder: Path) -> Notes:
     """All that a service did about the events of the log."""
-    ever = dict(rows(folder, service, _COUNTED)).get("effects", 0)
-    deeds = _deeds(service, log, folder)
+    with Reader(folder) as reader:
+        read = reader[service]
+        ever = read.counters().get("effects", 0)
+        deeds = _deeds(service, log, read)
     effects = frozenset(deed.id for deed in deeds if deed.n == 0)
     return Notes(deeds, effects, ever <= len(effects))
 
 
-def _deeds(service: str, log: list[Logged], folder: Path) -> list[Deed]:
-    said = _said(service, log, folder)
+def _deeds(service: str, log: list[Logged], read: Database) -> list[Deed]:
+    said = _said(service, log, read)
     times = list(accumulate((deed.now for deed in said), max))
-    answered = [Deed("answered" if state == "done" else "asked", order_id, id_, 0, at)
-                for id_, order_id, state, at in rows(folder, service, _EFFECTS)]  # fmt: skip
-    after = _silences(said, times, {each.entry.id: each.entry.causation for each in log},
-                      _handled(service, log, folder))  # fmt: skip
+    columns = ("seq", "id", "subject", "state", "done_at", "created_at")
+    effects = read.values(Effect, *columns)
+    effects.sort(key=lambda row: (row[-1] if row[-2] is None else row[-2], row[0]))
+    answered = [
+        Deed("answered" if state == "done" else "asked", subject, id_, 0, done_at or created_at)
+        for _, id_, subject, state, done_at, created_at in effects
+    ]
+    causes = {each.entry.id: each.entry.causation for each in log}
+    after = _silences(said, times, causes, _handled(service, log, read))
     latest = accumulate((deed.now for deed in answered), max)
     after += [(bisect_right(times, now), now, deed)
               for now, deed in zip(latest, answered, strict=True)]  # fmt: skip
@@ -126,8 +128,9 @@ def _merged(said: list[Deed], after: list[tuple[int, Deed]]) -> Iterator[Deed]:
         yield from said[i : i + 1]
 
 
-def _said(service: str, log: list[Logged], folder: Path) -> list[Deed]:
-    outbox = {id_: (seq, at) for id_, seq, at in rows(folder, service, _OUTBOX)}
+def _said(service: str, log: list[Logged], read: Database) -> list[Deed]:
+    published = read.values(Outbox, "id", "seq", "created_at", exchange="events")
+    outbox = {id_: (seq, at) for id_, seq, at in published}
     own = [each for each in log if each.entry.producer == service]
     own.sort(key=lambda each: outbox.get(each.entry.id, (0,))[0])
     return [
@@ -136,9 +139,10 @@ def _said(service: str, log: list[Logged], folder: Path) -> list[Deed]:
     ]
 
 
-def _handled(service: str, log: list[Logged], folder: Path) -> list[Deed]:
+def _handled(service: str, log: list[Logged], read: Database) -> list[Deed]:
     """The events that the service handled: first those its inbox has forgotten, then the rest."""
-    inbox = rows(folder, service, _INBOX)
+    columns = ("handled_seq", "id", "type", "at", "attempts", "state")
+    inbox = [row[1:] for row in sorted(read.values(Inbox, *columns, due=None))]
     known = {each.entry.id: each for each in log}
     remembered = []
     for id_, _, at, attempts, state in inbox:
@@ -146,7 +150,7 @@ def _handled(service: str, log: list[Logged], folder: Path) -> list[Deed]:
             # `at` is when it first came: of a retry we know only that it came after its neighbour.
             now = at if attempts == 1 or not remembered else max(at, remembered[-1].now)
             remembered.append(_heard(known[id_], now))
-    forgotten = _forgotten(service, log, inbox, dict(rows(folder, service, _COUNTED)))
+    forgotten = _forgotten(service, log, inbox, read.counters())
     return [_heard(each, each.time) for each in forgotten] + remembered
 
 

@@ -22,7 +22,7 @@ from ecom.services.order import Order
 from ecom.services.payment import Payment
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
-from ecom.stores.reader import rows
+from ecom.stores.reader import Reader
 from ecom.stores.sql import columns_of
 
 TABLES: dict[tuple[str, str], type[Row]] = {
@@ -131,7 +131,8 @@ def _rebuild(folder: Path, name: str, log: list[Logged], n: int, watch: str = ""
     notes = notes_of(name, log, folder)
     service = Rebuilt(name, notes, watch)
     if name == "inventory":
-        service.stock(rows(folder, name, "SELECT sku, initial FROM stock"))
+        with Reader(folder) as read:
+            service.stock(read[name].values(Stock, "sku", "initial"))
     retelling = Retelling(service, {each.entry.id: each for each in log}, notes)
     for deed in first(notes.deeds, n):
         retelling.tell(deed)

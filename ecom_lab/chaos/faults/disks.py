@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 
 from ecom.process.driver import database
-from ecom.stores.reader import rows
+from ecom.stores.reader import Reader
 from ecom.stores.sqlite import BUSY_SECONDS
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
@@ -33,8 +33,9 @@ def full(bed: Testbed) -> str:
     return f"{service} had a full disk"
 
 
-def _written(bed: Testbed, service: str) -> list[tuple]:
-    return rows(bed.shop.folder, service, "SELECT name, value FROM counters")
+def _written(bed: Testbed, service: str) -> dict[str, int]:
+    with Reader(bed.shop.folder) as read:
+        return read[service].counters()
 
 
 def busy(bed: Testbed) -> str:

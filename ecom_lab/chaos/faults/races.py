@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from ecom.sandbox.cards import GOOD_CARD
-from ecom.stores.reader import rows
+from ecom.services.inventory import Stock
+from ecom.stores.reader import Reader
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.workload import Customer
 
@@ -40,6 +41,7 @@ def race(inventories: int) -> Callable[[Testbed], Iterator[str]]:
 
 
 def _judge(bed: Testbed) -> None:
-    query = "SELECT sku, committed FROM stock WHERE committed != 1"
-    for sku, winners in rows(bed.shop.folder, "inventory", query):
-        bed.problems.append(f"{sku} has {winners} winners")
+    with Reader(bed.shop.folder) as read:
+        stock = read["inventory"].values(Stock, "sku", "committed")
+    problems = [f"{sku} has {winners} winners" for sku, winners in stock if winners != 1]
+    bed.problems.extend(problems)

@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ecom.contract.contract import Contract
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.live.drawing import Bar, Board, as_image
 from ecom.harness.diagrams.states import hopeful, states_of
-from ecom.harness.quiescence import Look, Watch
-from ecom.runtime.service import Lifecycle
-from ecom.stores.reader import connect
+from ecom.harness.quiescence import Counted, Look, Watch
+from ecom.stores.reader import Reader
 
 EVERY = 0.25  # seconds between two glances
 WAITING = {  # what waits, by kind: as `ecom status` counts it
@@ -24,15 +23,6 @@ WAITING = {  # what waits, by kind: as `ecom status` counts it
     "dead": "dead letters",
 }
 _COLOURS = {"retries": palette.RETRY, "dead": palette.FAILURE}
-
-
-class Counted(NamedTuple):
-    """The rows by which sagas are counted: how many of them are in each state."""
-
-    noun: str  # in the plural
-    service: str  # in whose database they are
-    query: str  # the states and their numbers
-    lifecycle: Lifecycle
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,13 +99,13 @@ class Onlooker:
     def __init__(self, contract: Contract, folder: Path, counted: Counted) -> None:
         self._counted = counted
         self._watch = Watch(contract, folder)
-        self._database = connect(folder, counted.service)
+        self._reader = Reader(folder)
 
     def glance(self) -> Glance:
         """How they stand now. A few indexed queries: about a millisecond."""
         look = self._watch.look()
-        found = self._database.execute(self._counted.query).fetchall()
-        states = dict.fromkeys(states_of(self._counted.lifecycle), 0) | dict(found)
+        found = self._reader[self._counted.service].tally(self._counted.kind, "state")
+        states = dict.fromkeys(states_of(self._counted.lifecycle), 0) | found
         emitted = [
             n
             for counts in look.counters.values()
@@ -132,7 +122,7 @@ class Onlooker:
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._database.close()
+        self._reader.close()
         self._watch.close()
 
 
