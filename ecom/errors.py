@@ -1,10 +1,5 @@
 """What can go wrong for somebody who holds a shop: each error's text says what to do."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-OURS = ("ecom", "ecom_lab", "benchmarks")
-
 
 class ShopError(Exception):
     """Something the reader of a notebook or of a terminal can mend; never needs a traceback."""
@@ -32,17 +27,3 @@ class NotSettled(ShopError):
 
 class NotInstalled(ShopError, ImportError):
     """A package that services do without is missing."""
-
-
-@contextmanager
-def all_installed() -> Iterator[None]:
-    """Around imports of what an extra brings: if it is missing, `NotInstalled` says what to do."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in OURS:
-            raise
-        raise NotInstalled(
-            f"This needs {error.name}, which is not installed. Install ecom's wheel with extras: "
-            "`pip install 'ecom-….whl[notebook,lab]'`; services need neither."
-        ) from error

@@ -16,7 +16,8 @@ import click
 from ecom.cli.dead import dead
 from ecom.cli.plugins import plugins
 from ecom.cli.watch import watch
-from ecom.errors import ShopError, all_installed
+from ecom.errors import ShopError
+from ecom.harness.extras import all_installed
 
 WIDTH = 88
 STATES = ["PENDING", "CONFIRMED", "CANCELLED"]

@@ -31,9 +31,9 @@ def choreography(hold_seconds: float = HOLD_SECONDS) -> Saga:
         order.service().answering(
             {
                 InventoryCommitted: order.updating(order.on_inventory_committed),
-                InventoryFailed: order.updating(order.on_inventory_failed),
-                InventoryExpired: order.updating(order.on_inventory_expired),
-                PaymentFailed: order.updating(order.on_payment_failed),
+                InventoryFailed: order.updating(order.on_failure),
+                InventoryExpired: order.updating(order.on_failure),
+                PaymentFailed: order.updating(order.on_failure),
             }
         ),
         inventory.service().answering(

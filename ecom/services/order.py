@@ -128,15 +128,9 @@ def on_inventory_committed(event: InventoryCommitted, orders: OrderStatusUpdater
     orders.confirm(event.order_id)
 
 
-def on_inventory_failed(event: InventoryFailed, orders: OrderStatusUpdater) -> None:
-    orders.cancel(event.order_id, event.reason)
-
-
-def on_inventory_expired(event: InventoryExpired, orders: OrderStatusUpdater) -> None:
-    orders.cancel(event.order_id, event.reason)
-
-
-def on_payment_failed(event: PaymentFailed, orders: OrderStatusUpdater) -> None:
+def on_failure(
+    event: InventoryFailed | InventoryExpired | PaymentFailed, orders: OrderStatusUpdater
+) -> None:
     orders.cancel(event.order_id, event.reason)
 
 
