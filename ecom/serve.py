@@ -84,7 +84,7 @@ def serve(
         api = _open_api if name == "order" else None
         return kind(saga, name, settings, _performers(name, settings), api)
 
-    main(name, settings, make)
+    main(name, settings, saga.contract, make)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,14 @@ class Contract:
         return {event.key: event for event in self.events}
 
     @property
+    def subject_field(self) -> str:
+        """The field that names the saga an event belongs to: the first one."""
+        return self.events[0].__struct_fields__[0]
+
+    @property
     def subject(self) -> str:
-        """What one saga is about, as its events' first field says: `order_id` → "order"."""
-        return self.events[0].__struct_fields__[0].removesuffix("_id")
+        """What one saga is about, for people: of `order_id`, "order"."""
+        return self.subject_field.removesuffix("_id")
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ecom.bus import Bus
+from ecom.contract.contract import Contract
 from ecom.errors import ShopError
 from ecom.process.lifecycle import announce, collect_rarely, until_stopped
 from ecom.process.performers import Performers
@@ -173,7 +174,7 @@ class Process:
         self.bus.publish(output)
         row = output.row
         if row.type.endswith(NEWS):
-            about = {"order": row.subject, "event": row.id}
+            about = {"subject": row.subject, "event": row.id}
             log.info("Published %s event", row.type, extra=about)
         if self._tracer is not None:
             self._tracer.published(row, time.time())
@@ -238,9 +239,10 @@ async def _run(make: Callable[[], Process]) -> None:
     await make().run(stop)
 
 
-def main(name: str, settings: Settings, make: Callable[[], Process]) -> None:
+def main(name: str, settings: Settings, contract: Contract, make: Callable[[], Process]) -> None:
     """Run the process that `make` makes, which needs an event loop, until it is told to stop."""
-    write_logs(name if settings.replica == "1" else f"{name}-{settings.replica}")
+    who = name if settings.replica == "1" else f"{name}-{settings.replica}"
+    write_logs(who, subject=contract.subject_field)
     try:
         asyncio.run(_run(make))
     except (ShopError, StoreUnavailable) as error:  # for the user to mend

@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from typing import Any
 
 # The message whose handler runs, and its `Cause`. Kept as they are: most handlers log nothing, and
-# then nobody needs to know what the message's order is.
+# then nobody needs to know what the message is about.
 handling: ContextVar[tuple[Any, Any] | None] = ContextVar("handling", default=None)
 
 # The trace context of the effect that is being performed.
@@ -13,4 +13,4 @@ traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 
 def about(row: Any) -> dict[str, Any]:
     """What a log record of this inbox or effect row brings as `extra`."""
-    return {"order": row.subject, "event": row.id, "attempt": row.attempts}
+    return {"subject": row.subject, "event": row.id, "attempt": row.attempts}

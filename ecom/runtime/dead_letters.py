@@ -45,7 +45,7 @@ def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story:
     }
     work.send("dead", id_, "dead", subject, kept | told, body)
     work.count("dead")
-    about = {"order": subject, "event": id_, "attempt": story.attempts}
+    about = {"subject": subject, "event": id_, "attempt": story.attempts}
     log.error("Dead letter (%s): %s", story.reason, story.error, extra=about)
 
 

@@ -258,7 +258,7 @@ class Runtime:
             if error is None:
                 tx[Timer].delete(timer.id)
             else:
-                extra = {"order": timer.subject, "event": id_}
+                extra = {"subject": timer.subject, "event": id_}
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
         forget_old(tx, now)

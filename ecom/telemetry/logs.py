@@ -2,9 +2,10 @@
 
     2026-11-23T18:00:00.123Z INFO inventory Failed to reserve stock order=1004 … event=6f0c…
 
-Time (UTC), level, service, message, then `name=value` in logfmt. `order` and `event` are those of
-the message being handled, unless the record brings its own. Nothing from outside can end the line
-or move the cursor, and what looks like a card or a password is masked, whoever wrote it.
+Time (UTC), level, service, message, then `name=value` in logfmt: what the saga is about (an order,
+say), what the record brings as `extra`, and the event. The first and the last are those of the
+message being handled, unless the record brings its own. Nothing from outside can end the line or
+move the cursor, and what looks like a card or a password is masked, whoever wrote it.
 """
 
 import logging
@@ -13,8 +14,8 @@ import re
 from ecom.contract.envelope import rfc3339
 from ecom.runtime.context import handling
 
-# What a record may bring as `extra`; each line has them in this order.
-FIELDS = ("order", "reason", "sku", "attempt", "event")
+# What every record has: all else was brought.
+_OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 # Controls, line ends, what turns the direction of writing, lone surrogates.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -24,18 +25,22 @@ _PASSWORD = re.compile(r"(?<=://)[^/\s@]*@")
 
 
 class Line(logging.Formatter):
-    """Writes a record as one line; `who` is the service, or `service-replica`."""
+    """Writes a record as one line; `who` is the service, or `service-replica`, and `subject` the
+    field by which messages name their saga, as the contract has it."""
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, subject: str = "subject") -> None:
         super().__init__()
-        self._who = who
+        self._who, self._subject = who, subject
 
     def format(self, record: logging.LogRecord) -> str:
         message, cause = handling.get() or (None, None)
-        about = {"order": getattr(message, "order_id", ""), "event": getattr(cause, "id", "")}
-        about |= {name: value for name in FIELDS if (value := record.__dict__.get(name))}
+        ours = (record.name or "").startswith("ecom")  # others bring what is theirs
+        more = {name: it for name, it in vars(record).items() if name not in _OWN} if ours else {}
+        subject = more.pop("subject", getattr(message, self._subject, ""))
+        event = more.pop("event", getattr(cause, "id", ""))
+        about = {self._subject.removesuffix("_id"): subject, **more, "event": event}
         words = [rfc3339(record.created), record.levelname, self._who, clean(record.getMessage())]
-        words += [f"{name}={_value(about[name])}" for name in FIELDS if about.get(name)]
+        words += [f"{name}={_value(value)}" for name, value in about.items() if value]
         if record.exc_info:
             words.append(f"traceback={_value(self.formatException(record.exc_info))}")
         return " ".join(words)
@@ -55,9 +60,9 @@ def _value(value: object) -> str:
     return clean(text)
 
 
-def write_logs(who: str, level: str = "INFO") -> None:
+def write_logs(who: str, level: str = "INFO", subject: str = "subject") -> None:
     """Have this process's log written to stderr, a line a record."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Line(who))
+    handler.setFormatter(Line(who, subject))
     logging.basicConfig(handlers=[handler], level=level)
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # the bus says what there is to say

@@ -198,4 +198,5 @@ def reporting(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
 def serve(name: str, settings: Settings) -> None:
     outside = Switches(settings) if name == "lamp" else None
     api = reporting if name == "sensor" else None
-    main(name, settings, partial(Process, lamps(), name, settings, outside, api))
+    saga = lamps()
+    main(name, settings, saga.contract, partial(Process, saga, name, settings, outside, api))

@@ -1,23 +1,22 @@
 """Logs: one line a record, with the order and the event it is about, and never with a secret."""
 
-import json
 import logging
 import re
 import sys
 from contextlib import closing
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pika
 import pytest
-from helpers import EXAMPLES, Hand, delivery, wire
+from helpers import EXAMPLES, Hand, broker_url, delivery, wire
 
 from ecom import Shop
 from ecom.amqp.connection import parameters
 from ecom.contract import topology
 from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD, GOOD_CARD
+from ecom.shop.credentials import kept_token
 from ecom.telemetry.logs import Line
-from ecom_lab.shop import SAGA
+from ecom_lab.shop import SAGA, SERVICES
 
 CREATED = EXAMPLES["order.created"]
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -30,10 +29,10 @@ def line(message, *args, exc_info=None, **about):
     """One record as it is written."""
     record = logging.LogRecord("ecom", logging.INFO, "", 0, message, args, exc_info)
     vars(record).update(about)
-    return Line("payment").format(record)
+    return Line("payment", "order_id").format(record)
 
 
-@pytest.mark.parametrize("about", [{}, {"reason": NASTY}, {"order": NASTY, "event": NASTY}])
+@pytest.mark.parametrize("about", [{}, {"reason": NASTY}, {"subject": NASTY, "event": NASTY}])
 def test_nothing_from_outside_ends_a_line_or_moves_the_cursor(about):
     """Newlines of any kind, terminal sequences and what turns text around are written as escapes;
     what is written can be encoded."""
@@ -45,7 +44,7 @@ def test_nothing_from_outside_ends_a_line_or_moves_the_cursor(about):
 
 def test_a_value_cannot_pass_for_another_field():
     """What has spaces, quotes or equals signs is in quotes."""
-    written = line("No", order="7", reason='sold out" order=8 \\', event="e")
+    written = line("No", subject="7", reason='sold out" order=8 \\', event="e")
     *_, fields = LINE.fullmatch(written).groups()
     assert fields == r' order=7 reason="sold out\" order=8 \\" event=e'
 
@@ -82,7 +81,7 @@ def test_numbers_that_are_no_cards_are_left_alone():
 
 def test_a_record_of_a_handler_has_the_order_and_the_event_without_naming_them(caplog):
     """The runtime knows what is handled; afterwards it is about nothing."""
-    caplog.handler.setFormatter(Line("inventory"))
+    caplog.handler.setFormatter(Line("inventory", "order_id"))
     with caplog.at_level("INFO"):
         Hand(SAGA.services["inventory"]).give(delivery(CREATED, "event-7"))
         logging.getLogger("ecom").info("Later")
@@ -97,7 +96,7 @@ def test_a_record_of_a_handler_has_the_order_and_the_event_without_naming_them(c
 @pytest.mark.parametrize("tries", [1, 6])
 def test_a_failure_is_told_with_its_order_event_and_attempt(caplog, tries):
     """Also that of the last attempt, which makes a dead letter."""
-    caplog.handler.setFormatter(Line("inventory"))
+    caplog.handler.setFormatter(Line("inventory", "order_id"))
     hand = Hand(SAGA.services["inventory"])
     hand.give(delivery(EXAMPLES["payment.processed"], "event-7"))
     for _ in range(tries - 1):
@@ -124,10 +123,10 @@ def logged(broker):
         shop.place("nobody@bounce.example", {"TEAPOT": 1}, GOOD_CARD)
         shop.place("error@example.com", {"TEAPOT": 1}, ERROR_CARD)
         garble(shop)
-        shop.wait_until(lambda: "ProcessingError" in read(shop.folder)["payment-1"])
+        shop.wait_until(lambda: "NotDone" in read(shop.folder)["payment-1"])
         shop.wait_until(lambda: "malformed" in read(shop.folder)["inventory-1"])
         shop.wait_until(lambda: "Dead letter" in read(shop.folder)["notification-1"])
-        secrets = secrets_of(shop.folder)
+        secrets = secrets_of(shop)
         yield read(shop.folder), secrets
 
 
@@ -151,14 +150,10 @@ def read(folder):
     return {path.stem: path.read_text() for path in folder.glob("*.log")}
 
 
-def secrets_of(folder):
+def secrets_of(shop):
     """Passwords and tokens that the shop's processes were told, and all cards."""
-    found = set(CARDS)
-    for note in folder.glob("*-*.json"):
-        environment = Path(f"/proc/{json.loads(note.read_text())['pid']}/environ").read_text()
-        told = dict(each.partition("=")[::2] for each in environment.split("\0"))
-        found |= {told.get("ECOM_HTTP_TOKEN"), urlsplit(told.get("ECOM_AMQP_URL", "")).password}
-    return found - {None}
+    passwords = {urlsplit(broker_url(shop, name)).password for name in SERVICES}
+    return {*CARDS, *passwords, kept_token(shop.folder)}
 
 
 def test_every_line_of_a_shop_is_one_record_of_its_service(logged):
@@ -172,7 +167,7 @@ def test_every_line_of_a_shop_is_one_record_of_its_service(logged):
 def test_the_logs_of_a_shop_hold_no_card_password_or_token(logged):
     """Not after good orders, declined, failed or dead ones, nor after messages nobody can read."""
     logs, secrets = logged
-    assert len(secrets) >= len(CARDS) + 2, "the broker's password and the door's token, at least"
+    assert len(secrets) >= len(CARDS) + 2, "the broker's password and the token, at least"
     found = {(name, secret) for name, text in logs.items() for secret in secrets if secret in text}
     assert not found
 
