@@ -59,14 +59,15 @@ class Outgoing(Generic[OutRow]):
         """The rows to take on once the transaction is committed. The table is searched where it
         may have more than the transaction, and when time has passed; a query a batch is a tenth of
         what a single message costs."""
-        self._reached = self._last, True
+        last, search = self._last, self._behind or ticked
+        self._reached = last, True
         # Until `started`: a commit whose answer is lost may have been made all the same.
-        search, self._behind = self._behind or ticked, True
+        self._last, self._behind = 0, True
         room = self._window - len(self._under_way)
         if not self._open or room <= 0:
             return []
         chosen = {row.seq: row for row in self._due(tx, now, room)} if ticked else {}
-        ours, reached = self._ours(tx, room, search), self._last
+        ours, reached = self._ours(tx, room, last, search), last
         behind = len(ours) >= room
         for row in ours:
             if row.seq not in chosen and row.seq not in self._under_way:
@@ -79,9 +80,9 @@ class Outgoing(Generic[OutRow]):
         self._reached = reached, behind
         return list(chosen.values())
 
-    def _ours(self, tx: Transaction, room: int, search: bool) -> list[OutRow]:
+    def _ours(self, tx: Transaction, room: int, last: int, search: bool) -> list[OutRow]:
         """Our own rows that wait, oldest first: `room` of them, or all that there are."""
-        table, last, owner = tx[self._kind], self._last, self._owner
+        table, owner = tx[self._kind], self._owner
         if search:
             return table.where(limit=room, seq=MoreThan(last), owner=owner, done_at=None)
         new = [row for row in table.written() if row.seq > last and row.owner == owner]

@@ -169,15 +169,17 @@ def test_rows_that_come_back_at_once_do_not_hide_newer_ones():
 
 
 def test_a_commit_whose_answer_was_lost_leaves_nothing_behind():
-    """The same inputs come again and write nothing: what the first commit wrote is sent, and soon,
-    though newer rows are written meanwhile."""
+    """The same inputs come again and write nothing: what the first commit wrote, or took on as its
+    time had come, is sent at once, and does not wait for its lease."""
     store, rows = outgoing()
-    assert step(store, rows) == []
-    transaction = Transaction(store)
-    transaction[Outbox].put(row(1))
-    rows.choose(transaction, 0.0, False)
-    transaction.commit()  # and its answer is lost
+    put(store, 1)
     assert step(store, rows) == [1]
+    assert step(store, rows, returned=[1]) == []
+    transaction = Transaction(store)
+    transaction[Outbox].put(row(2))
+    rows.choose(transaction, 1.0, ticked=True)
+    transaction.commit()  # and its answer is lost
+    assert step(store, rows, 1.0, ticked=True) == [1, 2]
 
 
 def test_what_a_process_remembers_can_be_handed_to_another(hand):
