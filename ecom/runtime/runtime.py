@@ -52,17 +52,16 @@ class Runtime:
         replica: str,
         jitter: Callable[[], float],
         user: str = "",
+        windows: tuple[int, int] = (WINDOW, CONCURRENCY),
     ) -> None:
         self.service = saga.services[name]
-        self._contract = saga.contract
-        self._store = store
-        self._replica = replica
-        self._jitter = jitter
+        self._contract, self._store = saga.contract, store
+        self._replica, self._jitter = replica, jitter
         self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
         self._recount = Recount(saga.contract, name)
         self._said: list[messages.Say] = []
-        self._outbox = Outgoing(Outbox, replica, WINDOW)
-        self._effects = Outgoing(Effect, replica, CONCURRENCY, is_open=True)
+        self._outbox = Outgoing(Outbox, replica, windows[0])
+        self._effects = Outgoing(Effect, replica, windows[1], is_open=True)
         self._take: dict[type, Callable] = {
             messages.Delivery: self._delivery,
             messages.Command: self._command,

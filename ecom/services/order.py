@@ -6,6 +6,7 @@ and sells stock whose hold has just expired.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -165,7 +166,11 @@ class Orders:
 
 def updating(handler: Callable[[Any, OrderStatusUpdater], None]) -> Handler:
     """Give an event handler the orders of its unit of work."""
-    return lambda event, work: handler(event, Orders(work))
+    return partial(_update, handler)
+
+
+def _update(handler: Callable[[Any, OrderStatusUpdater], None], event: Any, work: Work) -> None:
+    handler(event, Orders(work))
 
 
 TRANSITIONS = {

@@ -25,7 +25,7 @@ from ecom.services.inventory import Stock
 from ecom.services.order import CancelOrder, PlaceOrder
 from ecom.stores.memory import MemoryStore
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
-from ecom_lab.simulator.fake_effects import Mailer, Provider
+from ecom_lab.simulator.shop.outside import Mailer, Provider
 
 NOON = 1_793_880_000.0  # 5 November 2026, 12:00 UTC
 HOLD = 900.0  # seconds
@@ -94,7 +94,7 @@ class _Play:
         elif isinstance(output, Perform):
             outside = Provider() if name == "payment" else Mailer()
             row = output.row
-            self._ledger, answer = outside.call(self._ledger, row.seq, row.key, output.effect)
+            self._ledger, answer = outside.perform(self._ledger, row.seq, row.key, output.effect)
             self._waiting.append((name, answer))
 
     def _publish(self, name: str, row: Outbox) -> None:

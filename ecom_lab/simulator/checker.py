@@ -6,12 +6,12 @@ whatever could follow has been seen to follow. So "every history with up to K fa
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ecom_lab.simulator.invariants import QUIET_IS_REACHED
+from ecom_lab.simulator.judge import Judge, Problem
 from ecom_lab.simulator.model import Move, State, World, is_due
-from ecom_lab.simulator.properties import Judge
+from ecom_lab.simulator.properties import QUIET_IS_REACHED
 from ecom_lab.simulator.trace import Step, step_of
 
 MAX_STATES = 3_000_000  # about 1 GB
@@ -19,13 +19,18 @@ MAX_STATES = 3_000_000  # about 1 GB
 
 @dataclass(frozen=True)
 class Violation:
-    """A promise broken: which, how, the shortest way there, and what was lost."""
+    """A promise violated: which, how, the shortest way there, and what was lost."""
 
-    invariant: str
+    promise: str
     problem: str
     steps: tuple[Step, ...]
-    pounds: float = 0.0  # by the shop or its customers
-    units: int = 0
+    lost: Mapping[str, float] = field(default_factory=dict)  # by unit, of the saga or its clients
+
+    @property
+    def losses(self) -> str:
+        """What was lost, in words; empty if nothing."""
+        named = (f"{number:g} {unit}" for unit, number in self.lost.items())
+        return f"lost: {', '.join(named)}" if any(self.lost.values()) else ""
 
 
 @dataclass
@@ -45,12 +50,9 @@ class Result:
 class Explorer:
     """One exploration of one world. `stop` at the first violation, or find one of each kind."""
 
-    def __init__(
-        self, world: World, stop: bool = True, max_states: int = MAX_STATES,
-        report: Callable[[int], None] = lambda _: None,
-    ) -> None:  # fmt: skip
-        self.world, self._stop, self._max, self._report = world, stop, max_states, report
-        self._judge = Judge(world)
+    def __init__(self, world: World, stop: bool = True, max_states: int = MAX_STATES) -> None:
+        self.world, self._stop, self._max = world, stop, max_states
+        self.judge = Judge(world)
         self.result = Result()
         self._nodes: list[State] = []  # the frontier's states; explored ones are dropped
         self._budgets = array("b")
@@ -78,8 +80,6 @@ class Explorer:
         """Whether it came to the end."""
         at = 0
         while at < len(self._nodes):
-            if at % 1000 == 0:
-                self._report(len(self._seen))
             if len(self._seen) > self._max:
                 self.result.exhaustive = False
                 return True
@@ -117,21 +117,19 @@ class Explorer:
     def _check(self, state: State, at: int) -> bool:
         """Judge a state; whether to stop."""
         quiet = self.world.quiet(state)
-        if quiet == 3:
+        if quiet == self.world.all_quiet:
             self._quiet.append(at)
             self.result.quiet_states += 1
-        found = {violation.invariant for violation in self.result.violations}
-        for problem in self._judge.problems(state, quiet):
-            if problem.invariant not in found:
-                found.add(problem.invariant)
-                self._violated(problem.invariant, problem.text, self.path(at), *problem[2:])
+        found = {violation.promise for violation in self.result.violations}
+        for problem in self.judge.problems(state, quiet):
+            if problem.name not in found:
+                found.add(problem.name)
+                self._violated(problem, self.path(at))
         return bool(found) and self._stop
 
-    def _violated(
-        self, name: str, problem: str, moves: Iterable[Move], pounds: float = 0.0, units: int = 0
-    ) -> None:
+    def _violated(self, problem: Problem, moves: Iterable[Move]) -> None:
         steps = tuple(step_of(self.world, move) for move in moves)
-        self.result.violations.append(Violation(name, problem, steps, pounds, units))
+        self.result.violations.append(Violation(problem.name, problem.text, steps, problem.lost))
 
     def path(self, node: int) -> Iterator[Move]:
         """The moves from the start to this node."""
@@ -153,8 +151,8 @@ class Explorer:
         if doomed >= 0:
             way = tuple(self.path(doomed))
             way += tuple(_circle(self.world, way))
-            problem = "and so on for ever: the shop never becomes quiet"
-            self._violated(QUIET_IS_REACHED[0], problem, way)
+            problem = "and so on for ever: it never becomes quiet"
+            self._violated(Problem(QUIET_IS_REACHED[0], problem, {}), way)
 
 
 def _spread(alive: bytearray, sources: array, targets: array) -> bool:

@@ -9,33 +9,34 @@ from typing import Any
 import click
 
 from ecom.harness.progress import progress
-from ecom_lab.simulator.ablations.catalogue import ALL, BY_NAME
 from ecom_lab.simulator.checker import Result, Violation
-from ecom_lab.simulator.scenario import Scenario, Wish
-from ecom_lab.simulator.suites import Job, explore_all, jobs, together, walks
-from ecom_lab.simulator.trace import Step
+from ecom_lab.simulator.shop.ablations import ALL, BY_NAME, lacking
+from ecom_lab.simulator.shop.scenario import Wish, jobs, shop
+from ecom_lab.simulator.suites import Job, explore_all, together, walks
 
 ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of nothing proves nothing
 
 
 @click.command()
-@click.option("--orders", type=SOME, default=1, show_default=True,
-              help="Customers who race for one unit.")  # fmt: skip
-@click.option("--faults", type=ANY, default=1, show_default=True,
-              help="What may go wrong in one history.")  # fmt: skip
+@click.option("--orders", type=SOME, default=1, show_default=True, help="Customers in a race.")
+@click.option("--faults", type=ANY, default=1, show_default=True, help="Faults in one history.")
 @click.option("--without", metavar="SAFEGUARD", help="Take a safeguard away (see --list).")
 @click.option("--list", "show_list", is_flag=True, help="List the safeguards, and stop.")
-@click.option("--walks", "seeds", type=ANY, default=0, metavar="N",
-              help="Walk at random instead, with this many seeds.")  # fmt: skip
-@click.option("--workers", type=SOME, default=os.cpu_count() or 1, metavar="N",
-              help="Processes.  [default: one a core]")  # fmt: skip
+@click.option("--walks", "seeds", type=ANY, default=0, metavar="N", help="Walk at random instead.")
+@click.option(
+    "--workers",
+    type=SOME,
+    default=os.cpu_count() or 1,
+    metavar="N",
+    help="Processes.  [default: one a core]",
+)
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
 @click.pass_context
 def explore(context: click.Context, show_list: bool, as_json: bool, **options: Any) -> None:
     """Run the real services through every order of events and every crash, up to a bound.
 
-    Exit status 1 if a promise was broken. With --without and no --orders or --faults, the world is
-    the smallest in which the loss of this safeguard shows.
+    Exit status 1 if a promise was violated. With --without and no --orders or --faults, the world
+    is the smallest in which the loss of this safeguard shows.
     """
     if show_list:
         _list(as_json)
@@ -61,10 +62,12 @@ def _run(
     orders: int, faults: int, without: str | None, seeds: int, workers: int, given: bool
 ) -> Result:
     if seeds:
-        return _walk(orders, faults, without or "", seeds)
-    work = [job._replace(without=without or "") for job in jobs(orders, faults)]
+        return _walk(orders, faults, without, seeds)
+    without = without or ""
+    taken = [without] if without else []
+    work = [job._replace(scenario=lacking(job.scenario, taken)) for job in jobs(orders, faults)]
     if without and not given:
-        work = [Job(BY_NAME[without].scenario, without)]
+        work = [Job(BY_NAME[without].broken)]
     with progress(len(work), "worlds") as bar:
         results = []
         for _, result in explore_all(work, workers):
@@ -73,17 +76,18 @@ def _run(
     return together(results)
 
 
-def _walk(orders: int, faults: int, without: str, seeds: int) -> Result:
+def _walk(orders: int, faults: int, without: str | None, seeds: int) -> Result:
     wishes = tuple(Wish(may_cancel=True) for _ in range(orders))
     stock = (("TEAPOT", max(1, orders // 2)),)
-    result, scenario = Result(exhaustive=False), Scenario(wishes, stock, faults)
+    scenario = lacking(shop(wishes, stock, faults=faults), [without] if without else [])
+    result = Result(exhaustive=False)
     with progress(seeds, "walks") as bar:
-        for walk in walks(scenario, range(seeds), without):
+        for walk in walks(scenario, range(seeds)):
             bar.update(1)
             result.transitions += len(walk.steps)
-            if walk.invariant:
+            if walk.promise:
                 problem = f"{walk.problem} (seed {walk.seed})"
-                result.violations.append(Violation(walk.invariant, problem, tuple(walk.steps)))
+                result.violations.append(Violation(walk.promise, problem, tuple(walk.steps)))
                 break
     return result
 
@@ -96,17 +100,19 @@ def summary(result: Result, with_trace: bool) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "crash_points": len(result.crash_points),
         "exhaustive": result.exhaustive,
-        "violations": [
-            {"invariant": it.invariant, "problem": it.problem, "steps": len(it.steps),
-             "pounds": it.pounds, "units": it.units}
-            for it in result.violations
-        ],
-    }  # fmt: skip
+        "violations": [_summed_up(it) for it in result.violations],
+    }
     if with_trace:
         shortest = min(result.violations, key=lambda it: len(it.steps), default=None)
-        steps: tuple[Step, ...] = shortest.steps if shortest else ()
-        whole["trace"] = [step._asdict() | {"text": str(step)} for step in steps]
+        steps = shortest.steps if shortest else ()
+        whole["trace"] = [step.as_json() | {"text": str(step)} for step in steps]
     return whole
+
+
+def _summed_up(it: Violation) -> dict[str, Any]:
+    """One violation: which promise (`invariant`), how, in how many steps, and what was lost."""
+    lost = {"pounds": 0.0, "units": 0} | it.lost
+    return {"invariant": it.promise, "problem": it.problem, "steps": len(it.steps), **lost}
 
 
 def _tell(result: Result, without: str | None) -> None:
@@ -117,21 +123,21 @@ def _tell(result: Result, without: str | None) -> None:
     )
     shortest = min(result.violations, key=lambda it: len(it.steps), default=None)
     if shortest is None:
-        click.echo("No promise was broken.")
+        click.echo("No promise was violated.")
         return
     if without:
         click.echo(f"\n{BY_NAME[without].story}")
     for number, step in enumerate(shortest.steps, 1):
         click.echo(f"{number:4}  {step}")
-    click.echo(f"Broken: {shortest.invariant}: {shortest.problem}")
-    if shortest.pounds or shortest.units:
-        click.echo(f"Lost: £{shortest.pounds:.2f}, {shortest.units} units")
+    click.echo(f"Violated: {shortest.promise}: {shortest.problem}")
+    if shortest.losses:
+        click.echo(shortest.losses.capitalize())
 
 
 def _list(as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([{"name": it.name, "story": it.story, "sample": it.sample}
-                               for it in ALL]))  # fmt: skip
+        known = [{"name": it.name, "story": it.story, "sample": it.sample} for it in ALL]
+        click.echo(json.dumps(known))
         return
     for it in ALL:
         click.echo(f"{it.name:25} {it.story}" + (f" ({it.sample})" if it.sample else ""))

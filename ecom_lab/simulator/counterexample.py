@@ -1,61 +1,35 @@
-"""The laboratory as a notebook sees it: designs without some safeguards, and their stories."""
+"""Counterexamples as a notebook sees them: the shortest story in which a promise is violated."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ecom.harness.history.diagram import Diagram
-from ecom_lab.simulator.ablations.catalogue import BY_NAME
-from ecom_lab.simulator.ablations.domain import both
-from ecom_lab.simulator.checker import Explorer, Violation
+from ecom.runtime.saga import Saga
+from ecom_lab.simulator.checker import Violation
 from ecom_lab.simulator.drawing import diagram
-from ecom_lab.simulator.model import World
-from ecom_lab.simulator.scenario import Design, Scenario
-from ecom_lab.simulator.suites import run
+from ecom_lab.simulator.scenario import Scenario
+from ecom_lab.simulator.suites import Job, explore
 
 
 @dataclass(frozen=True, repr=False)
 class Story:
-    """The shortest history that breaks a promise; its text tells it step by step."""
+    """The shortest history that violates a promise; its text tells it step by step."""
 
     violation: Violation
+    saga: Saga
 
     @property
     def diagram(self) -> Diagram:
         """The same as a picture."""
-        return diagram(self.violation.steps, self.violation.problem)
+        failures = {event.key for event in self.saga.contract.events if event.failure}
+        return diagram(self.violation.steps, self.violation.problem, failures)
 
     def __repr__(self) -> str:
         it = self.violation
         steps = [f"{number:3}  {step}" for number, step in enumerate(it.steps, 1)]
-        lost = f"lost: £{it.pounds:.2f}, {it.units} units" if it.pounds or it.units else ""
-        return "\n".join([*steps, "", f"{it.invariant}: {it.problem}", *([lost] if lost else [])])
+        return "\n".join([*steps, "", f"{it.promise}: {it.problem}", *filter(None, [it.losses])])
 
 
-def shortest(scenario: Scenario, without: Iterable[str] = ()) -> Story | None:
-    """The shortest story in this world without these safeguards; None if no promise is broken.
-
-    Raises `KeyError` for a safeguard that `ablations` does not know.
-    """
-    violations = run(Explorer(World(scenario, lacking(without)))).violations
-    return Story(violations[0]) if violations else None
-
-
-def lacking(names: Iterable[str]) -> Design:
-    """A design that lacks all these safeguards at once; at most one of them the machinery's."""
-    design = Design()
-    for name in names:
-        design = _without(design, BY_NAME[name].design)
-    return design
-
-
-def _without(design: Design, less: Design) -> Design:
-    real = Design()
-    lost = {
-        name: getattr(less, name)
-        for name in ("runtime", "disk", "provider", "mailer", "mandatory", "keys", "locked")
-        if getattr(less, name) != getattr(real, name)
-    }
-    changes = dict(design.changes)
-    for service, change in less.changes.items():
-        changes[service] = both(changes[service], change) if service in changes else change
-    return replace(design, **lost, changes=changes, hears={**design.hears, **less.hears})
+def shortest(scenario: Scenario) -> Story | None:
+    """The shortest story in this world; None if no promise is violated."""
+    violations = explore(Job(scenario)).violations
+    return Story(violations[0], scenario.saga) if violations else None

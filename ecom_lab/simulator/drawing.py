@@ -1,23 +1,58 @@
-"""A history of the laboratory as the sequence diagram of an order's history; and for documents."""
+"""A history of the simulator as lines between those who take part: as a picture, for documents."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step as Line
-from ecom_lab.shop import EVENTS
-from ecom_lab.simulator.trace import Arrow, Step, arrows
+from ecom_lab.simulator.trace import DELIVERED, Given, Step, where_struck
 
-FAILURES = {key for key, event in EVENTS.items() if event.failure}
 KINDS = {"message": "event", "request": "command", "time": "timer", "fault": "crash"}
+AGAIN = ("retry", "again", "tick")
 
 
-def diagram(steps: Iterable[Step], title: str) -> Diagram:
-    """The picture of a history."""
-    return Diagram(title, [_line(arrow) for arrow in arrows(steps)], FAILURES)
+class Arrow(NamedTuple):
+    """One line of a sequence diagram; `kind` is message, request, answer, time, fault or start."""
+
+    time: int
+    source: str
+    target: str
+    label: str
+    kind: str
+
+
+def arrows(steps: Iterable[Step]) -> Iterator[Arrow]:
+    """The history as lines of a sequence diagram."""
+    for time, step in enumerate(steps, 1):
+        for given in step.inputs:
+            source = re.sub(r"-\d+$", "", given.source)  # one of many clients alike
+            yield Arrow(time, source, step.name, *_label(given))
+        if step.fault:
+            where = "" if step.point == "idle" else f" {where_struck(step.point)}"
+            yield Arrow(time, step.name, step.name, f"{step.fault}{where}", "fault")
+
+
+def _label(given: Given) -> tuple[str, str]:
+    about = given.about.partition(" #")[0]
+    if given.kind in DELIVERED:
+        keys = dict.fromkeys(each.split(" ")[0] for each in given.about.split(", "))
+        mark = "" if given.kind == "deliver" else f" ({given.kind})"
+        return ", ".join(keys) + mark, "message"
+    if given.kind in ("command", "timer"):
+        return about, "request" if given.kind == "command" else "time"
+    if given.kind in AGAIN:
+        return "try again", "time"
+    return given.kind, "answer" if given.kind == "answer" else "start"
+
+
+def diagram(steps: Iterable[Step], title: str, failures: Collection[str] = ()) -> Diagram:
+    """The picture of a history; `failures` are the events that say that something failed."""
+    return Diagram(title, [_line(arrow) for arrow in arrows(steps)], failures)
 
 
 def _line(arrow: Arrow) -> Line:
-    kind = "answer" if arrow.source == "provider" else KINDS.get(arrow.kind, "state")
+    kind = KINDS.get(arrow.kind, "answer" if arrow.kind == "answer" else "state")
     return Line(kind, arrow.source, arrow.target, arrow.label)
 
 

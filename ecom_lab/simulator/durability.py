@@ -40,3 +40,12 @@ class StaleDisk(Disk):
     def commit(self) -> None:
         super().commit()
         self._early = self.snapshot()
+
+
+class LazyDisk(Disk):
+    """`synchronous=NORMAL`: a commit is safe from a power cut only when the next one is made."""
+
+    def commit(self) -> None:
+        before = self._before
+        super().commit()
+        self.synced = before

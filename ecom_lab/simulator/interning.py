@@ -1,9 +1,10 @@
-"""Numbers for values, so that states are small; above all, for messages."""
+"""Numbers for values, so that states are small; above all, for messages and queues."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ecom.contract.permissions import user
+from ecom.runtime.messages import Say
 from ecom.runtime.tables import Outbox
 from ecom_lab.simulator.broker import Message
 
@@ -14,6 +15,7 @@ class Numbers:
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._numbers: dict[Any, int] = {}
+        self._changed: dict[tuple[Any, ...], int] = {}
 
     def number(self, value: Any) -> int:
         """The number of this value; equal values share one."""
@@ -22,12 +24,21 @@ class Numbers:
             self.values.append(value)
         return number
 
+    def changed(self, number: int, change: Callable[..., Any], *how: Any) -> int:
+        """The number of what this change makes of a value; remembered, as it comes often."""
+        key = number, change, how
+        after = self._changed.get(key)
+        if after is None:
+            after = self._changed[key] = self.number(change(self.values[number], *how))
+        return after
+
 
 class Post:
-    """Every message there has ever been, by number."""
+    """Every message there has ever been in one shop, by number."""
 
-    def __init__(self) -> None:
+    def __init__(self, shop: str) -> None:
         self.messages: list[Message] = []
+        self._shop = shop
         self._numbers: dict[str, int] = {}
 
     def number(self, message: Message) -> int:
@@ -37,13 +48,18 @@ class Post:
             self.messages.append(message)
         return number
 
-    def stamp(self, service: str, rows: Iterable[Outbox]) -> tuple[int, ...]:
-        """The numbers of these rows, as a service publishes them."""
-        return tuple(
-            self.number(
-                Message("events", row.type, row.headers, row.body, user("shop", service))
-                if row.exchange == "events"
-                else Message("", f"{service}.dead", row.headers, row.body, user("shop", service))
-            )
-            for row in rows
-        )
+    def subject(self, number: int) -> str:
+        """The saga that this message belongs to, if it says so."""
+        return self.messages[number].headers.get("ce-subject", "")
+
+    def stamp(self, service: str, outputs: Iterable[Outbox | Say]) -> tuple[int, ...]:
+        """The numbers of the messages that these are, as a service publishes them."""
+        return tuple(self.number(self._message(service, output)) for output in outputs)
+
+    def _message(self, service: str, output: Outbox | Say) -> Message:
+        who = user(self._shop, service)
+        if isinstance(output, Say):
+            return Message("events", output.key, {}, output.body, who)
+        events = output.exchange == "events"
+        where = ("events", output.type) if events else ("", f"{service}.dead")
+        return Message(*where, output.headers, output.body, who)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
-from ecom_lab.simulator.ablations.catalogue import ALL, Ablation
-from ecom_lab.simulator.invariants import INVARIANTS, QUIET_IS_REACHED
+from ecom_lab.simulator.ablations.ablation import Ablation
+from ecom_lab.simulator.properties import QUIET_IS_REACHED
 from ecom_lab.simulator.suites import Job, explore_all
 
 # From paper to a tint on which the numbers, which say the same, can still be read.
@@ -19,46 +19,46 @@ SHADES = LinearSegmentedColormap.from_list("failure", [palette.PAPER, palette.FA
 ENOUGH = 12_000  # states of each world: what breaks, breaks early
 
 
-def matrix(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFrame:
-    """A row for each ablation, a column for each promise it breaks in any world of its own.
+def matrix(ablations: Iterable[Ablation], workers: int = 1) -> pd.DataFrame:
+    """A row for each ablation, a column for each promise it violates in the world of its own.
 
-    A cell is the number of steps of the shortest story that breaks it, 0 if none is known.
+    A cell is the number of steps of the shortest story that violates it, 0 if none is known.
     """
-    names = [ablation.name for ablation in ablations]
-    jobs = [Job(it.scenario, it.name, stop=False, enough=ENOUGH) for it in ablations]
-    found = {job.without: result for job, result in explore_all(jobs, workers)}
-    columns = [*(it.name for it in INVARIANTS), QUIET_IS_REACHED[0]]
-    frame = pd.DataFrame(0, index=pd.Index(names, name="without"), columns=columns)
+    jobs = [Job(it.broken, it.name, stop=False, enough=ENOUGH) for it in ablations]
+    found = {job.name: result for job, result in explore_all(jobs, workers)}
+    promises = dict.fromkeys(it.name for job in jobs for it in job.scenario.properties)
+    names = pd.Index([job.name for job in jobs], name="without")
+    frame = pd.DataFrame(0, index=names, columns=[*promises, QUIET_IS_REACHED[0]])
     for name in names:
         for violation in found[name].violations:
-            frame.loc[name, violation.invariant] = len(violation.steps)
+            frame.loc[name, violation.promise] = len(violation.steps)
     return frame
 
 
-def losses(ablations: Iterable[Ablation] = ALL, workers: int = 1) -> pd.DataFrame:
+def losses(ablations: Iterable[Ablation], workers: int = 1) -> pd.DataFrame:
     """Each ablation's shortest counterexample: its length, the promise, and what was lost."""
-    jobs = [Job(it.scenario, it.name) for it in ablations]
-    found = {job.without: result for job, result in explore_all(jobs, workers)}
-    rows = []
-    for it in ablations:
-        first = found[it.name].violations[0]
-        lost = first.pounds, first.units
-        rows.append((it.name, it.sample, len(first.steps), first.invariant, *lost))
-    columns = ["without", "sample", "steps", "breaks", "pounds", "units"]
-    return pd.DataFrame(rows, columns=columns).set_index("without")
+    samples = {it.name: it.sample for it in ablations}
+    found = explore_all([Job(it.broken, it.name) for it in ablations], workers)
+    first = {job.name: result.violations[0] for job, result in found}
+    rows = {
+        name: {"sample": sample, "steps": len(first[name].steps), "violates": first[name].promise}
+        | dict(first[name].lost)
+        for name, sample in samples.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("without")
 
 
 class HeatMap(Picture):
     """The matrix as a picture, which a notebook shows: the darker, the shorter the story."""
 
-    title = "Steps to each broken promise, without each safeguard"
+    title = "Steps to each violated promise, without each safeguard"
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
     @property
     def text(self) -> str:
-        """For each safeguard, the promises that break without it, and in how many steps."""
+        """For each safeguard, the promises that are violated without it, and in how many steps."""
         rows = (_in_words(str(name), row[row > 0]) for name, row in self._frame.iterrows())
         return "\n".join([self.title, *rows])
 

@@ -1,38 +1,35 @@
-"""The world: the members, the queues between them, the customers; its states and its moves.
+"""The world: the members, the queues between them, the clients; its states and its moves.
 
-A state is a tuple of numbers: a local state of each service, the contents of each queue, of the
-dead letters, of the customers' minds, and the phase. The phase is one of the reductions:
+A state is a tuple of numbers: a local state of each service, the contents of each queue and of the
+dead letters, how far the clients are, and the phase. The phase is one of the reductions:
 
-- *Sinks last.* Notification and audit say nothing that anybody hears. So a history can be
-  rearranged with all they do at its end, and what they have been told is the same.
-- *Mails by order.* What notification does about one order and about another commutes.
+- *Sinks last.* Nobody hears a service that publishes nothing. So a history can be rearranged
+  with all that those do at its end, one after the other, and what they have been told is the same.
+- *By subject.* What a sink does about one saga and about another commutes, if the scenario says so.
 - *Restarts at once.* A lone process that is down or cut off does nothing that others could see,
   and nobody can touch its tables; so it may as well come back at once.
-- *Confirms at once*, and *mails at once*: see `drive`.
-- *Like customers in line.* Customers with the same wish differ only in name.
+- *At once*: confirms, and answers to a sink: see `step`.
+- *In line.* Clients with the same wish differ only in name.
 
 Each has a name in `REDUCTIONS`; a test leaves them out one by one, and finds the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ecom.services.inventory import Stock
-from ecom_lab.shop import SERVICES
-from ecom_lab.simulator.broker import Message
-from ecom_lab.simulator.customers import WANTS, Customer, answered, request
+from ecom_lab.simulator.broker import Held, Queue
+from ecom_lab.simulator.choices import choices, steps
+from ecom_lab.simulator.clients import Crowd, Progress, answered
 from ecom_lab.simulator.enabled_actions import What
+from ecom_lab.simulator.gaps import missed
 from ecom_lab.simulator.interning import Numbers, Post
-from ecom_lab.simulator.queues import COUNTED, Queues, entry_of, held_in
-from ecom_lab.simulator.scenario import Design, Scenario
+from ecom_lab.simulator.routing import STRAY, Change, Routing
+from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.service_model import Member, Outcome
+from ecom_lab.simulator.service_state import Local
 
 State = tuple[int, ...]
-REDUCTIONS = frozenset(("sinks last", "mails by order", "restarts", "at once", "in line"))
-CORE, MAILS, LOG = 0, 1, 2  # phases
-QUEUES, DEAD, CUSTOMERS, PHASE = 5, 10, 11, 12  # where they are in a state
-NOTIFICATION, AUDIT = SERVICES.index("notification"), SERVICES.index("audit")
-STRAY = Message("events", "order.created", {}, b"no event")
+REDUCTIONS = frozenset(("sinks last", "by subject", "restarts", "at once", "in line"))
 
 
 class Move(NamedTuple):
@@ -42,8 +39,14 @@ class Move(NamedTuple):
     what: What
     outcome: Outcome
     cost: int  # faults
-    said: tuple[tuple[int, int], ...]  # (where in the state, entry): what goes into queues
-    optional: bool = False  # nobody has to: customers may come, and change their mind
+    changes: tuple[Change, ...]
+    asked: tuple[int, ...] = ()  # clients who ask for something
+    optional: bool = False  # nobody has to: clients may come, and change their mind
+
+
+LOST: What = (0, (("lost",),))
+COUNT_UP: What = (0, (("count up",),))
+FREE = (None, ("poison", "delivery"))  # no fault of a history
 
 
 def is_due(move: Move) -> bool:
@@ -52,129 +55,151 @@ def is_due(move: Move) -> bool:
 
 
 class World:
-    """All that can happen to a design in a scenario."""
+    """All that can happen in a scenario."""
 
-    def __init__(
-        self, scenario: Scenario, design: Design | None = None, counting: bool = False,
-        reductions: frozenset[str] = REDUCTIONS,
-    ) -> None:  # fmt: skip
-        self.scenario, self.design, self.reductions = scenario, design or Design(), reductions
-        self._counting = counting  # whether the design looks at how often a message came back
-        self.post = Post()
+    def __init__(self, scenario: Scenario, reductions: frozenset[str] = REDUCTIONS) -> None:
+        self.scenario, self.reductions = scenario, reductions
+        contract = scenario.saga.contract
+        self.names = contract.services
+        self.noun = contract.events[0].__struct_fields__[0].removesuffix("_id")  # what a saga is of
+        self.post = Post(contract.name)
+        places = range(len(self.names))
+        self.sinks = [who for who in places if not contract.published_by(self.names[who])]
+        self.core = [who for who in places if who not in self.sinks]
+        eager = "at once" in reductions
         self.members = [
-            Member(name, self.design, scenario, "at once" in reductions, self.post)
-            for name in SERVICES
+            Member(name, scenario, self.post, eager, who in self.sinks)
+            for who, name in enumerate(self.names)
         ]
-        self.queues, self.customers = Queues(), Numbers()
+        self.queues, self.crowds = Numbers(), Numbers()
+        self._routing = Routing(scenario, self.post, self.core)
+        self.dead = self._routing.dead
+        requests = [it for client in scenario.clients for it in client.requests]
+        asked = {it if isinstance(it, type) else type(it) for it in requests}
+        self._asked = [
+            not asked.isdisjoint(scenario.saga.services[it].handlers) for it in self.names
+        ]
         self._moves: dict[tuple[Any, ...], list[Move]] = {}
         self._alone = all(member.replicas == 1 for member in self.members)
 
     def start(self) -> State:
         """Everything is up, nothing has happened."""
-        stock = {sku: Stock(sku, units, units) for sku, units in self.scenario.stock}
-        locals_ = [
-            member.start({Stock: stock} if member.name == "inventory" else {})
-            for member in self.members
-        ]
-        queues = [()] * 5
-        if self.scenario.stray:
-            queues[SERVICES.index("inventory")] = (entry_of(self.post.number(STRAY)),)
-        customers = self.customers.number((Customer(),) * len(self.scenario.wishes))
-        queue_numbers = [self.queues.number(queue) for queue in (*queues, ())]
-        return (*locals_, *queue_numbers, customers, CORE)
+        queues: list[Queue] = [() for _ in self.names]
+        for name, message in self.scenario.strays:
+            held = Held(self.post.number(message), STRAY)
+            queues[self.names.index(name)] += (held,)
+        crowd = self.crowds.number((Progress(),) * len(self.scenario.clients))
+        return (
+            *(member.start(self._tables(member.name)) for member in self.members),
+            *(self.queues.number(queue) for queue in (*queues, ())),
+            crowd,
+            0,
+        )
 
-    def local(self, state: State, name: str) -> Any:
+    def _tables(self, name: str) -> dict[type, dict[Any, Any]]:
+        tables: dict[type, dict[Any, Any]] = {}
+        for row in self.scenario.rows.get(name, ()):
+            tables.setdefault(type(row), {})[getattr(row, row.__struct_fields__[0])] = row
+        return tables
+
+    def local(self, state: State, who: int) -> Local:
         """The local state of a service."""
-        who = SERVICES.index(name)
         return self.members[who].locals[state[who]]
+
+    def queue(self, state: State, who: int) -> Queue:
+        """What lies in a service's queue."""
+        return self.queues.values[state[self._routing.first + who]]
+
+    def crowd(self, state: State) -> Crowd:
+        """How far the clients are."""
+        return self.crowds.values[state[-2]]
 
     # ── moves ─────────────────────────────────────────────────────────────────────────────────
     def moves(self, state: State, budget: int) -> list[Move]:
         """Everything that may come next, if at most `budget` more faults may strike."""
-        phase = state[PHASE]
-        if phase == LOG:
-            return self._log(state, budget)
         if forced := self._forced(state, budget):
             return forced
         if "sinks last" not in self.reductions:
-            return self._all(state, range(5), budget)
-        moves = self._all(state, range(3), budget) if phase == CORE else []
-        if any(map(is_due, moves)):
-            return moves
-        mails = self._mails(state, budget)
-        return moves + mails + ([] if any(map(is_due, mails)) else self._log(state, budget))
+            return self._of_all(state, range(len(self.names)), budget)
+        phase = state[-1]
+        moves = self._of_all(state, self.core, budget) if phase == 0 else []
+        for number, who in enumerate(self.sinks, 1):
+            if any(map(is_due, moves)):
+                break
+            if number >= phase:
+                moves = moves + self._of_sink(state, who, budget)
+        return moves
 
     def quiet(self, state: State) -> int:
-        """How much is quiet: 0 nothing, 1 orders, stock and money, 2 mails too, 3 all."""
-        if any(any(map(is_due, self._of(state, who, 0))) for who in range(3)):
+        """How much is quiet: 0 nothing, 1 all but the sinks, 2 the first of these too, …"""
+        if any(any(map(is_due, self._of(state, who, 0))) for who in self.core):
             return 0
-        if any(map(is_due, self._of_customers(state, 0))):
+        if "lost" in self.scenario.kinds and self._recounts(state, 0):
             return 0
-        if any(map(is_due, self._of(state, NOTIFICATION, 0))):
-            return 1
-        return 2 if any(map(is_due, self._of(state, AUDIT, 0))) else 3
+        for number, who in enumerate(self.sinks, 1):
+            if any(map(is_due, self._of(state, who, 0))):
+                return number
+        return 1 + len(self.sinks)
 
-    def _mails(self, state: State, budget: int) -> list[Move]:
-        """What notification may do next about the first order that it has anything to do about."""
-        moves = self._of(state, NOTIFICATION, budget)
-        if "mails by order" not in self.reductions:
-            return moves
-        member = self.members[NOTIFICATION]
-        about = [member.subject(state[NOTIFICATION], move.what) for move in moves]
-        pairs = list(zip(about, moves, strict=True))
-        first = min((id_ for id_, move in pairs if is_due(move)), default="")
-        return [move for id_, move in pairs if id_ in (first, "")]
+    @property
+    def all_quiet(self) -> int:
+        """What `quiet` says when nothing is to be done any more."""
+        return 1 + len(self.sinks)
 
-    def _all(self, state: State, members: range, budget: int) -> list[Move]:
+    def _of_all(self, state: State, members: Iterable[int], budget: int) -> list[Move]:
         moves = [move for who in members for move in self._of(state, who, budget)]
-        return moves + self._of_customers(state, budget)
+        if "lost" not in self.scenario.kinds:
+            return moves
+        moves += self._losses(state, budget)
+        return moves if any(map(is_due, moves)) else moves + self._recounts(state, budget)
+
+    def _of_sink(self, state: State, who: int, budget: int) -> list[Move]:
+        """What this sink may do next, about the first saga that it has anything to do about."""
+        member = self.members[who]
+        if member.name in self.scenario.unordered and (queue := self.queue(state, who)):
+            batch = sorted(queue, key=self._by_name)
+            what = (0, tuple(("deliver", held) for held in batch))
+            if member.takes(state[who], 0):
+                return self.known(state[who], who, what, 0, budget > 0)
+        moves = self._of(state, who, budget)
+        if member.name not in self.scenario.by_subject or "by subject" not in self.reductions:
+            return moves
+        about = [(member.subject(state[who], move.what), move) for move in moves]
+        first = min((subject for subject, move in about if is_due(move)), default="")
+        return [move for subject, move in about if subject in (first, "")]
+
+    def _by_name(self, held: Held) -> tuple[str, ...]:
+        it = self.post.messages[held.message]
+        return it.headers.get("ce-subject", ""), it.key, it.headers.get("ce-id", "")
 
     def _forced(self, state: State, budget: int) -> list[Move]:
         if not self._alone or "restarts" not in self.reductions:
             return []
-        for who in range(5):
-            mind = self.members[who].locals[state[who]].minds[0]
+        for who, number in enumerate(state[: len(self.names)]):
+            mind = self.members[who].locals[number].minds[0]
             if mind is None or not mind.connected:
-                what = ("restart" if mind is None else "reconnect", 0)
-                return self._known(state[who], who, what, 0, budget > 0)
+                kind = "restart" if mind is None else "reconnect"
+                return self.known(number, who, (0, ((kind,),)), 0, budget > 0)
         return []
 
     def _of(self, state: State, who: int, budget: int) -> list[Move]:
-        """The moves of one service: what its queue holds, and what it wants by itself."""
-        local, queue = state[who], state[QUEUES + who]
-        key = who, local, queue, budget if budget < 2 else 2
+        """The moves of one service: what its queue holds, its clients want, and it by itself."""
+        queue, crowd = state[self._routing.first + who], state[-2]
+        key = who, state[who], queue, crowd if self._asked[who] else 0, min(budget, 2)
         moves = self._moves.get(key)
         if moves is None:
-            moves = self._moves[key] = list(self._find(who, local, queue, budget))
+            moves = self._moves[key] = list(self._find(state, who, budget))
         return moves
 
-    def _find(self, who: int, local: int, queue: int, budget: int) -> Iterator[Move]:
-        member = self.members[who]
-        minds = member.locals[local].minds
-        for entry in dict.fromkeys(self.queues.values[queue]):
-            for replica, mind in enumerate(minds):
-                if mind is not None and mind.connected and member.free(local, replica):
-                    reads = not self.design.locked and member.replicas > 1
-                    what = ("read" if reads else "deliver", replica, (held_in(entry),))
-                    yield from self._known(local, who, what, 0, budget > 0)
-        for what, cost in member.wants(local):
-            if cost <= budget:
-                yield from self._known(local, who, what, cost, budget > cost)
+    def _find(self, state: State, who: int, budget: int) -> Iterator[Move]:
+        for replica in range(self.members[who].replicas):
+            found = choices(self, state, who, replica)
+            for inputs, cost, optional in steps(found, self.scenario.batch):
+                if cost <= budget:
+                    known = self.known(state[who], who, (replica, inputs), cost, budget > cost)
+                    yield from (m._replace(optional=True) for m in known) if optional else known
 
-    def _log(self, state: State, budget: int) -> list[Move]:
-        """Audit takes all it has in one batch, or comes back after a fault."""
-        queue = self.queues.values[state[QUEUES + AUDIT]]
-        if queue and self.members[AUDIT].locals[state[AUDIT]].minds[0] is not None:
-            batch = sorted(map(held_in, queue), key=self._by_name)
-            what = ("deliver", 0, tuple(batch))
-            return self._known(state[AUDIT], AUDIT, what, 0, budget > 0)
-        return self._of(state, AUDIT, budget)
-
-    def _by_name(self, held: tuple[int, int]) -> tuple[str, ...]:
-        it = self.post.messages[held[0]]
-        return it.headers.get("ce-subject", ""), it.key, it.headers.get("ce-id", "")
-
-    def _known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
+    def known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
         key = who, local, what, cost, faulty
         moves = self._moves.get(key)
         if moves is None:
@@ -186,57 +211,41 @@ class World:
         return moves
 
     def _move(self, who: int, what: What, outcome: Outcome, cost: int) -> Move:
-        said = []
+        (replica, inputs), routing = what, self._routing
+        taken = [it for kind, *it in inputs if kind in ("deliver", "overtake", "read")]
+        given = [it for kind, *it in inputs if kind in ("deliver", "overtake", "write")]
+        changes: list[Change] = [routing.leaves(who, held) for [held] in taken]
+        back = [held for helds in given for held in helds][outcome.acked :]
+        changes += [routing.comes_back(who, held) for held in reversed(back)]
         for message in outcome.said:
-            said += self._routes(message)
-        if what[0] in ("deliver", "write"):
-            back = what[2][outcome.acked :]
-            counted = 1 if self._counting else 0
-            said += [(QUEUES + who, entry_of(m, min(n + counted, COUNTED))) for m, n in back]
-        free = what[0] in ("crash", "cut off") or outcome.fault is None
-        return Move(who, what, outcome, cost if free else cost + 1, tuple(said))
+            changes += routing.published(message, who, replica)
+        asked = tuple(about[2] for kind, *about in inputs if kind == "command")
+        free = inputs[0][0] in ("crash", "gone", "cut off") or outcome.fault in FREE
+        return Move(who, what, outcome, cost + (not free), tuple(changes), asked)
 
-    def _routes(self, message: int) -> list[tuple[int, int]]:
-        it = self.post.messages[message]
-        if not it.exchange:
-            return [(DEAD, entry_of(message))]
-        names = self.design.listeners(it.key)
-        return [(QUEUES + SERVICES.index(name), entry_of(message)) for name in names]
+    def _losses(self, state: State, budget: int) -> Iterator[Move]:
+        """A queue is deleted with all that is in it, and made anew."""
+        for who in self.core if budget else ():
+            if self.queue(state, who):
+                outcome = Outcome(("lost", "idle"), state[who])
+                yield Move(who, LOST, outcome, 1, (self._routing.lost(who),))
 
-    # ── customers ─────────────────────────────────────────────────────────────────────────────
-    def _of_customers(self, state: State, budget: int) -> list[Move]:
-        if self.members[0].locals[state[0]].minds[0] is None:
-            return []
-        moves = []
-        customers = self.customers.values[state[CUSTOMERS]]
-        for i, customer in enumerate(customers):
-            if (what := self._asks(i, customers)) is not None:
-                known = self._known(state[0], 0, what, 0, budget > 0)
-                optional = customer.is_free
-                moves += [move._replace(optional=True) for move in known] if optional else known
-        return moves
-
-    def _asks(self, i: int, customers: tuple[Customer, ...]) -> What | None:
-        """What this customer asks for next, if anything."""
-        wishes = self.scenario.wishes
-        first = "in line" not in self.reductions or all(
-            customers[j].stage != WANTS or wishes[j] != wishes[i] for j in range(i)
-        )
-        return request(i, customers[i], wishes[i], self.design.keys) if first else None
+    def _recounts(self, state: State, budget: int) -> list[Move]:
+        """Those whose events are missed say how many there were, if they say anything."""
+        found = [
+            self.known(state[who], who, COUNT_UP, 0, budget > 0) for who in missed(self, state)
+        ]
+        return [move for moves in found if moves[0].outcome.said for move in moves]
 
     # ── what a move does ──────────────────────────────────────────────────────────────────────
     def after(self, state: State, move: Move) -> State:
         """The state that a move leads to."""
         new = list(state)
-        who, what = move.who, move.what
-        new[who] = move.outcome.local
-        if what[0] in ("deliver", "read"):
-            new[QUEUES + who] = self.queues.without(new[QUEUES + who], what[2])
-        elif what[0] == "command":
-            customers = answered(self.customers.values[new[CUSTOMERS]], what[4], move.outcome.reply)
-            new[CUSTOMERS] = self.customers.number(customers)
-        for where, entry in move.said:
-            new[where] = self.queues.plus(new[where], entry)
-        if "sinks last" in self.reductions and who >= NOTIFICATION:
-            new[PHASE] = max(new[PHASE], MAILS if who == NOTIFICATION else LOG)
+        new[move.who] = move.outcome.local
+        for where, how, *what in move.changes:
+            new[where] = self.queues.changed(new[where], how, *what)
+        if move.asked:
+            new[-2] = self.crowds.changed(new[-2], answered, move.asked, move.outcome.replies)
+        if "sinks last" in self.reductions and move.who in self.sinks:
+            new[-1] = max(new[-1], 1 + self.sinks.index(move.who))
         return tuple(new)

@@ -1,64 +1,61 @@
-"""Judges states by the invariants, and counts what was lost."""
+"""What must hold of every state: properties, and what they see of it."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from ecom.services.order import Order
-from ecom_lab.simulator.invariants import INVARIANTS
-from ecom_lab.simulator.model import CORE, CUSTOMERS, DEAD, PHASE, State, World
-from ecom_lab.simulator.view import View, view_of
+from ecom_lab.simulator.service_state import Local
 
-
-class Problem(NamedTuple):
-    """One promise that a state breaks, how, and what is not where it belongs."""
-
-    invariant: str
-    text: str
-    pounds: float = 0.0
-    units: int = 0
+ALWAYS, SETTLED = 0, 1  # in every state; once nothing is under way but in the sinks
 
 
-class Judge:
-    """Judges states. What an invariant looks at comes again and again, so verdicts are kept."""
+class View(NamedTuple):
+    """A state as the properties see it."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._known: dict[tuple[int, ...], list[Problem]] = {}
+    services: Mapping[str, Local]
+    dead: int  # dead letters in the broker's queues
+    strays: int  # messages that nobody here published
+    crowd: tuple[Any, ...]  # how far each client is
 
-    def problems(self, state: State, quiet: int) -> list[Problem]:
-        """Every promise that this state breaks; `quiet` is how much of it is."""
-        if "sinks last" in self._world.reductions and quiet < 2 and state[PHASE] != CORE:
-            quiet = 0
-        looked_at = state[: (3, 3, 4, 5)[quiet]]
-        seen = (*looked_at, *state[DEAD : CUSTOMERS + 1], quiet) if quiet else looked_at
-        verdict = self._known.get(seen)
-        if verdict is None:
-            verdict = self._known[seen] = list(self._find(state, quiet))
-        return verdict
-
-    def _find(self, state: State, quiet: int) -> Iterator[Problem]:
-        view = view_of(self._world, state)
-        for invariant in INVARIANTS:
-            if invariant.when <= quiet:
-                for problem in invariant.check(view):
-                    yield Problem(invariant.name, problem, *_lost(view, quiet))
+    def rows(self, service: str, kind: type) -> dict[Any, Any]:
+        """The rows of one table, by key."""
+        return self.services[service].tables.get(kind, {})
 
 
-def _lost(view: View, quiet: int) -> tuple[float, int]:
-    """Pounds and units that are not where they belong."""
-    orders, pence, units = view.orders(), 0, 0
-    for id_, order in orders.items():
-        confirmed = order.state == "CONFIRMED"
-        if quiet or view.kept(id_) not in range(order.total + 1):
-            pence += abs(view.kept(id_) - (order.total if confirmed else 0))
-    for it in view.stock().values():
-        units += max(0, -it.available, -it.held, -it.committed)
-        units = max(units, abs(it.initial - it.available - it.held - it.committed))
-    if quiet:
-        units = max(units, sum(1 for id_, order in orders.items() if _astray(view, id_, order)))
-    return pence / 100, units
+class Property(NamedTuple):
+    """One promise. `check` yields each way in which a state violates it.
+
+    `when` is `ALWAYS`, `SETTLED`, or more by one for each sink (a service that publishes nothing,
+    in the contract's order) that has to have done all it has to do, too.
+    """
+
+    name: str
+    sentence: str
+    when: int
+    check: Callable[[View], Iterator[str]]
 
 
-def _astray(view: View, id_: str, order: Order) -> bool:
-    has = view.reserved(id_) in ("HELD", "COMMITTED")
-    return has != (order.state == "CONFIRMED")
+def promises(when: int, *checks: Callable[[View], Iterator[str]]) -> list[Property]:
+    """Properties that are called as these functions are, and say what their docstrings say."""
+    return [
+        Property(check.__name__.replace("_", "-"), inspect.getdoc(check) or "", when, check)
+        for check in checks
+    ]
+
+
+def nothing_vanishes(view: View) -> Iterator[str]:
+    """What cannot be read is a dead letter."""
+    if view.dead < view.strays:
+        yield "a message that nobody could read is gone, and is no dead letter either"
+
+
+QUIET_IS_REACHED = (
+    "quiet-is-reached",
+    "From every state, if nothing more goes wrong, the saga becomes quiet.",
+)
+Losses = Callable[[View, bool], Mapping[str, float]]  # what is not where it belongs, by unit
+
+
+def nothing_lost(view: View, quiet: bool) -> Mapping[str, float]:
+    """Of a saga in which nothing can be lost."""
+    return {}

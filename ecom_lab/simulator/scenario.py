@@ -1,86 +1,95 @@
-"""What is explored: who wants what, what may go wrong, and how the shop is built.
+"""What is explored: a saga, who wants what of it, and what may go wrong; all of it one value.
 
-A `Scenario` is the world outside; a `Design` is the shop in it. The real shop is `Design()`; an
-ablation is a design with one safeguard changed.
+An ablation is a function that takes a scenario, and gives the same one without some safeguard.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
-from ecom.events import Line
-from ecom.runtime.runtime import Runtime
-from ecom.runtime.service import Retry, Service
-from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
-from ecom.services.payment import Capture
-from ecom_lab.shop import CONTRACT, SAGA, SERVICES
-from ecom_lab.simulator.broker import route
+from msgspec import Struct
+
+from ecom.contract.topology import DELIVERY_LIMIT
+from ecom.runtime.messages import Failed, Performed
+from ecom.runtime.runtime import CONCURRENCY, WINDOW, Runtime
+from ecom.runtime.saga import Saga
+from ecom.stores.base import Row
+from ecom_lab.simulator.broker import Message
 from ecom_lab.simulator.durability import Disk
-from ecom_lab.simulator.fake_effects import Mailer, Provider
+from ecom_lab.simulator.properties import Losses, Property, nothing_lost
 
-FAULTS = (
-    "crash", "power", "line", "return", "store", "handler", "duplicate", "reply", "fails", "late",
-)  # fmt: skip
+FAULTS = {
+    "crash": "its process dies {}",
+    "power": "the power fails {}",
+    "gone": "its process dies {}, and stays dead",
+    "line": "it loses its connection {}",
+    "return": "the broker has no queue for it",
+    "store": "the database fails once, and it tries again",
+    "unknown": "the answer to the commit is lost, and it tries again",
+    "handler": "its handler fails half done, and will be tried again",
+    "duplicate": "the broker delivers it once more",
+    "disorder": "it overtakes what was in the queue before it",
+    "lost": "the queue is deleted, and made anew",
+    "reply": "the answer to whoever asked is lost",
+    "fails": "the call does not get through",
+    "late": "the call gets through, its answer does not",
+}
+POISON = b"poison"  # the body of a message that kills the process that gets it, as a segfault does
 
 
-@dataclass(frozen=True)
-class Wish:
-    """One customer: what they order, with which card, and whether they may change their mind."""
+class Client(NamedTuple):
+    """Somebody outside who asks for one thing after the other, and again if not answered.
 
-    lines: tuple[Line, ...] = (Line("TEAPOT", 1, 1250),)
-    card: str = GOOD_CARD
-    may_cancel: bool = False
+    A request is a command, or a type of command that takes the subject of the answer before. Who is
+    `alike` (and that is not None) differs in nothing but the name.
+    """
+
+    name: str
+    requests: tuple[Any, ...]
+    alike: Any = None
+
+
+Ledger = tuple[Any, ...]  # bookings, each a tuple that begins with the subject of its saga
+
+
+class Outside(Protocol):
+    """The world outside of a service, which carries out its effects, and keeps a ledger of them."""
+
+    name: str  # whom one asks
+    call: str  # what is done, by which its crash points are named
+    is_open: bool  # whether a call that got no answer may have been carried out, and is unknown
+
+    def perform(
+        self, ledger: Ledger, seq: int, key: str, effect: Struct
+    ) -> tuple[Ledger, Performed | Failed]:
+        """Carry out one effect: a new ledger (the old one stays as it is), and the answer."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A small world. `faults` is how many things may go wrong in one history, `kinds` which."""
+    """A small world: a saga with all that surrounds it. `faults` may strike in one history."""
 
-    wishes: tuple[Wish, ...] = (Wish(),)
-    stock: tuple[tuple[str, int], ...] = (("TEAPOT", 1),)
+    saga: Saga
+    clients: tuple[Client, ...] = ()
+    rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)  # service → what it has
+    outside: Mapping[str, Outside] = field(default_factory=dict)
+    properties: tuple[Property, ...] = ()
+    losses: Losses = nothing_lost
     faults: int = 1
-    kinds: tuple[str, ...] = FAULTS
-    replicas: Mapping[str, int] = field(default_factory=dict)  # services that run more than one
-    stray: bool = False  # something that is no event lies in inventory's queue
-    captures: int | None = None  # attempts at a capture before it is given up
-
-
-@dataclass(frozen=True)
-class Design:
-    """How the shop is built: its parts, each of which an ablation may replace."""
-
+    kinds: tuple[str, ...] = tuple(FAULTS)  # of faults
+    replicas: Mapping[str, int] = field(default_factory=dict)  # of services that have several
+    strays: tuple[tuple[str, Message], ...] = ()  # what lies in a service's queue from the start
+    batch: int = 1  # inputs that one step may take
+    windows: tuple[int, int] = (WINDOW, CONCURRENCY)  # messages, and effects, under way at most
+    # Of services that publish nothing: whose sagas have nothing to do with each other, and who does
+    # not care for the order of messages at all.
+    by_subject: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
+    ignored: Mapping[type[Row], str] = field(default_factory=dict)  # a column nobody looks at
+    # How the machinery and what is around it is made: each is a safeguard.
     runtime: type[Runtime] = Runtime
     disk: type[Disk] = Disk
-    provider: type[Provider] = Provider
-    mailer: type[Mailer] = Mailer
-    changes: Mapping[str, Callable[[Service], Service]] = field(default_factory=dict)
-    hears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # beside the contract's
-    mandatory: bool = True
-    keys: bool = True  # customers send an idempotency key
+    mandatory: bool = True  # what no queue takes is returned
     locked: bool = True  # a transaction excludes other writers from its first read on
-
-    def service(self, name: str, scenario: Scenario) -> Service:
-        """The service as this design has it."""
-        service = SAGA.services[name]
-        if name == "payment" and scenario.captures:
-            patience = Retry(attempts=scenario.captures)
-            service = replace(service, retries={**service.retries, Capture: patience})
-        return self.changes[name](service) if name in self.changes else service
-
-    def listeners(self, key: str) -> tuple[str, ...]:
-        """The services whose queues are bound for this routing key."""
-        bindings = [
-            (name, pattern)
-            for name in SERVICES
-            for pattern in (*CONTRACT.listens[name], *self.hears.get(name, ()))
-        ]
-        return tuple(route(key, bindings))
-
-
-def race(orders: int, faults: int, declined: int = 0) -> Scenario:
-    """`orders` customers want the last teapot; the first `declined` have a bad card.
-
-    A customer who is alone may cancel, too.
-    """
-    cards = [DECLINED_CARD] * declined + [GOOD_CARD] * (orders - declined)
-    wishes = tuple(Wish(card=card, may_cancel=orders == 1) for card in cards)
-    return Scenario(wishes=wishes, faults=faults)
+    limit: int | None = DELIVERY_LIMIT  # deliveries of a message that may be in vain
+    is_counted: bool = False  # whether it matters here how often a message came back

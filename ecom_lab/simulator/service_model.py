@@ -10,31 +10,37 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from ecom.contract.permissions import user
 from ecom.runtime.memory import Memory, Window
-from ecom.runtime.messages import Command, Confirmed, Delivery, PublisherUp, Tick
-from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom_lab.shop import SAGA
-from ecom_lab.simulator.broker import headers_of
-from ecom_lab.simulator.durability import Tables
-from ecom_lab.simulator.enabled_actions import OUTGOING, What, begun_by, now_due, row_of, wants
+from ecom.runtime.messages import Confirmed, Tick
+from ecom.runtime.tables import Effect, Inbox, Outbox
+from ecom_lab.simulator.broker import Held
+from ecom_lab.simulator.durability import StaleDisk, Tables
+from ecom_lab.simulator.enabled_actions import (
+    Input,
+    What,
+    begun_by,
+    has_sibling,
+    wants,
+)
+from ecom_lab.simulator.inputs import prepared
 from ecom_lab.simulator.interning import Post
-from ecom_lab.simulator.scenario import Design, Scenario
-from ecom_lab.simulator.service_state import Local, Mind, Texts, canonical, replaced
-from ecom_lab.simulator.step import NOTHING, Cut, Drive, Tripwire
+from ecom_lab.simulator.scenario import POISON, Scenario
+from ecom_lab.simulator.service_state import GONE, Canon, Local, Mind, replaced
+from ecom_lab.simulator.step import Around, Cut, Drive, Fault, Tripwire
 
-# Which faults may strike before which point of a step.
+# Which faults may strike before which point of a step; and before a call of the outside world.
 STRIKES = {
-    "commit": ("store",),
-    "mark sent": ("store",),
-    "timer": ("store",),
+    "commit": ("store", "unknown"),
+    "mark sent": ("store", "unknown"),
+    "timer": ("store", "unknown"),
     "ack": ("line",),
     "publish": ("line", "return"),
     "confirm": ("line",),
-    "gateway call": ("fails", "late"),
-    "mail": ("fails", "late"),
 }
+CALLED = ("fails", "late")
+FAILING = ("deliver", "overtake", "answer", "timer", "retry")  # inputs whose handler may fail
 CONNECTED = Mind(Memory(outbox=Window(is_open=True)))
-FAILING = ("deliver", "answer", "timer", "retry")  # inputs whose handler may fail
 
 
 class Outcome(NamedTuple):
@@ -42,27 +48,29 @@ class Outcome(NamedTuple):
 
     fault: tuple[str, str] | None
     local: int
-    said: tuple[int, ...]  # the messages that the broker took
-    acked: int  # deliveries
-    reply: Any
+    said: tuple[int, ...] = ()  # the messages that the broker took
+    acked: int = 0  # deliveries
+    replies: tuple[tuple[int, str], ...] = ()  # the number of a client, and what it was answered
 
 
 class Member:
-    """A service of this design: local states by number, and what each can lead to."""
+    """A service of the scenario: local states by number, and what each can lead to."""
 
     def __init__(
-        self, name: str, design: Design, scenario: Scenario, eager: bool, post: Post
+        self, name: str, scenario: Scenario, post: Post, eager: bool, is_sink: bool
     ) -> None:
-        self.name, self._design, self._scenario, self._eager = name, design, scenario, eager
-        self._post = post
+        self.name, self._scenario, self._post = name, scenario, post
         self._tripwire = Tripwire()
-        service = design.service(name, scenario)
+        service = scenario.saga.services[name]
         guarded = {kind: self._tripwire.around(each) for kind, each in service.handlers.items()}
-        self._saga = SAGA.replacing(service.answering(guarded))
+        self._saga = scenario.saga.replacing(service.answering(guarded))
+        outside, mandatory = scenario.outside.get(name), scenario.mandatory
+        self._around = Around(outside, mandatory, eager, at_once=eager and is_sink)
+        self._user = user(scenario.saga.contract.name, name)
         self.replicas = scenario.replicas.get(name, 1)
         self.locals: list[Local] = []
         self._numbers: dict[str, int] = {}
-        self._texts: Texts = {}
+        self._canon = Canon(scenario.ignored)
         self._known: dict[tuple[int, What, bool], list[Outcome]] = {}
         self.crash_points: set[str] = set()  # where its processes have died so far
         self.steps = 0  # how often the real runtime was driven
@@ -73,33 +81,39 @@ class Member:
 
     def number(self, local: Local) -> int:
         """The number of this local state: the same for all that behave the same."""
-        text = canonical(local, self._texts)
+        text = self._canon.text(local)
         number = self._numbers.get(text)
         if number is None:
             number = self._numbers[text] = len(self.locals)
             self.locals.append(local)
         return number
 
-    def free(self, number: int, replica: int) -> bool:
-        """Whether this replica has no transaction open."""
-        return not begun_by(self.locals[number], replica)
-
     def subject(self, number: int, what: What) -> str:
-        """The order that an input is about; empty for what concerns the whole process."""
-        kind, _, *about = what
+        """The saga that an input is about; empty for what concerns the whole process."""
+        kind, *about = what[1][0]
         if kind == "deliver":
-            return self._post.messages[about[0][0][0]].headers.get("ce-subject", "")
+            return self._post.subject(about[0].message)
         tables = self.locals[number].tables
         kinds = {"retry": (Inbox,), "again": (Outbox, Effect), "answer": (Outbox, Effect)}
         rows = [row for each in kinds.get(kind, ()) for row in tables.get(each, {}).values()]
         return next((row.subject for row in rows if row.id == about[-1]), "")
 
-    # ── what may come next ────────────────────────────────────────────────────────────────────
-    def wants(self, number: int) -> list[tuple[What, int]]:
+    def wants(self, number: int, replica: int) -> list[tuple[Input, int]]:
         """The inputs that need nobody else, each with the number of faults it takes."""
+        it = self._scenario
+        return list(wants(self.locals[number], replica, it.kinds, it.windows))
+
+    def first_alive(self, number: int) -> int:
+        """The first replica that lives, and is not in the middle of something; or none, -1."""
         local = self.locals[number]
-        kinds = self._scenario.kinds
-        return [it for replica in range(self.replicas) for it in wants(local, replica, kinds)]
+        alive = (i for i, mind in enumerate(local.minds) if isinstance(mind, Mind))
+        return next((i for i in alive if not begun_by(local, i)), -1)
+
+    def takes(self, number: int, replica: int) -> bool:
+        """Whether messages are delivered to this replica."""
+        local = self.locals[number]
+        mind = local.minds[replica]
+        return isinstance(mind, Mind) and mind.connected and not begun_by(local, replica)
 
     # ── what may come of it ───────────────────────────────────────────────────────────────────
     def outcomes(self, number: int, what: What, faulty: bool) -> list[Outcome]:
@@ -111,14 +125,17 @@ class Member:
         return self._known[key]
 
     def _without(self, local: Local, _: int, what: What) -> Iterator[Outcome]:
-        kind, replica = what[:2]
-        if kind == "crash":
-            yield self._idle("crash", local, replica, None)
+        replica, inputs = what
+        kind, *about = inputs[0]
+        if kind in ("crash", "gone"):
+            yield self._idle(kind, "idle", local, replica, None if kind == "crash" else GONE)
         elif kind == "cut off":
             yield self._cut_off(local, replica)
         elif kind == "read":
-            local = local._replace(reading=(*local.reading, (replica, what[2], local.tables)))
-            yield Outcome(None, self.number(local), (), len(what[2]), NOTHING)
+            local = local._replace(reading=(*local.reading, (replica, tuple(about), local.tables)))
+            yield Outcome(None, self.number(local), acked=len(about))
+        elif any(self._post.messages[held.message].body == POISON for held in _held(inputs)):
+            yield self._idle("poison", "delivery", local, replica, None)
         else:
             yield self._outcome(None, *self._drive(local, what))
 
@@ -126,17 +143,19 @@ class Member:
         memory, heard = local.minds[replica]
         memory = replace(memory, outbox=replace(memory.outbox, is_open=False))
         heard = tuple(each for each in heard if not isinstance(each, Confirmed))
-        return self._idle("line", local, replica, Mind(memory, heard))
+        return self._idle("line", "idle", local, replica, Mind(memory, heard))
 
-    def _idle(self, fault: str, local: Local, replica: int, mind: Mind | None) -> Outcome:
+    def _idle(self, fault: str, point: str, local: Local, replica: int, mind: Any) -> Outcome:
         """What strikes between two steps."""
-        number = self.number(local._replace(minds=replaced(local.minds, replica, mind)))
-        return Outcome((fault, "idle"), number, (), 0, NOTHING)
+        after = local._replace(minds=replaced(local.minds, replica, mind))
+        return Outcome((fault, point), self.number(after))
 
     def _with_faults(self, local: Local, number: int, what: What) -> Iterator[Outcome]:
-        if what[0] in ("crash", "cut off", "read"):
+        if what[1][0][0] in ("crash", "gone", "cut off", "read"):
             return
         calm = self.outcomes(number, what, False)[0]
+        if calm.fault is not None:
+            return
         seen = {calm[1:]}
         for outcome in self._struck(local, what):
             if outcome[1:] not in seen:
@@ -144,75 +163,76 @@ class Member:
                 yield outcome
 
     def _struck(self, local: Local, what: What) -> Iterator[Outcome]:
-        kinds = self._scenario.kinds
+        kinds, inputs = self._scenario.kinds, what[1]
         drive, rest = self._drive(local, what)
         calm = self._outcome(None, drive, rest)
         for i, (cut, before) in enumerate(zip(drive.cuts, _names(drive.cuts), strict=True)):
             self.crash_points |= {f"before {cut.point}"} if cut.point != "end" else set()
             self.crash_points |= {f"after {drive.cuts[i - 1].point}"} if i else set()
-            yield from self._crashes(local, what[1], cut, before, drive.said)
-            for kind in STRIKES.get(cut.point, ()):
+            yield from self._crashes(local, what[0], cut, before, drive)
+            for kind in STRIKES.get(cut.point, CALLED if self._calls(cut) else ()):
                 if kind in kinds:
                     yield self._outcome((kind, before), *self._drive(local, what, (kind, i)))
-        if "handler" in kinds and what[0] in FAILING:
-            self._tripwire.armed = True
-            yield self._outcome(("handler", "handler"), *self._drive(local, what))
-            self._tripwire.armed = False
-        if "duplicate" in kinds and what[0] == "deliver" and calm.acked:
+        if "handler" in kinds:
+            for i in (i for i, (kind, *_) in enumerate(inputs) if kind in FAILING):
+                self._tripwire.left = i
+                yield self._outcome(("handler", "handler"), *self._drive(local, what))
+                self._tripwire.left = -1
+        if "duplicate" in kinds and calm.acked:
             yield calm._replace(fault=("duplicate", "delivery"), acked=0)
-        if "reply" in kinds and calm.reply is not NOTHING:
-            yield calm._replace(fault=("reply", "reply"), reply=NOTHING)
+        if "reply" in kinds and calm.replies:
+            yield calm._replace(fault=("reply", "reply"), replies=())
+
+    def _calls(self, cut: Cut) -> bool:
+        outside = self._around.outside
+        return outside is not None and cut.point == outside.call
 
     def _crashes(
-        self, local: Local, replica: int, cut: Cut, before: str, said: list[Outbox]
+        self, local: Local, replica: int, cut: Cut, before: str, drive: Drive
     ) -> Iterator[Outcome]:
-        minds = replaced(local.minds, replica, None)
-        for kind, tables in (("crash", cut.tables), ("power", cut.synced)):
-            if kind in self._scenario.kinds:
-                left = Local(tables, tables, minds, cut.ledger)
-                said_ = self._post.stamp(self.name, said[: cut.said])
-                yield Outcome((kind, before), self.number(left), said_, cut.acked, cut.reply)
+        for kind, tables in (("crash", cut.tables), ("power", cut.synced), ("gone", cut.tables)):
+            if kind not in self._scenario.kinds or (kind == "gone" and not has_sibling(local)):
+                continue
+            minds = replaced(local.minds, replica, GONE if kind == "gone" else None)
+            left = Local(tables, tables, minds, cut.ledger)
+            said = self._post.stamp(self.name, drive.said[: cut.said])
+            yield Outcome((kind, before), self.number(left), said, cut.acked, cut.replies)
 
     def _outcome(self, fault: Any, drive: Drive, local: Local) -> Outcome:
         said = self._post.stamp(self.name, drive.said)
-        return Outcome(fault, self.number(local), said, drive.acked, drive.reply)
+        return Outcome(fault, self.number(local), said, drive.acked, drive.replies)
 
-    def _drive(self, local: Local, what: What, fault: Any = None) -> tuple[Drive, Local]:
-        kind, replica = what[:2]
-        mind = local.minds[replica] or Mind()
-        early = begun_by(local, replica)[2] if kind == "write" else None
+    def _drive(self, local: Local, what: What, fault: Fault | None = None) -> tuple[Drive, Local]:
+        (replica, inputs), scenario = what, self._scenario
+        begun = begun_by(local, replica) if inputs[0][0] == "write" else None
         local = local._replace(reading=tuple(it for it in local.reading if it[0] != replica))
-        inputs, local, mind = self._prepare(local, mind, what)
+        given, local, mind = prepared(local, local.minds[replica] or Mind(), inputs, self._post)
+        disk = scenario.disk(local.tables, local.synced)
+        if begun:
+            disk = StaleDisk(local.tables, local.synced, begun[2])
+        name, number, user = self.name, str(replica + 1), self._user
+        windows = scenario.windows
+        runtime = scenario.runtime(self._saga, name, disk, number, _half, user, windows)
+        runtime.restore(mind.memory)
         self.steps += 1
-        drive = Drive(
-            self._design, self._saga, self.name, local, replica, mind, self._eager, fault, early
-        )
-        drive.feed(inputs, "timer" if kind in ("timer", "retry", "again") else "commit")
+        drive = Drive(runtime, disk, self._around, local.ledger, mind.heard, fault)
+        drive.feed(given, "timer" if isinstance(given[-1], Tick) else "commit")
         return drive, drive.local(local, replica)
 
-    def _prepare(self, local: Local, mind: Mind, what: What) -> tuple[list, Local, Mind]:
-        """The inputs proper. What comes due is what the clock has reached: its time is now."""
-        kind, _, *about = what
-        if kind in ("deliver", "write"):
-            return [self._delivery(tag, *each) for tag, each in enumerate(about[0], 1)], local, mind
-        if kind == "command":
-            message, id_, customer = about
-            return [Command(id_, message, customer)], local, mind
-        if kind in ("restart", "reconnect"):
-            return [PublisherUp()], local, mind
-        if kind == "tick":
-            return [Tick()], local, mind
-        if kind == "answer":
-            news = next(each for each in mind.heard if row_of(each, local) == about[0])
-            heard = tuple(each for each in mind.heard if each is not news)
-            return [news], local, mind._replace(heard=heard)
-        row_type = {"timer": Timer, "retry": Inbox, "again": OUTGOING.get(about[0])}[kind]
-        return [Tick()], now_due(local, row_type, about[-1]), mind
 
-    def _delivery(self, tag: int, message: int, returned: int) -> Delivery:
-        it = self._post.messages[message]
-        headers = headers_of(it.headers, returned)
-        return Delivery(1, tag, it.exchange, it.key, headers, it.body, it.user)
+def _half() -> float:
+    """The jitter: any number would do, as time stands still."""
+    return 0.5
+
+
+def _held(inputs: tuple[Input, ...]) -> list[Held]:
+    """The deliveries among these inputs."""
+    return [
+        held
+        for kind, *about in inputs
+        if kind in ("deliver", "overtake", "write")
+        for held in about
+    ]
 
 
 def _names(cuts: list[Cut]) -> Iterator[str]:

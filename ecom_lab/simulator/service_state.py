@@ -1,27 +1,30 @@
 """One service's part of a state: its tables, what its processes keep in mind, its outside world.
 
-Time stands still in the laboratory: handlers are always run at `NOW`, and any deadline, retry or
+Time stands still in the simulator: handlers are always run at `NOW`, and any deadline, retry or
 lease may be the next to come due. That allows every order of events a real clock allows (and
 some that it does not), whatever the seconds are; and no state differs from another by a time.
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from ecom.runtime.memory import Memory, Window
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Counter, Effect, Inbox, Outbox, Timer
-from ecom.services.audit import Entry
+from ecom.stores.base import Row
 from ecom_lab.simulator.durability import Tables
-from ecom_lab.simulator.fake_effects import Ledger
 
 NOW = 0.0
-NOISE = ("inbox", "outbox", "effects", "events", "duplicates")  # counters that no decision looks at
+NOISE = ("inbox", "outbox", "effects", "duplicates")  # counters that no decision looks at
+GONE = "gone"  # a process that stays dead
 
 
 class Mind(NamedTuple):
-    """What one process keeps in memory, and so loses in a crash."""
+    """What one process has in memory, and so loses in a crash."""
 
     memory: Memory = Memory()
     heard: tuple[Any, ...] = ()  # answers that have arrived and wait to be handled, as inputs
@@ -32,13 +35,16 @@ class Mind(NamedTuple):
         return self.memory.outbox.is_open
 
 
+Minds = tuple[Mind | str | None, ...]  # of each replica; None is down, and will start again
+
+
 class Local(NamedTuple):
-    """One service. A process that is down has no mind (None)."""
+    """One service."""
 
     tables: Tables
     synced: Tables  # what a power cut leaves
-    minds: tuple[Mind | None, ...]
-    ledger: Ledger = ()
+    minds: Minds
+    ledger: tuple[Any, ...] = ()
     reading: tuple[Any, ...] = ()  # transactions begun and not yet committed, if nothing locks
 
 
@@ -47,92 +53,114 @@ def is_put_off(row: Outbox | Effect) -> bool:
     return row.due is not None and row.due < NOW + LEASE
 
 
-def replaced(minds: tuple[Mind | None, ...], replica: int, mind: Mind | None) -> tuple:
+def replaced(minds: Minds, replica: int, mind: Mind | str | None) -> Minds:
     """The minds with another one for this replica."""
     return (*minds[:replica], mind, *minds[replica + 1 :])
 
 
-Texts = dict[int, tuple[Any, Any]]  # id of a table's rows: (the rows, to keep the id, their text)
-
-
-def canonical(local: Local, known: Texts) -> str:
-    """A text that two locals share only if they behave the same from now on.
+class Canon:
+    """Texts of local states: two share one only if they behave the same from now on.
 
     Left out is what no decision looks at: the numbers of outbox and effect rows (their order is
-    kept), the contents of rows that are done (their ids are kept, for duplicates and for the
-    audit), and the number under which audit has filed an event. `known` saves looking again at
-    tables that did not change: it belongs to whoever asks, and may start empty.
+    kept), the contents of rows that are done (their ids are kept, for duplicates and the log), and
+    `ignored` columns, by type of row. It remembers the tables that it has seen.
     """
-    ledger = sorted(local.ledger, key=lambda booking: booking.order_id)
-    parts = [_tables(local.tables, local.minds, known), ledger]
-    if local.synced != local.tables:
-        parts.append(_tables(local.synced, (), known))
-    parts += [
-        None if mind is None else (mind.connected, [_news(each, local) for each in mind.heard])
-        for mind in local.minds
-    ]
-    parts += [(who, what, _tables(base, (), known)) for who, what, base in local.reading]
-    return repr(parts)
+
+    def __init__(self, ignored: Mapping[type[Row], str]) -> None:
+        self._ignored = ignored
+        self._known: dict[int, tuple[Any, Any]] = {}  # id of a table's rows: they, and their text
+
+    def text(self, local: Local) -> str:
+        """The text of this state."""
+        ledger = sorted(local.ledger, key=lambda booking: booking[0])
+        parts = [self._tables(local.tables, local.minds), ledger]
+        if local.synced != local.tables:
+            parts.append(self._tables(local.synced, ()))
+        parts += [self._mind(mind, local) for mind in local.minds]
+        parts += [(who, what, self._tables(base, ())) for who, what, base in local.reading]
+        return repr(parts)
+
+    def _mind(self, mind: Mind | str | None, local: Local) -> Any:
+        if not isinstance(mind, Mind):
+            return mind
+        (outbox, effects, gaps), heard = msgspec.structs.astuple(mind.memory), mind.heard
+        done = [_done(outbox, Outbox, local), _done(effects, Effect, local)]
+        return (outbox.is_open, done, gaps, [_news(each, local) for each in heard])
+
+    def _tables(self, tables: Tables, minds: Minds) -> list[Any]:
+        in_order = sorted(tables.items(), key=lambda item: item[0].table)
+        return [(kind.table, self._text(kind, rows, minds)) for kind, rows in in_order if rows]
+
+    def _text(self, kind: type[Row], rows: dict[Any, Any], minds: Minds) -> Any:
+        if kind in (Outbox, Effect):
+            return _outgoing(kind, rows.values(), [_window(kind, mind) for mind in minds])
+        if id(rows) not in self._known:
+            special = _SPECIAL.get(kind)
+            text = special(rows.values()) if special else self._plain(kind, rows.values())
+            self._known[id(rows)] = rows, repr(text)
+        return self._known[id(rows)][1]
+
+    def _plain(self, kind: type[Row], rows: Iterable[Row]) -> list[bytes]:
+        if column := self._ignored.get(kind):
+            rows = (replace(row, **{column: 0}) for row in rows)
+        return sorted(msgspec.json.encode(row) for row in rows)
 
 
-def _tables(tables: Tables, minds: tuple[Mind | None, ...], known: Texts) -> list[Any]:
-    return [
-        (kind.table, _text(kind, rows, minds, known))
-        for kind, rows in sorted(tables.items(), key=lambda item: item[0].table)
-        if rows
-    ]
+def _done(window: Window[Any], kind: type[Row], local: Local) -> int:
+    """How many rows a replica holds to be under way though a sibling has done them."""
+    rows = local.tables.get(kind, {})
+    return sum(row.seq not in rows or rows[row.seq].done_at is not None for row in window.under_way)
 
 
-def _text(kind: type, rows: dict, minds: tuple[Mind | None, ...], known: Texts) -> Any:
-    if kind in (Outbox, Effect):
-        return _SPECIAL[kind](rows.values(), minds)
-    if id(rows) not in known:
-        known[id(rows)] = rows, repr(_SPECIAL.get(kind, _plain)(rows.values(), minds))
-    return known[id(rows)][1]
-
-
-def _plain(rows: Any, _: Any) -> list[bytes]:
-    return sorted(msgspec.json.encode(row) for row in rows)
-
-
-def _inbox(rows: Any, _: Any) -> list[Any]:
+def _inbox(rows: Iterable[Inbox]) -> list[Any]:
     return sorted(
-        (row.id, row.subject, row.state)
+        (row.id, row.state)
         + ((row.attempts, row.body, repr(row.headers)) if row.state == "waiting" else ())
         for row in rows
     )
 
 
-def _counters(rows: Any, _: Any) -> list[Any]:
+def _counters(rows: Iterable[Counter]) -> list[Any]:
     return sorted((row.name, row.value) for row in rows if row.name not in NOISE)
 
 
-def _outbox(rows: Any, minds: Any) -> list[Any]:
-    windows = [mind and mind.memory.outbox for mind in minds]
-    done = sorted((row.id, row.subject) for row in rows if row.done_at is not None)
-    waiting = (row for row in rows if row.done_at is None)
-    return [done] + [
-        (row.id, row.exchange, row.body, repr(row.headers), *_stage(row, windows))
-        for row in sorted(waiting, key=lambda row: row.seq)
-    ]
+def _timers(rows: Iterable[Timer]) -> list[Any]:
+    return sorted((row.id, row.correlation) for row in rows)
 
 
-def _effects(rows: Any, minds: Any) -> list[Any]:
-    windows = [mind and mind.memory.effects for mind in minds]
-    done = sorted((row.key, row.id, row.state) for row in rows if row.done_at is not None)
-    waiting = (row for row in rows if row.done_at is None)
-    return [done] + [
-        (row.id, row.key, row.body, row.attempts, *_stage(row, windows))
-        for row in sorted(waiting, key=lambda row: row.seq)
-    ]
+_SPECIAL: dict[type[Row], Callable[..., list[Any]]] = {
+    Inbox: _inbox,
+    Counter: _counters,
+    Timer: _timers,
+}
 
 
-def _stage(row: Any, windows: Any) -> tuple[str, str, list[str]]:
+def _window(kind: type[Row], mind: Mind | str | None) -> Window[Any] | None:
+    if not isinstance(mind, Mind):
+        return None
+    return mind.memory.outbox if kind is Outbox else mind.memory.effects
+
+
+_DONE = {Outbox: attrgetter("id"), Effect: attrgetter("id", "key", "state")}
+_WAITING = {
+    Outbox: attrgetter("id", "owner", "exchange", "headers", "body"),
+    Effect: attrgetter("id", "owner", "key", "attempts", "body"),
+}
+
+
+def _outgoing(kind: type[Row], rows: Iterable[Any], windows: list[Window[Any] | None]) -> Any:
+    """Those done, in any order, and those that are not, in theirs."""
+    done = sorted(_DONE[kind](row) for row in rows if row.done_at is not None)
+    waiting = sorted((row for row in rows if row.done_at is None), key=attrgetter("seq"))
+    return [done, *((_WAITING[kind](row), _stage(row, windows)) for row in waiting)]
+
+
+def _stage(row: Any, windows: list[Window[Any] | None]) -> tuple[str, list[str]]:
     due = "never" if row.due is None else "put off" if is_put_off(row) else "leased"
-    return row.owner, due, [_way(row.seq, window) for window in windows]
+    return due, [_way(row.seq, window) for window in windows]
 
 
-def _way(seq: int, window: Window | None) -> str:
+def _way(seq: int, window: Window[Any] | None) -> str:
     if window is None:
         return "down"
     if any(row.seq == seq for row in window.under_way):
@@ -142,16 +170,11 @@ def _way(seq: int, window: Window | None) -> str:
 
 def _news(news: Any, local: Local) -> Any:
     """An input without its number, which is that of a row."""
+    return type(news).__name__, row_of(news, local), repr(getattr(news, "result", 0))
+
+
+def row_of(news: Any, local: Local) -> str:
+    """What an answer is about, by the id of its row."""
     if hasattr(news, "seqs"):
-        return type(news).__name__, [local.tables[Outbox][seq].id for seq in news.seqs]
-    return type(news).__name__, local.tables[Effect][news.seq].id, repr(getattr(news, "result", 0))
-
-
-_SPECIAL = {
-    Inbox: _inbox,
-    Outbox: _outbox,
-    Effect: _effects,
-    Counter: _counters,
-    Timer: lambda rows, _: sorted((row.id, row.correlation) for row in rows),
-    Entry: lambda rows, _: sorted((row.id, row.order_id) for row in rows),
-}
+        return local.tables[Outbox][news.seqs[0]].id
+    return local.tables[Effect][news.seq].id

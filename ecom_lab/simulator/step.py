@@ -2,15 +2,18 @@
 
 What comes out of `Runtime.step` is carried out one output at a time. Before each a `Cut` notes
 what is durable so far: a crash there leaves exactly that. Confirms come back at once, and so do
-the mail server's answers: nobody else can see whether they are late, and a crash before each of
-them is a cut of its own. (`eager=False` makes them inputs of their own; tests compare.)
+the answers to a service to whom nobody listens: nobody else can see whether they are late, and a
+crash before each of them is a cut of its own. (Without the reduction *at once* they are inputs of
+their own; tests compare.)
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from ecom.contract.permissions import user
+from msgspec import Struct
+
+from ecom.contract.event import subject_of
 from ecom.runtime.messages import (
     Ack,
     Commit,
@@ -20,17 +23,17 @@ from ecom.runtime.messages import (
     Publish,
     PublisherDown,
     Reply,
+    Say,
     Unsent,
 )
-from ecom.runtime.saga import Saga
+from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import StoreUnavailable
-from ecom_lab.simulator.durability import StaleDisk, Tables
-from ecom_lab.simulator.fake_effects import Ledger
-from ecom_lab.simulator.scenario import Design
+from ecom_lab.simulator.durability import Disk, Tables
+from ecom_lab.simulator.scenario import Ledger, Outside
 from ecom_lab.simulator.service_state import NOW, Local, Mind, replaced
 
-NOTHING: Any = object()
+Fault = tuple[str, int]  # its kind, and the number of the cut before which it strikes
 
 
 class Cut(NamedTuple):
@@ -42,7 +45,7 @@ class Cut(NamedTuple):
     ledger: Ledger
     said: int
     acked: int
-    reply: Any
+    replies: tuple[tuple[int, str], ...]
 
 
 class HandlerFailed(Exception):
@@ -52,15 +55,15 @@ class HandlerFailed(Exception):
 class Tripwire:
     """Makes a handler fail, half done: wrapped around every handler of a service."""
 
-    armed = False
+    left = -1  # handlers to run before the one that fails; below zero, none does
 
     def around(self, handler: Any) -> Any:
-        """The handler; when armed, it fails where it would say or ask for something."""
+        """The handler; when it is its turn, it fails where it would say or ask for something."""
 
         def guarded(message: Any, work: Any) -> Any:
-            if not self.armed:
+            self.left -= 1
+            if self.left != -1:
                 return handler(message, work)
-            self.armed = False
             work.emit = work.request = _trip
             handler(message, work)
             return _trip()
@@ -72,37 +75,38 @@ def _trip(*_: Any, **__: Any) -> None:
     raise HandlerFailed("this once")
 
 
-class Drive:
-    """One replica of one service, from one local state, with at most one fault on the way.
+class Around(NamedTuple):
+    """What is around a service, and how soon it answers."""
 
-    `fault` is (kind, number of the cut before which it strikes).
+    outside: Outside | None
+    mandatory: bool
+    eager: bool  # confirms come back in the same step
+    at_once: bool  # so do answers of the outside
+
+
+class Drive:
+    """One replica of one service, with at most one fault on the way.
+
+    `runtime` remembers what it should, and keeps its tables on `disk`.
     """
 
     def __init__(
-        self, design: Design, saga: Saga,
-        name: str, local: Local, replica: int, mind: Mind,
-        eager: bool, fault: tuple[str, int] | None = None, early: Tables | None = None,
-    ) -> None:  # fmt: skip
-        self._design, self._eager, self._fault = design, eager, fault
-        self._disk = design.disk(local.tables, local.synced)
-        if early is not None:
-            self._disk = StaleDisk(local.tables, local.synced, early)
-        self.runtime = design.runtime(
-            saga, name, self._disk, str(replica + 1), lambda: 0.5, user("shop", name)
-        )
-        self.runtime.restore(mind.memory)
-        self._heard = deque(mind.heard)
+        self,
+        runtime: Runtime,
+        disk: Disk,
+        around: Around,
+        ledger: Ledger,
+        heard: Iterable[Any],
+        fault: Fault | None,
+    ) -> None:
+        self._runtime, self._disk, self._around, self._fault = runtime, disk, around, fault
+        self._ledger, self._heard = ledger, deque(heard)
         self._now: deque[Any] = deque()  # what comes back at once
         self._lost = False  # the connection
-        outside = {"payment": design.provider, "notification": design.mailer}.get(name)
-        self._outside = outside() if outside else None
-        self._ledger = local.ledger
-        self._mails = name == "notification"
-        self._at_once = eager and self._mails
         self.cuts: list[Cut] = []
-        self.said: list[Outbox] = []
+        self.said: list[Outbox | Say] = []
         self.acked = 0  # deliveries: all up to this tag
-        self.reply: Any = NOTHING
+        self.replies: tuple[tuple[int, str], ...] = ()
 
     def feed(self, inputs: list[Any], point: str) -> None:
         """Handle inputs and all that comes back at once."""
@@ -120,33 +124,35 @@ class Drive:
 
     def local(self, before: Local, replica: int) -> Local:
         """The service's state at the end."""
-        mind = Mind(self.runtime.volatile(), tuple(self._heard))
+        mind = Mind(self._runtime.volatile(), tuple(self._heard))
         minds = replaced(before.minds, replica, mind)
-        tables, synced = self._disk.snapshot(), self._disk.synced
-        return Local(tables, synced, minds, self._ledger, before.reading)
+        return Local(self._disk.snapshot(), self._disk.synced, minds, self._ledger, before.reading)
 
     def _step(self, inputs: Iterable[Any], point: str) -> None:
         try:
-            for output in self.runtime.step(inputs, NOW):
-                _CARRY_OUT[type(output)](self, output, point)
+            self._carry_out(inputs, point)
         except StoreUnavailable:  # as the process does: the same inputs again
-            for output in self.runtime.step(inputs, NOW):
-                _CARRY_OUT[type(output)](self, output, point)
+            self._carry_out(inputs, point)
+
+    def _carry_out(self, inputs: Iterable[Any], point: str) -> None:
+        for output in self._runtime.step(inputs, NOW):
+            _DOING[type(output)](self, output, point)
 
     def _reach(self, point: str) -> str | None:
         """Note a cut; the kind of fault that strikes here, if any."""
         number = len(self.cuts)
-        self.cuts.append(
-            Cut(point, self._disk.snapshot(), self._disk.synced, self._ledger, len(self.said),
-                self.acked, self.reply)
-        )  # fmt: skip
+        disk, done = self._disk, (self._ledger, len(self.said), self.acked, self.replies)
+        self.cuts.append(Cut(point, disk.snapshot(), disk.synced, *done))
         return self._fault[0] if self._fault and self._fault[1] == number else None
 
     def _commit(self, output: Commit, point: str) -> None:
-        if self._reach(point) == "store":
+        fault = self._reach(point)
+        if fault == "store":
             output.transaction.rollback()
             raise StoreUnavailable("the disk is full, for a moment")
         output.transaction.commit()
+        if fault == "unknown":
+            raise StoreUnavailable("the connection is gone, and the commit was made")
 
     def _ack(self, output: Ack, _: str) -> None:
         if self._reach("ack") == "line":
@@ -156,7 +162,9 @@ class Drive:
 
     def _reply(self, output: Reply, _: str) -> None:
         self._reach("reply")
-        self.reply = getattr(output.value, "order_id", output.value)
+        value = output.value
+        answer = subject_of(value) if isinstance(value, Struct) else repr(value)
+        self.replies = (*self.replies, (output.token, answer))
 
     def _publish(self, output: Publish, _: str) -> None:
         fault = self._reach("publish")
@@ -165,29 +173,36 @@ class Drive:
             return
         seq = output.row.seq
         if fault == "return":  # and the broker confirms it all the same
-            self._comes(Unsent([seq]) if self._design.mandatory else Confirmed([seq]), self._eager)
+            back = Unsent if self._around.mandatory else Confirmed
+            self._comes(back([seq]), self._around.eager)
             return
         self.said.append(output.row)
-        self._comes(Confirmed([seq]), self._eager)
+        self._comes(Confirmed([seq]), self._around.eager)
+
+    def _say(self, output: Say, _: str) -> None:
+        if not self._lost:
+            self.said.append(output)
 
     def _perform(self, output: Perform, _: str) -> None:
-        seq = output.row.seq
-        fault = self._reach("mail" if self._mails else "gateway call")
+        seq, (outside, *_, at_once) = output.row.seq, self._around
+        assert outside is not None, f"nobody performs {output.row.type}"
+        fault = self._reach(outside.call)
         if fault == "fails":
-            self._comes(Failed(seq, "no connection", unknown=not self._mails), self._at_once)
+            self._comes(Failed(seq, "no connection", unknown=outside.is_open), at_once)
             return
-        self._ledger, answer = self._outside.call(self._ledger, seq, output.row.key, output.effect)
-        late = Failed(seq, "no answer", unknown=not self._mails)
-        self._comes(late if fault == "late" else answer, self._at_once)
+        self._ledger, answer = outside.perform(self._ledger, seq, output.row.key, output.effect)
+        late = Failed(seq, "no answer", unknown=outside.is_open)
+        self._comes(late if fault == "late" else answer, at_once)
 
     def _comes(self, news: Any, at_once: bool) -> None:
         (self._now if at_once else self._heard).append(news)
 
 
-_CARRY_OUT = {
+_DOING: dict[type, Callable[[Drive, Any, str], None]] = {
     Commit: Drive._commit,
     Ack: Drive._ack,
     Reply: Drive._reply,
     Publish: Drive._publish,
     Perform: Drive._perform,
+    Say: Drive._say,
 }

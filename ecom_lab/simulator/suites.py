@@ -2,60 +2,28 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from ecom.runtime.runtime import log
-from ecom_lab.simulator.ablations.catalogue import BY_NAME
 from ecom_lab.simulator.checker import MAX_STATES, Explorer, Result
 from ecom_lab.simulator.model import World
-from ecom_lab.simulator.scenario import Scenario, race
+from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.walk import Walk, Walker
-
-POINTS = (
-    "commit", "ack", "reply", "publish", "confirm", "mark sent", "gateway call", "mail", "timer",
-)  # fmt: skip
-CRASH_POINTS = frozenset(f"{when} {point}" for point in POINTS for when in ("before", "after"))
 
 
 class Job(NamedTuple):
-    """A world to explore: the real design, or without one safeguard."""
+    """A scenario to explore, and a name to know it by."""
 
     scenario: Scenario
-    without: str = ""
+    name: str = ""
     stop: bool = True
     enough: int = MAX_STATES
 
-    def world(self) -> World:
-        """The world itself. Raises `KeyError` if no ablation has this name."""
-        if not self.without:
-            return World(self.scenario)
-        return BY_NAME[self.without].world(self.scenario)
-
-
-def jobs(orders: int, faults: int) -> list[Job]:
-    """The real shop: `orders` customers race for the last unit, with good and with bad cards.
-
-    One alone may cancel, too; then also with two processes of each service, and with something
-    in a queue that is no event.
-    """
-    worlds = [race(orders, faults, declined) for declined in range(orders + 1)]
-    if orders == 1:
-        twice = [{name: 2} for name in ("order", "inventory", "payment", "notification")]
-        worlds += [replace(worlds[0], replicas=each, faults=min(faults, 1)) for each in twice]
-        worlds.append(replace(worlds[0], stray=True, faults=min(faults, 1)))
-    return [Job(world) for world in worlds]
-
 
 def explore(job: Job) -> Result:
-    """Explore one world."""
-    return run(Explorer(job.world(), job.stop, job.enough))
-
-
-def run(explorer: Explorer) -> Result:
-    """Let it explore, without logging what fails on purpose."""
-    return _quietly(explorer.run)
+    """Explore one world, without logging what fails on purpose."""
+    return quietly(Explorer(World(job.scenario), job.stop, job.enough).run)
 
 
 def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Result]]:
@@ -70,11 +38,11 @@ def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Re
         yield from ((tasks[task], task.result()) for task in as_completed(tasks))
 
 
-def walks(scenario: Scenario, seeds: Iterable[int], without: str = "") -> Iterator[Walk]:
+def walks(scenario: Scenario, seeds: Iterable[int]) -> Iterator[Walk]:
     """Random walks through one world."""
-    walker = Walker(Job(scenario, without).world())
+    walker = Walker(World(scenario))
     for seed in seeds:
-        yield _quietly(lambda seed=seed: walker.walk(seed))
+        yield quietly(lambda seed=seed: walker.walk(seed))
 
 
 def together(results: Iterable[Result]) -> Result:
@@ -92,10 +60,11 @@ def together(results: Iterable[Result]) -> Result:
 
 
 def _size(job: Job) -> tuple[int, int]:
-    return job.scenario.faults, len({wish.card for wish in job.scenario.wishes})
+    return job.scenario.faults, len({client.alike for client in job.scenario.clients})
 
 
-def _quietly(act: Callable) -> Any:
+def quietly(act: Callable[[], Any]) -> Any:
+    """What this returns, without a log of what fails on purpose."""
     before, log.disabled = log.disabled, True
     try:
         return act()

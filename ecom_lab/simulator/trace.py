@@ -1,73 +1,94 @@
 """A history as data: saved, replayed exactly, shrunk, told in words, drawn.
 
 A `Step` names a move without any number of the world it was found in, so that another world of
-the same scenario and design can repeat it.
+the same scenario, with a safeguard less perhaps, can repeat it.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ecom_lab.shop import EVENTS, SERVICES
+from ecom.contract.topology import is_recount
+from ecom_lab.simulator.enabled_actions import Input
+from ecom_lab.simulator.judge import Judge
 from ecom_lab.simulator.model import Move, State, World
-from ecom_lab.simulator.properties import Judge
+from ecom_lab.simulator.scenario import FAULTS
 
-FAULTS = {
-    "crash": "its process dies {}",
-    "power": "the power fails {}",
-    "line": "it loses its connection {}",
-    "return": "the broker has no queue for it",
-    "store": "the database fails once, and it tries again",
-    "handler": "its handler fails half done, and will be tried again",
-    "duplicate": "the broker delivers it once more",
-    "reply": "the answer to the customer is lost",
-    "fails": "the call does not get through",
-    "late": "the call gets through, its answer does not",
-}
+DELIVERED = ("deliver", "overtake", "read", "write")
+NO_EVENT = "what is no event"
+
+
+class Given(NamedTuple):
+    """One input by name: its kind, what it is about, and who it comes from."""
+
+    kind: str
+    about: str = ""
+    source: str = ""
 
 
 class Step(NamedTuple):
-    """One move by name: who, what, about what, and the fault and where it struck (or empty)."""
+    """One move by name: who is given what, and the fault and where it struck (or empty)."""
 
     who: str
     replica: int
-    what: str
-    about: str
+    inputs: tuple[Given, ...]
     fault: str = ""
     point: str = ""
+
+    @property
+    def name(self) -> str:
+        """The process."""
+        return self.who if self.replica == 1 else f"{self.who} {self.replica}"
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON values; of several inputs, `what` and `about` name all."""
+        what, about = (", ".join(values) for values in list(zip(*self.inputs, strict=True))[:2])
+        return {**self._asdict(), "what": what, "about": about}
 
     def __str__(self) -> str:
         return tell(self)
 
 
-class Arrow(NamedTuple):
-    """One line of a sequence diagram; `kind` is message, request, time, fault or start."""
-
-    time: int
-    source: str
-    target: str
-    label: str
-    kind: str
-
-
 def step_of(world: World, move: Move) -> Step:
     """The name of a move."""
-    kind, replica, *about = move.what
-    if kind in ("deliver", "read", "write"):
-        letters = [_letter(world, *each) for each in about[0]]
-        about = [f"{len(letters)} events"] if len(letters) > 2 else [", ".join(letters)]
-    elif kind == "command":
-        about = [f"{type(about[0]).__name__} {about[1]}"]
-    fault, point = move.outcome.fault or ("", "")
-    return Step(SERVICES[move.who], replica + 1, kind, " ".join(map(str, about)), fault, point)
+    replica, inputs = move.what
+    who = world.names[move.who]
+    given = tuple(_given(world, who, each) for each in inputs)
+    return Step(who, replica + 1, given, *(move.outcome.fault or ("", "")))
 
 
-def _letter(world: World, message: int, returned: int) -> str:
+def _given(world: World, who: str, one: Input) -> Given:
+    kind, *about = one
+    if kind in DELIVERED:
+        letters = ", ".join(_letter(world, *held) for held in about)
+        sender = world.post.messages[about[0].message].user or "?"
+        return Given(kind, letters, sender.partition(".")[2])
+    if kind == "command":
+        client = world.scenario.clients[about[2]].name
+        return Given(kind, f"{in_words(type(about[0]).__name__)} #{about[1]}", client)
+    if kind == "answer":
+        outside = world.scenario.outside.get(who)
+        return Given(kind, about[0], outside.name if outside else "broker")
+    if kind == "timer":
+        name, _, subject = about[0].partition("/")
+        return Given(kind, f"{in_words(name)} of {world.noun} {subject}", "clock")
+    return Given(kind, " ".join(about), "clock" if kind in ("retry", "again") else who)
+
+
+def _letter(world: World, message: int, _: object, returned: int) -> str:
     it = world.post.messages[message]
-    order_id = it.headers.get("ce-subject", "?")
-    again = f" (again: {returned})" if returned else ""
-    return f"{it.key} {order_id} {it.headers.get('ce-id', '')[:8]}{again}"
+    headers = it.headers
+    if "ce-id" not in headers:
+        return it.key if is_recount(it.key) else NO_EVENT
+    about = f"{headers['ce-type']} of {world.noun} {headers['ce-subject']} #{headers['ce-id'][:8]}"
+    return f"{about} (again: {returned})" if returned else about
+
+
+def in_words(name: str) -> str:
+    """A command, an answer or a deadline by its type: `CancelOrder` → `cancel order`."""
+    return " ".join(re.findall("[A-Z][a-z]*", name)).lower()
 
 
 # ── save, replay, shrink ──────────────────────────────────────────────────────────────────────
@@ -82,7 +103,11 @@ def save(steps: Iterable[Step], path: Path) -> None:
 
 def load(path: Path) -> list[Step]:
     """Read what `save` wrote."""
-    return [Step(*json.loads(line)) for line in path.read_text().splitlines()]
+    return [_step(*json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _step(who: str, replica: int, inputs: list[list[str]], *fault: str) -> Step:
+    return Step(who, replica, tuple(Given(*each) for each in inputs), *fault)
 
 
 def replay(world: World, steps: Iterable[Step]) -> list[State]:
@@ -102,7 +127,7 @@ def _find(world: World, state: State, step: Step) -> Move | None:
 
 
 def broken(world: World, steps: Iterable[Step]) -> dict[str, int]:
-    """The promises this history breaks, each with the number of steps after which it does.
+    """The promises this history violates, each with the number of steps after which it does.
 
     Steps that cannot come next are left out.
     """
@@ -112,25 +137,25 @@ def broken(world: World, steps: Iterable[Step]) -> dict[str, int]:
         if move is not None:
             state, n = world.after(state, move), n + 1
             for problem in judge.problems(state, world.quiet(state)):
-                found.setdefault(problem.invariant, n)
+                found.setdefault(problem.name, n)
     return found
 
 
-def shrink(world: World, steps: list[Step], invariant: str) -> list[Step]:
-    """Leave out steps as long as what is left breaks the same promise."""
+def shrink(world: World, steps: list[Step], promise: str) -> list[Step]:
+    """Leave out steps as long as what is left violates the same promise."""
     shorter = True
     while shorter:
         shorter = False
         for i in range(len(steps) - 1, -1, -1):
-            fewer = possible(world, steps[:i] + steps[i + 1 :], invariant)
+            fewer = _possible(world, steps[:i] + steps[i + 1 :], promise)
             if fewer is not None and len(fewer) < len(steps):
                 steps, shorter = fewer, True
                 break
     return steps
 
 
-def possible(world: World, steps: list[Step], invariant: str) -> list[Step] | None:
-    """The steps that can be taken, up to where the promise is broken; None if it is not."""
+def _possible(world: World, steps: list[Step], promise: str) -> list[Step] | None:
+    """The steps that can be taken, up to where the promise is violated; None if it is not."""
     judge, state, taken = Judge(world), world.start(), []
     for step in steps:
         move = _find(world, state, step)
@@ -138,85 +163,62 @@ def possible(world: World, steps: list[Step], invariant: str) -> list[Step] | No
             continue
         state = world.after(state, move)
         taken.append(step)
-        if any(it.invariant == invariant for it in judge.problems(state, world.quiet(state))):
+        if any(it.name == promise for it in judge.problems(state, world.quiet(state))):
             return taken
     return None
 
 
-# ── in words, and as arrows ───────────────────────────────────────────────────────────────────
+# ── in words ──────────────────────────────────────────────────────────────────────────────────
 def tell(step: Step) -> str:
     """One step as a sentence."""
-    who = step.who if step.replica == 1 else f"{step.who} {step.replica}"
-    doing = _DOING[step.what].format(who=who, about=_plainly(step))
-    if not step.fault:
+    doing = _doing(step)
+    if not step.fault or step.fault == "lost":
         return doing
-    where = "between two steps" if step.point == "idle" else _where(step.point)
-    fault = FAULTS[step.fault].format(where)
-    return fault.replace("its", f"{who}'s", 1) if step.what == "crash" else f"{doing}, but {fault}"
+    where = "between two steps" if step.point == "idle" else where_struck(step.point)
+    fault = FAULTS.get(step.fault, "that kills its process").format(where)
+    if step.inputs[0].kind in ("crash", "gone"):
+        return fault.replace("its", f"{step.name}'s", 1)
+    return f"{doing}, but {fault}"
+
+
+def _doing(step: Step) -> str:
+    told = [_DOING[each.kind].format(who=step.name, **_words(each)) for each in step.inputs]
+    if len(told) == 1:
+        return told[0]
+    if len(told) > 3 and all(each.kind == "deliver" for each in step.inputs):
+        return f"{step.name} handles {len(told)} events, in one step"
+    return f"{step.name}, in one step: {'; '.join(told)}"
 
 
 _DOING = {
     "deliver": "{who} handles {about}",
+    "overtake": "{who} handles {about}, ahead of what was before it in the queue",
     "read": "{who} reads its tables for {about}",
     "write": "{who} writes its tables for {about}",
-    "command": "{about}",
+    "command": "{source} asks: {about}",
     "answer": "{who} hears the answer to what it asked for",
-    "timer": "{who} finds that the hold of order {about} has run out",
+    "timer": "{who} reaches the {about}",
     "retry": "{who} tries again what failed",
     "again": "{who} sends or asks again what was put off",
+    "tick": "{who} looks what waits",
+    "count up": "{who} says how many events it has published",
+    "lost": "{who}'s queue is deleted, and made anew",
     "restart": "{who} starts again, and finishes what its tables say is unfinished",
     "reconnect": "{who} connects again, and sends what is not confirmed",
     "crash": "{who}",
+    "gone": "{who}",
     "cut off": "{who} waits for a confirm",
 }
 
 
-def _plainly(step: Step) -> str:
-    if step.what == "timer":
-        return step.about.rsplit("/", 1)[-1]
-    if step.what == "command":
-        customer = step.about.split(" ")[1].split("/")[0].replace("-", " ")
-        return f"{customer} {'orders' if step.about.startswith('PlaceOrder') else 'cancels'}"
-    if step.what not in ("deliver", "read", "write"):
-        return ""
-    letters = [each.split(" ")[:2] for each in step.about.split(", ")]
-    if letters[0][1] == "events":
-        return step.about
-    return " and ".join(
-        "what is no event" if order == "?" else f"{key} of order {order}" for key, order in letters
-    )
+def _words(given: Given) -> dict[str, str]:
+    """What an input is about, and who it comes from, for people."""
+    letters = [each.partition(" #")[0] for each in given.about.split(", ")]
+    about = " and ".join(letters) if len(letters) < 3 else f"{len(letters)} events"
+    return {"about": about, "source": given.source.replace("-", " ")}
 
 
-def _where(point: str) -> str:
+def where_struck(point: str) -> str:
+    """`publish 2` → `before publish`."""
     name = point.rstrip(" 0123456789")
     return name if name.startswith("after ") else f"before {name}"
-
-
-def arrows(steps: Iterable[Step]) -> list[Arrow]:
-    """The history as lines of a sequence diagram."""
-    lines = []
-    for time, step in enumerate(steps, 1):
-        who = step.who if step.replica == 1 else f"{step.who} {step.replica}"
-        source, label, kind = _arrow(step, who)
-        lines.append(Arrow(time, source, who, label, kind))
-        if step.fault:
-            where = "" if step.point == "idle" else f" {_where(step.point)}"
-            lines.append(Arrow(time, who, who, f"{step.fault}{where}", "fault"))
-    return lines
-
-
-def _arrow(step: Step, who: str) -> tuple[str, str, str]:
-    if step.what in ("deliver", "read", "write"):
-        keys = [each.split(" ")[0] for each in step.about.split(", ")]
-        if keys[0] not in EVENTS:
-            return who, step.about, "message"
-        first = EVENTS[keys[0]].producer
-        mark = "" if step.what == "deliver" else f" ({step.what})"
-        return first, ", ".join(dict.fromkeys(keys)) + mark, "message"
-    if step.what == "command":
-        return "customer", _plainly(step).rsplit(" ", 1)[-1], "request"
-    if step.what == "answer":
-        return {"payment": "provider"}.get(step.who, who), "answer", "message"
-    if step.what in ("timer", "retry", "again"):
-        return "clock", {"timer": "the hold runs out"}.get(step.what, "try again"), "time"
-    return who, step.what, "start"

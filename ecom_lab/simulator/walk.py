@@ -3,8 +3,8 @@
 import random
 from typing import NamedTuple
 
+from ecom_lab.simulator.judge import Judge
 from ecom_lab.simulator.model import Move, World
-from ecom_lab.simulator.properties import Judge
 from ecom_lab.simulator.trace import Step, shrink, step_of
 
 FAULT_CHANCE = 0.15  # of a step, while any are left
@@ -12,11 +12,11 @@ LONGEST = 2_000  # steps
 
 
 class Walk(NamedTuple):
-    """One walk: what was done, and the first promise it broke, if any."""
+    """One walk: what was done, and the first promise it violated, if any."""
 
     seed: int
     steps: list[Step]
-    invariant: str = ""
+    promise: str = ""
     problem: str = ""
 
 
@@ -29,12 +29,12 @@ class Walker:
         self._names: dict[tuple, Step] = {}
 
     def walk(self, seed: int) -> Walk:
-        """From the start until all is quiet, or until a promise is broken."""
+        """From the start until all is quiet, or until a promise is violated."""
         world, chance = self._world, random.Random(seed)
         state, left, steps = world.start(), world.scenario.faults, []
         while len(steps) < LONGEST:
             for problem in self._judge.problems(state, world.quiet(state)):
-                return Walk(seed, steps, problem.invariant, problem.text)
+                return Walk(seed, steps, problem.name, problem.text)
             moves = world.moves(state, left if chance.random() < FAULT_CHANCE else 0)
             if not moves:
                 break
@@ -45,8 +45,8 @@ class Walker:
         return Walk(seed, steps)
 
     def shrunk(self, walk: Walk) -> list[Step]:
-        """The walk without what did not matter to the promise it broke."""
-        return shrink(self._world, walk.steps, walk.invariant)
+        """The walk without what did not matter to the promise it violated."""
+        return shrink(self._world, walk.steps, walk.promise)
 
     def _choose(self, moves: list[Move], chance: random.Random) -> Move:
         faulty = [move for move in moves if move.cost]

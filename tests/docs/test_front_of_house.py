@@ -11,7 +11,7 @@ import click
 import pytest
 
 from ecom.cli.main import main
-from ecom_lab.simulator.ablations.catalogue import ALL
+from ecom_lab.simulator.shop.ablations import ALL
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -2,19 +2,22 @@
 
 import pytest
 
-from ecom_lab.simulator.ablations.catalogue import ALL, BY_NAME
-from ecom_lab.simulator.invariants import INVARIANTS, QUIET_IS_REACHED
 from ecom_lab.simulator.matrix import HeatMap, losses, matrix
+from ecom_lab.simulator.properties import QUIET_IS_REACHED
+from ecom_lab.simulator.shop.ablations import ALL, BY_NAME
+from ecom_lab.simulator.shop.properties import PROPERTIES
 from ecom_lab.simulator.suites import Job, explore
 
 LONGEST = 15  # steps of a counterexample
+# Promises about the bookkeeping, which hurt nobody if they are all that is violated.
+BOOKISH = {"counters-agree", "all-logged", "logged-once", "books-balance"}
 NAMES = [ablation.name for ablation in ALL]
 
 
 @pytest.fixture(scope="module")
 def found():
     """The shortest counterexample to each ablation."""
-    return {name: explore(Job(BY_NAME[name].scenario, name)).violations for name in NAMES}
+    return {name: explore(Job(BY_NAME[name].broken)).violations for name in NAMES}
 
 
 def test_there_are_many_ways_to_build_it_wrong():
@@ -30,15 +33,17 @@ def test_there_are_many_ways_to_build_it_wrong():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_this_safeguard_a_promise_is_broken(name, found):
-    """And a story of at most 15 steps tells how."""
-    assert found[name], f"nothing breaks without {name}"
+def test_without_this_safeguard_a_promise_is_violated(name, found):
+    """And a story of at most 15 steps tells how somebody is harmed: money, stock, mail, or an order
+    that never ends."""
+    assert found[name], f"nothing happens without {name}"
     assert len(found[name][0].steps) <= LONGEST
+    assert found[name][0].promise not in BOOKISH
 
 
-@pytest.mark.parametrize("scenario", list({repr(it.scenario): it.scenario for it in ALL}.values()))
+@pytest.mark.parametrize("scenario", list({id(it.scenario): it.scenario for it in ALL}.values()))
 def test_with_all_safeguards_the_same_world_is_well(scenario):
-    """The real design breaks nothing in any world that shows an ablation."""
+    """The real design violates nothing in any world that shows an ablation."""
     result = explore(Job(scenario))
     assert result.exhaustive
     assert result.violations == []
@@ -47,13 +52,13 @@ def test_with_all_safeguards_the_same_world_is_well(scenario):
 def test_a_counterexample_is_the_same_each_time(found):
     """A second exploration tells the same stories."""
     for name in ("outbox", "write-lock", "effects-after-commit", "deadline-looks"):
-        assert explore(Job(BY_NAME[name].scenario, name)).violations == found[name]
+        assert explore(Job(BY_NAME[name].broken)).violations == found[name]
 
 
-def test_each_promise_is_broken_by_something():
-    """A promise that nothing can break would be no check."""
-    broken = matrix(workers=2)
-    assert list(broken.columns) == [*(it.name for it in INVARIANTS), QUIET_IS_REACHED[0]]
+def test_each_promise_is_violated_by_something():
+    """A promise that nothing can violate would be no check."""
+    broken = matrix(ALL, workers=2)
+    assert list(broken.columns) == [*(it.name for it in PROPERTIES), QUIET_IS_REACHED[0]]
     assert (broken > 0).any(axis="columns").all()
     assert (broken > 0).any(axis="index").all(), (broken > 0).any(axis="index")
     picture = HeatMap(broken)

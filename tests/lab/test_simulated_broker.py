@@ -8,38 +8,65 @@ import pika
 import pytest
 
 from ecom.bus import parameters
-from ecom_lab.simulator.broker import Broker, Message
+from ecom_lab.simulator import broker
+from ecom_lab.simulator.broker import Held
 
 LIMIT = 2  # times a message may come back
 BINDINGS = (("work", "job"), ("work", "task"), ("log", "job"), ("log", "task"))
 
 
 class Simulated:
-    """The laboratory's broker behind the suite's interface."""
+    """The simulator's queues behind the suite's interface; one connection publishes."""
 
     def __init__(self):
-        self._broker = Broker(BINDINGS, LIMIT, "dead")
+        self.queues = {"work": (), "log": (), "dead": ()}
 
     def publish(self, key, body, exchange="events"):
-        return self._broker.publish(Message(exchange, key, {}, body))
+        queues = (
+            broker.route(key, BINDINGS) if exchange else [it for it in self.queues if it == key]
+        )
+        for queue in queues:
+            self.queues[queue] = broker.publish(self.queues[queue], Held(body))
+        return ["confirmed"] if queues else ["returned", "confirmed"]
 
     def channel(self):
-        return SimulatedChannel(self._broker.channel("work"))
+        return SimulatedChannel(self.queues)
 
     def bodies(self, queue, count):
-        held = self._broker.queues[queue]
-        assert len(held) == count
-        return [each.message.body for each in held]
+        assert len(self.queues[queue]) == count
+        return [held.message for held in self.queues[queue]]
 
 
 class SimulatedChannel:
-    def __init__(self, channel):
-        self._channel = channel
-        self.ack, self.reject, self.lose = channel.ack, channel.reject, channel.lose
+    """A consumer of the queue `work`."""
+
+    def __init__(self, queues):
+        self._queues, self._unacked = queues, []
 
     def get(self):
-        tag, held = self._channel.get()
-        return tag, held.message.body, held.returned
+        held = self._queues["work"][0]
+        self._queues["work"] = broker.deliver(self._queues["work"], held)
+        self._unacked.append(held)
+        return len(self._unacked), held.message, held.returned
+
+    def ack(self, tag):
+        self._unacked[:tag] = [None] * tag
+
+    def reject(self, tag):
+        self._give_back(tag - 1)
+
+    def lose(self):
+        for at in reversed(range(len(self._unacked))):
+            self._give_back(at)
+
+    def _give_back(self, at):
+        held, self._unacked[at] = self._unacked[at], None
+        if held is None:
+            return
+        if broker.is_set_aside(held, LIMIT):
+            self._queues["dead"] = broker.publish(self._queues["dead"], Held(held.message))
+        else:
+            self._queues["work"] = broker.give_back(self._queues["work"], held)
 
 
 class Real:

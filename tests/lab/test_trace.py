@@ -2,14 +2,13 @@
 
 import pytest
 
-from ecom_lab.simulator.ablations.catalogue import BY_NAME
-from ecom_lab.simulator.drawing import diagram, mermaid
+from ecom_lab.simulator.drawing import arrows, diagram, mermaid
 from ecom_lab.simulator.model import World
-from ecom_lab.simulator.scenario import Scenario, Wish
+from ecom_lab.simulator.shop.ablations import BY_NAME, lacking
+from ecom_lab.simulator.shop.scenario import Wish, shop
 from ecom_lab.simulator.suites import Job, explore
 from ecom_lab.simulator.trace import (
     NotRepeatable,
-    arrows,
     broken,
     load,
     replay,
@@ -25,50 +24,50 @@ NAME = "effects-after-commit"
 @pytest.fixture(scope="module")
 def story():
     """The shortest story of a call inside the transaction."""
-    return list(explore(Job(BY_NAME[NAME].scenario, NAME)).violations[0].steps)
+    return list(explore(Job(BY_NAME[NAME].broken)).violations[0].steps)
 
 
 def test_a_saved_history_replays_exactly(story, tmp_path):
-    """In another world of the same design, and breaks the same promise at its last step."""
+    """In another world of the same design, and violates the same promise at its last step."""
     save(story, tmp_path / "story.jsonl")
     steps = load(tmp_path / "story.jsonl")
     assert steps == story
-    assert broken(BY_NAME[NAME].world(), steps) == {"cancelled-gives-back": len(steps)}
+    assert broken(World(BY_NAME[NAME].broken), steps) == {"cancelled-gives-back": len(steps)}
 
 
 def test_the_real_design_cannot_lose_what_the_history_lost(story):
-    """The same steps, as far as they can be taken, break nothing."""
+    """The same steps, as far as they can be taken, violate nothing."""
     assert broken(World(BY_NAME[NAME].scenario), story) == {}
 
 
 def test_a_history_of_another_world_is_refused(story):
     """With the step that cannot come next."""
     with pytest.raises(NotRepeatable, match="cannot come next"):
-        replay(World(Scenario(faults=0)), story)
+        replay(World(shop(faults=0)), story)
 
 
 def test_a_random_find_shrinks_to_what_matters():
-    """Three customers and three faults wander about; what is left is short, and still breaks it."""
-    ablation = BY_NAME["tombstone-payment"]
-    scenario = Scenario(tuple(Wish(may_cancel=True) for _ in range(3)), faults=3)
-    walker = Walker(ablation.world(scenario))
-    walk = next(walk for walk in map(walker.walk, range(500)) if walk.invariant)
-    short = shrink(ablation.world(scenario), walk.steps, walk.invariant)
+    """Three customers and three faults wander about; what is left is short, and still does harm."""
+    three = shop(tuple(Wish(may_cancel=True) for _ in range(3)), faults=3)
+    scenario = lacking(three, ["tombstone-payment"])
+    walker = Walker(World(scenario))
+    walk = next(walk for walk in map(walker.walk, range(500)) if walk.promise)
+    short = shrink(World(scenario), walk.steps, walk.promise)
     assert len(short) < len(walk.steps)
-    assert broken(ablation.world(scenario), short)[walk.invariant] == len(short)
+    assert broken(World(scenario), short)[walk.promise] == len(short)
     for i in range(len(short)):
-        left = broken(ablation.world(scenario), short[:i] + short[i + 1 :])
-        assert walk.invariant not in left, "a step that did not matter"
+        left = broken(World(scenario), short[:i] + short[i + 1 :])
+        assert walk.promise not in left, "a step that did not matter"
 
 
 def test_a_history_is_told_and_drawn(story):
     """In words, as lines between those who take part, as a picture and for documents."""
-    assert tell(story[0]) == "customer 0 orders"
+    assert tell(story[0]) == "customer 0 asks: place order"
     assert "payment handles inventory.processed of order 1001, but its process dies" in "\n".join(
         map(tell, story)
     )
-    lines = arrows(story)
+    lines = list(arrows(story))
     assert (lines[0].source, lines[0].target) == ("customer", "order")
     assert [line.kind for line in lines].count("fault") == 1
     assert str(diagram(story, "Lost")).count("\n") == len(lines)
-    assert mermaid(lines).startswith("sequenceDiagram\n    customer->>order: orders")
+    assert mermaid(lines).startswith("sequenceDiagram\n    customer->>order: place order")

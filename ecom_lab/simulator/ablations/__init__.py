@@ -1,1 +1,1 @@
-"""Ways to build it wrong, and the worlds that show it."""
+"""Ways to build it wrong, whatever the saga is: each takes one safeguard away."""

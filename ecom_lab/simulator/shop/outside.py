@@ -30,8 +30,11 @@ Ledger = tuple[Booking, ...]
 class Provider:
     """A payment provider: what is booked under a key is booked once, and answered alike."""
 
-    def call(self, ledger: Ledger, seq: int, key: str, effect: Struct) -> tuple[Ledger, object]:
-        """Carry out one effect: the ledger afterwards, and the answer (an input)."""
+    name, call, is_open = "provider", "gateway call", True
+
+    def perform(
+        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund
+    ) -> tuple[Ledger, Performed | Failed]:
         if type(effect) is Capture:
             if effect.card == ERROR_CARD:
                 return ledger, Failed(seq, "processing error")
@@ -44,26 +47,53 @@ class Provider:
 
     def book(
         self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund, outcome: str
-    ) -> tuple[Ledger, object]:
+    ) -> tuple[Ledger, Performed]:
         """Book, unless the key is known."""
         kind = type(effect).__name__.lower()
-        booking = Booking(effect.order_id, key, kind, outcome, effect.amount)
         if not any(known.key == key for known in ledger):
-            ledger = (*ledger, booking)
-        return ledger, Performed(seq, self.answer(effect, outcome))
+            ledger = (*ledger, Booking(effect.order_id, key, kind, outcome, effect.amount))
+        return ledger, Performed(seq, _answer(effect, outcome))
 
-    def answer(self, effect: Capture | Refund, outcome: str) -> Struct:
-        """What the provider says of an outcome."""
-        if outcome == "declined":
-            return Declined(effect.order_id, CARD_DECLINED)
-        return (Captured if outcome == "captured" else Refunded)(effect.order_id)
+
+def _answer(effect: Capture | Refund, outcome: str) -> Struct:
+    """What the provider says of an outcome."""
+    if outcome == "declined":
+        return Declined(effect.order_id, CARD_DECLINED)
+    return (Captured if outcome == "captured" else Refunded)(effect.order_id)
 
 
 class Mailer:
     """A mail server and the mailboxes behind it: a known Message-ID is dropped."""
 
-    def call(self, ledger: Ledger, seq: int, key: str, mail: SendMail) -> tuple[Ledger, object]:
-        """Deliver one mail: the mailboxes afterwards, and the answer."""
+    name, call, is_open = "mailbox", "mail", False
+
+    def perform(
+        self, ledger: Ledger, seq: int, key: str, mail: SendMail
+    ) -> tuple[Ledger, Performed]:
         if not any(known.key == key for known in ledger):
             ledger = (*ledger, Booking(mail.order_id, key, mail.subject, mail.to))
         return ledger, Performed(seq, MailSent(mail.order_id))
+
+
+# ── without a safeguard ───────────────────────────────────────────────────────────────────────
+class Keyless(Provider):
+    """Calls of one kind carry no idempotency key: each is a new one."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def book(
+        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund, outcome: str
+    ) -> tuple[Ledger, Performed]:
+        if type(effect).__name__.lower() == self._kind:
+            key = f"{key}#{len(ledger)}"
+        return super().book(ledger, seq, key, effect, outcome)
+
+
+class NewMessageId(Mailer):
+    """Every attempt at a mail is a mail of its own."""
+
+    def perform(
+        self, ledger: Ledger, seq: int, key: str, mail: SendMail
+    ) -> tuple[Ledger, Performed]:
+        return super().perform(ledger, seq, f"{key}#{len(ledger)}", mail)

@@ -1,0 +1,116 @@
+"""Runtimes that handle messages without a safeguard; the docstring says what is wrong."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ecom.contract.envelope import Refused, decode
+from ecom.contract.topology import is_recount
+from ecom.runtime.messages import Ack, Commit, Delivery, Output
+from ecom.runtime.runtime import Runtime
+from ecom.runtime.tables import Inbox
+from ecom.stores.base import Transaction
+from ecom_lab.simulator.ablations.weak import HastyRuntime, SpoilingRuntime
+
+
+class AckFirst(HastyRuntime):
+    """Messages are acknowledged first."""
+
+    first = Ack
+
+
+class NoInbox(Runtime):
+    """Messages are handled as often as they come."""
+
+    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        if is_recount(delivery.key):
+            super()._delivery(delivery, tx, now)
+            return
+        envelope, event = decode(self._contract, delivery.headers, delivery.body)
+        row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
+        self._event(row, envelope, event, delivery.headers, delivery.body, tx, now)
+
+
+class ClaimFirst(NoInbox):
+    """The inbox row is committed before the handler runs."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        inputs = list(inputs)
+        claims = Transaction(self._store)
+        self._claimed = set()
+        for each in inputs:
+            id_ = each.headers.get("ce-id") if type(each) is Delivery else None
+            if id_ is not None and claims[Inbox].get(id_) is None:
+                claims[Inbox].put(Inbox(id_, each.key, each.headers["ce-subject"], "done", now))
+                self._claimed.add(id_)
+        yield Commit(claims)
+        yield from super().step(inputs, now)
+
+    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        if delivery.headers.get("ce-id", "") in {*self._claimed, ""}:
+            super()._delivery(delivery, tx, now)
+
+
+class TrustsRedelivered(NoInbox):
+    """What the broker calls redelivered is taken as handled."""
+
+    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        if not delivery.headers.get("x-delivery-count"):
+            super()._delivery(delivery, tx, now)
+
+
+class ForgetsAtOnce(SpoilingRuntime):
+    """What was handled is forgotten at once."""
+
+    def spoil(self, tx: Transaction, now: float) -> None:
+        for row in tx[Inbox].where(state="done"):
+            tx[Inbox].delete(row.id)
+
+
+class RequeueForEver(Runtime):
+    """What cannot be read is given back to the queue, for ever."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        self._refused = False
+        for output in super().step(inputs, now):
+            if type(output) is not Ack or not self._refused:
+                yield output
+
+    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        try:
+            decode(self._contract, delivery.headers, delivery.body)
+        except Refused:
+            self._refused = True
+            return
+        super()._delivery(delivery, tx, now)
+
+
+class DropsUnreadable(RequeueForEver):
+    """What cannot be read is acknowledged and dropped."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        return Runtime.step(self, inputs, now)
+
+
+class NoRollback(Runtime):
+    """A handler that fails leaves its work half done."""
+
+    def _run(
+        self, message: Any, cause: Any, tx: Transaction, now: float, envelope: Any = None
+    ) -> Any:
+        try:
+            handler = self.service.handlers[type(message)]
+            return handler(message, self._work(cause, tx, now, envelope)), None
+        except Exception as error:
+            return None, error
+
+
+class WholeBatch(Runtime):
+    """A handler that fails takes the rest of its batch with it."""
+
+    def _run(
+        self, message: Any, cause: Any, tx: Transaction, now: float, envelope: Any = None
+    ) -> Any:
+        answer, error = super()._run(message, cause, tx, now, envelope)
+        if error is not None:
+            tx.undo_to(0)
+        return answer, error

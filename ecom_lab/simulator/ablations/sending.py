@@ -1,0 +1,140 @@
+"""Runtimes that send, or keep in mind, without a safeguard; the docstring says what is wrong."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from ecom.runtime.memory import Memory
+from ecom.runtime.messages import Commit, CountUp, Output, Perform, Publish, PublisherUp, Tick
+from ecom.runtime.runtime import Runtime
+from ecom.runtime.service import LEASE
+from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom.stores.base import Transaction
+from ecom_lab.simulator.ablations.handling import NoInbox
+from ecom_lab.simulator.ablations.weak import HastyRuntime, SpoilingRuntime, StartingRuntime
+
+
+class PublishFirst(HastyRuntime):
+    """Events are published before the commit."""
+
+    first = Publish
+
+
+class PerformFirst(HastyRuntime):
+    """The provider is called inside the transaction."""
+
+    first = Perform
+
+
+class NoOutbox(SpoilingRuntime):
+    """Events are published from memory, after the commit."""
+
+    lost: tuple[str, ...] = ("events", "dead")  # what is not written down
+
+    def spoil(self, tx: Transaction, now: float) -> None:
+        for row in tx[Outbox].where(done_at=None):
+            if row.exchange in self.lost:
+                tx[Outbox].delete(row.seq)
+
+
+class DeadLetterFromMemory(NoOutbox):
+    """A dead letter is published after its message is acknowledged."""
+
+    lost = ("dead",)
+
+
+class DualWrite(NoOutbox, NoInbox):
+    """The database is changed, then the event is published."""
+
+
+class SentWhenPublished(Runtime):
+    """What is published counts as sent."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        for output in super().step(inputs, now):
+            yield output
+            if type(output) is Publish:
+                tx = Transaction(self._store)
+                tx[Outbox].put(replace(output.row, done_at=now, due=None))
+                yield Commit(tx)
+
+
+class ForgetsUnsent(StartingRuntime):
+    """A process that starts does not send what is unsent."""
+
+    kind: type = Outbox
+
+    def start(self, tx: Transaction) -> None:
+        memory, name = self.volatile(), self.kind.table
+        window = replace(getattr(memory, name), last=tx.counted(name))
+        self.restore(replace(memory, **{name: window}))
+        for row in tx[self.kind].where(done_at=None):
+            tx[self.kind].put(replace(row, due=None))  # nor does a lease bring it back
+
+
+class ForgetsEffects(ForgetsUnsent):
+    """What is still to be done outside is kept in memory."""
+
+    kind = Effect
+
+
+class TimersInMemory(StartingRuntime):
+    """Deadlines are kept in memory."""
+
+    def start(self, tx: Transaction) -> None:
+        for timer in tx[Timer].where():
+            tx[Timer].delete(timer.id)
+
+
+class NoLease(SpoilingRuntime):
+    """What a dead replica left unsent is not sent by its siblings."""
+
+    def spoil(self, tx: Transaction, now: float) -> None:
+        for kind in (Outbox, Effect):
+            for row in tx[kind].where(due=now + LEASE):
+                tx[kind].put(replace(row, due=None))
+
+
+class NeverBehind(Runtime):
+    """What did not fit into the window is not looked for."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        inputs = list(inputs)
+        if not any(type(each) is PublisherUp for each in inputs):
+            self.restore(_not_behind(self.volatile()))
+        return super().step(inputs, now)
+
+
+class HiddenByTheClock(Runtime):
+    """What did not fit, as older rows came back, is not looked for."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        inputs = list(inputs)
+        yield from super().step(inputs, now)
+        if any(type(each) is Tick for each in inputs):
+            self.restore(_not_behind(self.volatile()))
+
+
+def _not_behind(memory: Memory) -> Memory:
+    windows = (replace(each, behind=False) for each in (memory.outbox, memory.effects))
+    return Memory(*windows, memory.gaps)
+
+
+class TrustsTheAnswer(Runtime):
+    """A commit whose answer is lost is taken as not made."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        before = self.volatile()
+        try:
+            yield from super().step(inputs, now)
+        except GeneratorExit:
+            self.restore(before)
+            raise
+
+
+class NeverRecounts(Runtime):
+    """Nobody asks for the events that a broker has lost."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        return super().step([each for each in inputs if type(each) is not CountUp], now)

@@ -1,0 +1,63 @@
+"""What is given to the runtime, for each input of the world."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from ecom.runtime.messages import Command, CountUp, Delivery, PublisherUp, Tick
+from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.stores.base import Row
+from ecom_lab.simulator.broker import Held, headers_of
+from ecom_lab.simulator.enabled_actions import Input
+from ecom_lab.simulator.interning import Post
+from ecom_lab.simulator.service_state import Local, Mind, row_of
+
+DELIVERED = ("deliver", "overtake", "write")
+AWAITED: dict[str, type[Row]] = {
+    "timer": Timer,
+    "retry": Inbox,
+    Outbox.table: Outbox,
+    Effect.table: Effect,
+}
+
+
+def prepared(
+    local: Local, mind: Mind, inputs: tuple[Input, ...], post: Post
+) -> tuple[list[Any], Local, Mind]:
+    """The inputs proper. What comes due is what the clock has reached: its time is now."""
+    given: list[Any] = []
+    for kind, *about in inputs:
+        if kind in DELIVERED:
+            tag = 1 + sum(isinstance(it, Delivery) for it in given)
+            given += [_delivery(post, n, held) for n, held in enumerate(about, tag)]
+        elif kind == "command":
+            message, id_, client = about
+            given.append(Command(id_, message, client))
+        elif kind == "answer":
+            given.append(next(it for it in mind.heard if row_of(it, local) == about[0]))
+            mind = mind._replace(heard=tuple(it for it in mind.heard if it is not given[-1]))
+        elif kind in ("restart", "reconnect"):
+            given.append(PublisherUp())
+        elif kind == "count up":
+            given.append(CountUp())
+        else:
+            local = local if kind == "tick" else _now_due(local, kind, about)
+            given.append(Tick())
+    return given, local, mind
+
+
+def _delivery(post: Post, tag: int, held: Held) -> Delivery:
+    it = post.messages[held.message]
+    headers = headers_of(it.headers, held.returned)
+    return Delivery(1, tag, it.exchange, it.key, headers, it.body, it.user)
+
+
+def _now_due(local: Local, kind: str, about: list[str]) -> Local:
+    """The clock has come to this row: a timer, a retry, or what is to be sent again."""
+    *table, id_ = about
+    row_type = AWAITED[table[0] if table else kind]
+    rows = local.tables[row_type]
+    key, row = next((key, row) for key, row in rows.items() if row.id == id_)
+    tables = local.tables | {row_type: rows | {key: replace(row, due=0.0)}}
+    synced = tables if local.synced == local.tables else local.synced
+    return local._replace(tables=tables, synced=synced)

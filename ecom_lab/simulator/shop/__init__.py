@@ -1,0 +1,1 @@
+"""The shop in the simulator: its customers, the world outside, its promises, and its ablations."""

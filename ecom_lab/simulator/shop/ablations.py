@@ -1,0 +1,201 @@
+"""Ways to build the shop wrong: each takes one safeguard away, in the world that shows it.
+
+The mistakes of well-known public samples are among them, by name (`sample` is not empty).
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from msgspec import structs
+
+from ecom.events import (
+    InventoryCommitted,
+    InventoryExpired,
+    Line,
+    OrderCancelled,
+    OrderCreated,
+    PaymentProcessed,
+)
+from ecom.runtime.service import Retry
+from ecom.sandbox.cards import ERROR_CARD
+from ecom.services.inventory import HoldDeadline
+from ecom.services.order import CancelOrder
+from ecom.services.payment import Capture, Captured
+from ecom_lab.simulator.ablations import handling, sending
+from ecom_lab.simulator.ablations.ablation import Ablation, answering, having, performing
+from ecom_lab.simulator.durability import LazyDisk
+from ecom_lab.simulator.scenario import Scenario
+from ecom_lab.simulator.shop import domain, outside
+from ecom_lab.simulator.shop.scenario import DEADLY, STRAY, TEAPOT, Wish, race, shop
+
+CALM, RACE = race(1, faults=0), race(2, faults=0)
+
+
+def one(*kinds: str, world: Scenario = CALM, faults: int = 1) -> Scenario:
+    """The same world, where so many faults of these kinds may strike."""
+    return replace(world, faults=faults, kinds=kinds)
+
+
+CRASH = one("crash")
+COUNTED = replace(CRASH, is_counted=True)
+STRAYED = shop(wishes=(), faults=0, strays=(STRAY,))
+POISONED = shop(wishes=(), faults=0, strays=(DEADLY,), is_counted=True)
+PAIR = replace(RACE, replicas={"inventory": 2})
+TWO_LINES = shop(
+    (Wish(lines=(TEAPOT, Line("TEACUP", 1, 400))),), (("TEAPOT", 1), ("TEACUP", 0)), faults=0
+)
+# Three customers who are soon done with, as nothing is on the shelf.
+SOLD_OUT = shop((Wish(), Wish(), Wish()), stock=(), faults=0)
+CROWDED = replace(SOLD_OUT, batch=2, windows=(1, 1))
+PAIRED = replace(SOLD_OUT, replicas={"order": 2})
+
+
+def _impatient(scenario: Scenario) -> Scenario:
+    """A capture is tried once. The provider never captures: only the deadline ends this order."""
+    service = scenario.saga.services["payment"]
+    service = replace(service, retries={**service.retries, Capture: Retry(attempts=1)})
+    return replace(scenario, saga=scenario.saga.replacing(service))
+
+
+def _keyless(scenario: Scenario) -> Scenario:
+    """Orders carry no idempotency key."""
+    clients = [(it, structs.replace(it.requests[0], key=None)) for it in scenario.clients]
+    without = (it._replace(requests=(order, *it.requests[1:])) for it, order in clients)
+    return replace(scenario, clients=tuple(without))
+
+
+GIVEN_UP = _impatient(one("crash", world=shop((Wish(card=ERROR_CARD),))))
+# Inventory does not look whether it has held the stock before: the inbox must see to that.
+TRUSTING = answering("inventory", {OrderCreated: domain.hold_trusting})(
+    one("duplicate", world=shop())
+)
+
+SAMPLES = {
+    "inbox-with-the-work": "the claim-first inbox",
+    "outbox-and-inbox": "the dual write of the plain tutorial saga",
+    "tell-of-timeout": "the timeout that cancels the order and tells nobody",
+    "stock-check": "the stock decremented without a check",
+}
+# The machinery without a safeguard, and a world that shows it.
+RUNTIMES = {
+    "inbox": (handling.NoInbox, TRUSTING),
+    "inbox-with-the-work": (handling.ClaimFirst, CRASH),
+    "own-memory-of-duplicates": (handling.TrustsRedelivered, COUNTED),
+    "inbox-is-kept": (handling.ForgetsAtOnce, TRUSTING),
+    "ack-after-commit": (handling.AckFirst, CRASH),
+    "outbox": (sending.NoOutbox, CRASH),
+    "outbox-and-inbox": (sending.DualWrite, CRASH),
+    "publish-after-commit": (sending.PublishFirst, CRASH),
+    "confirms": (sending.SentWhenPublished, one("line")),
+    "outbox-at-start": (sending.ForgetsUnsent, CRASH),
+    "adoption": (sending.NoLease, one("gone", world=PAIRED)),
+    "full-window": (sending.NeverBehind, CROWDED),
+    "full-window-and-clock": (sending.HiddenByTheClock, one("return", world=CROWDED)),
+    "commit-in-doubt": (sending.TrustsTheAnswer, one("unknown", world=SOLD_OUT)),
+    "effects-table": (sending.ForgetsEffects, CRASH),
+    "effects-after-commit": (sending.PerformFirst, CRASH),
+    "durable-timers": (sending.TimersInMemory, GIVEN_UP),
+    "rollback": (handling.NoRollback, one("handler")),
+    "rollback-of-one": (handling.WholeBatch, one("handler", world=replace(SOLD_OUT, batch=2))),
+    "dead-letters": (handling.RequeueForEver, STRAYED),
+    "dead-letters-kept": (handling.DropsUnreadable, STRAYED),
+    "dead-letter-before-ack": (sending.DeadLetterFromMemory, one("crash", world=STRAYED)),
+    "gap-detection": (sending.NeverRecounts, one("lost", world=SOLD_OUT)),
+}
+AROUND = (  # the database, the broker, the API, the outside world
+    Ablation(
+        "synchronous-full",
+        "The database runs with synchronous=NORMAL.",
+        having(disk=LazyDisk),
+        one("power"),
+    ),
+    Ablation(
+        "write-lock", "Two replicas read the shelf, then write it.", having(locked=False), PAIR
+    ),
+    Ablation(
+        "mandatory",
+        "Messages that no queue takes are not returned.",
+        having(mandatory=False),
+        one("return"),
+    ),
+    Ablation(
+        "delivery-limit",
+        "A message that kills whoever gets it is delivered for ever.",
+        having(limit=None, is_counted=False),
+        POISONED,
+    ),
+    Ablation("door-key", "Orders carry no idempotency key.", _keyless, one("reply")),
+    Ablation(
+        "capture-key",
+        "Captures carry no idempotency key.",
+        performing("payment", outside.Keyless("capture")),
+        one("late"),
+    ),
+    Ablation(
+        "refund-key",
+        "Refunds carry no idempotency key.",
+        performing("payment", outside.Keyless("refund")),
+        one("late"),
+    ),
+    Ablation(
+        "message-id",
+        "Each attempt at a mail has a Message-ID of its own.",
+        performing("notification", outside.NewMessageId()),
+        one("late"),
+    ),
+    Ablation(
+        "mails-in-order",
+        "The mails of an order overtake each other.",
+        domain.send_in_any_order,
+        one("fails"),
+    ),
+)
+# Handlers of a service without a safeguard, and a world that shows it.
+HANDLERS = {
+    "arbiter": ("order", domain.CONFIRM_ON_PAYMENT, CALM),
+    "confirm-pending-only": ("order", {InventoryCommitted: domain.confirm_anyway}, CALM),
+    "tell-of-timeout": ("order", {InventoryExpired: domain.cancel_silently}, CALM),
+    "undo-confirmed": ("order", {CancelOrder: domain.cancel_pending_only}, CALM),
+    "stock-check": ("inventory", {OrderCreated: domain.hold_unchecked}, RACE),
+    "all-or-nothing": ("inventory", {OrderCreated: domain.hold_line_by_line}, TWO_LINES),
+    "commit-held-only": ("inventory", {PaymentProcessed: domain.commit_unchecked}, CALM),
+    "deadline-looks": ("inventory", domain.BLIND_DEADLINE, CALM),
+    "tell-of-expiry": ("inventory", {HoldDeadline: domain.expire_silently}, CALM),
+    "release-looks": ("inventory", {OrderCancelled: domain.release_unchecked}, CALM),
+    "release-moves": ("inventory", {OrderCancelled: domain.release_out_of_nowhere}, CALM),
+    "release-committed": ("inventory", {OrderCancelled: domain.release_held_only}, CALM),
+    "tombstone-inventory": (
+        "inventory",
+        {OrderCancelled: domain.release_known_only},
+        one("disorder"),
+    ),
+    "tombstone-payment": ("payment", {OrderCancelled: domain.undo_known_only}, CALM),
+    "refund-late-capture": ("payment", {Captured: domain.keep_late_money}, CALM),
+    "refund": ("payment", {OrderCancelled: domain.undo_pending_only}, CALM),
+    "told-once": ("notification", dict.fromkeys(domain.TELLING, domain.tell_everything), CALM),
+}
+
+
+def _all() -> Iterator[Ablation]:
+    for name, (runtime, world) in RUNTIMES.items():
+        story = inspect.getdoc(runtime) or ""
+        yield Ablation(name, story, having(runtime=runtime), world, SAMPLES.get(name, ""))
+    yield from AROUND
+    for name, (service, handlers, world) in HANDLERS.items():
+        story = inspect.getdoc(next(iter(handlers.values()))) or ""
+        yield Ablation(name, story, answering(service, handlers), world, SAMPLES.get(name, ""))
+
+
+ALL = tuple(_all())
+BY_NAME = {ablation.name: ablation for ablation in ALL}
+
+
+def lacking(scenario: Scenario, names: Iterable[str]) -> Scenario:
+    """The same world without all these safeguards at once; at most one of them the machinery's.
+
+    Raises `KeyError` for one that is not known.
+    """
+    for name in names:
+        scenario = BY_NAME[name].change(scenario)
+    return scenario

@@ -1,0 +1,104 @@
+"""The shop's worlds: who wants what, and what is on the shelves."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ecom.events import Line
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
+from ecom.services.audit import Entry
+from ecom.services.inventory import Stock
+from ecom.services.order import CancelOrder, PlaceOrder
+from ecom_lab.shop import SAGA
+from ecom_lab.simulator.broker import Message
+from ecom_lab.simulator.scenario import FAULTS, POISON, Client, Scenario
+from ecom_lab.simulator.shop.outside import Mailer, Provider
+from ecom_lab.simulator.shop.properties import PROPERTIES, losses
+from ecom_lab.simulator.suites import Job
+
+POINTS = (
+    "commit",
+    "ack",
+    "reply",
+    "publish",
+    "confirm",
+    "mark sent",
+    "timer",
+    "gateway call",
+    "mail",
+)
+CRASH_POINTS = frozenset(f"{when} {point}" for point in POINTS for when in ("before", "after"))
+TEAPOT = Line("TEAPOT", 1, 1250)
+STRAY = ("inventory", Message("events", "order.created", {}, b"no event"))
+DEADLY = ("inventory", Message("events", "order.created", {}, POISON))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One customer: what they order, with which card, and whether they may change their mind."""
+
+    lines: tuple[Line, ...] = (TEAPOT,)
+    card: str = GOOD_CARD
+    may_cancel: bool = False
+
+
+def shop(
+    wishes: tuple[Wish, ...] = (Wish(),),
+    stock: tuple[tuple[str, int], ...] = (("TEAPOT", 1),),
+    **more: Any,
+) -> Scenario:
+    """The shop, these customers, and so many units of each product; `more` is as in `Scenario`."""
+    shelves = tuple(Stock(sku, units, units) for sku, units in stock)
+    return Scenario(
+        saga=SAGA,
+        clients=tuple(_customer(i, wish) for i, wish in enumerate(wishes)),
+        rows={"inventory": shelves},
+        outside={"payment": Provider(), "notification": Mailer()},
+        properties=PROPERTIES,
+        losses=losses,
+        by_subject=("notification",),
+        unordered=("audit",),
+        ignored={Entry: "n"},
+        **more,
+    )
+
+
+def _customer(i: int, wish: Wish) -> Client:
+    """They order, with an idempotency key; and may cancel the order that they then have."""
+    order = PlaceOrder(f"customer-{i}@example.org", wish.card, wish.lines, f"wish-{i}", f"{i}")
+    return Client(f"customer-{i}", (order, CancelOrder) if wish.may_cancel else (order,), wish)
+
+
+def race(orders: int, faults: int, declined: int = 0) -> Scenario:
+    """`orders` customers want the last teapot; the first `declined` have a bad card.
+
+    A customer who is alone may cancel, too.
+    """
+    cards = [DECLINED_CARD] * declined + [GOOD_CARD] * (orders - declined)
+    return shop(tuple(Wish(card=card, may_cancel=orders == 1) for card in cards), faults=faults)
+
+
+CORE = ("order", "inventory", "payment")
+ALONE = ("lost",)  # explored in a world of its own: it makes every service ask and answer
+USUAL = tuple(kind for kind in FAULTS if kind not in ("gone", "disorder", *ALONE))
+
+
+def jobs(orders: int, faults: int) -> list[Job]:
+    """The real shop: `orders` customers race for the last unit, with good and with bad cards.
+
+    Also with two processes of each service, of which one may stay dead, and with steps that take
+    two inputs while the windows take one row. One customer alone may cancel, and meets something
+    in a queue that is no event, and a broker that loses queues.
+    """
+    most = min(faults, 1 if orders == 1 else 0)
+    kinds = tuple(kind for kind in FAULTS if kind not in ALONE)
+    races = [race(orders, faults, declined) for declined in range(orders + 1)]
+    calm = replace(races[0], faults=most, kinds=USUAL)
+    worlds = [replace(each, kinds=kinds) for each in races]
+    worlds += [replace(calm, replicas={name: 2}) for name in (*CORE, "notification")]
+    worlds.append(replace(calm, batch=2, windows=(1, 1)))
+    if orders == 1:
+        steady = replace(shop(faults=most), kinds=("gone",))
+        worlds += [replace(steady, replicas={name: 2}) for name in CORE]
+        worlds.append(replace(calm, strays=(STRAY,)))
+        worlds.append(replace(calm, kinds=ALONE))
+    return [Job(world) for world in worlds]
