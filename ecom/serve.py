@@ -55,11 +55,12 @@ def _mailer(settings: Settings) -> Any:
 def _open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     """Serve the order service's HTTP API."""
     from ecom.api.app import Backend, open_api
+    from ecom.stores.reader import Database
 
     return open_api(
         Backend(
             settings=process.settings,
-            store=process.store,
+            store=Database(process.settings.folder, process.name),
             ask=process.ask,
             connected=lambda: process.bus.connected,
             metrics=process.metrics.page,

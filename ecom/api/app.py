@@ -41,8 +41,8 @@ from ecom.events import Line
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import CancelOrder, NoSuchOrder, Order, PlaceOrder
 from ecom.settings import Settings
-from ecom.stores.base import Store
 from ecom.stores.query import MoreThan
+from ecom.stores.reader import Database
 from ecom.telemetry.metrics import TYPE
 from ecom.telemetry.tracing import context_from
 
@@ -56,7 +56,7 @@ class Backend:
     """What the API needs of the order service's process."""
 
     settings: Settings
-    store: Store
+    store: Database  # over a connection of its own: it sees what is committed
     ask: Callable[[str, Any, str], Awaitable[Order]]  # id, command, traceparent → its answer
     connected: Callable[[], bool]  # to the broker
     metrics: Callable[[], bytes]  # a page for Prometheus

@@ -48,6 +48,7 @@ CONFIRM_SECONDS = 0.02  # the longest that a confirm waits to be noted
 BUSY, CROWDED = 32, 256  # inputs in one step: between these, more had better come together
 COMPANY_SECONDS = 0.04  # how long a busy process waits for them; one idle or behind does not
 TICK = 0.1  # seconds between looks at what is due
+COMPLAINT_SECONDS = 5.0  # between two log lines about one database that cannot be had
 LAST_SPANS = 2.0  # seconds they have to get away when the process ends
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
 
@@ -138,7 +139,8 @@ class Process:
             self.put(CountUp())
 
     async def _step(self, batch: list[Any]) -> None:
-        """One transaction; if the database is not to be had, the same batch again."""
+        """One transaction; if the database is not to be had, the same batch again, soon."""
+        complained = 0.0
         while True:
             try:
                 start = time.time()
@@ -147,8 +149,10 @@ class Process:
                 self._observe(batch, start, time.time())
                 return
             except StoreUnavailable as error:
-                log.warning("The database is unavailable, trying again: %s", error)
-                await asyncio.sleep(random.uniform(0.05, 0.5))
+                if start > complained + COMPLAINT_SECONDS:
+                    log.warning("The database is unavailable, trying again: %s", error)
+                    complained = start
+                await asyncio.sleep(random.uniform(0.01, 0.1))
 
     def _observe(self, batch: list[Any], start: float, end: float) -> None:
         self.metrics.step(batch, start, end)

@@ -22,7 +22,9 @@ from ecom.stores.sql import columns_of
 from ecom.stores.views import View
 
 SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
-BUSY_SECONDS = 5.0  # how long a writer waits for another process's transaction
+# How long a writer waits for another process's transaction: an event loop waits with it, so that
+# whoever finds the database busy longer goes about other things, and comes back.
+BUSY_SECONDS = 0.05
 PREPARE_SECONDS = 30.0  # the same while the schema is looked at: others may be busy changing it
 
 # What may be otherwise a moment later; anything else is not mended by waiting.

@@ -1,6 +1,8 @@
 """The API, over real HTTP: what is accepted stays accepted, what is wrong is named."""
 
 import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -249,3 +251,19 @@ def test_our_own_client_places_more_in_as_many_requests_as_it_takes(api):
         assert client.place([]) == []
     assert numbers == list(range(numbers[0], numbers[0] + wanted))
     assert count(api) == before + wanted
+
+
+def test_whoever_locks_the_database_keeps_nobody_else_waiting(tmp_path):
+    """A shell, say, amid a transaction: an order waits for it, and nothing else does."""
+    with (
+        serving.api(tmp_path) as api,
+        closing(sqlite3.connect(tmp_path / "order.db", isolation_level=None)) as foreign,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        foreign.execute("BEGIN IMMEDIATE")
+        placing = pool.submit(api.post, "/orders", json=ORDER, timeout=60)
+        for _ in range(20):
+            assert api.get("/orders", timeout=4).json() == []
+        assert not placing.done()
+        foreign.execute("ROLLBACK")
+        assert placing.result().status_code == 202

@@ -6,10 +6,11 @@ from contextlib import closing
 
 from ecom.process.driver import database
 from ecom.stores.reader import Reader
-from ecom.stores.sqlite import BUSY_SECONDS
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
 from ecom_lab.shop import SERVICES
+
+LONG = 5.0  # seconds: a hundred times as long as a service waits for a lock
 
 
 def full(bed: Testbed) -> str:
@@ -45,6 +46,6 @@ def busy(bed: Testbed) -> str:
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         bed.burst()
-        bed.wait(BUSY_SECONDS + 0.2, BUSY_SECONDS + 1.0)
+        bed.wait(LONG, LONG + 1.0)
         foreign.execute("ROLLBACK")
     return f"{service} found its database locked"
