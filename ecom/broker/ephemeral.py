@@ -1,16 +1,19 @@
 """A node that ends with whoever started it, however that one ends: a notebook's kernel, say.
 
-It has a guard, a process of its own that reads from a pipe whose other end is ours. The operating
-system closes that end however we die; then the guard stops the node and removes its folder.
+It has a guard, a child that is told when its time has come: then it stops the node and removes its
+folder.
 """
 
 import shutil
-import subprocess
+import signal
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
 from ecom.broker.node import Node
+from ecom.process import child
+
+PATIENCE = 60.0  # seconds that stopping may take
 
 
 class OwnNode(Node):
@@ -18,21 +21,22 @@ class OwnNode(Node):
 
     def __init__(self) -> None:
         super().__init__(Path(mkdtemp(prefix="ecom-node-")))
-        command = [sys.executable, "-m", "ecom.broker.ephemeral", str(self.folder)]
-        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        with open(self.folder / "guard.log", "wb") as log:
+            self._guard = child.start(f"{__name__}:guard", self.folder, log=log, patience=PATIENCE)
 
     def close(self) -> None:
         """Stop the node and remove its folder. Closing twice is harmless."""
-        self._guard.stdin.close()
+        self._guard.terminate()
         self._guard.wait()
 
 
-def _guard(folder: Path) -> None:
-    """Wait for the end of whoever started us, and clear up."""
-    sys.stdin.buffer.read()
-    Node(folder).stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    _guard(Path(sys.argv[1]))
+def guard(folder: Path) -> None:
+    """Wait to be told, and clear up."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        while True:
+            signal.pause()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Node(folder).stop()
+        shutil.rmtree(folder, ignore_errors=True)

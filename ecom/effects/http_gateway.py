@@ -1,5 +1,7 @@
 """A payment provider over HTTP: `POST /captures`, `POST /refunds`, under an `Idempotency-Key`."""
 
+import ssl
+
 import aiohttp
 import msgspec
 from msgspec import Struct
@@ -82,11 +84,18 @@ class HttpGateway:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),  # the runtime bounds how many there are
+                # No limit: the runtime bounds how many there are.
+                connector=aiohttp.TCPConnector(limit=0, ssl=_proof(self._url)),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _proof(url: str) -> ssl.SSLContext | bool:
+    """Whom to believe to be the provider. aiohttp itself reads certificates when it is imported;
+    where children are forked from, there are none (see `ecom.process.child`)."""
+    return ssl.create_default_context() if url.startswith("https:") else True
 
 
 def _answer(status: int, text: bytes) -> Answer:

@@ -64,7 +64,8 @@ class Crew:
         Raises `ServiceDied` if one ends instead or takes longer than `START_SECONDS`.
         """
         starting = [member for member in members if not self.is_alive(member)]
-        for member in starting:
+        # Those first for which nothing is to be loaded any more.
+        for member in sorted(starting, key=lambda it: len(self._programs[it[0]].imports)):
             self._spawn(member, target, told)
         deadline = time.monotonic() + START_SECONDS
         for member in starting:
@@ -117,8 +118,10 @@ class Crew:
         return self._processes[member].poll()
 
     def alive(self) -> list[str]:
-        """The names of those running, in the order in which they were started."""
-        return [name(member) for member in self._processes if self.is_alive(member)]
+        """The names of those running, in the order of their programs."""
+        running = [member for member in self._processes if self.is_alive(member)]
+        services = list(self._programs)
+        return [name(member) for member in sorted(running, key=lambda it: services.index(it[0]))]
 
     def missing(self) -> list[str]:
         """One sentence about each service that no process runs."""

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
 
 from ecom.errors import ShopBusy, ShopError
 from ecom.settings import home
@@ -36,14 +37,30 @@ class Premises:
         if folder is None:
             self.folder.chmod(0o700)  # customers' addresses are in it, and the door's token
         self.lock = _move_in(self.folder)
+        self.is_ours = True  # but not in a process that is forked from this one
+        _open.add(self)
         if self.is_temporary:
             (self.folder / "temporary").touch()
 
     def leave(self, remove: bool) -> None:
         """Give the lock back; `remove` the folder if it was made up."""
+        _open.discard(self)
         if self.is_temporary and remove:
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self.lock)
+
+
+_open: "WeakSet[Premises]" = WeakSet()
+
+
+def _give_up() -> None:
+    """In a process that is forked: else the shop would be busy for as long as that lives."""
+    for premises in _open:
+        premises.is_ours = False
+        os.close(premises.lock)
+
+
+os.register_at_fork(after_in_child=_give_up)
 
 
 def folder_of(name: str) -> Path:

@@ -19,7 +19,6 @@ from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 NUMBER = struct.Struct("!i")  # as it is sent: how many bytes follow; a pid; a status
-STOP_SECONDS = 10.0  # a child may take so long to notice that its starter has gone
 
 # With file numbers and folders to import from. Not `-m`, which would look in the current folder.
 _BEGIN = (
@@ -36,6 +35,7 @@ class Order(NamedTuple):
     environment: tuple[tuple[str, str], ...] = ()
     imports: tuple[str, ...] = ()
     fresh: bool = False  # in an interpreter of its own
+    patience: float = 10.0  # seconds that it may take to end once its starter has gone
 
 
 class Birth(NamedTuple):
@@ -80,7 +80,7 @@ def live(birth: Birth) -> NoReturn:
         title.write(order.name or order.target)
     gc.enable()
     faulthandler.enable()
-    threading.Thread(target=_end_with, args=[birth.lifeline], daemon=True).start()
+    threading.Thread(target=_end_with, args=[birth.lifeline, order.patience], daemon=True).start()
     status = _status(order)
     with suppress(BaseException):
         atexit._run_exitfuncs()
@@ -109,11 +109,11 @@ def _move_out(log: int) -> None:
     os.close(log)
 
 
-def _end_with(lifeline: int) -> None:
+def _end_with(lifeline: int, patience: float) -> None:
     os.read(lifeline, 1)
     logging.getLogger("ecom.process").warning("Whoever started this process has gone")
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_SECONDS)
+    time.sleep(patience)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -113,7 +113,7 @@ class _Server:
         try:
             self._process = subprocess.Popen(
                 command("fork_server", [number], _paths()),
-                env={name: it for name, it in os.environ.items() if not name.startswith(SECRET)},
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL if sys.__stderr__ is None else None,
@@ -158,16 +158,18 @@ def start(
     imports: tuple[str, ...] = (),
     keep: Iterable[int] = (),
     fresh: bool = False,
+    patience: float = Order().patience,
 ) -> Child:
     """Start a process that calls `target`, "module:function", with arguments that can be pickled.
 
     Its output goes to the file `log`, and at its end, if it has a `name`, how it ended. Its
     environment is exactly `environment` (None: ours), its files are those and the descriptors in
     `keep`. `imports` are loaded once for all children, besides the target's module: but for one
-    that is `fresh`, an interpreter of its own.
+    that is `fresh`, an interpreter of its own. Once we have gone, it has `patience` seconds to end.
     """
     told = os.environ if environment is None else environment
-    order = Order(name, target, pickle.dumps(arguments), tuple(told.items()), imports, fresh)
+    its = tuple(told.items())
+    order = Order(name, target, pickle.dumps(arguments), its, imports, fresh, patience)
     ours, theirs = os.pipe()
     try:
         _send(order, [theirs, log.fileno(), *keep])
@@ -209,6 +211,13 @@ def _send(order: Order, files: Iterable[int]) -> None:
                 _server.close()
         _server = _Server()
         _server.send(order, files)
+
+
+def _environment() -> dict[str, str]:
+    """The fork server's own. It has no secrets; and libraries that read all certificates when they
+    are imported, which takes 50 ms, find none: a child is told where they are."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
+    return {**ours, "SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 
 
 def _paths() -> list[str]:

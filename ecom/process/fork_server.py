@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+from collections import deque
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ class Server:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, Forked] = {}
+        self._ahead: deque[str] = deque()  # modules to be imported when there is nothing else to do
         self._lifeline, self._life = os.pipe()  # nothing is ever written; its end is the message
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -51,7 +53,7 @@ class Server:
         waiting.register(self._control, select.POLLIN)
         waiting.register(self._woken, select.POLLIN)
         while True:
-            ready = [descriptor for descriptor, _ in waiting.poll()]
+            ready = [descriptor for descriptor, _ in waiting.poll(0 if self._ahead else None)]
             if self._woken in ready:
                 os.read(self._woken, 512)
                 self._reap()
@@ -60,12 +62,17 @@ class Server:
                     return None
                 if (birth := self._carry_out(*received)) is not None:
                     return birth
+            elif self._ahead:  # a child that is to be started does not wait for these
+                _load(self._ahead.popleft())
 
     def _carry_out(self, order: Order, files: list[int]) -> Birth | None:
         """Fork as ordered, if it is to be. Returns something in the child only."""
-        is_fresh = order.fresh or not (_load(order) and _can_fork())
         if not order.target:
+            self._ahead.extend(order.imports)
             return None
+        if not order.fresh:
+            _load(*order.imports, order.target.partition(":")[0])
+        is_fresh = order.fresh or not _can_fork()
         news, log, *kept = files
         gc.freeze()  # else a child that collects garbage copies all that we share
         try:
@@ -130,13 +137,11 @@ def _receive(control: socket.socket) -> tuple[Order, list[int]] | None:
     return pickle.loads(b"".join(parts)), files
 
 
-def _load(order: Order) -> bool:
-    """Import what the child needs; what cannot be imported, it will say itself."""
-    for module in (*order.imports, order.target.partition(":")[0]):
-        if module and sys.platform == "linux":
-            with suppress(BaseException):
-                importlib.import_module(module)
-    return True
+def _load(*modules: str) -> None:
+    """Import what children need; what cannot be imported, they will say themselves."""
+    for module in modules if sys.platform == "linux" else ():
+        with suppress(BaseException):
+            importlib.import_module(module)
 
 
 def _can_fork() -> bool:

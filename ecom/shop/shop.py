@@ -18,6 +18,7 @@ from ecom.harness.processes import Crew
 from ecom.harness.quiescence import nothing_left, wait_until_quiet
 from ecom.harness.tenancy import address, forget, parked, prepare
 from ecom.harness.workspace import Premises, clear_abandoned
+from ecom.process import child
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.standins import StandIns
 from ecom.settings import Settings
@@ -81,6 +82,7 @@ class Shop(Records):
 
     def _open(self) -> None:
         self._crew, self._client, self._lease, self._standins = None, None, None, None
+        child.prepare("ecom.serve", "ecom.api.app")  # it takes as long as what follows
         self._standins = StandIns(self.folder, self._as_processes)
         if self._amqp_url is None:
             self._lease = lease()
@@ -94,7 +96,12 @@ class Shop(Records):
         clear_abandoned(lambda name: forget(contract, broker, name))
         self._forget = partial(forget, contract, broker, self.name)
         its = programs(urls, self._token, self._standins.environment) | self._standins.programs
-        self._crew = Crew(self.folder, its, self._environment(), self._premises.lock)
+        told = {
+            "ECOM_FOLDER": str(self.folder),
+            "ECOM_SHOP": self.name,
+            "ECOM_HOLD_SECONDS": str(self._hold_seconds),
+        }
+        self._crew = Crew(self.folder, its, told, self._premises.lock)
         self._client = Client(partial(_api, self._crew), self._token)
         self._dead = Workbench(self._saga, self._url, self.name, self.folder)
         self._crew.start(*((service, "1") for service in its))
@@ -105,6 +112,8 @@ class Shop(Records):
             return
         premises, self._premises = self._premises, None
         atexit.unregister(self._at_exit)
+        if not premises.is_ours:  # we were forked by whoever opened it, whose it is
+            return
         forgotten = self._crew is None  # then it never came to have queues
         try:
             if self._client:
@@ -248,13 +257,6 @@ class Shop(Records):
         self._opened()
         self._crew.check()
         return self._crew
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            "ECOM_FOLDER": str(self.folder),
-            "ECOM_SHOP": self.name,
-            "ECOM_HOLD_SECONDS": str(self._hold_seconds),
-        }
 
 
 def _api(crew: Crew) -> str:

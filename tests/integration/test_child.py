@@ -207,7 +207,7 @@ HOLDER = """
 import os, signal, sys, time
 from ecom.process import child
 log = open("log", "ab")
-pids = [child.start(f"children:{what}", log=log, fresh=fresh).pid
+pids = [child.start(f"children:{what}", log=log, fresh=fresh, patience=0.5).pid
         for what in sys.argv[1:] for fresh in (False, True)]
 server = child.call("os:getppid", seconds=30)
 if forked := os.fork():

@@ -1,14 +1,21 @@
 """What HTTP adds of trouble to paying, and the HTTP API of the sandbox provider."""
 
 import asyncio
+import json
+import os
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
+import trustme
 from paying import KEY, OverHttp, capture, ledger, outcome, use
 
 from ecom.effects.http_gateway import HttpGateway
 from ecom.errors import ShopError
 from ecom.events import CARD_DECLINED
+from ecom.process import child
 from ecom.process.performers import OutcomeUnknown
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.sandbox.faults import Faults, Luck
@@ -187,3 +194,42 @@ def test_faults_come_as_often_as_asked_and_again_as_before():
     assert {key: Luck(Faults(fail_before=0.15, seed=8)).of(key) for key in keys} != fates
     for fate, share in {"before": 0.15, "after": 0.15, "twice": 0.1, "well": 0.6}.items():
         assert list(fates.values()).count(fate) / len(keys) == pytest.approx(share, abs=0.02)
+
+
+# ── Over TLS ──────────────────────────────────────────────────────────────────────────────────
+class Captures(BaseHTTPRequestHandler):
+    """A provider that takes all money."""
+
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"key": KEY, "outcome": "captured"}).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def secure(tmp_path):
+    """Its address, and the file with the certificate of who vouches for it."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with HTTPServer(("127.0.0.1", 0), Captures) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}", str(tmp_path / "ca.pem")
+        server.shutdown()
+        thread.join()
+
+
+def test_a_provider_must_prove_who_it_is_also_to_a_process_that_was_forked(secure):
+    """Whom that trusts is what its own environment says."""
+    url, authority = secure
+    ahead = {"imports": ("ecom.effects.http_gateway",), "seconds": 30}
+    trusting = {**os.environ, "SSL_CERT_FILE": authority}
+    paid = child.call("children:pay", url, environment=trusting, **ahead)
+    assert paid == Captured("1001")
+    with pytest.raises(child.Died, match="CERTIFICATE_VERIFY_FAILED"):
+        child.call("children:pay", url, **ahead)

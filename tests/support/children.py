@@ -1,11 +1,15 @@
 """What the children of the tests do."""
 
+import asyncio
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
+from paying import capture
+
+from ecom.effects.http_gateway import HttpGateway
 from ecom.process.lifecycle import announce
 
 
@@ -80,3 +84,16 @@ def fail():
 def sleep():
     """Take too long."""
     time.sleep(1_000)
+
+
+def pay(url):
+    """Take money, at the provider that is there."""
+
+    async def pay():
+        gateway = HttpGateway(url)
+        try:
+            return await capture()(gateway)
+        finally:
+            await gateway.close()
+
+    return asyncio.run(pay())

@@ -1,7 +1,7 @@
 """A saga of another trade: street lamps are dimmed when a sensor says so, and back after a while.
 
 Three services, three events, a timer and an effect: small enough to be read at once, and enough to
-show that nothing of the machinery knows a shop. `python lamps.py SERVICE` runs one of them.
+show that nothing of the machinery knows a shop.
 """
 
 import asyncio

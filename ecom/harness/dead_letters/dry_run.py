@@ -2,13 +2,10 @@
 
 The real runtime handles it on the service's real database, opened read-only; what it would write is
 looked at instead of written. That happens in a process of its own, as the message may be one that
-kills: `python -m ecom.harness.dead_letters.dry_run`, with a pickled `Attempt` on
-stdin (its saga may be anybody's, so its code goes with it) and a `Trial` as JSON on stdout.
+kills.
 """
 
 import pickle
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ import cloudpickle
 import msgspec
 
 from ecom.harness.dead_letters.trial import Asked, Change, Said, Trial
+from ecom.process import child
 from ecom.runtime.messages import Delivery
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
@@ -65,18 +63,18 @@ class Rehearsal(Database):
 
 def rehearse(attempt: Attempt) -> Trial:
     """Try it in a process of its own; what that died of is an answer, too."""
-    command = [sys.executable, "-m", "ecom.harness.dead_letters.dry_run"]
     try:
-        child = subprocess.run(
-            command, input=cloudpickle.dumps(attempt), capture_output=True, timeout=SECONDS
-        )
-    except subprocess.TimeoutExpired:
+        pickled = cloudpickle.dumps(attempt)  # its saga may be anybody's: its code goes with it
+        return child.call(f"{__name__}:rehearse_here", pickled, seconds=SECONDS)
+    except TimeoutError:
         return Trial("would hang", f"not done after {SECONDS:g} seconds")
-    if child.returncode == 0:
-        return msgspec.json.decode(child.stdout, type=Trial)
-    last = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-    how = f"signal {-child.returncode}" if child.returncode < 0 else f"status {child.returncode}"
-    return Trial("would kill the process", f"it ended with {how}. {last}".strip())
+    except child.Died as death:
+        return Trial("would kill the process", str(death))
+
+
+def rehearse_here(pickled: bytes) -> Trial:
+    """Try a pickled attempt in this process."""
+    return _try(pickle.loads(pickled), time.time())
 
 
 def _try(attempt: Attempt, now: float) -> Trial:
@@ -131,8 +129,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     return value if isinstance(value, str | int | float | None) else str(msgspec.to_builtins(value))
-
-
-if __name__ == "__main__":
-    request = pickle.load(sys.stdin.buffer)
-    sys.stdout.buffer.write(msgspec.json.encode(_try(request, time.time())))
