@@ -4,7 +4,7 @@ import pytest
 from outer import outer
 
 from ecom import Shop
-from ecom.errors import ServiceDown, ShopError
+from ecom.errors import ShopError
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.shop import frames
 
@@ -110,7 +110,7 @@ def test_somebody_else_s_mail_server_is_used_when_the_environment_names_it(
             shop.settle()
             assert frames.emails(tmp_path).subject.tolist() == ["Order #1001 Confirmed"]
             assert shop.emails().empty
-            with pytest.raises(ServiceDown):
+            with pytest.raises(ShopError, match="no service 'mail'"):
                 shop.kill("mail")
 
 
