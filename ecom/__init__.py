@@ -1,8 +1,7 @@
 """ecom: the Saga pattern (choreography) for a small shop, on a real RabbitMQ.
 
-Start at `Shop`, which is what a notebook holds; then read `ecom.events` (what the services say
-to each other), `ecom.services` (what they do about it) and `ecom.runtime.service` (how it stays
-correct).
+Start at `Shop`, which is what a notebook holds; then read `ecom.events` (what the services
+publish), `ecom.services` (what they do about it) and `ecom.runtime.service` (how it stays correct).
 """
 
 __all__ = ["Shop"]
@@ -10,7 +9,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """Import `Shop` (and pandas with it) only when somebody asks: services never do."""
+    """Import `Shop` (and pandas with it) only when it is used: services never do."""
     if name == "Shop":
         from ecom.harness.extras import all_installed
 

@@ -1,7 +1,6 @@
-"""A service's line to the broker: connected, and connected again, for as long as it runs.
+"""A service's connection to the broker: opened, and opened again, for as long as it runs.
 
-With `ecom.amqp`, everything in a service that knows pika. What happens arrives as the runtime's
-inputs.
+Only this module and `ecom.amqp` use pika. Whatever happens becomes an input of the runtime.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ log = logging.getLogger("ecom.bus")
 
 
 class Bus:
-    """One service's line to the broker. `put` is given the runtime's inputs as they happen."""
+    """One service's connection to the broker. `put` is given inputs of the runtime."""
 
     def __init__(self, url: str, shop: str, service: str, put: Callable[[Any], None]) -> None:
         self._parameters = parameters(url)
@@ -62,7 +61,7 @@ class Bus:
 
     @property
     def user(self) -> str:
-        """As whom it is connected: the broker vouches for that name on all that it publishes."""
+        """The user as whom it is connected; the broker checks that name on what it publishes."""
         return self._parameters.credentials.username
 
     @property
@@ -71,24 +70,24 @@ class Bus:
         return self._session is not None
 
     def publish(self, output: Publish) -> None:
-        """Publish a row; its fate comes back as `Confirmed` or `Unsent`. Unconnected: nothing,
-        as the runtime publishes anew after each `PublisherUp`."""
+        """Publish a row; `Confirmed` or `Unsent` follows. Without a connection, do nothing: the
+        runtime publishes again after each `PublisherUp`."""
         if self._session is not None:
             self._session.publish(output.row)
 
     def say(self, output: Say) -> None:
-        """Publish once, and never mind. Unconnected: nothing."""
+        """Publish once, unconfirmed. Without a connection, do nothing."""
         if self._session is not None:
             self._session.say(output)
 
     async def mend(self) -> None:
-        """Look whether our queue is there, and we hear: else connect anew, until it is."""
+        """Check that our queue exists and delivers; if not, connect again until it does."""
         if self._session is not None:
             with suppress(*TROUBLE):
                 await self._session.mend()
 
     def ack(self, output: Ack) -> None:
-        """Acknowledge; in vain after a reconnect, and then the inbox meets the duplicates."""
+        """Acknowledge; without effect after a reconnect, and then the inbox absorbs duplicates."""
         if self._session is not None and output.channel == self._epoch:
             self._session.ack(output.tag)
 

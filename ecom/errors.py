@@ -1,8 +1,8 @@
-"""What can go wrong for somebody who holds a shop: each error's text says what to do."""
+"""Errors that a user of a shop can mend: each error's text says what to do."""
 
 
 class ShopError(Exception):
-    """Something the reader of a notebook or of a terminal can mend; never needs a traceback."""
+    """An error that a user in a notebook or a terminal can mend; needs no traceback."""
 
 
 class ShopBusy(ShopError):
@@ -10,7 +10,7 @@ class ShopBusy(ShopError):
 
 
 class ServiceDied(ShopError):
-    """A service ended though nobody asked it to."""
+    """A service ended without being stopped."""
 
 
 class ServiceDown(ShopError):
@@ -18,11 +18,11 @@ class ServiceDown(ShopError):
 
 
 class OrderRefused(ShopError):
-    """The order service did not accept what it was sent; nothing of it was done."""
+    """The order service refused a request; nothing of it was done."""
 
 
 class NotSettled(ShopError):
-    """The shop was not quiet within the time given; the text says what is still awaited."""
+    """The shop was not settled within the time given; the text says what is still awaited."""
 
 
 class NotInstalled(ShopError, ImportError):

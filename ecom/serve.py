@@ -1,6 +1,6 @@
 """`python -m ecom.serve SERVICE`: one of the shop's services, or its provisioner.
 
-The composition root: here the machinery is handed the shop's saga, its payment provider and mail
+The composition root: here the machinery is given the shop's saga, its payment provider and mail
 server, and its HTTP API. Settings come from the environment.
 """
 
@@ -21,7 +21,7 @@ from ecom.settings import Settings
 
 
 def _performers(service: str, settings: Settings) -> Performers | None:
-    """Who performs this service's effects: over the network if settings name it, else in files."""
+    """The performers of this service's effects: on the network if settings name it, else files."""
     if service == "payment":
         gateway = _gateway(settings)
         return Performers({Capture: gateway.capture, Refund: gateway.refund}, gateway.close)
@@ -31,7 +31,7 @@ def _performers(service: str, settings: Settings) -> Performers | None:
     return None
 
 
-# What follows is imported where it is needed: each service pays for its own only.
+# Imported where needed: each service pays for its own imports only.
 def _gateway(settings: Settings) -> Any:
     if settings.gateway_url is None:
         from ecom.sandbox.gateway import SandboxGateway

@@ -22,7 +22,7 @@ class Settings:
     shop: str = "ecom"  # prefix of exchange and queue names: two shops never meet
     replica: str = "1"  # stable name of this process among those of its service
     hold_seconds: float = 900.0  # how long stock is held for an unpaid order
-    recount_seconds: float = 10.0  # between looks whether the broker has lost anything
+    recount_seconds: float = 10.0  # between tallies, by which lost events are found
     http_host: str = "127.0.0.1"
     http_port: int = 0  # 0: any free port
     http_token: str | None = field(default=None, repr=False)  # None: open to all, on loopback only

@@ -1,1 +1,1 @@
-"""All that knows pika: connections, sessions, and the frames of our own messages."""
+"""RabbitMQ through pika: connections, sessions, and the frames of our own messages."""

@@ -1,9 +1,9 @@
-"""Queues looked into by a person: without taking anything, or one message after the other.
+"""Queues read by an operator: without taking anything, or one message after the other.
 
-To look is to fetch everything, unacknowledged, and to close the channel: then the broker puts it
-all back, slice by slice in order (given back by `nack`, RabbitMQ 3.10 shuffles it). A process that
-dies while it looks, or after a replay and before its ack, gives back in the same way: nothing is
-ever lost, and what was sent twice meets the inbox.
+To look is to fetch every message, unacknowledged, and to close the channel: then the broker puts
+them back, slice by slice in order (after a `nack`, RabbitMQ 3.10 shuffles them). If a process dies
+while it looks, or after a replay and before its ack, the broker does the same: no message is lost,
+and the inbox absorbs one that was sent twice.
 """
 
 import time
@@ -20,12 +20,12 @@ from ecom.amqp.codec import JSON, PERSISTENT
 from ecom.amqp.connection import TROUBLE, parameters, why
 from ecom.errors import ShopError
 
-SLICE = 2_000  # messages under way: asked for many more at once, a small broker runs out of memory
-PATIENCE = 5.0  # seconds to wait for what the broker says is there, or for another operator
+SLICE = 2_000  # messages fetched at once: with many more, a small broker runs out of memory
+PATIENCE = 5.0  # seconds to wait for messages that the broker has, or for another operator
 
 
 class Held:
-    """One message in hand: it goes back, unless it is done with."""
+    """One message in hand: it goes back to its queue, unless it is `done`."""
 
     def __init__(
         self, acknowledge: Callable[[int], None], tag: int, headers: Any, body: bytes
@@ -35,7 +35,7 @@ class Held:
         self.body = body
 
     def done(self) -> None:
-        """It leaves the queue."""
+        """Remove it from its queue."""
         self._acknowledge(self._tag)
 
 
@@ -43,7 +43,7 @@ class Operator:
     """Looks into queues and puts messages into them, for a person who waits. Use `operator`."""
 
     def __init__(self, reading: pika.BlockingConnection, sending: pika.BlockingConnection) -> None:
-        # Two connections: while we wait for a confirm, no flood of messages is read.
+        # Two connections: else messages would flood in while we wait for a confirm.
         self._reading, self._sending = reading, sending
         self._control = reading.channel()
         self._out = sending.channel()
@@ -65,8 +65,8 @@ class Operator:
                 self._await_return(queue, ready - pile.done)
 
     def send(self, queue: str, headers: dict[str, Any], body: bytes) -> None:
-        """Put a message into the queue; returns when the broker has it safe. Raises `ShopError`
-        if there is no such queue."""
+        """Put a message into the queue; returns when the broker has confirmed it. Raises
+        `ShopError` if there is no such queue."""
         properties = pika.BasicProperties(
             content_type=JSON, headers=headers, delivery_mode=PERSISTENT
         )
@@ -89,9 +89,8 @@ class Operator:
 def operator(amqp_url: str, lock: str) -> Iterator[Operator]:
     """Connect as the one operator under this name. Raises `ShopError`.
 
-    While one operator has messages in hand, another would find only some of them. So a queue of
-    that name, which its connection has for itself, serves as a lock: the broker frees it whatever
-    becomes of us.
+    While one operator has messages in hand, another would find only some of them. So an
+    exclusive queue of that name serves as a lock: the broker deletes it with its connection.
     """
     connections: list[pika.BlockingConnection] = []
     try:
@@ -150,7 +149,7 @@ class _Pile:
         return share
 
     def close(self) -> None:
-        """What is not acknowledged goes back."""
+        """Close the channel: what is not acknowledged goes back."""
         if self._channel.is_open:
             self._channel.close()
 

@@ -1,4 +1,4 @@
-"""Connecting with pika, mended: fast for our own messages, and no message that it cannot read."""
+"""A pika connection that is fast for our own messages, and survives any message's headers."""
 
 import asyncio
 import os
@@ -22,13 +22,13 @@ UNREADABLE = "unreadable-headers"  # the header that says why there are no other
 # Of the socket, in one call and in one turn of the loop; with pika it is 4,096 and 102,400 bytes.
 # What comes in one turn makes one transaction.
 READ_AT_ONCE, READ_A_TURN = 262_144, 1_048_576
-TROUBLE = (AMQPError, OSError)  # what is raised when the broker is not to be had, or refuses
+TROUBLE = (AMQPError, OSError)  # what is raised when the broker cannot be reached, or refuses
 
 
 def parameters(url: str) -> URLParameters:
     """Connection parameters for an AMQP URL, with the settings that pika leaves unset.
 
-    For `amqps://…` the broker's certificate must be good, and for this host: signed by the
+    For `amqps://…` the broker's certificate must be valid for this host: signed by the
     authority in the PEM file `ECOM_AMQP_CA`, if set, or else by one that the system trusts. Where
     the broker asks for a certificate, too, `ECOM_AMQP_CERT` and `ECOM_AMQP_KEY` name ours. Raises
     `ShopError` for files that cannot be read.
@@ -44,7 +44,7 @@ def parameters(url: str) -> URLParameters:
 
 
 def _certificates() -> ssl.SSLContext:
-    """Whom we trust, and who we are."""
+    """The authorities that we trust, and our own certificate."""
     env = os.environ
     try:
         context = ssl.create_default_context(cafile=env.get("ECOM_AMQP_CA") or None)
@@ -58,7 +58,7 @@ def _certificates() -> ssl.SSLContext:
 
 
 def why(error: object) -> str:
-    """What is wrong with the broker, in words; what to do, where we know."""
+    """What is wrong with the broker, in words, and what to do about it if that is known."""
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
         provisioner = "does it run? (python -m ecom.serve provisioner)"
         return f"{error.reply_text}; the shop's provisioner declares it: {provisioner}"
@@ -91,7 +91,7 @@ class Message(NamedTuple):
     exchange: str
     key: str
     headers: dict[str, Any] | None
-    user: str | None  # who published it; None if nobody says so
+    user: str | None  # who published it; None if it does not say
     body: bytes
 
 
@@ -101,18 +101,18 @@ Heard = Callable[[Message], None]
 class Connection(AsyncioConnection):
     """Frames that are written together are sent together: pika would make a system call for each
     of a message's three frames, where one a batch is enough. It reads more at once, too, and our
-    own messages go past pika's codec (see `ecom.amqp.codec`): nobody else needs to know of that.
+    own messages go past pika's codec (see `ecom.amqp.codec`), which no other module depends on.
 
-    And a message whose headers pika cannot decode (a date after the year 9999, a table nested ten
-    thousand deep, …) arrives without them: else it would end each connection that it comes by.
+    A message whose headers pika cannot decode (a date after the year 9999, a table nested ten
+    thousand deep, …) is delivered without them: else it would end every connection it arrives on.
     """
 
     _corked: list[bytes] | None = None
     _consumer: tuple[bytes, Heard] | None = None  # whose messages go past pika's codec
 
     def consume(self, channel: Channel, queue: str, heard: Heard) -> str:
-        """Give the queue's messages to `heard`, and no more to an earlier consumer, which is to be
-        cancelled; the consumer's tag."""
+        """Give the queue's messages to `heard`, and no more to an earlier consumer, which the
+        caller cancels; returns the consumer's tag."""
 
         def by_pika(_: Channel, method: Any, properties: Any, body: bytes) -> None:
             heard(
@@ -134,7 +134,7 @@ class Connection(AsyncioConnection):
     def publish(
         self, channel: Channel, exchange: str, key: str, headers: dict, body: bytes, id: str
     ) -> None:
-        """Publish a message of ours: JSON, persistent, mandatory, as who is connected."""
+        """Publish a message of ours: JSON, persistent, mandatory, with the connection's user id."""
         user = self.params.credentials.username
         frames = None
         if channel.is_open and 0 < len(body) <= self._body_max_length:  # it makes one frame
@@ -168,7 +168,7 @@ class Connection(AsyncioConnection):
             self._process_frame(frame)
 
     def _take(self, data: bytes) -> int:
-        """Hear the messages that `data` begins with; where they end."""
+        """Hand on the messages that `data` begins with; where they end."""
         at, (consumer, heard) = 0, self._consumer
         while (found := read_message(data, at)) is not None and found.consumer == consumer:
             at = found.end
@@ -203,7 +203,7 @@ def text(name: str | bytes) -> str:
 
 
 def _without_headers(data: bytes, error: Exception) -> tuple[int, Header]:
-    """How long the content header is that begins `data`, and what can be said of it."""
+    """The length of the content header that begins `data`, and a header in its place."""
     kind, channel, size = struct.unpack_from(">BHL", data)
     if kind != spec.FRAME_HEADER:
         raise error

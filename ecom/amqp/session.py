@@ -20,10 +20,10 @@ from ecom.runtime.messages import Confirmed, Delivery, Say, Unsent
 from ecom.runtime.tables import Outbox
 
 PREFETCH = 1_000  # messages in hand, at most
-# How long acks wait: each is a write to the one log that the broker has, in the way of events.
+# How long acks wait: each is a write to the broker's one log, which delays events.
 ACK_SECONDS = 0.02
 GOODBYE_SECONDS = 1.0  # how long closing may take
-SILENCE = 2  # calls to ourselves without an echo, and we are deaf
+SILENCE = 2  # messages to ourselves without an echo, after which our consumer counts as dead
 
 log = logging.getLogger("ecom.bus")
 
@@ -43,7 +43,7 @@ class Session:
         self._published = 0
         self._heard = self._heard_before = self._acked = 0  # tags of the last delivery, and ack
         self._to_ack: int | None = None  # the tag that waits to be acknowledged
-        self._silence = 0  # calls in a row without an echo
+        self._silence = 0  # messages to ourselves in a row without an echo
         self._user: str | None = None  # as whom we are connected
         self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
@@ -60,19 +60,19 @@ class Session:
         await self._consume()
 
     async def _consume(self) -> None:
-        """After a crash, messages are taken one at a time until a new one comes: each crash is
-        counted against all that were in hand, and the neighbours of a message that kills us
-        must not be set aside with it."""
+        """After a crash, messages are consumed one at a time until a new one is delivered: the
+        broker counts a crash against every message in hand, and only the message that kills the
+        process may reach the delivery limit."""
         await self._call(self._in.basic_qos, prefetch_count=1)
         self._careful = True
         self._listen()
 
     async def mend(self) -> None:
-        """End the session if our queue is gone, or has gone deaf: what follows it looks anew.
+        """End the session if our queue is gone or delivers no more: the next one starts afresh.
 
-        A queue that is deleted and comes back may keep its consumer in name only: it is said to
-        deliver, and nothing arrives (seen with RabbitMQ 3.10). So we call, and listen for the echo.
-        What is in hand would be counted against its delivery limit: then we wait.
+        A queue that is deleted and declared again may keep a consumer that receives nothing (seen
+        with RabbitMQ 3.10). So the session publishes a message to itself and waits for it, the
+        echo. While messages are in hand it waits: ending would count against their delivery limit.
         """
         consumers = await self._consumers()
         silent = consumers == 1 and self._heard == self._heard_before == self._acked
@@ -83,8 +83,8 @@ class Session:
         self.say(Say(topology.echo(self._service), b""))
 
     async def _consumers(self) -> int:
-        """How many consume our queue. To ask needs no right to declare it, but it must be there:
-        the broker closes the channel otherwise, and so ends the session."""
+        """The number of our queue's consumers. A passive declare needs no right, but the queue must
+        exist: otherwise the broker closes the channel, which ends the session."""
         ours = topology.queue(self._shop, self._service)
         found = await self._call(self._out.queue_declare, queue=ours, passive=True)
         return found.method.consumer_count
@@ -129,7 +129,7 @@ class Session:
             self.ended.set_result(error)
 
     async def close(self) -> None:
-        """Say goodbye; returns when what was written last, an ack perhaps, is with the broker."""
+        """Close the connections; returns when the last bytes, perhaps an ack, have been sent."""
         self._ack()
         self._end(ConnectionError("closed"))
         for connection in self._connections:
@@ -165,9 +165,9 @@ class Session:
             self._end(error)
 
     def ack(self, tag: int) -> None:
-        """Acknowledge all up to `tag`, in a moment: what was published in the same breath goes
-        first, to a disk that writes one thing at a time; and one ack does for several batches. But
-        nothing comes while all that may be in hand is."""
+        """Acknowledge all up to `tag`, a little later: events published in the same step go to the
+        broker's disk first, and one ack covers several batches. Without delay when much of the
+        prefetch is used up, as then few more are delivered."""
         hurry = self._careful or tag - self._acked > PREFETCH // 4
         if self._to_ack is None or hurry:
             asyncio.get_running_loop().call_later(0.0 if hurry else ACK_SECONDS, self._ack)
@@ -187,7 +187,7 @@ class Session:
         self._put(Delivery(self._epoch, it.tag, it.exchange, it.key, it.headers, it.body, it.user))
         if self._careful and not it.redelivered:
             self._careful = False
-            # The tags stay valid; the old consumer goes, with its limit of one message.
+            # The tags stay valid; the old consumer is cancelled, with its limit of one message.
             self._in.basic_cancel(self._consumer)
             self._in.basic_qos(prefetch_count=PREFETCH)
             self._listen()
@@ -202,7 +202,7 @@ class Session:
         self._returned.add(properties.message_id)
 
     def _on_confirm(self, frame: Any) -> None:
-        """A publish is safe, or refused; a return always comes before its confirm."""
+        """A publish is confirmed, or refused; a return always comes before its confirm."""
         taken = frame.method.NAME == "Basic.Ack"
         sent, unsent = [], []
         for seq, message_id in self._settled(frame.method):

@@ -1,1 +1,1 @@
-"""The order service's HTTP API: orders are placed, shown and cancelled, by whoever may."""
+"""The order service's HTTP API: orders are placed, shown and cancelled."""

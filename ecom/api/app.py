@@ -1,9 +1,9 @@
 """The order service's HTTP API, in the same event loop as its consumer.
 
-It is the shop's own checkout that calls: it has priced the basket and tokenised the card. An order
+Its client is the shop's own checkout, which has priced the basket and tokenised the card. An order
 is accepted when its row and its event are committed, whether or not the broker is up. With a token
-of their own, which the checkout asks for, customers see and cancel their own orders, and place
-further ones. Without ECOM_HTTP_TOKEN no token is asked for, and it listens on the loopback only.
+of their own, which the checkout requests, customers see and cancel their own orders, and place
+further ones. Without ECOM_HTTP_TOKEN no token is needed, and the API listens on loopback only.
 """
 
 import asyncio
@@ -73,10 +73,10 @@ async def place_orders(
     orders = order if isinstance(order, list) else [order]
     if (customer := customer_of(request)) and any(it.customer != customer for it in orders):
         raise HTTPException(403, f"this token places orders of {customer} only")
-    # No key has a newline: what a customer calls a request is never what another one does.
+    # No key has a newline, so the keys of two customers are never the same.
     key = f"{customer}\n{idempotency_key}" if customer and idempotency_key else idempotency_key
     commands = _commands(order, key)
-    # The first one alone: if the key was used for something else, nothing of this is placed.
+    # The first one alone: if the key was used for another request, nothing is placed.
     placed = await _place(request, commands[:1])
     placed += await _place(request, commands[1:])
     if isinstance(order, OrderIn):
@@ -103,7 +103,7 @@ def _lines(order: OrderIn) -> tuple[Line, ...]:
 
 async def _place(request: Request, commands: list[PlaceOrder]) -> list[Order]:
     ask, trace, now = _backend(request).ask, _callers_trace(request), time.time()
-    # Under a key, too: who repeats it is given the order that there is, and no event has this id.
+    # Under a key, too: repeating it returns the existing order, and no event has this id.
     return await asyncio.gather(
         *[ask(new_id(now, os.urandom(9)), command, trace) for command in commands]
     )
@@ -224,7 +224,7 @@ class _Server(uvicorn.Server):
 def open_api(backend: Backend) -> tuple[str, Coroutine[Any, Any, None]]:
     """Listen; returns the base URL and what to run to serve it.
 
-    Raises `ShopError` for an address that is not to be had, or not without a token.
+    Raises `ShopError` for an address that cannot be used, or not without a token.
     """
     host, port = backend.settings.http_host, backend.settings.http_port
     check_token(host, backend.settings.http_token)

@@ -1,7 +1,7 @@
-"""Authentication: whose token a request brings. Asked before its body is read.
+"""Authentication: whose token a request has, checked before its body is read.
 
-ECOM_HTTP_TOKEN is the checkout's, who sees and does all. A customer's own token (see `tokens`) is
-for what is theirs. Without ECOM_HTTP_TOKEN anybody may do all, so that is for the loopback only.
+ECOM_HTTP_TOKEN is the checkout's, which may do everything. A customer's own token (see `tokens`) is
+for their own orders. Without ECOM_HTTP_TOKEN anybody may do everything, so only on loopback.
 """
 
 import hmac
@@ -14,8 +14,8 @@ from fastapi.responses import JSONResponse
 from ecom.api.tokens import verified_customer
 from ecom.errors import ShopError
 
-PUBLIC = {"/health", "/metrics"}  # they tell nothing of any order
-MIN_TOKEN = 32  # characters: nobody guesses so many
+PUBLIC = {"/health", "/metrics"}  # they show nothing of any order
+MIN_TOKEN = 32  # characters: too many to guess
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}")
 _TOKEN = re.compile(rf"[!-~]{{{MIN_TOKEN},}}")
@@ -60,7 +60,7 @@ class Authentication:
 
 
 def _bearer(headers: list[tuple[bytes, bytes]]) -> str:
-    """The token of the one `Authorization: Bearer` header; of two, nobody knows whose it is."""
+    """The token of the one `Authorization: Bearer` header; "" if there are two."""
     values = [value for name, value in headers if name == b"authorization"]
     scheme, _, token = (values[0] if len(values) == 1 else b"").partition(b" ")
     return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""

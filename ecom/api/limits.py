@@ -12,7 +12,7 @@ BODY_SECONDS = 60.0  # a body must be there in so many
 
 
 class BodyLimit:
-    """Refuses a body over the limit, unread if its length is announced, and one that dawdles."""
+    """Refuses a body over the limit, unread if its length is announced, and a slow one."""
 
     def __init__(self, app: Any, seconds: float = BODY_SECONDS) -> None:
         self._app, self._seconds = app, seconds
@@ -35,7 +35,7 @@ class BodyLimit:
 
 def _fits(size: int) -> None:
     if size > MAX_REQUEST:
-        # What still comes is dropped unread: to hang up would lose our answer on its way.
+        # The rest is dropped unread: closing the connection would lose our answer.
         raise HTTPException(413, f"the body is over {MAX_REQUEST} bytes")
 
 

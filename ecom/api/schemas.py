@@ -1,6 +1,6 @@
 """Schemas of the HTTP API: an order as it is placed, and as it is shown.
 
-Whatever is valid here is valid as an event, too: an order that was accepted must reach the others.
+Whatever is valid here is valid as an event, too: listeners must not refuse an accepted order.
 """
 
 from typing import Annotated, Literal

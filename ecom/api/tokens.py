@@ -1,14 +1,14 @@
 """Customers' tokens: made and verified without a table of them.
 
 A token is a JSON Web Token (RFC 7519) with HMAC-SHA256 under a key made of the checkout's token. So
-whoever knows that one can make any token, nobody else can make one, and a new one ends all of them.
+only who knows the checkout's token can make one, and a new checkout's token ends all of them.
 """
 
 import hmac
 
 TOKEN_SECONDS = 24 * 3_600  # how long a token is good for
 
-_AUDIENCE = "ecom api"  # what else is signed with the same secret is no token of ours
+_AUDIENCE = "ecom api"  # other things signed with the same secret are not tokens of ours
 _METHOD = "HS256"  # whatever a token says of itself
 
 
@@ -32,6 +32,6 @@ def verified_customer(secret: str, token: str) -> str | None:
 
 
 def signing_key(secret: str) -> bytes:
-    """What tokens are signed with. Not the secret as it is: one that looks like a public key, as a
-    random one may, is refused by the library."""
+    """The key that signs tokens. Not the secret itself: the library refuses one that looks like a
+    public key, as a random one may."""
     return hmac.digest(secret.encode(), _AUDIENCE.encode(), "sha512")

@@ -10,7 +10,7 @@ import click
 from ecom.errors import ShopError
 from ecom.sagas.choreography import choreography
 
-# What a terminal shows: what may be long at the end, and whole, for `--error` wants it so.
+# What a terminal shows: long texts last, and whole, as `--error` needs them.
 LETTERS = ["id", "service", "order_id", "type", "reason", "attempts", "last", "exception"]
 GROUPS = ["letters", "service", "type", "reason", "last", "error"]
 
@@ -61,7 +61,7 @@ def _workbench(name: str) -> Iterator["Workbench"]:
 
 @click.group()
 def dead() -> None:
-    """Dead letters: messages that failed for good. Look, mend, try, replay, or drop them.
+    """Dead letters: messages that failed for good. Show, try, edit, replay or drop them.
 
     Start with `ecom dead list`; nothing is lost by looking.
     """
@@ -105,7 +105,7 @@ def show(id: str, name: str) -> None:
 @_edits
 @_on_shop
 def try_(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
-    """Say what a replay would do, changing nothing. Options edit it first."""
+    """Show what a replay would do, changing nothing. Options edit it first."""
     with _workbench(name) as bench:
         click.echo(repr(bench.try_(id, body=body and body.read(), headers=_pairs(headers))))
 
@@ -138,7 +138,7 @@ def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 def replay(
     ids: tuple[str, ...], service: str | None, error: str | None, everything: bool, name: str
 ) -> None:
-    """Give dead letters to their services again. Each has its effect once."""
+    """Deliver dead letters to their services again. Each has its effect once."""
     with _workbench(name) as bench:
         chosen = _chosen(bench, ids, service, error, everything)
         click.echo(f"Replayed {bench.replay(chosen)}.")
@@ -159,7 +159,7 @@ def drop(
     reason: str,
     name: str,
 ) -> None:
-    """Let dead letters go for good."""
+    """Delete dead letters."""
     with _workbench(name) as bench:
         chosen = _chosen(bench, ids, service, error, everything)
         click.echo(f"Dropped {bench.drop(chosen, reason)}.")

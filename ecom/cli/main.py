@@ -32,10 +32,10 @@ MAP = {
 
 
 class Friendly(click.Group):
-    """Turns what a user can mend into one sentence on stderr and exit status 1."""
+    """Shows an error that a user can mend as one sentence on stderr, with exit status 1."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """By what they are for, each with its whole first sentence."""
+        """Commands by purpose, each with its whole first sentence."""
         for room, names in MAP.items():
             with formatter.section(room):
                 told = [
@@ -96,7 +96,7 @@ def up(name: str) -> None:
     try:
         with Shop(name=name) as shop:
             click.echo(
-                f"{shop!r}.\nOrders are taken at {shop.url}/orders, from whoever shows the token "
+                f"{shop!r}.\nOrders are accepted at {shop.url}/orders, with the token "
                 f"in {token_file(shop.folder)}.\nCtrl-C closes the shop."
             )
             _keep_running(shop)
@@ -133,8 +133,8 @@ def status(name: str, as_json: bool) -> None:
     """Show what runs, what waits, and how the orders stand.
 
     By service: events not yet handled, events not yet sent, effects not yet done, what is tried
-    again, and how many dead letters there have ever been (`ecom dead list` shows those that lie
-    there). Below: the retry policies.
+    again, and how many dead letters there have ever been (`ecom dead list` shows those that are
+    left). Below: the retry policies.
     """
     from ecom.cli.status import status_of
 
@@ -155,13 +155,13 @@ def place(
 
     Example: ecom place ada@example.com TEAPOT=1 KITE=2
     """
-    from ecom.cli.status import door_of
+    from ecom.cli.status import api_of
     from ecom.shop.api_client import Client
     from ecom.shop.catalogue import order_for
     from ecom.shop.credentials import kept_token
 
     wanted, folder = order_for(customer, _units(lines), card), _folder(name)
-    with closing(Client(lambda: door_of(folder), kept_token(folder))) as client:
+    with closing(Client(lambda: api_of(folder), kept_token(folder))) as client:
         order = client.place([wanted])[0]
     click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
 

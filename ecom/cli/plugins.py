@@ -6,7 +6,7 @@ import click
 
 
 def plugins() -> dict[str, click.Command]:
-    """Those that are installed, by name; whose package is not there is left out."""
+    """The study commands by name, without those whose package is not installed."""
     found = {}
     for point in entry_points(group="ecom.commands"):
         try:

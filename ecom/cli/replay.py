@@ -1,4 +1,4 @@
-"""Runs the story of a file through a shop of its own, and reports how it ended."""
+"""Places the orders of a file in a shop of its own, and reports how they ended."""
 
 import sys
 import time
@@ -31,7 +31,7 @@ class Report:
     adjustments: int  # of the orders, stock adjustments: placed at a price of zero
     lines: int  # of the file
     skipped: dict[str, int]  # reason → lines of the file
-    seconds: float  # from the first order sent until all was quiet
+    seconds: float  # from the first order sent until all was settled
     orders_per_second: float
     books: str  # "balanced", or what is off
 

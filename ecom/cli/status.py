@@ -1,4 +1,4 @@
-"""How a shop stands, seen from outside: from its notes and databases, without its process."""
+"""The status of a shop, read from its notes and databases, without its process."""
 
 import os
 from contextlib import closing, suppress
@@ -71,7 +71,7 @@ def policies() -> list[Policy]:
 
 
 def status_of(folder: Path) -> Status:
-    """How the shop in `folder` stands now."""
+    """The status of the shop in `folder` now."""
     is_open = occupant(folder) is not None
     with closing(Watch(choreography().contract, folder)) as watch:
         look = watch.look()
@@ -83,8 +83,8 @@ def status_of(folder: Path) -> Status:
     return Status(is_open, services, dict(sorted(states.items(), reverse=True)))
 
 
-def door_of(folder: Path) -> str:
-    """Where the shop in `folder` takes orders. Raises `ServiceDown` if it is not open."""
+def api_of(folder: Path) -> str:
+    """The URL of the API of the shop in `folder`. Raises `ServiceDown` if it is not open."""
     if occupant(folder) is not None and _pid(folder, "order") is not None:
         return read_note(folder, ("order", "1"))["http"]
     raise ServiceDown(f"Shop {folder.name!r} takes no orders now: `ecom up` opens it.")
@@ -101,7 +101,7 @@ def _service(folder: Path, service: str, look: Look, is_open: bool) -> dict[str,
 
 
 def _pid(folder: Path, service: str) -> int | None:
-    """The pid the service wrote down, if there is such a process."""
+    """The pid in the service's note, if there is such a process."""
     with suppress(FileNotFoundError, ProcessLookupError):
         pid = read_note(folder, (service, "1"))["pid"]
         os.kill(pid, 0)

@@ -12,7 +12,7 @@ def watch(name: str) -> None:
     """Watch orders flow through a shop that is up, until it closes or Ctrl-C.
 
     Shows the orders by state, what waits in queues, outboxes and effects, retries, dead letters,
-    and events a second; ends with how the shop stands.
+    and events a second; ends with the shop's status.
     """
     from ecom.errors import ShopError
     from ecom.harness.diagrams.live.glance import EVERY

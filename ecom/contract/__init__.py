@@ -1,1 +1,1 @@
-"""What services may say to each other: envelopes, queues, and rights."""
+"""What services may publish and consume: events, envelopes, queues and permissions."""

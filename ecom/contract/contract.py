@@ -1,4 +1,4 @@
-"""A contract: which events the services of one saga publish, and who listens to which."""
+"""A contract: which events the services of one saga publish, and which service consumes which."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from functools import cached_property
 
 from ecom.contract.event import Event
 
-EVERYTHING = "#"  # listens to every event there is, as the log does
+EVERYTHING = "#"  # consumes every event, as the audit log does
 
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """What services may say to each other. Raises `ValueError` where it contradicts itself.
+    """What services may publish and consume. Raises `ValueError` where it contradicts itself.
 
-    `events` come in an order in which each stands after all that it can follow from; `listens` is
-    service → the routing keys it listens to, or `EVERYTHING`; a service may listen to nothing.
+    `events` are ordered so that each comes after all events that can cause it. `listens` is
+    service → the routing keys it consumes, or `EVERYTHING`, or none.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Contract:
         return tuple(self.listens)
 
     def hears_all(self, service: str) -> bool:
-        """Whether a service listens to everything."""
+        """Whether a service consumes every event."""
         return EVERYTHING in self.listens[service]
 
     def heard_by(self, service: str) -> tuple[str, ...]:
-        """The routing keys of the events that a service receives."""
+        """The routing keys of the events that a service consumes."""
         return tuple(self.by_key) if self.hears_all(service) else self.listens[service]
 
     def published_by(self, service: str) -> tuple[str, ...]:
@@ -64,5 +64,5 @@ class Contract:
         return tuple(key for key, event in self.by_key.items() if event.producer == service)
 
     def listeners(self, key: str) -> tuple[str, ...]:
-        """The services that listen to this event by name: not those that hear everything."""
+        """The services that consume this event by its key: not those that consume everything."""
         return tuple(service for service, keys in self.listens.items() if key in keys)

@@ -1,7 +1,7 @@
-"""The envelope around an event, and the strict door through which bytes become events.
+"""The envelope of an event, and the strict reading of bytes as events.
 
-Wire format: CloudEvents 1.0 for RabbitMQ, binary content mode. Nothing that arrives can raise
-anything but `Refused`, which says in one sentence why.
+Wire format: CloudEvents 1.0 for RabbitMQ, binary content mode. Whatever arrives,
+reading it raises nothing but `Refused`, whose text says why in one sentence.
 """
 
 import json
@@ -51,14 +51,14 @@ class Refused(Exception):
 
 
 class Envelope(Struct, frozen=True):
-    """What every event carries besides itself."""
+    """What every event carries beside its fields."""
 
-    id: str  # unique; the inbox knows a duplicate by it
+    id: str  # unique; the inbox recognises duplicates by it
     type: str  # routing key, e.g. "order.created"
     version: int
     time: str  # when it happened, RFC 3339, UTC
-    producer: str  # the service that said it
-    subject: str  # the saga: what happened, happened to it
+    producer: str  # the service that published it
+    subject: str  # the saga that the event belongs to
     correlation: str  # id of the command that began the saga: the same in all its events
     causation: str  # id of what caused this event
     traceparent: str  # W3C trace context, one trace a saga
@@ -70,7 +70,7 @@ def is_id(value: object) -> bool:
 
 
 def derived_id(cause: str, name: str) -> str:
-    """The id of what `cause` leads to under `name`: the same again when a handler runs again.
+    """The id of what follows from `cause` under `name`: the same when a handler runs again.
 
     A UUID of version 8 (RFC 9562): 48 bits of the cause's id, if that is a UUID of ours, then 72 of
     a hash. So all ids of a saga begin with the time of its first (see `new_id`) and are neighbours
@@ -82,7 +82,7 @@ def derived_id(cause: str, name: str) -> str:
 
 
 def new_id(now: float, randomness: bytes) -> str:
-    """The id of what nothing has caused: a UUID of version 7, from epoch seconds and nine bytes."""
+    """The id of what has no cause: a UUID of version 7, from epoch seconds and nine bytes."""
     time, digits = f"{int(now * 1000):012x}", randomness.hex()
     return f"{time[:8]}-{time[8:]}-7{digits[:3]}-8{digits[3:6]}-{digits[6:18]}"
 
@@ -126,7 +126,7 @@ def encode(envelope: Envelope, event: Event) -> tuple[Headers, bytes]:
 def decode(contract: Contract, headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
     """Read one message strictly, as one of the contract's events.
 
-    Raises `Refused`, and nothing else, for anything amiss.
+    Raises `Refused`, and nothing else.
     """
     envelope = _read_envelope(contract, headers or {})
     event = _read_body(_decoders(contract)[envelope.type], body)

@@ -1,9 +1,9 @@
 """Who may do what at the broker: a user for each service, with no more rights than it needs.
 
 A service may write its own events and dead letters, and read its own queue. It declares nothing:
-the provisioner does, which for its part can publish nothing. So a service that has been broken into
-can speak for itself alone; and as the broker vouches for the `user_id` of a message, its listeners
-know who has published it.
+the provisioner does, which can publish nothing. So a service that has been broken into can publish
+only its own events; and as the broker checks the `user_id` of a message, its consumers know who
+published it.
 """
 
 import re
@@ -34,12 +34,12 @@ class Grant(NamedTuple):
 
 
 def users(contract: Contract) -> tuple[str, ...]:
-    """Who has an account of its own: each service, and who provides for them."""
+    """Who has a user at the broker: each service, and the provisioner."""
     return (*contract.services, PROVISIONER)
 
 
 def user(shop: str, service: str) -> str:
-    """The name of a service's user, of which there may be many at one broker."""
+    """The name of a service's user; it begins with the shop's, as shops may share a broker."""
     return f"{shop}.{service}"
 
 
@@ -61,7 +61,7 @@ def definitions(
 ) -> dict[str, Any]:
     """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them.
 
-    `passwords` are by service; `operator` is a user there is, who may do everything in the vhost.
+    `passwords` are by service; `operator` is an existing user, who may do everything in the vhost.
     """
     grants = {user(shop, service): grant(contract, shop, service) for service in passwords}
     everything = {"user": operator, "vhost": shop, "configure": ALL, "write": ALL, "read": ALL}
@@ -83,10 +83,10 @@ def definitions(
 
 
 def sender(own: str, service: str, producer: str) -> str:
-    """The user as whom `producer` publishes, to a `service` that is connected as `own`.
+    """The user of `producer`, as seen by a `service` that is connected as user `own`.
 
-    Users are called alike but for their service: to `shop.payment`, inventory is `shop.inventory`.
-    A name that does not end so is everybody's.
+    Names of users differ in the service only: for `shop.payment`, inventory is `shop.inventory`.
+    If `own` does not end in the service's name, all services share that user.
     """
     return own.removesuffix(service) + producer if own.endswith(service) else own
 

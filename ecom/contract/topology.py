@@ -1,8 +1,8 @@
 """The names and arguments of a shop's exchanges and queues: the same on every RabbitMQ version.
 
 One topic exchange carries the events, another the dead letters; each service has one quorum queue
-for what it hears, and one for its dead letters. All of it is declared before a service starts, so
-no event is ever published before the queues of all its listeners exist; the provisioner declares it
+for what it consumes, and one for its dead letters. All are declared before a service starts, so no
+event is ever published before the queues of all its listeners exist; the provisioner declares them
 again and again (see `ecom.process.provisioner`), and services declare nothing.
 """
 
@@ -54,19 +54,19 @@ def bindings(contract: Contract, shop: str) -> list[tuple[str, str]]:
 
 
 def echo(service: str) -> str:
-    """The routing key under which a service calls itself."""
+    """The routing key of messages that a service publishes to itself, to test its queue."""
     return f"{service}.echo"
 
 
 def is_recount(key: str) -> bool:
-    """Whether a message under this routing key is no event, but about lost ones."""
+    """Whether a message under this routing key is not an event, but part of gap detection."""
     return key.endswith((".tally", ".missing", ".echo"))
 
 
 def _recounts(contract: Contract, service: str) -> list[str]:
-    """Its own echo, the tallies of those whose events it hears, and questions for its own."""
+    """Its own echo, the tallies of services whose events it consumes, questions about its own."""
     if EVERYTHING in contract.listens[service]:
-        return []  # hears them as it is
+        return []  # its binding covers them
     heard = contract.heard_by(service)
     tallies = sorted({f"{contract.by_key[key].producer}.tally" for key in heard})
     return [echo(service), "*.missing", *tallies]

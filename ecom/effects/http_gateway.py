@@ -12,15 +12,15 @@ from ecom.runtime.context import traceparent
 from ecom.runtime.service import Impossible
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
 
-PROCESSING_ERROR = 402  # the provider could not, and says that no money moved
+PROCESSING_ERROR = 402  # it failed, and no money moved
 REFUSED = (409, 422)  # not with this key or order, or malformed: repeating is in vain
 
 
 class Answer(Struct, frozen=True):
-    """What the provider says became of the call under `key`.
+    """The provider's answer to the call under `key`.
 
-    It names the key because a connection may be out of step: a proxy that stutters is enough for
-    one call to get the answer of another.
+    It names the key because a connection may be out of step: a proxy that repeats an answer gives
+    one call the answer of another.
     """
 
     key: str

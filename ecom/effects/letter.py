@@ -1,4 +1,4 @@
-"""An e-mail as the bytes that go over the wire, from values nobody needs to trust.
+"""An e-mail as the bytes that go over the wire, from values that need not be trusted.
 
 No value can add a header: what holds a control character, or what a reader would decode into one,
 is refused before the letter is made, and the headers of the finished letter are counted.

@@ -1,1 +1,1 @@
-"""Any saga, held in a notebook or a test: its processes, its folder, and what can be seen of it."""
+"""Any saga in a notebook or a test: its processes, its folder, its history and diagrams."""

@@ -1,7 +1,7 @@
 """The operating-system processes of one shop: started, watched, killed.
 
-None outlives the process that holds the crew (see `ecom.process.child`). Each holds the shop's lock
-for as long as it lives, so a free lock means that nobody is left.
+None outlives the process that started it (see `ecom.process.child`). Each holds the shop's lock as
+long as it lives, so a free lock means that no process is left.
 """
 
 import json
@@ -72,7 +72,7 @@ class Crew:
             self._await_ready(member, deadline)
 
     def kill(self, member: Member) -> None:
-        """SIGKILL: no goodbye. Returns when the process is gone. Raises `ServiceDown`."""
+        """SIGKILL. Returns when the process has ended. Raises `ServiceDown`."""
         if not self.is_alive(member):
             raise ServiceDown(f"{name(member)} is not running, so it cannot be killed.")
         self._killed.add(member)
@@ -80,7 +80,7 @@ class Crew:
         self._processes[member].wait()
 
     def stop(self) -> None:
-        """Stop all of them cleanly, whoever does not stop within `STOP_SECONDS` with SIGKILL."""
+        """Stop all of them with SIGTERM, then with SIGKILL those that take over `STOP_SECONDS`."""
         for process in self._processes.values():
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
@@ -93,12 +93,12 @@ class Crew:
         self._processes.clear()
 
     def check(self) -> None:
-        """Raise `ServiceDied` if a process has ended that nobody killed."""
+        """Raise `ServiceDied` if a process has ended that was not killed here."""
         for member in self._dead():
             raise ServiceDied(self._obituary(member))
 
     def revive(self, tell: Callable[[str], object]) -> None:
-        """Start those again that have ended unasked, once their obituaries are told."""
+        """Start those again that have ended by themselves, and `tell` why each ended."""
         dead = self._dead()
         for member in dead:
             tell(self._obituary(member))
@@ -134,7 +134,7 @@ class Crew:
         ]
 
     def note(self, service: str) -> dict[str, Any]:
-        """What a running process of this service says of itself. Raises `ServiceDown`."""
+        """The note of a running process of this service. Raises `ServiceDown`."""
         for member in self._processes:
             if member[0] == service and self.is_alive(member):
                 return read_note(self._folder, member)
@@ -188,7 +188,7 @@ class Crew:
 
 
 def name(member: Member) -> str:
-    """How we speak of a process: `payment`, or `payment-2` for a further replica."""
+    """The name of a process: `payment`, or `payment-2` for a further replica."""
     service, replica = member
     return service if replica == "1" else f"{service}-{replica}"
 

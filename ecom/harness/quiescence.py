@@ -1,10 +1,10 @@
-"""When is a shop quiet? Read from the services' databases alone, without disturbing them.
+"""Whether a shop is settled, read from the services' databases alone, without disturbing them.
 
 Every service counts, in the transaction that does the work, the events it emits and the distinct
 events it has handled. The counters only grow (`handled` shrinks when a dead letter is replayed, but
-then `replayed` grows), so two equal looks one after the other prove that in between nothing moved;
-if then every event was handled by all who hear it, and nothing waits to be sent, retried or
-performed, the shop is quiet. Deadlines in the future may remain.
+then `replayed` grows), so two equal looks one after the other prove that nothing changed between
+them; if then every event is handled by all its listeners, and nothing waits to be sent, retried or
+performed, the shop is settled. Deadlines in the future may remain.
 """
 
 import time
@@ -25,7 +25,7 @@ from ecom.stores.query import ANY, key_of
 from ecom.stores.reader import Reader
 
 LOOK_SECONDS = 0.03  # between two looks
-STUCK_SECONDS = 1.0  # nothing has moved for so long: have a look at the dead letters
+STUCK_SECONDS = 1.0  # without a change, after which the dead letters are read
 
 
 class Counted(NamedTuple):
@@ -44,14 +44,14 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """What the databases said at one moment each, by service."""
+    """What the databases held at one moment each, by service."""
 
     contract: Contract
     counters: dict[str, dict[str, int]]
     backlog: dict[str, dict[str, int]]  # unsent, effects, retries, replays
 
     def unhandled(self) -> dict[tuple[str, str], int]:
-        """(service, event type) → how many it has yet to handle; below 0: more than were said."""
+        """(service, event type) → how many it has yet to handle; below 0: too many."""
         emitted = {
             key: sum(counts.get(f"emitted:{key}", 0) for counts in self.counters.values())
             for key in self.contract.by_key
@@ -71,7 +71,7 @@ class Look:
         """One sentence about each thing that is not done; empty when this look shows none."""
         sentences = [
             f"{service} has not handled {gap} {key}" if gap > 0
-            else f"{service} handled {-gap} {key} that no service of this shop said"
+            else f"{service} handled {-gap} {key} that no service of this shop published"
             for (service, key), gap in self.unhandled().items()
         ]  # fmt: skip
         for service, backlog in self.backlog.items():
@@ -166,7 +166,7 @@ class Watch:
 
 
 def nothing_left(contract: Contract, folder: Path) -> bool:
-    """Whether nobody awaits anything, and no dead letter was put aside."""
+    """Whether nothing is awaited, and no dead letter was set aside."""
     with closing(Watch(contract, folder)) as watch:
         look = watch.look()
     return not look.awaited() and not any(c.get("dead") for c in look.counters.values())
@@ -182,7 +182,7 @@ def wait_until_quiet(
     counted: Counted,
     bar: Any = None,
 ) -> None:
-    """Return once the shop is quiet. Raises `NotSettled` after `timeout` seconds, `ServiceDied`.
+    """Return once the shop is settled. Raises `NotSettled` after `timeout` seconds, `ServiceDied`.
 
     `parked(service)` tells the ids of the events in its dead-letter queue: those are settled, too.
     For `replayed` see `Watch`; `bar` is shown the orders that end instead of a progress bar.
@@ -217,7 +217,7 @@ def _wait(watch: Watch, crew: Crew, parked: Callable, timeout: float, bar: Any) 
 
 
 def _is_all_dead(watch: Watch, look: Look, parked: Callable[[str], set[str]]) -> bool:
-    """Whether whatever was not handled lies in a dead-letter queue."""
+    """Whether every event that was not handled is in a dead-letter queue."""
     services = {service for service, _ in look.unhandled()}
     return all(watch.never_handled(service) <= parked(service) for service in services)
 

@@ -1,4 +1,4 @@
-"""A shop's place at the broker, from the shop's own side: made, looked into, forgotten.
+"""A shop's part of the broker: its vhost, users, exchanges and queues, made and deleted.
 
 At the private broker that is a vhost of its own, with a user for each service. At any other it is
 the vhost and the user that the URL names, and the shop's own are whatever begins with its name.
@@ -22,7 +22,7 @@ log = logging.getLogger("ecom")
 
 
 def address(amqp_url: str, shop: str) -> str:
-    """Where an operator finds the shop's queues, at the broker whose own address is `amqp_url`."""
+    """The URL at which an operator finds the shop's queues, at the broker with URL `amqp_url`."""
     if private_node(amqp_url) is None:
         return amqp_url
     return urlsplit(amqp_url)._replace(path=f"/{quote(shop, safe='')}").geturl()
@@ -63,8 +63,8 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
 
 
 def parked(amqp_url: str, shop: str, service: str) -> set[str]:
-    """The ids of the events in the service's dead-letter queue, where they stay; none that are
-    known of, if the broker cannot be reached or somebody else has them in hand."""
+    """The ids of the events in the service's dead-letter queue, where they stay; none if the
+    broker cannot be reached or another operator has them in hand."""
     try:
         with operator(amqp_url, f"{shop}.workbench") as at:
             found = [

@@ -1,8 +1,8 @@
-"""Where a shop keeps its things: a folder, and a lock on it while anybody is in.
+"""A shop's folder, and the lock on it while the shop is open.
 
 The lock is held by the process that opened the shop and by every service it started, so a free lock
-means that all of them are gone, however they went. A folder made up for one use whose lock is free
-was abandoned, and the next shop to open clears it away.
+means that all of them have ended. A temporary folder whose lock is free was abandoned, and the next
+shop to open removes it.
 """
 
 import fcntl
@@ -19,12 +19,12 @@ from weakref import WeakSet
 from ecom.errors import ShopBusy, ShopError
 from ecom.settings import home
 
-LEAVING_SECONDS = 15.0  # how long services may take to notice that their shop is gone
+LEAVING_SECONDS = 15.0  # how long services may take to end after their shop
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 
 
 class Premises:
-    """The folder and name of an open shop. Raises `ShopBusy` when somebody else is in."""
+    """The folder and name of an open shop. Raises `ShopBusy` if another process has it open."""
 
     def __init__(self, name: str | None, folder: Path | None) -> None:
         self.is_temporary = name is None and folder is None
@@ -35,7 +35,7 @@ class Premises:
         self.folder = (folder or folder_of(self.name)).absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         if folder is None:
-            self.folder.chmod(0o700)  # customers' addresses are in it, and the door's token
+            self.folder.chmod(0o700)  # customers' addresses are in it, and the API's token
         self.lock = _move_in(self.folder)
         self.is_ours = True  # but not in a process that is forked from this one
         _open.add(self)
@@ -43,7 +43,7 @@ class Premises:
             (self.folder / "temporary").touch()
 
     def leave(self, remove: bool) -> None:
-        """Give the lock back; `remove` the folder if it was made up."""
+        """Release the lock; `remove` the folder if it is temporary."""
         _open.discard(self)
         if self.is_temporary and remove:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -84,7 +84,7 @@ def occupant(folder: Path) -> int | None:
 
 
 def clear_abandoned(forget: Callable[[str], bool]) -> None:
-    """Remove each made-up folder nobody is in, once `forget` has done the same at the broker."""
+    """Remove each abandoned temporary folder, once `forget` has done the same at the broker."""
     for marker in (home() / "shops").glob("*/temporary"):
         folder = marker.parent
         try:
@@ -102,14 +102,14 @@ def clear_abandoned(forget: Callable[[str], bool]) -> None:
 
 
 def name_for(folder: Path | None) -> str:
-    """A name nobody has: always the same for one folder, so that its shop can be opened again."""
+    """A new name; always the same for one folder, so that its shop can be opened again."""
     if folder is None:
         return f"shop-{uuid.uuid4().hex[:10]}"
     return f"shop-{hashlib.sha256(bytes(folder.absolute())).hexdigest()[:10]}"
 
 
 def _move_in(folder: Path) -> int:
-    """Take the folder's lock, waiting for those who are leaving. Raises `ShopBusy`."""
+    """Take the folder's lock, waiting for services that are ending. Raises `ShopBusy`."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     begun = time.monotonic()
     while True:

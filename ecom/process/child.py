@@ -2,8 +2,8 @@
 
 A child has a session, an environment and a log of its own, ends by real signals, and ends with the
 process that started it, however that one ends. It does not import from the current folder, and
-/dev/null is its stdin. What it is told goes over a socket: a secret never is in an argument, nor
-in the environment that others see. Each child is forked from one process that has imported what
+/dev/null is its stdin. What it is told goes over a socket: a secret is never in an argument, nor
+in an environment that others can read. Each child is forked from one process that has imported what
 children need (see `ecom.process.fork_server`), so to start one costs milliseconds.
 """
 
@@ -83,7 +83,7 @@ class Child:
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL: no goodbye."""
+        """SIGKILL: it ends at once."""
         self.send_signal(signal.SIGKILL)
 
     def _is_told(self, seconds: float | None) -> bool:
@@ -92,7 +92,7 @@ class Child:
         return bool(news.poll(seconds and seconds * 1_000))
 
     def _read(self) -> None:
-        """The next of two numbers, or that nobody will send it any more."""
+        """The next of two numbers: pid, then status; or the end of the pipe."""
         with self._reading:
             told = os.read(self._news, NUMBER.size)
             if not told and self._status is None:

@@ -1,7 +1,7 @@
 """One service as an operating-system process, handed its saga, performers and HTTP API.
 
-Drives the sans-IO runtime with pika, SQLite, a clock and the outside world, in one event loop.
-The process ends cleanly on SIGTERM, which comes also when its starter has gone (see `child`).
+Drives the sans-IO runtime with pika, SQLite, a clock and performers, in one event loop. The process
+ends cleanly on SIGTERM, which also comes when the process that started it has ended (see `child`).
 """
 
 import asyncio
@@ -45,11 +45,11 @@ from ecom.telemetry.tracing import tracer_for
 
 BATCH = 1_000  # inputs in one transaction, at most
 CONFIRM_SECONDS = 0.02  # the longest that a confirm waits to be noted
-BUSY, CROWDED = 32, 256  # inputs in one step: between these, more had better come together
-COMPANY_SECONDS = 0.04  # how long a busy process waits for them; one idle or behind does not
+BUSY, CROWDED = 32, 256  # inputs in one step: between these, waiting for more makes fewer commits
+COMPANY_SECONDS = 0.04  # how long a busy process waits for more, unless it is behind
 TICK = 0.1  # seconds between looks at what is due
-COMPLAINT_SECONDS = 5.0  # between two log lines about one database that cannot be had
-LAST_SPANS = 2.0  # seconds they have to get away when the process ends
+COMPLAINT_SECONDS = 5.0  # between two log lines about one database that is unavailable
+LAST_SPANS = 2.0  # seconds to export them when the process ends
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
 
 log = logging.getLogger("ecom.process")
@@ -100,8 +100,8 @@ class Process:
         self._tracer = tracer_for(saga.services[name], saga.contract, settings)
 
     def put(self, what: Any) -> None:
-        """Add an input; it is handled in the next batch. Nobody waits for a confirm to be noted:
-        for a while it can go with what comes next, and so costs no commit of its own."""
+        """Add an input; it is handled in the next batch. A confirm may wait for the
+        next batch for a while, and so costs no commit of its own."""
         self._inputs.append(what)
         if type(what) is Confirmed:
             asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._wake.set)
@@ -109,7 +109,7 @@ class Process:
             self._wake.set()
 
     def ask(self, id: str, message: Any, traceparent: str = "") -> asyncio.Future:
-        """Have a command handled; to await its handler's answer, or what the handler raised."""
+        """Have a command handled; await the result for its handler's answer, or its exception."""
         answer = asyncio.get_running_loop().create_future()
         self.put(Command(id, message, answer, traceparent))
         return answer
@@ -124,7 +124,7 @@ class Process:
                 self._wake.clear()
             if batch:
                 await self._step(batch)
-            # The sockets have their turn. Half as many commits are worth a moment.
+            # The sockets have their turn. Fewer commits are worth a short wait.
             await asyncio.sleep(COMPANY_SECONDS if BUSY <= len(batch) < CROWDED else 0)
 
     async def _tick(self) -> None:
@@ -139,7 +139,7 @@ class Process:
             self.put(CountUp())
 
     async def _step(self, batch: list[Any]) -> None:
-        """One transaction; if the database is not to be had, the same batch again, soon."""
+        """One transaction; while the database is unavailable, the same batch again, soon."""
         complained = 0.0
         while True:
             try:
@@ -185,7 +185,7 @@ class Process:
 
     def _answer(self, reply: Reply) -> None:
         if reply.token.cancelled():
-            return  # whoever asked has gone
+            return  # the caller has disconnected
         if isinstance(reply.value, Exception):
             reply.token.set_exception(reply.value)
         else:
@@ -205,7 +205,7 @@ class Process:
         return task
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; says in a file when it is ready. Raises what stops it else."""
+        """Work until `stop` is set; write a note when it is ready. Raises what ends it before."""
         works = (self.bus.run(), self.work(), self._tick(), self._recount())
         tasks = [self._start(each) for each in works]
         ready = {"metrics": self.metrics.serve()}
@@ -226,7 +226,7 @@ class Process:
             raise failures[0]
 
     async def _send_last_spans(self) -> None:
-        """A collector that does not answer must not hold us up."""
+        """A collector that does not answer must not delay the end."""
         if self._tracer is not None:
             sending = threading.Thread(target=self._tracer.close, daemon=True)
             sending.start()

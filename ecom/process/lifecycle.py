@@ -1,4 +1,4 @@
-"""How long a process of ours lives, and how it says that it is ready."""
+"""How a process of ours stops, and how it announces that it is ready."""
 
 import asyncio
 import gc
@@ -12,8 +12,8 @@ log = logging.getLogger("ecom.process")
 
 
 def until_stopped() -> asyncio.Event:
-    """Set on SIGTERM, which comes also when whoever started us has gone (see `child`), and on
-    Ctrl-C in a terminal."""
+    """Set on SIGTERM, which also comes when the process that started us has ended (see
+    `child`), and on Ctrl-C in a terminal."""
     stop = asyncio.Event()
 
     def told(number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Who performs a service's effects, and the one contract that they keep."""
+"""Performers of a service's effects, and the one contract that they keep."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +22,7 @@ log = logging.getLogger("ecom.effects")
 
 
 class NotDone(Exception):
-    """It was not done, or twice does no harm: try again, but not for ever."""
+    """It was not done, or may be done twice: try again, but not for ever."""
 
 
 class OutcomeUnknown(Exception):
@@ -35,14 +35,14 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Performers:
-    """One service's performers, by the effect they perform; `close` lets go of what they hold."""
+    """One service's performers, by effect; `close` ends their connections."""
 
     by_effect: Mapping[type[Struct], Performer]
     close: Callable[[], Awaitable[None]] = _nothing
 
     async def perform(self, output: Perform) -> Performed | Failed:
-        """Carry out one effect. Whatever goes wrong is an answer, too. How long it may take is for
-        the performer to say: what is done in files need not be bounded."""
+        """Carry out one effect. Every error becomes a `Failed`. The performer bounds the time
+        that it takes, where it needs a bound."""
         row = output.row
         traceparent.set(context_of(row))  # we run in a task, and so in a context, of our own
         try:

@@ -1,8 +1,8 @@
-"""`python -m ecom.serve provisioner`: declares a saga's exchanges and queues, over and over.
+"""`python -m ecom.serve provisioner`: declares a saga's exchanges and queues, again and again.
 
-It alone has the right to, so no service can bind itself to what is not for its eyes. What somebody
-deletes or unbinds comes back within `ECOM_RECOUNT_SECONDS`; what was lost meanwhile, the services
-find out (see `ecom.runtime.gap_detection`). It stops as the services do.
+It alone has the right to, so no service can bind its queue to other services' events. What is
+deleted or unbound comes back within `ECOM_RECOUNT_SECONDS`; events lost meanwhile are found by gap
+detection (see `ecom.runtime.gap_detection`). It stops as the services do.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def _work(contract: Contract, settings: Settings) -> None:
 
 
 def provide(contract: Contract, settings: Settings) -> None:
-    """Provide for the services of this contract until told to stop."""
+    """Declare this contract's topology again and again until told to stop."""
     write_logs(PROVISIONER)
     try:
         asyncio.run(_work(contract, settings))

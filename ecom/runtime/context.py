@@ -1,10 +1,10 @@
-"""What the running code is about: for the log lines it writes, and for whoever it asks outside."""
+"""Which message the running code handles: for its log lines, and for the effects it performs."""
 
 from contextvars import ContextVar
 from typing import Any
 
 # The message whose handler runs, and its `Cause`. Kept as they are: most handlers log nothing, and
-# then nobody needs to know what the message is about.
+# then the message's saga need not be looked up.
 handling: ContextVar[tuple[Any, Any] | None] = ContextVar("handling", default=None)
 
 # The trace context of the effect that is being performed.

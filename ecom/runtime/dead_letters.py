@@ -1,7 +1,7 @@
-"""Dead letters: what can never be handled, or failed too often, set aside with its story.
+"""Dead letters: messages that cannot be handled, or failed too often, set aside with their story.
 
-They leave through the outbox like everything else, for the quorum queue `<service>.dead`, so a
-message is forgotten only after the broker has its dead letter safe. The story is in headers
+They are published through the outbox to the quorum queue `<service>.dead`, so a message is
+forgotten only after the broker has confirmed its dead letter. The story is in headers
 (`dead-reason`, `dead-exception`, …), never in `x-death`, which brokers count differently.
 """
 
@@ -50,7 +50,7 @@ def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story:
 
 
 def bury_effect(work: Work, row: Effect, error: str, attempts: int) -> None:
-    """Put an effect that is given up into the outbox, as a dead letter."""
+    """Put an effect that failed for good into the outbox, as a dead letter."""
     headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.subject}
     headers[EFFECT_HEADER] = str(row.seq)
     story = Story("effect failed", error, attempts, row.created_at)
@@ -58,14 +58,14 @@ def bury_effect(work: Work, row: Effect, error: str, attempts: int) -> None:
 
 
 def _id(value: Any) -> str:
-    """What is malformed may be too long for a message's properties, or forge a log line."""
+    """The id; "" if it is too long for a message's properties, or could forge a log line."""
     return value if is_id(value) else ""
 
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:
     """Headers fit to store and to publish again: text, numbers, truth values; others described.
 
-    The broker's own `x-…` headers and those of an earlier death are left out; of a crowd, ours
+    The broker's own `x-…` headers and those of an earlier death are left out; of too many, ours
     stay, so that the message can be read again.
     """
     ours = {name: headers[name] for name in ATTRIBUTES if name in headers}

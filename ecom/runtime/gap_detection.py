@@ -1,18 +1,18 @@
-"""Recounting: events that a broker lost after it had confirmed them are noticed, and sent again.
+"""Gap detection: events that a broker lost after it had confirmed them are found, and sent again.
 
-A confirm says that an event is in every queue that was bound for it just then. It says nothing of a
-queue deleted with what is in it, nor of a binding that an operator removed: audit's queue takes
-every event, so none comes back as unroutable. The sender holds it for delivered, the listener has
-never heard of it.
+A confirm means that an event is in every queue that was bound for it at that moment. A queue may
+still be deleted with its messages, or an operator may remove a binding: audit's queue takes every
+event, so none is returned as unroutable. To the producer the event is delivered; its listener never
+receives it.
 
-So each service says now and then, as `<service>.tally`, how many events of each type it has
-published. The tally travels behind them through the same exchange and queues: a listener that has
-handled fewer by then lacks some. (Or tries some again, just now; so it waits for a second tally.)
-It says, as `<service>.missing`, since when; the producer sends again what its outbox still has from
-then on, and inboxes absorb what was not lost. What can never be handled is asked for in vain, and
-so a few times only.
+So each service publishes, every few seconds, as `<service>.tally`, how many events of each type it
+has published. The tally follows them through the same exchange and queues: a listener that has
+handled fewer by then lacks some. (Or some wait for a retry; so it waits for a second tally.) The
+listener publishes, as `<service>.missing`, since when; the producer sends again what its outbox
+still has from then on, and inboxes absorb what was not lost. Events that can never be handled stay
+missing, so a question is repeated a few times only.
 
-Neither is an event: nobody stores them, and one that is lost is followed by the next.
+Neither message is an event: neither is stored, and the next one replaces one that is lost.
 """
 
 import logging
@@ -31,7 +31,7 @@ from ecom.stores.query import MoreThan
 
 UNSENT = 10_000  # with more than these in the outbox, counting can wait
 SLACK = 5.0  # seconds before the last tally that was right, from which events are sent again
-IN_VAIN = 6  # tallies; if events are missing still, that one was not right: ask for all there are
+IN_VAIN = 6  # tallies; if events are missing after these, ask for all events there are
 ANSWERED = (1, 4, 16)  # which repetitions of the same question are answered
 
 log = logging.getLogger("ecom")
@@ -51,7 +51,7 @@ class Missing(Struct, frozen=True):
 
 
 class Recount:
-    """One process's part in it."""
+    """One process's part in gap detection."""
 
     def __init__(self, contract: Contract, service: str) -> None:
         self._service = service
@@ -76,10 +76,10 @@ class Recount:
         self._again = set(gaps.again)
 
     def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Say]:
-        """What there is to say of our own events; `published` are rows that are on their way.
+        """The tally of our own events, if it is time; `published` are rows that are under way.
 
-        What is sent again has been published before: not to count it would make up for what the
-        listener lacks.
+        Rows that are sent again were published before and are counted: else the tally would hide
+        what the listener lacks.
         """
         unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
         self._again.intersection_update([row.seq for row in unsent])
@@ -91,10 +91,10 @@ class Recount:
         return [Say(f"{self._service}.tally", msgspec.json.encode(Sent(now, sent)))]
 
     def hear(self, delivery: Delivery, tx: Transaction, now: float) -> list[Say]:
-        """What a tally, or a question, makes us say."""
+        """The messages to publish in answer to a tally or a question."""
         who, _, what = delivery.key.rpartition(".")
         if what == "echo":
-            return []  # that it came is all there is to it
+            return []  # an echo: it only has to arrive
         try:
             if what == "tally":
                 return self._compare(msgspec.json.decode(delivery.body, type=Sent), tx)

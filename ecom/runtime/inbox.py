@@ -1,4 +1,4 @@
-"""Reading ahead: what the inputs of a batch will want is read at once, a query a table."""
+"""Reading ahead: the rows that a batch will need are read at once, one query a table."""
 
 from collections.abc import Iterable
 from typing import Any

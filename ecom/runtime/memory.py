@@ -29,7 +29,7 @@ class Gaps(Struct, frozen=True):
 
 
 class Memory(Struct, frozen=True):
-    """All of it. Of a process that has just started: `Memory()`."""
+    """Everything that a process keeps in memory; when it has just started, `Memory()`."""
 
     outbox: Window[Outbox] = Window(is_open=False)
     effects: Window[Effect] = Window(is_open=True)

@@ -1,4 +1,4 @@
-"""What goes into the runtime and what comes out: plain data, made and read by whoever drives it."""
+"""What goes into the runtime and what comes out: plain data, made and read by its driver."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ecom.stores.base import Transaction
 class Delivery(Struct, frozen=True):
     """A message from the service's queue. `channel` tells the channels of reconnects apart.
 
-    `user` is who published it, for whom the broker vouches; None if nobody says so.
+    `user` is who published it, as checked by the broker; None if the message has no `user_id`.
     """
 
     channel: int
@@ -25,7 +25,7 @@ class Delivery(Struct, frozen=True):
 
 
 class Command(Struct, frozen=True):
-    """A request from our own door; `token` comes back in its `Reply`."""
+    """A request from our own HTTP API; `token` comes back in its `Reply`."""
 
     id: str
     message: Struct
@@ -34,7 +34,7 @@ class Command(Struct, frozen=True):
 
 
 class Confirmed(Struct, frozen=True):
-    """The broker has these outbox rows safe."""
+    """The broker has confirmed these outbox rows."""
 
     seqs: list[int]
 
@@ -55,8 +55,8 @@ class Performed(Struct, frozen=True):
 class Failed(Struct, frozen=True):
     """An effect failed; `final` when no retry can help.
 
-    `unknown` when it may have happened all the same: it is asked for until that is known, for to
-    give up might be to keep a customer's money.
+    `unknown` when it may have happened all the same: it is repeated until that is known, as
+    giving up might keep a customer's money.
     """
 
     seq: int
@@ -66,7 +66,7 @@ class Failed(Struct, frozen=True):
 
 
 class PublisherUp(Struct, frozen=True):
-    """The broker takes messages, from now until `PublisherDown`."""
+    """The broker accepts messages, from now until `PublisherDown`."""
 
 
 class PublisherDown(Struct, frozen=True):
@@ -74,11 +74,11 @@ class PublisherDown(Struct, frozen=True):
 
 
 class Tick(Struct, frozen=True):
-    """Time has passed: look what is due."""
+    """Time has passed: handle what is due."""
 
 
 class CountUp(Struct, frozen=True):
-    """It is time to say how many events there have been (see `ecom.runtime.gap_detection`)."""
+    """It is time to publish a tally (see `ecom.runtime.gap_detection`)."""
 
 
 # ── Outputs ───────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +116,7 @@ class Perform(Struct, frozen=True):
 
 
 class Say(Struct, frozen=True):
-    """Publish this once, to whoever listens for the key: neither kept nor confirmed."""
+    """Publish this once, under this key: neither stored nor confirmed."""
 
     key: str
     body: bytes

@@ -3,7 +3,7 @@
 Both are one mechanism. A row is written with the state it follows from, taken on after the
 commit, and marked done in a later transaction. A window bounds what is under way; what does not
 fit stays in the table and follows when there is room. A row whose replica has died is due after
-its lease, and then anybody's.
+its lease, and then any replica may take it.
 """
 
 from collections.abc import Iterable
@@ -56,9 +56,9 @@ class Outgoing(Generic[OutRow]):
         self._open = False
 
     def choose(self, tx: Transaction, now: float, ticked: bool) -> list[OutRow]:
-        """The rows to take on once the transaction is committed. The table is searched where it
-        may have more than the transaction, and when time has passed; a query a batch is a tenth of
-        what a single message costs."""
+        """The rows to take on once the transaction is committed. The table is searched only if it
+        may have more than the transaction, or when time has passed: one query a batch is a tenth of
+        the cost of a single message."""
         last, search = self._last, self._behind or ticked
         self._reached = last, True
         # Until `started`: a commit whose answer is lost may have been made all the same.
@@ -89,7 +89,7 @@ class Outgoing(Generic[OutRow]):
         return sorted((row for row in new if row.done_at is None), key=attrgetter("seq"))
 
     def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:
-        """Rows whose time has come: returned or failed ones, and a dead sibling's."""
+        """Rows that are due: returned or failed ones, and those of a dead replica."""
         rows = []
         for row in tx[self._kind].where(limit=room, due=AtMost(now)):
             row = replace(row, owner=self._owner, due=now + LEASE)
@@ -105,7 +105,7 @@ class Outgoing(Generic[OutRow]):
         self._last, self._behind = self._reached
 
     def pending(self, seq: int, tx: Transaction) -> OutRow | None:
-        """The row, unless it is done already, by a sibling perhaps."""
+        """The row, unless it is done already, perhaps by another replica."""
         row = tx[self._kind].get(seq)
         if row is not None and row.done_at is None:
             return row
@@ -125,7 +125,7 @@ class Outgoing(Generic[OutRow]):
         self._under_way.pop(row.seq, None)
 
     def again(self, seqs: Iterable[int], tx: Transaction, due: float) -> None:
-        """These were not taken: try again at `due`."""
+        """The broker did not take these: try again at `due`."""
         for seq in seqs:
             row = self.pending(seq, tx)
             if row is not None:

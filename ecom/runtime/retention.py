@@ -1,11 +1,11 @@
-"""Forgetting: inbox, outbox and effect rows that are done go after a while, a few at a time."""
+"""Retention: inbox, outbox and effect rows that are done are deleted after a week, in steps."""
 
 from ecom.runtime.tables import Effect, Inbox, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost
 
 # Longer than a duplicate can take to arrive. Rows of dead letters stay until those are replayed,
-# and a replay that comes later still meets the handlers' own rows, which are never forgotten.
+# and a later replay still finds the handlers' own rows, which are never deleted.
 RETENTION = 7 * 24 * 3600.0  # seconds
 STEP = 500  # rows of each table in one transaction
 

@@ -2,9 +2,9 @@
 
 `Runtime.step` takes a batch of inputs (deliveries, confirms, effect results, commands, ticks) and
 yields outputs in the one order that is safe: commit, ack, reply, publish, perform. Whoever drives
-it carries each out before asking for the next; a crash between any two is mended by the next
-start. `ecom.process.driver` drives it with pika and a clock, `ecom_lab.simulator` with a simulated
-world: so what the simulator explores is this very code.
+it carries each out before asking for the next; after a crash between any two, the next start
+recovers. `ecom.process.driver` drives it with pika and a clock, `ecom_lab.simulator` with a
+simulated broker and clock: the simulator explores this code itself.
 """
 
 import logging
@@ -76,7 +76,7 @@ class Runtime:
         }
 
     def volatile(self) -> Memory:
-        """What is in memory, between two steps."""
+        """What is in memory between two steps."""
         return Memory(self._outbox.volatile(), self._effects.volatile(), self._recount.volatile())
 
     def restore(self, memory: Memory) -> None:

@@ -1,4 +1,4 @@
-"""A saga as a value: a contract, and the services that keep it.
+"""A saga as a value: a contract, and the services that fulfil it.
 
 Topology, permissions, processes, simulator, history and pictures are functions of it.
 """

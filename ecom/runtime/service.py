@@ -20,7 +20,7 @@ from ecom.runtime.context import handling
 from ecom.runtime.tables import Effect, Outbox, Timer
 from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable, Table, Transaction
 
-LEASE = 60.0  # seconds a replica has to finish what it took on, before others may
+LEASE = 60.0  # seconds a replica has to finish what it took on, before others may take it
 NOTHING = ""  # the state of what has no row yet
 
 Handler = Callable[[Any, "Work"], Any]
@@ -35,8 +35,8 @@ class Impossible(Exception):
 class Retry:
     """Exponential backoff with full jitter: wait up to base × factor^(n-1) seconds, capped.
 
-    Full jitter after Brooker, "Exponential Backoff and Jitter" (2015): it spreads a crowd of
-    retries best. After `attempts` tries in all the message is a dead letter.
+    Full jitter after Brooker, "Exponential Backoff and Jitter" (2015): it spreads
+    many retries best. After `attempts` attempts the message is a dead letter.
     """
 
     base: float = 0.2
@@ -50,7 +50,7 @@ class Retry:
 
 
 class Lifecycle(NamedTuple):
-    """The states of a kind of rows, for pictures: tests hold it to what is seen."""
+    """The states of a kind of rows, for diagrams; a test compares it with what handlers do."""
 
     success: str  # the state of rows whose saga has succeeded
     transitions: tuple[tuple[str, type[Struct], str], ...]  # from, upon which message, to
@@ -90,7 +90,7 @@ class Service:
             raise Refused(f"no {row.type} in this shape: {error}") from None
 
     def handle(self, message: Struct, work: "Work") -> tuple[Any, Exception | None]:
-        """Run the handler: what it returned, or raised; if it did, its doings are undone."""
+        """Run the handler: what it returned, or raised; if it raised, its changes are undone."""
         before = handling.set((message, work.cause))
         try:
             handler = self.handlers.get(type(message))
@@ -107,8 +107,8 @@ class Service:
 
     @cached_property
     def subject_fields(self) -> frozenset[str]:
-        """What the first field of its events is called, by which they name their saga: rows that
-        are kept under that name are read ahead."""
+        """The name of the first field of its events, which names their saga: rows with that key are
+        read ahead."""
         events = (kind for kind in self.handlers if issubclass(kind, Event))
         return frozenset(kind.__struct_fields__[0] for kind in events)
 
@@ -118,7 +118,7 @@ class Service:
 
 
 class Cause(Struct, frozen=True):
-    """What a handler's doings follow from: ids for the envelopes of what it emits."""
+    """The cause of what a handler emits: ids for the envelopes."""
 
     id: str
     correlation: str
@@ -150,7 +150,7 @@ class Work:
         return self._tx[kind]
 
     def undo(self) -> None:
-        """Undo all that was done here."""
+        """Undo all changes of this unit of work."""
         self._tx.undo_to(self._mark)
 
     def count(self, name: str) -> int:
@@ -158,7 +158,7 @@ class Work:
         return self._tx.count(name)
 
     def emit(self, event: Event) -> None:
-        """Say `event` to whoever listens: published after the commit, at least once."""
+        """Publish `event` after the commit, at least once."""
         id_ = derived_id(self.cause.id, event.key)
         envelope = Envelope(
             id=id_, type=event.key, version=event.version, time=rfc3339(self.now),
@@ -185,7 +185,7 @@ class Work:
     def request(self, effect: Struct, key: str) -> None:
         """Have `effect` performed outside after the commit; its result is a message to us.
 
-        `key` is its idempotency key: the world must do it once, however often it is asked.
+        `key` is its idempotency key: the provider must do it once, however often it is asked.
         """
         kind = type(effect).__name__
         seq = self.count("effects")

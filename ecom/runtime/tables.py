@@ -6,7 +6,7 @@ from ecom.stores.base import Counter, Index, Row
 
 
 class Inbox(Row, frozen=True):
-    """A message that arrived. `done` ones are kept to know duplicates; `waiting` ones retry."""
+    """A message that was delivered: `done` ones tell duplicates, `waiting` ones are retried."""
 
     table = "inbox"
     indexes = (
@@ -29,7 +29,7 @@ class Inbox(Row, frozen=True):
 
 
 class Outbox(Row, frozen=True):
-    """A message to publish: written with the state it speaks of, sent after the commit."""
+    """A message to publish: written with the state it reports, sent after the commit."""
 
     table = "outbox"
     indexes = (
@@ -81,7 +81,7 @@ class Effect(Row, frozen=True):
 
 
 class Timer(Row, frozen=True):
-    """A message to ourselves, to be handled when its time has come."""
+    """A message of the service to itself, handled when it is due."""
 
     table = "timers"
     indexes = (Index(("due", "id")),)

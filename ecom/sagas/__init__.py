@@ -1,1 +1,1 @@
-"""Which service answers which message: the shop's sagas, each a value."""
+"""Which service handles which message: the shop's sagas, each a value."""

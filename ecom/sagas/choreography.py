@@ -1,4 +1,4 @@
-"""The shop without a coordinator: each service answers the events of the others.
+"""The shop's saga without a coordinator: each service answers the events of others.
 
 Inventory is the arbiter between payment and the deadline; `order.cancelled` undoes everything.
 """
@@ -22,11 +22,11 @@ from ecom.events import (
 from ecom.runtime.saga import Saga
 from ecom.services import audit, inventory, notification, order, payment
 
-HOLD_SECONDS = 900.0  # how long stock is held while payment is awaited
+HOLD_SECONDS = 900.0  # how long stock is held for payment
 
 
 def choreography(hold_seconds: float = HOLD_SECONDS) -> Saga:
-    """The shop's saga: which service answers which event, and with what."""
+    """The shop's saga: which service handles which event, and with which function."""
     services = (
         order.service().answering(
             {

@@ -1,7 +1,7 @@
 """A payment provider in a file: performs captures and refunds, and keeps a ledger of its own.
 
-The ledger, by idempotency key, is the judge of what was paid. The provider moves money whenever it
-is asked under a new key: so its ledger shows what a mistake of the shop's costs.
+The ledger, by idempotency key, decides what was paid. The provider moves money whenever it is
+asked under a new key: so its ledger shows the cost of the shop's mistakes.
 """
 
 from collections.abc import Callable

@@ -69,7 +69,7 @@ class HttpServer:
     async def _perform(
         self, request: web.Request, performer: Performer, effect: Struct
     ) -> web.StreamResponse:
-        """Move money, unless fate is against it."""
+        """Move money, or play the fault that is due."""
         key = _key(request)
         fate = self._luck.of(key) if self._faults != Faults() else "well"
         if fate == "before":
@@ -128,7 +128,7 @@ def _json(value: Any, status: int = 200) -> web.Response:
 
 
 async def _answer_twice(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """The whole answer once more on the same connection, as from a proxy that stutters."""
+    """The whole answer once more on the same connection, as from a proxy that repeats it."""
     response = _json(answer)
     await response.prepare(request)
     await response.write_eof()

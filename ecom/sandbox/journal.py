@@ -1,6 +1,6 @@
 """A file that remembers what was asked under which key: the provider's ledger, and the mailbox.
 
-A row is written once under its key, and whoever asks again gets the first answer. Calls that come
+A row is written once under its key, and a repeated call gets the first answer. Calls that come
 together share one commit.
 """
 

@@ -1,4 +1,4 @@
-"""The shop's side of the local stand-ins: where they listen, and what is to go wrong there."""
+"""The shop's side of the sandbox: where its servers listen, and which faults they play."""
 
 import os
 import socket
@@ -22,8 +22,8 @@ IMPORTS = {"gateway": ("ecom.sandbox.http_server",), "mail": ("ecom.sandbox.smtp
 class StandIns:
     """A payment provider and a mail server to run beside the services: processes, or files.
 
-    Whichever the environment names already is somebody else's, and so are its books: ours are empty
-    then. The ports are ours until `close`: who is killed and started again is found where it was.
+    A server that the environment names is not ours, nor are its books: ours are empty then. The
+    ports are ours until `close`: a server that is killed and started again keeps its address.
     """
 
     def __init__(self, folder: Path, as_processes: bool) -> None:

@@ -1,4 +1,4 @@
-"""Audit: hears everything, and keeps it: the event log that the notebooks tabulate."""
+"""Audit: consumes every event and keeps it, as the event log that the notebooks tabulate."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from ecom.stores.base import Row
 
 
 class Entry(Row, frozen=True):
-    """One event, in the order in which audit heard of it."""
+    """One event, in the order in which audit consumed it."""
 
     table = "events"
 
@@ -27,7 +27,7 @@ def keep(event: Event, work: Work) -> None:
     """Append the event to the log, once."""
     about = work.envelope
     if work[Entry].get(about.id) is not None:
-        return  # a replay, long after the inbox forgot
+        return  # replayed after the inbox's retention
     entry = Entry(
         about.id, work.count("events"), about.type, about.subject, about.time,
         about.producer, about.causation, about.correlation, msgspec.json.encode(event).decode(),

@@ -1,7 +1,7 @@
 """Inventory: holds stock for an order, and is the arbiter between payment and the deadline.
 
-A reservation that is CANCELLED is a tombstone: the cancellation overtook the order, and what still
-arrives for it does nothing.
+A reservation that is CANCELLED is a tombstone: the cancellation overtook the order, and later
+events of the order have no effect.
 """
 
 import logging
@@ -105,8 +105,8 @@ def _reject(order: OrderCreated, reason: str, sku: str, work: Work) -> None:
 
 
 def commit_stock(payment: PaymentProcessed, work: Work) -> None:
-    """Payment came first: the held stock belongs to the order. Too late, it does nothing here;
-    the order's cancellation refunds the money."""
+    """Payment came first: the held stock belongs to the order. A payment that is too late has no
+    effect here; the order's cancellation refunds the money."""
     reservation = _reservation(payment.order_id, work)
     if reservation.state == HELD:
         _move(reservation.units, "held", "committed", work)
@@ -116,7 +116,7 @@ def commit_stock(payment: PaymentProcessed, work: Work) -> None:
 
 
 def expire_hold(deadline: HoldDeadline, work: Work) -> None:
-    """The deadline came first: back on the shelf."""
+    """The deadline came first: the held stock goes back on the shelf."""
     reservation = _reservation(deadline.order_id, work)
     if reservation.state == HELD:
         _move(reservation.units, "held", "available", work)
@@ -125,7 +125,7 @@ def expire_hold(deadline: HoldDeadline, work: Work) -> None:
 
 
 def release_stock(cancelled: OrderCancelled, work: Work) -> None:
-    """Compensate: whatever the order has of ours goes back on the shelf."""
+    """Compensate: the order's stock, held or committed, goes back on the shelf."""
     order_id = cancelled.order_id
     reservation = work[Reservation].get(order_id)
     if reservation is None:
@@ -173,7 +173,7 @@ TRANSITIONS = {
 
 
 def service() -> Service:
-    """The inventory service, and the deadlines it sets itself."""
+    """The inventory service, which handles its own deadlines."""
     return Service(
         name="inventory",
         rows=(Stock, Reservation),

@@ -1,9 +1,9 @@
 """Notification: tells each customer the outcome, once, and never two that contradict.
 
-Several events may tell of one cancellation (stock ran out, so the order was cancelled); the first
-to arrive is the news. A confirmation that arrives after the cancellation is no news at all. The
-mails of one order leave one after another: a mail that has to be tried again must not arrive
-after one that says the opposite.
+Several events may report one cancellation (stock ran out, so the order was cancelled); the
+customer is told at the first. A confirmation that arrives after the cancellation is ignored. The
+mails of one order are sent one after another: a mail that is retried must not arrive after one that
+says the opposite.
 """
 
 import logging
@@ -37,7 +37,7 @@ class SendMail(Struct, frozen=True):
 
 
 class MailSent(Struct, frozen=True):
-    """The mail server has it."""
+    """The mail server has accepted the mail."""
 
     order_id: str
 
@@ -86,7 +86,7 @@ def tell_refunded(event: PaymentRefunded, work: Work) -> None:
 
 
 def mail_sent(sent: MailSent, work: Work) -> None:
-    """The next one may follow."""
+    """The order's next mail may be sent."""
     told = work[Told].get(sent.order_id)
     left = told.mails[1:]
     work[Told].put(replace(told, mails=left))
@@ -99,7 +99,7 @@ def _told(event: OrderEvent, work: Work) -> Told:
 
 
 def _mail(told: Told, about: str, subject: str, body: str, work: Work) -> None:
-    """Remember what is told, and send it as soon as no other mail of this order is under way."""
+    """Record what the customer is told, and send it when no other mail of it is under way."""
     mail = SendMail(told.order_id, told.customer, subject, body)
     key = f"{about}/{told.order_id}"
     work[Told].put(replace(told, mails=(*told.mails, (key, mail))))
@@ -108,7 +108,7 @@ def _mail(told: Told, about: str, subject: str, body: str, work: Work) -> None:
 
 
 def service() -> Service:
-    """The notification service, and what the mail server answers it."""
+    """The notification service, which handles the mail server's answers."""
     return Service(
         name="notification",
         rows=(Told,),

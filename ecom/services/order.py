@@ -1,4 +1,4 @@
-"""Orders: taken at the door, ended by what the other services say.
+"""Orders: accepted over HTTP, ended by the other services' events.
 
 An order is CONFIRMED only by `inventory.committed`: confirming on `payment.processed` looks right,
 and sells stock whose hold has just expired.
@@ -51,7 +51,7 @@ class Order(Row, frozen=True):
 
 
 class Request(Row, frozen=True):
-    """An idempotency key we have seen, what was asked under it, and the order it made."""
+    """An idempotency key, what was requested under it, and the order that it created."""
 
     table = "requests"
 
@@ -61,7 +61,7 @@ class Request(Row, frozen=True):
     at: float
 
 
-# ── Commands, from the door ───────────────────────────────────────────────────────────────────
+# ── Commands, from the HTTP API ───────────────────────────────────────────────────────────────
 class PlaceOrder(Struct, frozen=True):
     """A customer orders. The same `key` with the same `digest` is the same order."""
 
@@ -116,7 +116,7 @@ def cancel_order(command: CancelOrder, work: Work) -> Order:
 
 # ── Events, from the other services ───────────────────────────────────────────────────────────
 class OrderStatusUpdater(Protocol):
-    """All that the event handlers below know of orders."""
+    """What the event handlers below may do to orders."""
 
     def confirm(self, order_id: str) -> None:
         """The order succeeded, unless it was cancelled meanwhile."""
@@ -190,7 +190,7 @@ TRANSITIONS = {
 
 
 def service() -> Service:
-    """The order service: what its own customers ask of it."""
+    """The order service, which handles its customers' commands."""
     return Service(
         name="order",
         rows=(Order, Request),

@@ -1,7 +1,7 @@
 """Payment: captures money once stock is held, and gives it back when the order is cancelled.
 
 A payment that is CANCELLED is a tombstone: the cancellation came first. If it came while a capture
-was under way, the money is refunded when it arrives.
+was under way, the money is refunded once it is captured.
 """
 
 from msgspec import Struct
@@ -33,7 +33,7 @@ class Payment(Row, frozen=True):
     at: float
 
 
-# ── Effects, asked of the payment provider, and what it answers ───────────────────────────────
+# ── Effects, performed by the payment provider, and its answers ───────────────────────────────
 class Capture(Struct, frozen=True):
     """Take `amount` pence from the card."""
 
@@ -43,7 +43,7 @@ class Capture(Struct, frozen=True):
 
 
 class Captured(Struct, frozen=True):
-    """The money is ours."""
+    """The money was captured."""
 
     order_id: str
 
@@ -63,13 +63,13 @@ class Refund(Struct, frozen=True):
 
 
 class Refunded(Struct, frozen=True):
-    """The money is the customer's again."""
+    """The money was refunded."""
 
     order_id: str
 
 
 def capture_money(held: InventoryProcessed, work: Work) -> None:
-    """Stock is held: ask for the money."""
+    """Stock is held: request the capture."""
     if work[Payment].get(held.order_id) is None:
         work[Payment].put(Payment(held.order_id, PENDING, held.customer, held.total, work.now))
         capture = Capture(held.order_id, held.total, held.card)
@@ -77,7 +77,7 @@ def capture_money(held: InventoryProcessed, work: Work) -> None:
 
 
 def money_captured(captured: Captured, work: Work) -> None:
-    """Tell inventory; or, if the order was cancelled meanwhile, give the money back."""
+    """Report it to inventory; or, if the order was cancelled meanwhile, refund the money."""
     payment = work[Payment].get(captured.order_id)
     if payment.state == PENDING:
         work[Payment].put(replace(payment, state=CAPTURED))
@@ -87,7 +87,7 @@ def money_captured(captured: Captured, work: Work) -> None:
 
 
 def card_declined(declined: Declined, work: Work) -> None:
-    """No money moved; say so, unless nobody waits for it any more."""
+    """No money moved: the payment failed, unless the order was cancelled meanwhile."""
     payment = work[Payment].get(declined.order_id)
     if payment.state == PENDING:
         work[Payment].put(replace(payment, state=DECLINED))
@@ -95,7 +95,7 @@ def card_declined(declined: Declined, work: Work) -> None:
 
 
 def undo_payment(cancelled: OrderCancelled, work: Work) -> None:
-    """Compensate: refund what was captured; make sure nothing is captured for nothing later."""
+    """Compensate: refund what was captured or still will be; request no capture afterwards."""
     payment = work[Payment].get(cancelled.order_id)
     if payment is None:
         tombstone = Payment(cancelled.order_id, CANCELLED, cancelled.customer, 0, work.now)
@@ -137,7 +137,7 @@ TRANSITIONS = {
 
 
 def service() -> Service:
-    """The payment service, and what the provider answers it."""
+    """The payment service, which handles the provider's answers."""
     return Service(
         name="payment",
         rows=(Payment,),
@@ -148,7 +148,7 @@ def service() -> Service:
             Refunded: money_refunded,
         },
         effects=(Capture, Refund),
-        # How often the provider may say that no money moved. While the outcome is open, it is asked
-        # for ever. An order can do without its capture (the hold expires); a refund is owed.
+        # How often the provider may answer that no money moved. While the outcome is unknown, the
+        # effect is repeated for ever. A capture may fail for good (the hold expires); a refund not.
         retries={Capture: Retry(cap=10.0, attempts=12), Refund: Retry(cap=60.0, attempts=1_000)},
     )

@@ -1,4 +1,4 @@
-"""Collects a shop's accounts from its databases, for the books to be judged."""
+"""Reads a shop's accounts from its databases, so that the books can be checked."""
 
 from pathlib import Path
 
@@ -24,12 +24,12 @@ from ecom.stores.reader import Reader
 
 
 def books(folder: Path) -> Books:
-    """The verdict on the books of the shop in `folder`, which should be quiet."""
+    """The verdict on the books of the shop in `folder`, which should be settled."""
     return close_books(read(folder))
 
 
 def read(folder: Path) -> Accounts:
-    """What all parts of the shop in `folder` say."""
+    """What all parts of the shop in `folder` hold."""
     with Reader(folder) as reader:
         orders = reader["order"].values(order.Order, *Order._fields)
         stock = reader["inventory"].values(inventory.Stock, *Stock._fields)
@@ -54,7 +54,7 @@ def read(folder: Path) -> Accounts:
 
 
 def _outcome(subject: str) -> str:
-    """The outcome of which a mail with this subject tells; "" if of none."""
+    """The outcome that a mail with this subject reports; "" if none."""
     outcome = subject.rpartition(" ")[2].upper()
     return outcome if outcome in (order.CONFIRMED, order.CANCELLED) else ""
 

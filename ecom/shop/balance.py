@@ -1,7 +1,7 @@
 """Do the books balance? The promises of the saga, checked on plain rows.
 
 `judge` knows no database: the shop hands it what the services' tables hold, and so may anything
-else that keeps the same rows. It holds once everything is quiet, not while orders are under way.
+else that keeps the same rows. It holds once the shop is settled, not while orders are under way.
 """
 
 from collections import Counter, defaultdict
@@ -50,14 +50,14 @@ class Booking(NamedTuple):
 
 @dataclass(frozen=True)
 class Accounts:
-    """What all the parts say, as plain rows."""
+    """What all parts of a shop hold, as plain rows."""
 
     orders: list[Order]
     stock: list[Stock]
     reservations: list[Reservation]
     payments: list[Payment]
     ledger: list[Booking]
-    told: list[tuple[str, str]]  # (order, outcome) of each e-mail that speaks of an outcome
+    told: list[tuple[str, str]]  # (order, outcome) of each e-mail that reports an outcome
     said: Mapping[str, int]  # event type → how many distinct ones were emitted
     logged: Mapping[str, int]  # event type → how many the audit log holds
     twice: list[tuple[str, str]]  # (order, event type) that the audit log holds more than once
@@ -110,7 +110,7 @@ def close_books(accounts: Accounts) -> Books:
 
 
 def judge(accounts: Accounts) -> list[str]:
-    """Every broken promise as one sentence; empty when the books balance."""
+    """Every violation as one sentence; empty when the books balance."""
     return [
         *_judge_stock(accounts.stock, accounts.reservations),
         *_judge_ledger(accounts.ledger),
@@ -217,7 +217,7 @@ def _judge_mails(accounts: Accounts) -> Iterator[str]:
             yield f"the customer of order {order.order_id} {how} that it is {order.state}"
     states = {order.order_id: order.state for order in accounts.orders}
     for (order_id, outcome), times in told.items():
-        # A customer who cancels a confirmed order has rightly heard of both.
+        # A customer who cancels a confirmed order is rightly told both.
         if outcome == "CONFIRMED" and states.get(order_id) == "CANCELLED" and times > 1:
             yield f"the customer of order {order_id} was told {times} times that it is CONFIRMED"
         if outcome == "CANCELLED" and states.get(order_id) == "CONFIRMED":
@@ -228,7 +228,7 @@ def _judge_audit(accounts: Accounts) -> Iterator[str]:
     for key in sorted({*accounts.said, *accounts.logged}):
         said, logged = accounts.said.get(key, 0), accounts.logged.get(key, 0)
         if said != logged:
-            yield f"{said} {key} were said, {logged} are in the audit log"
+            yield f"{said} {key} were emitted, {logged} are in the audit log"
     for order_id, key in accounts.twice:
         yield f"order {order_id} has more than one {key} in the audit log"
 

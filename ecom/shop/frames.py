@@ -23,7 +23,7 @@ from ecom.stores.reader import Reader
 _CONTRACT = choreography().contract
 DATABASES = (*_CONTRACT.services, "gateway", "mailbox")
 
-# What an event follows from when it is no event: a command, a timer …
+# The cause of an event whose cause is not an event: a command, a timer …
 _FIRST_CAUSES = {
     "order.created": "customer",
     "order.cancelled": "customer",

@@ -16,5 +16,5 @@ ORDERS = Counted(
 
 
 def onlooker(folder: Path) -> Onlooker:
-    """Whoever looks at the shop in `folder`, which need not be open."""
+    """An onlooker of the shop in `folder`, which need not be open."""
     return Onlooker(choreography().contract, folder, ORDERS)

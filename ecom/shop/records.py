@@ -1,4 +1,4 @@
-"""What a shop's tables say, as frames, pictures and verdicts: of an open shop, or of its folder."""
+"""A shop's tables as frames, pictures and verdicts: of an open shop, or of its folder."""
 
 from pathlib import Path
 

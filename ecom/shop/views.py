@@ -61,7 +61,7 @@ FROM told ORDER BY length(order_id), order_id;
 """,
     "audit": """
 CREATE VIEW log AS
--- Everything that was said, in the order in which audit heard of it.
+-- Every event, in the order in which audit consumed it.
 SELECT event.n, event.time, event.order_id, event.type, event.producer,
        coalesce(cause.type, '') AS caused_by, event.body
 FROM events AS event LEFT JOIN events AS cause ON cause.id = event.causation ORDER BY event.n;

@@ -1,8 +1,8 @@
 """A service's own database: rows, tables, and one transaction around a batch of messages.
 
-A *store* keeps rows. There are two, held to one contract suite: `ecom.stores.sqlite.SqliteStore`
-for real, `ecom.stores.memory.MemoryStore` for the simulator. A store only has to `fetch` one row,
-`select` some, `write` a batch and `change` one; everything else (tables, read-your-own-writes,
+A *store* keeps rows. There are two, tested by one contract suite: `ecom.stores.sqlite.SqliteStore`
+in production, `ecom.stores.memory.MemoryStore` in the simulator. A store only has to `fetch` one
+row, `select` some, `write` a batch and `change` one; everything else (tables, read-your-own-writes,
 undoing one message of many) is `Transaction`, the same code over both.
 """
 
@@ -22,7 +22,7 @@ R = TypeVar("R", bound="Row")
 class Index(NamedTuple):
     """What finds rows fast by `columns`; of those rows only in which a column has a value, or none.
 
-    Whatever is asked for most should cost nothing for rows that are done.
+    The commonest queries should cost nothing for rows that are done.
     """
 
     columns: tuple[str, ...]
@@ -49,7 +49,7 @@ class StoreUnavailable(Exception):
 class StoreBroken(ShopError):
     """The database is damaged, or of another release: to try again would not help.
 
-    It may hold orders, so what this says never tempts anybody to move or delete it.
+    It may hold orders, so the text never suggests moving or deleting it.
     """
 
 
@@ -127,7 +127,7 @@ class Table:
         try:
             found = self._store.fetch_many(self._kind, keys)
         except DecodeError:
-            return  # whoever gets the one that cannot be read is told so, and nobody else
+            return  # `get` raises for the row that cannot be read, and for no other
         self._read.update(dict.fromkeys(keys))
         for row in found:
             self._read[self._key(row)] = row
@@ -208,7 +208,7 @@ class Transaction:
         return before + by
 
     def counted(self, name: str) -> int:
-        """How far a counter has got."""
+        """The value of a counter."""
         value = self._counts.get(name)
         if value is None:
             row = self[Counter].get(name)

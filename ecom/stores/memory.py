@@ -10,7 +10,7 @@ from ecom.stores.query import Key, in_order, key_of, matches
 
 
 class MemoryStore:
-    """Rows in dictionaries; `snapshot` and `restore` are what a crash or power cut is made of."""
+    """Rows in dictionaries; `snapshot` and `restore` simulate a crash or a power cut."""
 
     def __init__(self) -> None:
         self._tables: dict[type[Row], dict[Key, Row]] = {}

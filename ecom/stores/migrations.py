@@ -1,9 +1,9 @@
 """Schema versions: how a database of an earlier release becomes one of this release.
 
-A database says of which schema version it is, and which version its readers must know at least.
-What a release changes is a step: one transaction, taken before anything is consumed, by whoever
-comes first. Tables, columns with defaults, indexes and views need no step: what is missing is made.
-All is judged by what is there, so a start may be killed anywhere, and the next one goes on.
+A database records its schema version, and the oldest version that a reader of it must know. What a
+release changes is a step: one transaction, before anything is consumed, by the first process that
+starts. Tables, columns with defaults, indexes and views need no step: missing ones are created. A
+start looks at the database as it is, so it may be killed anywhere, and the next one continues.
 """
 
 import re
@@ -16,7 +16,7 @@ from ecom.stores.base import Row, StoreBroken
 
 
 class SchemaVersion(Row, frozen=True):
-    """Of which version a part of the tables is, and the version that a reader must know."""
+    """The schema version of a part of the tables, and the version that a reader must know."""
 
     table = "schema_versions"
 
@@ -51,13 +51,13 @@ class Schema(Protocol):
         """Change something."""
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """All that is done within, or nothing; nobody else changes anything meanwhile."""
+        """All that is done within, or nothing; other writers wait."""
 
 
 def migrate(schema: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) -> None:
     """Give a database, new or old, what this release needs: harmless to repeat, also concurrently.
 
-    `views` are texts by name. What a newer release has changed and this one may read, stays.
+    `views` are texts by name. Changes of a newer release that this one may read stay.
     Raises `StoreBroken` for one that it may not read, or that lacks what no default can replace.
     """
     kinds = [*kinds, SchemaVersion]
@@ -110,7 +110,7 @@ def _number_the_handled(schema: Schema, found: Found) -> None:
 
 
 def _name_the_subject(schema: Schema, found: Found) -> None:
-    """What the machinery's rows are about is a saga, not always an order."""
+    """The machinery's rows belong to a saga, which need not be an order."""
     for table in ("inbox", "outbox", "effects", "timers"):
         if "order_id" in found.tables.get(table, ()):
             schema.run(f"ALTER TABLE {table} RENAME COLUMN order_id TO subject")  # views follow

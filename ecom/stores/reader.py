@@ -1,7 +1,7 @@
-"""Reading the databases of a saga from outside: read-only, and in nobody's way.
+"""Reading the databases of a saga from outside: read-only, without blocking a writer.
 
-One reader is of a folder of databases, each of which it opens when it is first asked for. What is
-read is named by the `Row` classes; statements are made of those, and nobody else knows SQL.
+A reader reads a folder of databases, each of which it opens when it is first used. Tables and
+columns are named by `Row` classes, from which the statements are made.
 """
 
 import sqlite3

@@ -136,7 +136,7 @@ def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) 
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:
-    """Change to WAL; where others are at it, too, SQLite gives up at once instead of waiting."""
+    """Change to WAL; while another process does so, SQLite fails at once instead of waiting."""
     deadline = time.monotonic() + PREPARE_SECONDS
     while True:
         try:

@@ -1,6 +1,6 @@
-"""Views of a service's tables, for whoever opens its database by hand: with times to be read.
+"""Views of a service's tables, for people who open its database: with readable times.
 
-A view costs nothing until somebody reads it, so the hot path does not pay for these. Each begins
+A view costs nothing until it is read, so the hot path does not pay for these. Each begins
 with a comment that says what it shows, which SQLite keeps with it. The view `about` lists them all,
 and the tables. Times are UTC.
 """

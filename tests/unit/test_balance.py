@@ -102,10 +102,10 @@ BROKEN = {
     "the customer of order 1002 was told 2 times that it is CONFIRMED": more(
         "told", ("1002", "CONFIRMED"), ("1002", "CONFIRMED")
     ),
-    "2 order.created were said, 1 are in the audit log": replace(
+    "2 order.created were emitted, 1 are in the audit log": replace(
         GOOD, logged={"order.created": 1, "order.confirmed": 1}
     ),
-    "0 order.cancelled were said, 1 are in the audit log": replace(
+    "0 order.cancelled were emitted, 1 are in the audit log": replace(
         GOOD, logged={**GOOD.logged, "order.cancelled": 1}
     ),
     "order 1001 has more than one order.confirmed in the audit log": replace(

@@ -1,1 +1,1 @@
-"""The dead-letter workbench: look at what was set aside, try it, mend it, send it again."""
+"""The dead-letter workbench: show, try, edit, replay and drop the messages that were set aside."""

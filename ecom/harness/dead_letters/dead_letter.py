@@ -1,8 +1,8 @@
 """A dead letter as an operator sees it: the message, whole, and the story of how it failed.
 
 Its headers tell the story (see `ecom.runtime.dead_letters`), unless the broker itself set the
-message aside; then the broker's `x-…` headers say so, and what the message says of its own death is
-not believed.
+message aside; then the broker's `x-…` headers say so, and the message's own `dead-…` headers are
+ignored.
 """
 
 import re
@@ -67,8 +67,8 @@ class DeadLetter(Struct, frozen=True):
     def edited(self, headers: Mapping[str, Any], body: bytes | None) -> "DeadLetter":
         """The letter with another body, or other headers: one of None is taken out.
 
-        Raises `ShopError` if that would change its event id: then the service could not know it
-        as the event it is.
+        Raises `ShopError` if that would change its event id, by which the service recognises
+        duplicates.
         """
         new = {k: v for k, v in (self.headers | dict(headers)).items() if v is not None}
         id_ = self.headers.get("ce-id")
@@ -77,7 +77,7 @@ class DeadLetter(Struct, frozen=True):
         return replace(self, headers=plain(new), body=self.body if body is None else body)
 
     def to_replay(self) -> dict[str, Any]:
-        """Its headers in the service's queue. Only what was an effect may say that it is one."""
+        """Its headers in the service's queue. Only an effect keeps the mark of effects."""
         is_effect = self.origin in ("effects", "")
         return {k: v for k, v in self.headers.items() if k != EFFECT_HEADER or is_effect}
 
@@ -113,8 +113,8 @@ def _told(headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told_by_broker(headers: dict[str, Any]) -> dict[str, Any]:
-    """The service could not tell, as it was dead itself. `x-death` is not counted with: brokers
-    differ in that; but that it was given so often is what the delivery limit means."""
+    """The story where the process died and could not write one. `x-death` is not counted, as
+    brokers differ in it; but the delivery limit was reached."""
     times = DELIVERY_LIMIT + 1
     story = Story("killed the process", f"{times} times the process ended with this in hand", times)
     if headers["x-first-death-reason"] != "delivery_limit":

@@ -1,7 +1,7 @@
-"""What a message would do, if it were replayed now: tried for real, and nothing kept.
+"""A dry run: what a message would do if it were replayed now; nothing is kept.
 
-The real runtime handles it on the service's real database, opened read-only; what it would write is
-looked at instead of written. That happens in a process of its own, as the message may be one that
+The real runtime handles it on the service's real database, opened read-only; its writes are
+compared instead of made. That happens in a process of its own, as the message may be one that
 kills.
 """
 
@@ -26,7 +26,7 @@ from ecom.stores.base import R, Row
 from ecom.stores.query import Key, key_of
 from ecom.stores.reader import Database
 
-SECONDS = 30.0  # what takes longer hangs
+SECONDS = 30.0  # after these it counts as hanging
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Rehearsal(Database):
         self.written[kind] = [*puts, *rows], deletes
 
     def commit(self) -> None:
-        """Nothing: the moment stays to be compared with, until `close`."""
+        """Do nothing: the snapshot stays for comparison, until `close`."""
 
 
 def rehearse(attempt: Attempt) -> Trial:
-    """Try it in a process of its own; what that died of is an answer, too."""
+    """Try it in a process of its own; that the process died is an outcome, too."""
     try:
         pickled = cloudpickle.dumps(attempt)  # its saga may be anybody's: its code goes with it
         return child.call(f"{__name__}:rehearse_here", pickled, seconds=SECONDS)
@@ -81,7 +81,7 @@ def _try(attempt: Attempt, now: float) -> Trial:
     """Let the runtime handle it, and see what it would write."""
     store = Rehearsal(attempt.folder, attempt.service)
     runtime = Runtime(attempt.saga, attempt.service, store, "rehearsal", lambda: 0.0)
-    # As an operator's replay comes: through the default exchange.
+    # Through the default exchange, as an operator's replay is.
     delivery = Delivery(1, 1, "", attempt.service, attempt.headers, attempt.body)
     next(runtime.step([delivery], now)).transaction.commit()
     trial = _judge(runtime.service, store)

@@ -1,4 +1,4 @@
-"""The outcome of trying a dead letter: what it would change, say and ask for."""
+"""The outcome of trying a dead letter: what it would change, emit and request."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +56,12 @@ class Trial(Struct, frozen=True):
 
     @property
     def events(self) -> "pd.DataFrame":
-        """type, order_id, body: what it would say to the other services."""
+        """type, order_id, body: the events that it would emit."""
         return _frame(Said, self.said)
 
     @property
     def effects(self) -> "pd.DataFrame":
-        """type, key, body: what it would ask of the outside world."""
+        """type, key, body: the effects that it would request."""
         return _frame(Asked, self.asked)
 
     def __repr__(self) -> str:

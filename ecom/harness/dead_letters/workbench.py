@@ -1,8 +1,8 @@
-"""The dead-letter workbench: look at what failed, mend it, try it, replay it, or let it go.
+"""The dead-letter workbench: show, try, edit, replay and drop the messages that failed.
 
-Looking takes nothing away. A replay is confirmed by the broker before its dead letter is
-acknowledged, so each step may crash: then a message is sent twice, at worst, and has its effect
-once, for it keeps its event id. Letters are streamed, so there may be a hundred thousand.
+Looking removes nothing. A replay is confirmed by the broker before its dead letter is acknowledged,
+so each step may crash: at worst a message is sent twice, and has its effect once, as it keeps its
+event id. Letters are streamed, so there may be a hundred thousand.
 """
 
 import json
@@ -35,7 +35,7 @@ GROUP = ("service", "type", "reason", "error")
 
 class Workbench:
     """A shop's dead letters. Every method raises `ShopError` if the broker cannot be reached, or
-    while somebody else has the letters in hand."""
+    while another operator has the letters in hand."""
 
     def __init__(self, saga: Saga, amqp_url: str, shop: str, folder: Path) -> None:
         self._saga = saga
@@ -72,7 +72,7 @@ class Workbench:
         self, id: str, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
     ) -> Trial:
         """What a replay would do as the service stands now, changing nothing; edited first, if
-        `body` or `headers` are given. A call to the outside world is named, not made."""
+        `body` or `headers` are given. Effects are named, not performed."""
         letter = self.show(id).edited(headers or {}, _bytes(body))
         headers, body = letter.to_replay(), letter.body
         return rehearse(Attempt(self._saga, self._folder, letter.service, headers, body))
@@ -81,8 +81,8 @@ class Workbench:
     def replay(
         self, which: Which, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
     ) -> int:
-        """Give dead letters to their services again; how many. Each has its effect once, however
-        often it is replayed. An effect that was given up is performed anew.
+        """Deliver dead letters to their services again; returns how many. Each has its effect once,
+        however often it is replayed. An effect that failed for good is performed again.
 
         With `body` or `headers` (one of None is taken out), they are replayed as edited.
         """
@@ -101,7 +101,7 @@ class Workbench:
                 self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
 
     def drop(self, which: Which, reason: str) -> int:
-        """Let dead letters go for good; how many. Each, whole, is written to `dropped.log` in the
+        """Delete dead letters; returns how many. Each, whole, is written to `dropped.log` in the
         shop's folder, with the reason: a line of JSON, on disk before the letter goes."""
         if not reason.strip():
             raise ShopError("Say why: drop(which, 'reason').")

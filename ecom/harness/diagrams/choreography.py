@@ -1,4 +1,4 @@
-"""The choreography: who publishes what, and who listens; read from a saga's contract."""
+"""The choreography: who publishes and who consumes each event; read from a saga's contract."""
 
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,12 @@ class Choreography(Picture):
 
     @property
     def loggers(self) -> list[str]:
-        """The services that listen to everything."""
+        """The services that consume every event."""
         return [name for name in self._contract.services if self._contract.hears_all(name)]
 
     @property
     def unheard(self) -> list[str]:
-        """The events to which nobody else listens."""
+        """The events that no other service consumes."""
         return [key for key in self._contract.by_key if not self._contract.listeners(key)]
 
     def others(self, name: str) -> list[str]:
@@ -42,7 +42,7 @@ class Choreography(Picture):
 
     @property
     def text(self) -> str:
-        """A line for each event: who publishes it, who listens."""
+        """A line for each event: who publishes it, who consumes it."""
         lines = []
         for key, event in self._contract.by_key.items():
             mark = UNDO if event.failure else " "

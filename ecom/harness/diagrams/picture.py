@@ -1,4 +1,4 @@
-"""What all pictures have in common: a figure for who sees it, words for who does not.
+"""What all pictures have in common: a figure, and a text for those who do not see it.
 
 Notebooks are given the PNG: it is the one format that JupyterLab, a static export and a code host's
 notebook view all show (some hosts choose an SVG output over the PNG beside it and then refuse to

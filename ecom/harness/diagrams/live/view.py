@@ -1,4 +1,4 @@
-"""The live view: a picture in a notebook, one line in a terminal, nothing where nobody looks.
+"""The live view: a picture in a notebook, one line in a terminal, nothing elsewhere.
 
 In a notebook it is a display that is updated: it needs no widgets, so it works wherever outputs are
 shown at all, and leaves nothing behind that only a running kernel could draw. It begins and ends
