@@ -29,13 +29,16 @@ from ecom.runtime.relay import Outgoing
 from ecom.runtime.retention import forget_old
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import LEASE, Cause, Impossible, Work
-from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Timer
 from ecom.stores.base import Store, Transaction
 from ecom.stores.query import AtMost
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
 AT_ONCE = 200  # timers and retries handled in one transaction, at most
+
+Wire = tuple[dict[str, Any], bytes]  # headers and body
+Read = tuple[Envelope, Event] | Refused  # what a message is, or why it can never be handled
 
 log = logging.getLogger("ecom")
 
@@ -57,9 +60,11 @@ class Runtime:
         self.service = saga.services[name]
         self._contract, self._store = saga.contract, store
         self._replica, self._jitter = replica, jitter
+        self._keeps_log = saga.contract.hears_all(name)  # which has an order of its own
         self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
         self._recount = Recount(saga.contract, name)
         self._said: list[messages.Say] = []
+        self._notes: list[Any] = []
         self._outbox = Outgoing(Outbox, replica, windows[0])
         self._effects = Outgoing(Effect, replica, windows[1], is_open=True)
         self._take: dict[type, Callable] = {
@@ -90,7 +95,7 @@ class Runtime:
         tx = Transaction(self._store)
         acks: dict[int, int] = {}
         replies: list[messages.Reply] = []
-        self._said = []
+        self._said, self._notes = [], []
         try:
             read_ahead(inputs, self.service, tx)
             for each in inputs:
@@ -99,6 +104,8 @@ class Runtime:
                     acks[each.channel] = each.tag
                 elif type(each) is messages.Command:
                     replies.append(messages.Reply(each.token, answer))
+            if self._notes and not self._keeps_log:
+                tx[Handled].put(Handled(tx.count("transactions"), now, self._notes))
             ticked = any(type(each) is messages.Tick for each in inputs)
             publishing = self._outbox.choose(tx, now, ticked)
             chosen = self._effects.choose(tx, now, ticked)
@@ -132,7 +139,7 @@ class Runtime:
             if EFFECT_HEADER in headers and not delivery.exchange:
                 self._revive(headers[EFFECT_HEADER], body, tx, now)
                 return
-            envelope, event = decode(self._contract, headers, body)
+            envelope, event = read = decode(self._contract, headers, body)
             if delivery.exchange:  # else an operator has put it into our queue
                 publisher = self._sender(event.producer)
                 check_right(envelope.type, delivery.key, delivery.user, publisher)
@@ -146,7 +153,7 @@ class Runtime:
             if seen is not None:
                 tx.count(f"handled:{envelope.type}", -1)  # it is to be handled again
             row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
-            self._event(row, envelope, event, headers, body, tx, now)
+            self._event(row, read, (headers, body), tx, now)
         else:
             tx.count("duplicates")
 
@@ -162,51 +169,40 @@ class Runtime:
             again = replace(again, state="pending", done_at=None, due=now, attempts=0)
             tx[Effect].put(again)
 
-    def _event(
-        self, row: Inbox, envelope: Envelope, event: Event, headers: dict, body: bytes,
-        tx: Transaction, now: float,
-    ) -> None:  # fmt: skip
+    def _event(self, row: Inbox, read: Read, wire: Wire, tx: Transaction, now: float) -> None:
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
-        cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
-        error, story = self._run(event, cause, tx, now, envelope)[1], None
+        reason, error, headers, body = "malformed", read, *wire
+        if not isinstance(read, Refused):
+            envelope, event = read
+            cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
+            work = self._work(cause, tx, now, envelope)
+            reason, error = "failed", self._run(event, work, row.id)[1]
         if error is not None:
-            row = replace(row, last_error=describe(error))
+            row = replace(row, state="dead", last_error=describe(error))
             log.warning("Failed to handle %s: %s", row.type, row.last_error, extra=about(row))
-            policy = self.service.retry_for(type(event))
-            if not isinstance(error, Impossible) and row.attempts < policy.attempts:
+            policy = self.service.retry_for(self._contract.by_key.get(row.type))
+            if not isinstance(error, Impossible | Refused) and row.attempts < policy.attempts:
                 due = now + policy.delay(row.attempts, self._jitter())
                 row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
                 tx[Inbox].put(row)
                 return
-            story = Story("failed", row.last_error, row.attempts, row.at)
-        self._handled(row, story, headers, body, tx, now)
-
-    def _handled(
-        self, row: Inbox, story: Story | None, headers: dict, body: bytes,
-        tx: Transaction, now: float,
-    ) -> None:  # fmt: skip
-        """This was the last try; if that has a story, it is one of a dead letter."""
-        if story is not None:
-            row = replace(row, state="dead", last_error=story.error)
+            story = Story(reason, row.last_error, row.attempts, row.at)
             bury(self._work(Cause("", "", ""), tx, now), "events", row.type, headers, body, story)
-        tx[Inbox].put(replace(row, handled_seq=tx.count("inbox")))
+        tx[Inbox].put(row)
         tx.count(f"handled:{row.type}")
 
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
-        again = replace(
-            row, state="done", attempts=row.attempts + 1, due=None, headers=None, body=None
-        )
+        attempts = row.attempts + 1
+        again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
         try:
-            envelope, event = decode(self._contract, row.headers, row.body)
+            read = decode(self._contract, row.headers, row.body)
         except Refused as refused:  # another release could read it
-            story = Story("malformed", str(refused), again.attempts, row.at)
-            self._handled(again, story, row.headers, row.body, tx, now)
-        else:
-            self._event(again, envelope, event, row.headers, row.body, tx, now)
+            read = refused
+        self._event(again, read, (row.headers, row.body), tx, now)
 
     def _command(self, command: messages.Command, tx: Transaction, now: float) -> Any:
         cause = Cause(command.id, command.id, command.traceparent)
-        answer, error = self._run(command.message, cause, tx, now)
+        answer, error = self._run(command.message, self._work(cause, tx, now), command.id)
         return answer if error is None else error
 
     def _performed(self, performed: messages.Performed, tx: Transaction, now: float) -> None:
@@ -215,7 +211,7 @@ class Runtime:
             return
         result = performed.result
         cause = Cause(derived_id(row.id, type(result).__name__), row.correlation, row.traceparent)
-        error = self._run(result, cause, tx, now)[1]
+        error = self._run(result, self._work(cause, tx, now), row.seq)[1]
         if error is None:
             self._effects.finish(row, tx, now, attempts=row.attempts + 1, state="done")
         else:
@@ -249,9 +245,9 @@ class Runtime:
             self._retry(row, tx, now)
         for timer in tx[Timer].where(limit=AT_ONCE, due=AtMost(now)):
             id_ = derived_id(timer.correlation, timer.id)
-            cause = Cause(id_, timer.correlation, timer.traceparent)
+            work = self._work(Cause(id_, timer.correlation, timer.traceparent), tx, now)
             try:
-                error, pause = self._run(self.service.message_of(timer), cause, tx, now)[1], 1.0
+                error, pause = self._run(self.service.message_of(timer), work, id_)[1], 1.0
             except Refused as refused:  # another release could read it
                 error, pause = refused, LEASE
             if error is None:
@@ -263,12 +259,12 @@ class Runtime:
         forget_old(tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
-    def _run(
-        self, message: Struct, cause: Cause, tx: Transaction, now: float, envelope: Any = None
-    ) -> tuple[Any, Exception | None]:
-        return self.service.handle(message, self._work(cause, tx, now, envelope))
+    def _run(self, message: Struct, work: Work, id: str | int) -> tuple[Any, Exception | None]:
+        """Run the handler; a message that it has handled is noted under this id."""
+        answer, error = self.service.handle(message, work)
+        if error is None:
+            self._notes.append(id if work.envelope else (id, type(message).__name__, message))
+        return answer, error
 
-    def _work(
-        self, cause: Cause, tx: Transaction, now: float, envelope: Envelope | None = None
-    ) -> Work:
+    def _work(self, cause: Cause, tx: Transaction, now: float, envelope: Any = None) -> Work:
         return Work(self.service.name, self._replica, tx, cause, now, envelope)

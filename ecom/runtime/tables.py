@@ -11,7 +11,7 @@ class Inbox(Row, frozen=True):
     table = "inbox"
     indexes = (
         Index(("due", "id"), filled="due"),
-        Index(("state", "at", "id")),
+        Index(("state", "at")),
         Index(("subject",)),
     )
 
@@ -21,7 +21,6 @@ class Inbox(Row, frozen=True):
     state: str  # done, waiting, dead
     at: float  # when it first arrived, epoch seconds
     attempts: int = 1
-    handled_seq: int = 0  # its place among all that the service has handled; 0: not yet
     due: float | None = None  # when to try again
     last_error: str | None = None
     headers: dict[str, Any] | None = None  # kept only while it waits
@@ -95,6 +94,20 @@ class Timer(Row, frozen=True):
     traceparent: str
 
 
+class Handled(Row, frozen=True):
+    """What one transaction has handled, in order: all that the service's tables follow from.
+
+    Of an event there is its id; of a command and a timer [id, type, message], where the id is what
+    their results follow from; of an effect's result [number of the effect, type, message].
+    """
+
+    table = "handled"
+
+    number: int  # of the transaction
+    at: float  # what its handlers were told of the time, epoch seconds
+    messages: list[Any]
+
+
 # Tallies: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
-# `replayed`, `duplicates`, `dead`, `inbox`, `outbox`, `effects`, `orders`, `events`.
-MACHINERY = (Inbox, Outbox, Effect, Timer, Counter)
+# `replayed`, `duplicates`, `dead`, `outbox`, `effects`, `orders`, `events`, `transactions`.
+MACHINERY = (Inbox, Outbox, Effect, Timer, Handled, Counter)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecom.harness.history import timetravel
-from ecom.harness.history.history import History, history
-from ecom.harness.history.timetravel import Moment
-from ecom.shop import accounts, frames
+from ecom.harness.history.history import History
+from ecom.shop import accounts, frames, moment
 from ecom.shop.balance import Books
+from ecom.shop.history import history
+from ecom.shop.moment import Moment
 from ecom.shop.timeline import Timeline, timeline
 
 
@@ -64,4 +64,4 @@ class Records:
 
         Raises `CannotReplay` where the log has a gap, and `ShopError` if it is not that long.
         """
-        return timetravel.at(self.folder, n)
+        return moment.at(self.folder, n)

@@ -100,15 +100,6 @@ def _name_indexes(schema: Schema, found: Found) -> None:
             schema.run(f"DROP INDEX {name}")
 
 
-def _number_the_handled(schema: Schema, found: Found) -> None:
-    """The order of handling was that of the rows in the file; now they say it themselves."""
-    if "inbox" in found.tables and "counters" in found.tables:
-        schema.run("ALTER TABLE inbox ADD COLUMN handled_seq INTEGER DEFAULT 0")
-        schema.run("UPDATE inbox SET handled_seq = rowid WHERE state <> 'waiting'")
-        last = "SELECT 'inbox', max(handled_seq) FROM inbox HAVING count(*) > 0"
-        schema.run(f"INSERT INTO counters (name, value) {last}")
-
-
 def _name_the_subject(schema: Schema, found: Found) -> None:
     """The machinery's rows belong to a saga, which need not be an order."""
     for table in ("inbox", "outbox", "effects", "timers"):
@@ -117,7 +108,7 @@ def _name_the_subject(schema: Schema, found: Found) -> None:
             schema.run(f"DROP INDEX IF EXISTS {table}_order_id")
 
 
-STEPS = (Step(_name_indexes, 0), Step(_number_the_handled, 0), Step(_name_the_subject, 3))
+STEPS = (Step(_name_indexes, 0), Step(_name_the_subject, 2))
 VERSION = len(STEPS)
 
 

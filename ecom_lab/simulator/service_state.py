@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from ecom.runtime.memory import Memory, Window
 from ecom.runtime.service import LEASE
-from ecom.runtime.tables import Counter, Effect, Inbox, Outbox, Timer
+from ecom.runtime.tables import Counter, Effect, Handled, Inbox, Outbox, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.durability import Tables
 
 NOW = 0.0
-NOISE = ("inbox", "outbox", "effects", "duplicates")  # counters that no decision looks at
+NOISE = ("transactions", "outbox", "effects", "duplicates")  # counters no decision looks at
 GONE = "gone"  # a process that stays dead
 
 
@@ -62,8 +62,9 @@ class Canon:
     """Texts of local states: two share one only if they behave the same from now on.
 
     Left out is what no decision looks at: the numbers of outbox and effect rows (their order is
-    kept), the contents of rows that are done (their ids are kept, for duplicates and the log), and
-    `ignored` columns, by type of row. It remembers the tables that it has seen.
+    kept), the contents of rows that are done (their ids are kept, for duplicates and the log), the
+    order in which messages were handled, and `ignored` columns, by type of row. It remembers the
+    tables that it has seen.
     """
 
     def __init__(self, ignored: Mapping[type[Row], str]) -> None:
@@ -89,7 +90,8 @@ class Canon:
 
     def _tables(self, tables: Tables, minds: Minds) -> list[Any]:
         in_order = sorted(tables.items(), key=lambda item: item[0].table)
-        return [(kind.table, self._text(kind, rows, minds)) for kind, rows in in_order if rows]
+        some = ((kind, rows) for kind, rows in in_order if rows and kind is not Handled)
+        return [(kind.table, self._text(kind, rows, minds)) for kind, rows in some]
 
     def _text(self, kind: type[Row], rows: dict[Any, Any], minds: Minds) -> Any:
         if kind in (Outbox, Effect):

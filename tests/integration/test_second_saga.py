@@ -1,11 +1,11 @@
 """A saga of another trade goes through the same machinery: in memory, and on a real RabbitMQ."""
 
 import uuid
-from collections import deque
 
 import lamps
 import pytest
-from lamps import STREETS, LevelSet, Reading, Report, SetLevel, Street
+from dusk import SAGA, Dusk
+from lamps import STREETS, Reading, Report, SetLevel, Street
 
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
@@ -13,60 +13,15 @@ from ecom.contract.contract import Contract
 from ecom.contract.permissions import grant, users
 from ecom.process import child
 from ecom.process.driver import database, provision
-from ecom.runtime.messages import (
-    Command,
-    Commit,
-    Delivery,
-    Perform,
-    Performed,
-    Publish,
-    PublisherUp,
-    Tick,
-)
-from ecom.runtime.runtime import Runtime
+from ecom.runtime.messages import Command, Tick
 from ecom.settings import Settings
 from ecom.stores.memory import MemoryStore
 from ecom.stores.sqlite import SqliteStore
 
-SAGA = lamps.lamps()
-
-
-class InMemory:
-    """Its services in one thread, each event given to whoever listens."""
-
-    def __init__(self):
-        self.stores = {name: MemoryStore() for name in SAGA.services}
-        self.runtimes = {
-            name: Runtime(SAGA, name, store, "1", lambda: 0.5)
-            for name, store in self.stores.items()
-        }
-        self.switched = []
-        self.inputs = deque((name, PublisherUp()) for name in SAGA.services)
-
-    def run(self, now):
-        while self.inputs:
-            name, given = self.inputs.popleft()
-            for output in self.runtimes[name].step([given], now):
-                self.carry_out(name, output)
-
-    def carry_out(self, name, output):
-        if isinstance(output, Commit):
-            output.transaction.commit()
-        elif isinstance(output, Publish):
-            key, row = output.row.type, output.row
-            for listener in SAGA.contract.services:
-                if key in SAGA.contract.heard_by(listener):
-                    event = Delivery(1, 1, "lamps.events", key, row.headers, row.body)
-                    self.inputs.append((listener, event))
-        elif isinstance(output, Perform):
-            self.switched.append(output.effect)
-            result = LevelSet(output.effect.street)
-            self.inputs.append((name, Performed(output.row.seq, result)))
-
 
 def test_it_runs_in_memory():
     """From the report to the restored lamps, over a timer: each effect asked for once."""
-    world = InMemory()
+    world = Dusk({name: MemoryStore() for name in SAGA.services})
     world.inputs.append(("sensor", Command("dusk-1", Report("elm", 40))))
     world.run(0.0)
     assert world.stores["sensor"].fetch(Reading, "elm").state == "DIMMED"

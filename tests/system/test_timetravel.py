@@ -1,4 +1,4 @@
-"""Time travel: the real handlers rebuild, from the log, every state the services were in."""
+"""Time travel: the real handlers rebuild every state that the services were in."""
 
 import sqlite3
 
@@ -7,11 +7,11 @@ from shuffled import Shuffled
 
 from ecom import Shop
 from ecom.errors import ShopError
-from ecom.harness.history.journal import read_log
 from ecom.harness.history.replay import CannotReplay
-from ecom.harness.history.timetravel import TABLES, at
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop import frames
+from ecom.shop.history import past_of
+from ecom.shop.moment import TABLES, at
 
 SHELVES = ("available", "held", "committed")
 
@@ -23,7 +23,7 @@ def plain(frame):
 
 def differences(folder):
     """The tables that, rebuilt from the whole log, are not what they are today."""
-    moment = at(folder, len(read_log(folder)))
+    moment = at(folder, len(past_of(folder).log))
     return {
         table: (plain(moment.table(*table)), plain(frames.table(folder, *table)))
         for table in TABLES
@@ -44,7 +44,7 @@ def test_the_whole_log_gives_todays_tables(tmp_path, seed):
     world = Shuffled(tmp_path, seed, trouble=0.1 if seed % 3 else 0.0, hold=[60.0, 3.0][seed % 2])
     world.shop(14)
     assert not differences(tmp_path)
-    assert {"CONFIRMED", "CANCELLED"} <= set(at(tmp_path, len(read_log(tmp_path))).orders.state)
+    assert {"CONFIRMED", "CANCELLED"} <= set(at(tmp_path, len(past_of(tmp_path).log)).orders.state)
 
 
 def test_the_log_of_a_real_shop_gives_its_tables(broker):
@@ -73,7 +73,7 @@ def test_every_prefix_is_a_state_the_shop_was_in(tmp_path):
     """After each event: units add up, as many are held as orders hold, and no state is skipped."""
     Shuffled(tmp_path, seed=5, trouble=0.1, hold=20.0).shop(14)
     before = {}
-    for n in range(len(read_log(tmp_path)) + 1):
+    for n in range(len(past_of(tmp_path).log) + 1):
         moment = at(tmp_path, n)
         stock = moment.stock
         assert (stock[list(SHELVES)].sum(axis=1) == stock.initial).all()
@@ -104,7 +104,7 @@ def test_before_the_first_event_there_is_only_stock(tmp_path):
     assert [len(moment.table(*name)) for name in TABLES if name != ("inventory", "stock")] == [
         0
     ] * 5
-    assert repr(moment) == f"Before the first of {len(read_log(tmp_path))} events"
+    assert repr(moment) == f"Before the first of {len(past_of(tmp_path).log)} events"
 
 
 def test_a_moment_shows_what_services_had_heard_by_then(tmp_path):
@@ -112,7 +112,7 @@ def test_a_moment_shows_what_services_had_heard_by_then(tmp_path):
     world = Shuffled(tmp_path, seed=1)
     world.place(0, card="4242")
     world.finish()
-    log = [each.entry.type for each in read_log(tmp_path)]
+    log = [each.event.key for each in past_of(tmp_path).log]
     assert log == [
         "order.created",
         "inventory.processed",
@@ -145,7 +145,7 @@ def test_what_housekeeping_has_forgotten_is_told_by_the_log(tmp_path):
         change(tmp_path, service, "DELETE FROM outbox")
     for service in ("payment", "notification"):
         change(tmp_path, service, "DELETE FROM effects")
-    moment = at(tmp_path, len(read_log(tmp_path)))
+    moment = at(tmp_path, len(past_of(tmp_path).log))
     for table in TABLES:
         rebuilt, today = moment.table(*table), frames.table(tmp_path, *table)
         times = [name for name in TIMES if name in rebuilt]
@@ -165,7 +165,7 @@ def test_an_event_missing_from_the_log_is_named(tmp_path):
     change(tmp_path, "audit", "DELETE FROM events WHERE type = 'inventory.processed'")
     change(tmp_path, "audit", "UPDATE events SET n = n - 1 WHERE n > 2")
     with pytest.raises(
-        CannotReplay, match=r"event 2, payment.processed of order 1001: .* not in the log"
+        CannotReplay, match=r"event 2, payment.processed of 1001: .* not in the log"
     ):
         at(tmp_path, 2)
     assert list(at(tmp_path, 1).orders.state) == ["PENDING"]
@@ -180,7 +180,7 @@ def test_a_log_that_was_meddled_with_is_not_believed(tmp_path):
         tmp_path, "audit", "UPDATE events SET body = replace(body, '\"amount\":', '\"amount\":1')"
     )
     with pytest.raises(
-        CannotReplay, match=r"event 3, payment.processed .* payment now says it otherwise"
+        CannotReplay, match=r"event 3, payment.processed .* payment now publishes it otherwise"
     ):
         at(tmp_path, 3)
 

@@ -3,10 +3,8 @@
 import pytest
 from shuffled import Shuffled, meddle, what
 
-from ecom.harness.history.history import history
-from ecom.harness.history.journal import read_log
-from ecom.harness.history.narrative import ANSWERED_BY
 from ecom.services.order import CancelOrder
+from ecom.shop.history import ANSWERED_BY, history, past_of
 from ecom_lab.shop import CONTRACT, EVENTS
 
 
@@ -60,7 +58,7 @@ def test_a_message_that_waits_for_another_try_is_awaited(world):
     """Its tries so far are told, and why they failed."""
     world.hold_back("order.created")
     world.run()
-    id_ = read_log(world.folder)[0].entry.id
+    id_ = past_of(world.folder).log[0].id
     row = (id_, "order.created", "1001", "waiting", world.now, 3, "ValueError: what is this?")
     columns = "id, type, subject, state, at, attempts, last_error"
     meddle(world, "inventory", f"INSERT INTO inbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
 from world import DECLINED_CARD, World
 
 from ecom.events import Line
-from ecom.runtime.tables import Counter, Effect, Outbox
+from ecom.runtime.tables import Counter, Effect, Handled, Outbox
 from ecom.services.audit import Entry
 from ecom.services.inventory import Stock
 from ecom.services.order import CancelOrder, Order, PlaceOrder
@@ -58,8 +59,13 @@ def everything(world: World) -> dict:
         for row in world.rows(name, (Outbox, Effect))
         if row.done_at is None
     ]
+    uncounted = ("duplicates", "transactions")
     counters = {
-        name: [row for row in world.rows(name, (Counter,)) if row.name != "duplicates"]
+        name: [row for row in world.rows(name, (Counter,)) if row.name not in uncounted]
+        for name in SERVICES
+    }
+    notes = {
+        name: [it for row in world.rows(name, (Handled,)) for it in row.messages]
         for name in SERVICES
     }
     return tables | {
@@ -68,7 +74,16 @@ def everything(world: World) -> dict:
         "mails": world.mails,
         "waiting": waiting,
         "counters": counters,
+        # A command is handled again when its answer is lost.
+        "noted": {
+            name: sorted(repr(it) for it in noted if not is_command(it))
+            for name, noted in notes.items()
+        },
     }
+
+
+def is_command(noted: Any) -> bool:
+    return not isinstance(noted, str) and noted[1] in ("PlaceOrder", "CancelOrder")
 
 
 def essence(world: World) -> dict:
@@ -100,7 +115,8 @@ ALL = [*((way, everything) for way in STEADY), *((way, essence) for way in RACES
 @pytest.mark.parametrize(("way", "told"), ALL)
 def test_a_crash_before_any_output_changes_nothing_in_the_end(way, told):
     """Whichever process dies, between whichever two outputs: after its restart the tables, the
-    ledger, the mailbox, the counters and the event log (ids included) are those of a calm day."""
+    ledger, the mailbox, the counters, the event log (ids included) and the notes of what was
+    handled are those of a calm day."""
     asked = count()
     calm = told(after(way, lambda world: setattr(world, "crashes", lambda: next(asked) < 0)))
     crash_points = next(asked)

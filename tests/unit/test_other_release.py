@@ -62,7 +62,7 @@ def test_a_deadline_waits_for_the_release_that_knows_it(hand):
 def test_a_message_that_waits_is_buried_at_once_as_one_that_arrives_would_be(hand):
     """Its dead letter has the body, for the release that can read it."""
     body = BODY.replace(b'"total"', b'"sum"')
-    stored(hand, Inbox("event-9", "inventory.processed", "1001", "waiting", 0.0, 2, 0, 0.0,
+    stored(hand, Inbox("event-9", "inventory.processed", "1001", "waiting", 0.0, 2, 0.0,
                        "ValueError: x", HEADERS, body))  # fmt: skip
     assert is_well(hand)
     row = hand.row(Inbox, "event-9")

@@ -1,64 +1,50 @@
-"""What the services' own tables say of one order: tries, dead letters, what is still to be done."""
+"""What the services' tables say of one saga: attempts, dead letters, what is still to be done."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections import Counter as Tally
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from ecom.harness.history.journal import ACTORS
+from ecom.harness.history.past import Past
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom.stores.query import key_of
-from ecom.stores.reader import Database, Reader
+from ecom.stores.base import Counter
 
 
-class Tries(NamedTuple):
-    """How a message or an effect fared: `done`, `waiting` or `pending`, `dead`."""
+class Attempts(NamedTuple):
+    """Everything of one saga that is in no log."""
 
-    state: str
-    attempts: int
-    last_error: str | None
-
-
-class Burial(NamedTuple):
-    """A dead letter, by its headers."""
-
-    service: str
-    id: str  # of the event or effect it was, if it had one
-    reason: str
-    error: str
+    inbox: dict[tuple[str, str], Inbox]  # by service and event id
+    effects: dict[str, Effect]  # by id
+    published: dict[str, Outbox]  # by event id, whether the broker has it or not
+    dead: list[tuple[str, Outbox]]  # dead letters, by service
+    timers: list[tuple[str, Timer]]  # those that run, by service
 
 
-class Traces(NamedTuple):
-    """Everything of one order that is in no log."""
-
-    inbox: dict[tuple[str, str], Tries]  # by service and event id
-    effects: dict[str, Tries]  # by id
-    dead: list[Burial]
-    said: list[tuple[str, str, str, bool]]  # service, event id, type, whether the broker has it
-    timers: list[tuple[str, str]]  # service, type
-
-
-def traces_of(folder: Path, order_id: str) -> Traces:
+def attempts_of(past: Past, subject: str) -> Attempts:
     """Read them from every service's database."""
-    found = Traces({}, {}, [], [], [])
-    with Reader(folder) as reader:
-        for service in ACTORS:
-            _read(found, reader[service], service, order_id)
-    return found
+    all_ = Attempts({}, {}, {}, [], [])
+    for service in past.services:
+        inbox, effects, outbox, timers = (
+            past.rows(service, kind, subject=subject) for kind in (Inbox, Effect, Outbox, Timer)
+        )
+        all_.inbox.update(((service, row.id), row) for row in inbox)
+        all_.effects.update((row.id, row) for row in effects)
+        all_.published.update((row.id, row) for row in outbox if row.exchange == "events")
+        all_.dead.extend((service, row) for row in outbox if row.exchange == "dead")
+        all_.timers.extend((service, row) for row in timers)
+    return all_
 
 
-def _read(found: Traces, read: Database, service: str, order_id: str) -> None:
-    columns = ("id", "state", "attempts", "last_error")
-    for id_, *tries in read.values(Inbox, *columns, subject=order_id):
-        found.inbox[service, id_] = Tries(*tries)
-    for id_, *tries in read.values(Effect, *columns, subject=order_id):
-        found.effects[id_] = Tries(*tries)
-    for row in sorted(read.rows(Outbox, subject=order_id), key=key_of):
-        if row.exchange == "dead":
-            found.dead.append(_burial(service, row.id, row.headers))
-        else:
-            found.said.append((service, row.id, row.type, row.done_at is not None))
-    for (type_,) in read.values(Timer, "type", subject=order_id):
-        found.timers.append((service, type_))
-
-
-def _burial(service: str, id_: str, headers: dict[str, Any]) -> Burial:
-    return Burial(service, id_, headers.get("dead-reason", ""), headers.get("dead-exception", ""))
+def forgotten_by(past: Past, service: str) -> Iterator[str]:
+    """The ids of the events that a service has handled so long ago that it has no row of them: of
+    each type the first in the log, as many as its counters say."""
+    inbox = past.rows(service, Inbox)
+    counted = {row.name: row.value for row in past.rows(service, Counter)}
+    known = {row.id for row in inbox}
+    kept = Tally(row.type for row in inbox if row.state != "waiting")
+    heard = past.saga.contract.heard_by(service)
+    left = {key: counted.get(f"handled:{key}", 0) - kept[key] for key in heard}
+    for logged in past.log:
+        key = logged.event.key
+        if left.get(key, 0) > 0 and logged.id not in known:
+            left[key] -= 1
+            yield logged.id

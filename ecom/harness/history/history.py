@@ -1,49 +1,36 @@
-"""The history of one order: all that happened to it, in causal order, and what is still awaited.
+"""The history of one saga: all that happened in it, in causal order, and what is still awaited.
 
 A step comes after everything it follows from: after its cause, and after what the same service did
-about the order before (Lamport, "Time, Clocks, and the Ordering of Events", 1978). Steps that do
-not depend on each other come in the order of the contract, however they raced.
+in the saga before (Lamport, "Time, Clocks, and the Ordering of Events", 1978). Steps that do not
+depend on each other come in the order of the contract, however they raced.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from itertools import product
+from operator import itemgetter
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from ecom.contract.envelope import derived_id
-from ecom.errors import ShopError
-from ecom.harness.history.attempts import Traces, traces_of
+from ecom.harness.history.attempts import attempts_of, forgotten_by
 from ecom.harness.history.diagram import Diagram
-from ecom.harness.history.journal import ACTORS, Logged, read_log
-from ecom.harness.history.narrative import (
-    awaited,
-    burial,
-    buried,
-    effect_steps,
-    handled_steps,
-    timer_step,
-)
-from ecom.harness.history.rebuild import Handling
-from ecom.harness.history.replay import CannotReplay
+from ecom.harness.history.narrative import Words, asked, dead_letter, retried
+from ecom.harness.history.past import Past
+from ecom.harness.history.replay import CannotReplay, Handling, Replay
 from ecom.harness.history.step import Step
-from ecom.harness.history.timetravel import TABLES, handlings
-from ecom.sagas.choreography import choreography
-from ecom.services.notification import MailSent
-from ecom.stores.reader import Reader
+from ecom.runtime.tables import Effect
 
-_PATIENCE = 5  # deadlines and customers come after what could be done meanwhile: so many steps
-_CONTRACT = choreography().contract
-_FAILURES = {key for key, event in _CONTRACT.by_key.items() if event.failure}
-_PLACE = {key: place for place, key in enumerate(_CONTRACT.by_key)}
+_PATIENCE = 5  # deadlines and callers come after what could be done meanwhile: so many steps
 
 
 class History:
-    """One order's history; shows itself as a sequence diagram, and in words where there is none."""
+    """One saga's history; shows itself as a sequence diagram, and in words where there is none."""
 
-    def __init__(self, title: str, steps: list[Step]) -> None:
+    def __init__(self, title: str, steps: list[Step], failures: Collection[str] = ()) -> None:
         self.steps = steps
-        self.diagram = Diagram(title, steps, _FAILURES)
+        self.diagram = Diagram(title, steps, failures)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -64,105 +51,133 @@ class History:
         return self.diagram.text
 
 
-def history(folder: Path, order_id: str) -> History:
-    """The history of an order of the shop in `folder`. Raises `ShopError` if there is none.
+def history(past: Past, subject: str, title: str, words: Words) -> History:
+    """The history of the saga that has this subject.
 
-    If the log cannot be replayed, the history goes without the changes of state, and says so.
+    If the past cannot be replayed, it goes without the changes of state, and says so.
     """
-    with Reader(folder) as read:
-        order = read["order"].fetch(TABLES["order", "orders"], order_id)
-    if order is None:
-        raise ShopError(f"There is no order {order_id!r}.")
-    title = f"Order {order_id}: " + ", ".join(filter(None, (order.state, order.reason)))
     try:
-        handled = handlings(folder, order_id)
+        handled = [
+            each
+            for name in past.services
+            for each in Replay(past, name, watched=subject).handlings()
+            if each.changes or each.concerns(subject)
+        ]
     except CannotReplay as trouble:
         handled, title = [], f"{title}. Without its changes of state. {trouble}"
-    log = {each.entry.id: each for each in read_log(folder) if each.entry.order_id == order_id}
-    return History(title, list(_Account(log, handled, traces_of(folder, order_id)).steps()))
+    failures = {key for key, event in past.saga.contract.by_key.items() if event.failure}
+    return History(title, list(_Account(past, subject, handled, words).steps()), failures)
 
 
 class _Account:
-    """Puts together what the log, the handlers and the services' tables say of one order."""
+    """Puts together what the log, the handlers and the services' tables say of one saga."""
 
-    def __init__(self, log: dict[str, Logged], handled: list[Handling], traces: Traces) -> None:
-        self._log, self._handled, self._traces = log, handled, traces
-        self._asked = {derived_id(effect.id, kind): i
-                       for i, each in enumerate(handled) for effect in each.asked
-                       for kind in ("Captured", "Declined", "Refunded", "MailSent")}  # fmt: skip
-        self._said = {id_: i for i, each in enumerate(handled) for id_ in each.said}
-        self._depths = self._find_depths()
+    def __init__(self, past: Past, subject: str, handled: list[Handling], words: Words) -> None:
+        self._contract, self._services, self._words = past.saga.contract, past.saga.services, words
+        self._log = {each.id: each for each in past.log if each.subject == subject}
+        self._noted = attempts_of(past, subject)
+        # Without a replay, it takes a look at the counters to know what was handled long ago.
+        self._forgotten = {} if handled else {it: {*forgotten_by(past, it)} for it in past.services}
+        self._handled = [*handled, *self._unhandled({(it.service, it.cause) for it in handled})]
+        # What led to each: by its id, the number of what published it, or asked for it.
+        self._led = {id_: i for i, each in enumerate(self._handled) for id_ in each.published}
+        self._effects: dict[str, Effect] = {}  # by the id of the answer
+        answers = {type(each.message).__name__ for each in handled if each.how == "answer"}
+        for i, each in enumerate(handled):
+            for effect, kind in product(each.asked, answers):
+                self._led[derived_id(effect.id, kind)] = i
+                self._effects[derived_id(effect.id, kind)] = effect
+
+    def _unhandled(self, handled: set[tuple[str, str]]) -> Iterator[Handling]:
+        """Events that a listener has not handled, or of which only the log tells."""
+        for logged in self._log.values():
+            for service in self._contract.listeners(logged.event.key):
+                if (service, logged.id) not in handled:
+                    caused = [it for it in self._log.values() if it.causation == logged.id]
+                    published = {it.id: it.event for it in caused if it.event.producer == service}
+                    yield Handling(service, "", logged.id, logged.event, published, [], [])
 
     def steps(self) -> Iterator[Step]:
         """All steps, in order."""
-        placed = [(self._place(each, depth), self._of_handling(each))
-                  for each, depth in zip(self._handled, self._depths, strict=True)]  # fmt: skip
-        done = {(each.service, each.cause) for each in self._handled}
-        for logged in self._log.values():
-            type_ = logged.entry.type
-            for service in _CONTRACT.listeners(type_):
-                if (service, logged.entry.id) not in done:
-                    place = (self._depth_of(logged) + 1, _PLACE[type_], ACTORS.index(service))
-                    placed.append((place, self._of_unhandled(logged, service)))
-        for _, steps in sorted(placed, key=lambda pair: pair[0]):
-            yield from steps
+        services, keys = [*self._services], [*self._contract.by_key]
+        placed = []
+        for each, depth in zip(self._handled, self._depths(), strict=True):
+            logged = self._log.get(each.cause)
+            kind = keys.index(logged.event.key) if logged else -1
+            placed.append((depth, kind, services.index(each.service), each))
+        for *_, each in sorted(placed, key=itemgetter(0, 1, 2)):
+            yield from self._steps(each)
         yield from self._loose_ends()
 
-    # ── where a step belongs ──────────────────────────────────────────────────────────────────
-    def _find_depths(self) -> list[int]:
+    def _depths(self) -> list[int]:
         """How many steps, at least, went before each handling."""
         depths = [0] * len(self._handled)
         for _ in depths:  # settles in as many rounds as the longest chain has links
             before: dict[str, int] = {}
             for i, each in enumerate(self._handled):
-                led_by = self._said.get(each.cause, self._asked.get(each.cause))
-                causes = [before.get(each.service, 0), 0 if led_by is None else depths[led_by]]
+                led_by = self._led.get(each.cause)
+                led = 0 if led_by is None else depths[led_by]
                 from_outside = led_by is None and each.cause not in self._log
-                wait = _PATIENCE if from_outside else 1
-                depths[i] = max(causes) + wait
-                if not isinstance(each.message, MailSent):  # that a mail has gone orders nothing
-                    before[each.service] = depths[i]
+                own = before.get(each.service, 0) if each.how else 0
+                depths[i] = max(own, led) + (_PATIENCE if from_outside else 1)
+                if each.how == "event" or self._words.message(type(each.message)):
+                    before[each.service] = depths[i]  # what is not told orders nothing
         return depths
 
-    def _place(self, each: Handling, depth: int) -> tuple[int, int, int]:
-        logged = self._log.get(each.cause)
-        return depth, _PLACE[logged.entry.type] if logged else -1, ACTORS.index(each.service)
-
-    def _depth_of(self, logged: Logged) -> int:
-        """How deep an event lies: as deep as what said it."""
-        if logged.entry.id in self._said:
-            return self._depths[self._said[logged.entry.id]]
-        cause = self._log.get(logged.entry.causation)
-        return self._depth_of(cause) + 1 if cause else 0
-
     # ── what is told of it ────────────────────────────────────────────────────────────────────
-    def _of_handling(self, each: Handling) -> list[Step]:
-        logged, service = self._log.get(each.cause), each.service
-        tries = self._traces.inbox.get((service, each.cause))
-        steps = handled_steps(each, logged, tries)
-        steps[1:1] = [burial(dead, "replayed") for dead in self._traces.dead
-                      if (dead.service, dead.id) == (service, each.cause)]  # fmt: skip
+    def _steps(self, each: Handling) -> list[Step]:
+        """What a service was told, how often it had to try, what changed, and what it did."""
+        service, row = each.service, self._noted.inbox.get((each.service, each.cause))
+        if each.cause in self._forgotten.get(service, ()):
+            return [Step("event", each.message.producer, service, each.message.key)]
+        if not each.how:
+            return self._words.unhandled(each.message, service, row)
+        steps = list(self._heard(each))
+        steps += [
+            dead_letter(service, letter, "replayed")
+            for of, letter in self._noted.dead
+            if (of, letter.id) == (service, each.cause)
+        ]
+        if row and row.attempts > 1:
+            steps.append(retried(service, service, "tried", row))
+        changes = (self._words.change(before, after) for before, after in each.changes)
+        steps += [Step("state", service, service, change) for change in changes if change]
         for effect in each.asked:
-            steps += effect_steps(service, effect, self._traces.effects.get(effect.id))
-        unheard = (id_ for id_ in each.said if not _CONTRACT.listeners(each.said[id_].key))
-        return steps + [Step("event", service, service, each.said[id_].key) for id_ in unheard]
+            steps += asked(service, self._effect(effect), self._noted.effects.get(effect.id))
+        keys = [event.key for event in each.published.values()]
+        unheard = (key for key in keys if not self._contract.listeners(key))
+        return steps + [Step("event", service, service, key) for key in unheard]
 
-    def _of_unhandled(self, logged: Logged, service: str) -> list[Step]:
-        tries = self._traces.inbox.get((service, logged.entry.id))
-        if tries is None:
-            return [awaited(logged.entry.type, logged.entry.producer, service)]
-        return buried(logged, service, tries)
+    def _heard(self, each: Handling) -> Iterator[Step]:
+        service, reason = each.service, getattr(each.message, "reason", "")
+        word = self._words.message(type(each.message))
+        if each.how == "event":
+            yield Step("event", each.message.producer, service, each.message.key, reason)
+        elif each.how == "command":
+            yield Step("command", self._words.caller, service, word)
+        elif each.how == "timer":
+            yield Step("timer", service, service, word)
+        elif word:
+            whom = self._effect(self._effects[each.cause])[1]
+            yield Step("answer", whom, service, word, reason)
+
+    def _effect(self, row: Effect) -> tuple[str, str, str]:
+        """The kind of step, whom it asks, and for what."""
+        kinds = {kind.__name__: kind for it in self._services.values() for kind in it.effects}
+        return self._words.effect(msgspec.json.decode(row.body, type=kinds[row.type]))
 
     def _loose_ends(self) -> Iterator[Step]:
         """Dead letters of nothing known, events on their way to the log, timers that still run."""
-        known = {each.cause for each in self._handled} | {*self._log, *self._traces.effects}
-        for dead in self._traces.dead:
-            if dead.id not in known:
-                yield burial(dead)
-        for service, id_, type_, sent in self._traces.said:
+        known = {*self._log, *self._noted.effects, *(each.cause for each in self._handled)}
+        for service, letter in self._noted.dead:
+            if letter.id not in known:
+                yield dead_letter(service, letter)
+        for id_, row in self._noted.published.items():
             if id_ not in self._log:
-                where = "not in the log yet" if sent else "not with the broker yet"
-                for listener in _CONTRACT.listeners(type_) or (service,):
-                    yield Step("event", service, listener, type_, where, "awaited")
-        for service, type_ in self._traces.timers:
-            yield timer_step(service, type_)
+                service = self._contract.by_key[row.type].producer
+                where = "not in the log yet" if row.done_at else "not with the broker yet"
+                for listener in self._contract.listeners(row.type) or (service,):
+                    yield Step("event", service, listener, row.type, where, "awaited")
+        for service, timer in self._noted.timers:
+            word = self._words.message(self._services[service].kind_named(timer.type))
+            yield Step("timer", service, service, word, self._words.unless, "awaited")

@@ -1,84 +1,159 @@
-"""Doing again, in order, all that one service did, from the log and from the service's notes.
+"""Replay: a service's real handlers run again, on tables in memory, on what they handled then.
 
-The order between what a service said and what it did in silence is known only as well as its
-clock tells. So a silent deed that cannot be done yet waits, and one that is needed is done early.
+Each service by itself, in the order that it wrote down. Event ids are derived from their causes, so
+what the handlers publish now can be held against the log. A fraction of a millisecond a message.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import NamedTuple
 
+import msgspec
+from msgspec import Struct
+
+from ecom.contract.envelope import derived_id
+from ecom.contract.event import Event, subject_of
 from ecom.errors import ShopError
-from ecom.harness.history.journal import Deed, Logged, Notes
-from ecom.harness.history.rebuild import Rebuilt
+from ecom.harness.history.past import Logged, Note, Past
+from ecom.runtime.service import Cause, Work, timer_id
+from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom.stores.base import Row, Transaction
+from ecom.stores.memory import MemoryStore
 
 
 class CannotReplay(ShopError):
-    """The handlers do not say again what the log says they said."""
+    """The handlers do not do again what the log says they did."""
 
 
-class Retelling:
-    """The course of one service, deed by deed."""
+class Handling(NamedTuple):
+    """One message handled by one service, and what came of it."""
 
-    def __init__(self, service: Rebuilt, log: dict[str, Logged], notes: Notes) -> None:
-        self._service = service
-        self._log = log  # by id
-        self._notes = notes
-        self._silent: dict[str, list[Deed]] = {}  # by order, all there are
-        for deed in notes.deeds:
-            if deed.kind != "said":
-                self._silent.setdefault(deed.order_id, []).append(deed)
-        self._due: dict[str, list[Deed]] = {}  # by order, whose turn has come
-        self._heard: set[str] = set()  # ids of events
+    service: str
+    how: str  # it came as an "event", a "command", a "timer" or an "answer"
+    cause: str  # id of the event, or of the command, timer or answer
+    message: Struct
+    published: dict[str, Event]  # by id
+    asked: list[Effect]
+    changes: list[tuple[Row | None, Row | None]]  # before, after: rows of the saga watched
 
-    def tell(self, deed: Deed) -> None:
-        """Do a deed again, and what has waited for it. Raises `CannotReplay`."""
-        if deed.kind == "said":
-            self._say(deed)
-        else:
-            self._due.setdefault(deed.order_id, []).append(deed)
-        self._catch_up(deed.order_id, deed.now)
-
-    def _say(self, deed: Deed) -> None:
-        logged = self._log[deed.id]
-        cause = self._log.get(logged.entry.causation)
-        while not self._service.say(logged, cause and cause.event, deed.now):
-            trouble = self._service.trouble
-            if not self._go_on(deed.order_id, deed.now):
-                raise CannotReplay(
-                    f"The log cannot be replayed at event {deed.n}, {logged.entry.type} of order "
-                    f"{deed.order_id}: {trouble}."
-                )
-
-    def _catch_up(self, order_id: str, now: float) -> None:
-        """Do all that is due, as far as it can be done already."""
-        due = self._due.get(order_id, [])
-        while done := next((deed for deed in self._next(due) if self._do(deed)), None):
-            due.remove(done)
-        for effect in self._service.asked.pop(order_id, []):
-            if effect.id not in self._notes.effects:  # done so long ago that nobody noted it
-                self.tell(Deed("answered", order_id, effect.id, 0, now))
-
-    def _go_on(self, order_id: str, now: float) -> bool:
-        """Let something happen to the order that is not due yet; whether anything did."""
-        done = any(map(self._do, self._next(self._silent.get(order_id, []))))
-        return done or self._service.be_answered(order_id, now)
-
-    def _next(self, silent: list[Deed]) -> Iterator[Deed]:
-        """Those not done yet; of what was heard only the first, for that order is certain."""
-        heard = False
-        for deed in silent:
-            if not self._is_done(deed) and not (heard and deed.kind == "heard"):
-                heard = heard or deed.kind == "heard"
-                yield deed
-
-    def _is_done(self, deed: Deed) -> bool:
-        done = {"heard": self._heard, "answered": self._service.answered}
-        return deed.kind == "asked" or deed.id in done[deed.kind]
-
-    def _do(self, deed: Deed) -> bool:
-        """Do something silent, if the service is silent about it now."""
-        if deed.kind == "answered":
-            return self._service.be_answered(deed.order_id, deed.now, deed.id)
-        if self._service.hear(self._log[deed.id], deed.now):
-            self._heard.add(deed.id)
+    def concerns(self, subject: str) -> bool:
+        """Whether it has to do with this saga. Of a command, what came of it tells."""
+        if self.how != "command" and subject_of(self.message) == subject:
             return True
-        return False
+        subjects = {subject_of(event) for event in self.published.values()}
+        return subject in subjects.union(effect.subject for effect in self.asked)
+
+
+def tables_at(past: Past, n: int) -> dict[type[Row], list[Row]]:
+    """All services' own rows after the first `n` events of the log. Raises `CannotReplay`.
+
+    Each service is in a state in which it really was: just before it handled or published a later
+    event. Raises `ShopError` if the log is not that long.
+    """
+    total = len(past.log)
+    if not 0 <= n <= total:
+        raise ShopError(f"The log has {total} events: choose a number from 0 to {total}.")
+    tables = {}
+    for name in past.services:
+        service = Replay(past, name, until=n)
+        for _ in service.handlings():
+            pass
+        tables |= {kind: service.tx[kind].where() for kind in past.saga.services[name].rows}
+    return tables
+
+
+class Replay:
+    """One service, from the first message that it handled to the last before any event that comes
+    after the first `until` of the log; watching the rows of one saga."""
+
+    def __init__(self, past: Past, name: str, until: float = inf, watched: str = "") -> None:
+        self.tx = Transaction(MemoryStore())
+        self._past, self._name, self._until, self._watched = past, name, until, watched
+        self._service = past.saga.services[name]
+        self._caused: dict[str, list[Logged]] = {}  # what it published, by cause
+        for logged in past.log:
+            if logged.event.producer == name:
+                self._caused.setdefault(logged.causation, []).append(logged)
+        first = past.log[: int(min(until, len(past.log)))]
+        self._owed = {logged.id: logged for logged in first if logged.event.producer == name}
+        for row in past.given.get(name, ()):
+            self.tx[type(row)].put(row)
+
+    def handlings(self) -> Iterator[Handling]:
+        """Handle it all again. Raises `CannotReplay`."""
+        for note in self._past.notes_of(self._name):
+            with self._troubles_placed():
+                if not (note.type or self._owed or note.id in self._past.numbers):
+                    return  # this event is still on its way to the log
+                how, cause, message = self._read(note)
+                caused = self._caused.get(cause, ())
+                ids = (cause, *(logged.id for logged in caused))
+                if any(self._past.numbers.get(id_, 0) > self._until for id_ in ids):
+                    return
+                handling = self._handle(how, cause, message, note.now)
+                for logged in caused:
+                    if logged.id in self._owed:  # else the command was repeated
+                        self._compare(handling, logged)
+                yield handling
+        for logged in self._owed.values():
+            raise self._trouble(f"{self._name} has no note of what led to it", logged)
+
+    def _read(self, note: Note) -> tuple[str, str, Struct]:
+        """How a message came, what its results have as their cause, and the message."""
+        if not note.type:
+            if note.id not in self._past.numbers:
+                raise self._trouble(f"{self._name} has handled an event that is not in the log")
+            return "event", note.id, self._past.logged(note.id).event
+        kind = self._service.kind_named(note.type)
+        message = msgspec.convert(note.message, kind)
+        if isinstance(note.id, int):
+            return "answer", derived_id(self.tx[Effect].get(note.id).id, note.type), message
+        was_set = self.tx[Timer].get(timer_id(kind, subject_of(message)))
+        return "timer" if was_set else "command", note.id, message
+
+    def _handle(self, how: str, cause: str, message: Struct, now: float) -> Handling:
+        before = self._rows()
+        outbox, effects = self.tx.counted("outbox"), self.tx.counted("effects")
+        work = Work(self._name, "1", self.tx, Cause(cause, "", ""), now)
+        self._service.handlers[type(message)](message, work)
+        kinds = self._past.saga.contract.by_key
+        sent = [self.tx[Outbox].get(seq + 1) for seq in range(outbox, self.tx.counted("outbox"))]
+        asked = [self.tx[Effect].get(seq + 1) for seq in range(effects, self.tx.counted("effects"))]
+        published = {row.id: msgspec.json.decode(row.body, type=kinds[row.type]) for row in sent}
+        changes = [pair for pair in zip(before, self._rows(), strict=True) if pair[0] != pair[1]]
+        return Handling(self._name, how, cause, message, published, asked, changes)
+
+    def _rows(self) -> list[Row | None]:
+        """The rows of the saga watched."""
+        fields = self._service.subject_fields if self._watched else ()
+        kinds = (kind for kind in self._service.rows if kind.__struct_fields__[0] in fields)
+        return [self.tx[kind].get(self._watched) for kind in kinds]
+
+    def _compare(self, handling: Handling, then: Logged) -> None:
+        """Hold what is published now against what was published then."""
+        now = handling.published.get(then.id)
+        if now != then.event:
+            others = ", ".join(event.key for event in handling.published.values()) or "nothing"
+            what = "it otherwise" if now else others
+            raise self._trouble(f"{self._name} now publishes {what}", then)
+        del self._owed[then.id]
+
+    @contextmanager
+    def _troubles_placed(self) -> Iterator[None]:
+        try:
+            yield
+        except CannotReplay:
+            raise
+        except Exception as error:
+            what = f"{self._name} now raises {type(error).__name__}: {error}"
+            raise self._trouble(what) from error
+
+    def _trouble(self, what: str, where: Logged | None = None) -> CannotReplay:
+        where = where or next(iter(self._owed.values()), None)
+        if where is None:
+            return CannotReplay(f"What is not in the log yet cannot be replayed: {what}.")
+        return CannotReplay(
+            f"The log cannot be replayed at event {self._past.numbers[where.id]}, "
+            f"{where.event.key} of {where.subject}: {what}."
+        )

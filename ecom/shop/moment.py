@@ -1,9 +1,4 @@
-"""Time travel: the tables of all services as they stood earlier, rebuilt from the event log.
-
-Nothing is kept for it and no transition is written down twice: the services' real handlers run
-again, each service by itself in the order in which it worked, and must say again what the log
-says they said. That takes a fraction of a millisecond an event: a second or two for 10,000 events.
-"""
+"""Time travel: the tables of all services as they stood earlier, rebuilt from what they handled."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +7,15 @@ from typing import Any
 import pandas as pd
 
 from ecom.errors import ShopError
-from ecom.harness.history.journal import ACTORS, Logged, first, notes_of, read_log
-from ecom.harness.history.rebuild import Handling, Rebuilt
-from ecom.harness.history.replay import Retelling
+from ecom.harness.history.replay import tables_at
 from ecom.services.audit import Entry
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
 from ecom.services.order import Order
 from ecom.services.payment import Payment
+from ecom.shop.history import entries_of, past_of
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
-from ecom.stores.reader import Reader
 from ecom.stores.sql import columns_of
 
 TABLES: dict[tuple[str, str], type[Row]] = {
@@ -84,8 +77,10 @@ class Moment:
     @property
     def states(self) -> pd.DataFrame:
         """order_id, order, inventory, payment: each order's state in each service, or nothing."""
-        known = {name: {row.order_id: row.state for row in self.rows[kind]}
-                 for name, kind in _STATEFUL.items()}  # fmt: skip
+        known = {
+            name: {row.order_id: row.state for row in self.rows[kind]}
+            for name, kind in _STATEFUL.items()
+        }
         numbers = sorted({id_ for states in known.values() for id_ in states}, key=_by_length)
         found = [(id_, *(states.get(id_, "") for states in known.values())) for id_ in numbers]
         return pd.DataFrame(found, columns=["order_id", *known])
@@ -103,40 +98,9 @@ class Moment:
 
 
 def at(folder: Path, n: int) -> Moment:
-    """The shop in `folder` after the first `n` events of its log. Raises `CannotReplay`.
-
-    Each service is in a state in which it really was: it has handled what led it to say those
-    events, and what it heard of them in silence. Raises `ShopError` if there are fewer.
-    """
-    log = read_log(folder)
-    if not 0 <= n <= len(log):
-        raise ShopError(f"The log has {len(log)} events: choose a number from 0 to {len(log)}.")
-    services = {name: _rebuild(folder, name, log, n) for name in ACTORS}
-    found: dict[type[Row], list[Row]] = {Entry: [each.entry for each in log[:n]]}
-    for service, name in TABLES:
-        if service in services:
-            kind = TABLES[service, name]
-            found[kind] = services[service].tx[kind].where()
-    return Moment(n, len(log), log[n - 1].entry if n else None, found)
-
-
-def handlings(folder: Path, order_id: str) -> list[Handling]:
-    """What each service did about one order and what it changed, service by service, in order."""
-    log = read_log(folder)
-    return [handling for name in ACTORS
-            for handling in _rebuild(folder, name, log, len(log), order_id).handlings]  # fmt: skip
-
-
-def _rebuild(folder: Path, name: str, log: list[Logged], n: int, watch: str = "") -> Rebuilt:
-    notes = notes_of(name, log, folder)
-    service = Rebuilt(name, notes, watch)
-    if name == "inventory":
-        with Reader(folder) as read:
-            service.stock(read[name].values(Stock, "sku", "initial"))
-    retelling = Retelling(service, {each.entry.id: each for each in log}, notes)
-    for deed in first(notes.deeds, n):
-        retelling.tell(deed)
-    return service
+    """The shop in `folder` after the first `n` events of its log: see `tables_at`."""
+    tables, log = tables_at(past_of(folder), n), entries_of(folder)
+    return Moment(n, len(log), log[n - 1] if n else None, {**tables, Entry: log[:n]})
 
 
 def _by_number(row: Row) -> tuple[int, Any]:

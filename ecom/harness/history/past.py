@@ -1,0 +1,76 @@
+"""The past of a saga: the log of its events, and what its services noted of their own work."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ecom.contract.event import Event, subject_of
+from ecom.runtime.saga import Saga
+from ecom.runtime.tables import Handled
+from ecom.stores.base import R, Row
+from ecom.stores.query import key_of
+from ecom.stores.reader import Reader
+
+
+class Logged(NamedTuple):
+    """One event of a log."""
+
+    id: str
+    causation: str  # id of the event, command, timer or answer that led to it
+    event: Event
+
+    @property
+    def subject(self) -> str:
+        """The saga that it belongs to."""
+        return subject_of(self.event)
+
+
+class Note(NamedTuple):
+    """A message that a service has handled, as it has noted it (see `Handled`)."""
+
+    now: float  # what the service's clock said
+    id: str | int
+    type: str = ""  # of an event there is only the id
+    message: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """All there is to tell a saga's history from.
+
+    The handlers of `saga` must do again what they did then: a setting that has changed since has
+    its old value in them. `given` are rows that were there before anything was handled.
+    """
+
+    folder: Path  # where the services' databases are
+    saga: Saga
+    log: Sequence[Logged]
+    given: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # by service
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """Those that do something: whoever hears everything keeps the log."""
+        contract = self.saga.contract
+        return tuple(name for name in contract.services if not contract.hears_all(name))
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Each event's number in the log, by its id; from 1."""
+        return {logged.id: n for n, logged in enumerate(self.log, 1)}
+
+    def logged(self, id_: str) -> Logged:
+        """The event of this id."""
+        return self.log[self.numbers[id_] - 1]
+
+    def rows(self, service: str, kind: type[R], **conditions: Any) -> list[R]:
+        """The rows of a service's database that meet the conditions, by their keys."""
+        with Reader(self.folder) as reader:
+            return sorted(reader[service].rows(kind, **conditions), key=key_of)
+
+    def notes_of(self, service: str) -> Iterator[Note]:
+        """All that a service has handled, in order."""
+        for row in self.rows(service, Handled):
+            for it in row.messages:
+                yield Note(row.at, it) if isinstance(it, str) else Note(row.at, *it)

@@ -1,0 +1,121 @@
+"""What is the shop's own in the histories of its orders: its words, its log, its shelves."""
+
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ecom.contract.event import Event
+from ecom.errors import ShopError
+from ecom.events import InventoryProcessed, OrderCreated
+from ecom.harness.history import history as told
+from ecom.harness.history.history import History
+from ecom.harness.history.narrative import Words, change_of_state
+from ecom.harness.history.past import Logged, Past
+from ecom.runtime.saga import Saga
+from ecom.runtime.service import Work
+from ecom.sagas.choreography import HOLD_SECONDS, choreography
+from ecom.services.audit import Entry
+from ecom.services.inventory import HoldDeadline, Reservation, Stock, hold_stock
+from ecom.services.notification import MailSent, SendMail, Told
+from ecom.services.order import CancelOrder, Order, PlaceOrder
+from ecom.services.payment import Captured, Declined, Payment, Refunded
+from ecom.stores.base import Row
+from ecom.stores.reader import Reader
+
+# What a service may publish once it has handled an event, by event and service.
+ANSWERED_BY = {
+    ("order.created", "inventory"): ("inventory.processed", "inventory.failed"),
+    ("inventory.processed", "payment"): ("payment.processed", "payment.failed"),
+    ("inventory.failed", "order"): ("order.cancelled",),
+    ("payment.processed", "inventory"): ("inventory.committed",),
+    ("payment.failed", "order"): ("order.cancelled",),
+    ("inventory.committed", "order"): ("order.confirmed",),
+    ("inventory.expired", "order"): ("order.cancelled",),
+    ("order.cancelled", "inventory"): ("inventory.released",),
+    ("order.cancelled", "payment"): ("payment.refunded",),
+}  # notification answers with an e-mail
+
+
+def history(folder: Path, order_id: str) -> History:
+    """The history of an order of the shop in `folder`. Raises `ShopError` if there is none."""
+    with Reader(folder) as reader:
+        order = next(iter(reader["order"].rows(Order, order_id=order_id)), None)
+    if order is None:
+        raise ShopError(f"There is no order {order_id!r}.")
+    title = f"Order {order_id}: " + ", ".join(filter(None, (order.state, order.reason)))
+    return told.history(past_of(folder), order_id, title, WORDS)
+
+
+# ── its past ──────────────────────────────────────────────────────────────────────────────────
+def past_of(folder: Path) -> Past:
+    """The past of the shop in `folder`; its log is what audit has kept."""
+    entries = entries_of(folder)
+    kinds = choreography().contract.by_key
+    events = [msgspec.json.decode(entry.body, type=kinds[entry.type]) for entry in entries]
+    log = [Logged(it.id, it.causation, event) for it, event in zip(entries, events, strict=True)]
+    with Reader(folder) as reader:
+        stock = reader["inventory"].rows(Stock)
+    shelves = [Stock(row.sku, row.initial, row.initial) for row in stock]
+    return Past(folder, _saga_of(events), log, {"inventory": shelves})
+
+
+def entries_of(folder: Path) -> list[Entry]:
+    """The event log of the shop in `folder`, in the order of its numbers."""
+    with Reader(folder) as reader:
+        return sorted(reader["audit"].rows(Entry), key=lambda entry: entry.n)
+
+
+def _saga_of(events: list[Event]) -> Saga:
+    """The shop's saga. How long a hold lasts is a setting; the events say what it was then."""
+    saga = choreography()
+    until = {each.order_id: each.held_until for each in events if type(each) is InventoryProcessed}
+    hold = partial(_hold_as_then, until)
+    return saga.replacing(saga.services["inventory"].answering({OrderCreated: hold}))
+
+
+def _hold_as_then(until: dict[str, datetime], order: OrderCreated, work: Work) -> None:
+    held_until = until.get(order.order_id)
+    seconds = held_until.timestamp() - work.now if held_until else HOLD_SECONDS
+    hold_stock(order, work, hold_seconds=seconds)
+
+
+# ── its words ─────────────────────────────────────────────────────────────────────────────────
+def _effect(effect: Struct) -> tuple[str, str, str]:
+    if isinstance(effect, SendMail):
+        return "mail", "mailbox", effect.subject
+    return "effect", "provider", f"{type(effect).__name__.lower()} £{effect.amount / 100:.2f}"
+
+
+def _change(before: Row | None, after: Row | None) -> str:
+    if isinstance(after, Told):
+        news = ("confirmed", "cancelled", "refunded")
+        new = [what for what in news if getattr(after, what) and not getattr(before, what, None)]
+        return f"told: {', '.join(new)}" if new else ""
+    entombed = before is None and isinstance(after, Reservation | Payment)
+    tombstone = entombed and after.state == "CANCELLED"
+    return change_of_state(before, after) + (" (tombstone)" if tombstone else "")
+
+
+def _owed(key: str, service: str) -> str:
+    return " or ".join(ANSWERED_BY.get((key, service), ("an e-mail",)))
+
+
+WORDS = Words(
+    caller="customer",
+    messages={
+        PlaceOrder: "places the order",
+        CancelOrder: "cancels the order",
+        HoldDeadline: "the hold runs out",
+        Captured: "captured",
+        Declined: "declined",
+        Refunded: "refunded",
+        MailSent: "",
+    },
+    effect=_effect,
+    change=_change,
+    owed=_owed,
+    unless="unless payment comes first",
+)
