@@ -4,16 +4,15 @@ from typing import Any
 
 from ecom.stores.base import Counter, Index, Row
 
+SUBJECT = Index(("subject",))
+DUE, UNDONE = Index(("due", "seq"), filled="due"), Index(("owner", "seq"), empty="done_at")
+
 
 class Inbox(Row, frozen=True):
     """A message that was delivered: `done` ones tell duplicates, `waiting` ones are retried."""
 
     table = "inbox"
-    indexes = (
-        Index(("due", "id"), filled="due"),
-        Index(("state", "at")),
-        Index(("subject",)),
-    )
+    indexes = (Index(("due", "id"), filled="due"), Index(("state", "at")), SUBJECT)
 
     id: str
     type: str
@@ -31,12 +30,7 @@ class Outbox(Row, frozen=True):
     """A message to publish: written with the state it reports, sent after the commit."""
 
     table = "outbox"
-    indexes = (
-        Index(("due", "seq"), filled="due"),
-        Index(("owner", "seq"), empty="done_at"),
-        Index(("done_at", "seq"), filled="done_at"),
-        Index(("subject",)),
-    )
+    indexes = (DUE, UNDONE, Index(("done_at", "seq"), filled="done_at"), SUBJECT)
 
     seq: int
     id: str
@@ -55,12 +49,7 @@ class Effect(Row, frozen=True):
     """Something to do outside (capture, refund, mail), requested with the state it follows."""
 
     table = "effects"
-    indexes = (
-        Index(("due", "seq"), filled="due"),
-        Index(("owner", "seq"), empty="done_at"),
-        Index(("state", "done_at", "seq"), filled="done_at"),
-        Index(("subject",)),
-    )
+    indexes = (DUE, UNDONE, Index(("state", "done_at", "seq"), filled="done_at"), SUBJECT)
 
     seq: int
     id: str
