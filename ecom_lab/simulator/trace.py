@@ -6,7 +6,7 @@ the same scenario, with a safeguard less perhaps, can repeat it.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,18 +126,25 @@ def _find(world: World, state: State, step: Step) -> Move | None:
     return next((move for move in moves if step_of(world, move) == step), None)
 
 
+def _follow(world: World, steps: Iterable[Step]) -> Iterator[tuple[Step, State]]:
+    """The steps that can be taken, with the states they lead to; others are left out."""
+    state = world.start()
+    for step in steps:
+        move = _find(world, state, step)
+        if move is not None:
+            state = world.after(state, move)
+            yield step, state
+
+
 def broken(world: World, steps: Iterable[Step]) -> dict[str, int]:
     """The promises this history violates, each with the number of steps after which it does.
 
     Steps that cannot come next are left out.
     """
-    judge, state, found, n = Judge(world), world.start(), {}, 0
-    for step in steps:
-        move = _find(world, state, step)
-        if move is not None:
-            state, n = world.after(state, move), n + 1
-            for problem in judge.problems(state, world.quiet(state)):
-                found.setdefault(problem.name, n)
+    judge, found = Judge(world), {}
+    for n, (_, state) in enumerate(_follow(world, steps), 1):
+        for problem in judge.problems(state, world.quiet(state)):
+            found.setdefault(problem.name, n)
     return found
 
 
@@ -156,12 +163,8 @@ def shrink(world: World, steps: list[Step], promise: str) -> list[Step]:
 
 def _possible(world: World, steps: list[Step], promise: str) -> list[Step] | None:
     """The steps that can be taken, up to where the promise is violated; None if it is not."""
-    judge, state, taken = Judge(world), world.start(), []
-    for step in steps:
-        move = _find(world, state, step)
-        if move is None:
-            continue
-        state = world.after(state, move)
+    judge, taken = Judge(world), []
+    for step, state in _follow(world, steps):
         taken.append(step)
         if any(it.name == promise for it in judge.problems(state, world.quiet(state))):
             return taken
