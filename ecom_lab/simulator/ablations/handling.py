@@ -7,6 +7,7 @@ from ecom.contract.envelope import Refused, decode
 from ecom.contract.topology import is_recount
 from ecom.runtime.messages import Ack, Commit, Delivery, Output
 from ecom.runtime.runtime import Runtime
+from ecom.runtime.service import Work
 from ecom.runtime.tables import Inbox
 from ecom.stores.base import Transaction
 from ecom_lab.simulator.ablations.weak import HastyRuntime, SpoilingRuntime
@@ -25,9 +26,9 @@ class NoInbox(Runtime):
         if is_recount(delivery.key):
             super()._delivery(delivery, tx, now)
             return
-        envelope, event = decode(self._contract, delivery.headers, delivery.body)
-        row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
-        self._event(row, envelope, event, delivery.headers, delivery.body, tx, now)
+        read = decode(self._contract, delivery.headers, delivery.body)
+        row = Inbox(read[0].id, read[0].type, read[0].subject, "done", now)
+        self._event(row, read, (delivery.headers, delivery.body), tx, now)
 
 
 class ClaimFirst(NoInbox):
@@ -94,23 +95,20 @@ class DropsUnreadable(RequeueForEver):
 class NoRollback(Runtime):
     """A handler that fails leaves its work half done."""
 
-    def _run(
-        self, message: Any, cause: Any, tx: Transaction, now: float, envelope: Any = None
-    ) -> Any:
-        try:
-            handler = self.service.handlers[type(message)]
-            return handler(message, self._work(cause, tx, now, envelope)), None
-        except Exception as error:
-            return None, error
+    def _run(self, message: Any, work: Work, id: str | int) -> Any:
+        work.undo = _nothing  # type: ignore[method-assign]
+        return super()._run(message, work, id)
+
+
+def _nothing() -> None:
+    """What is undone."""
 
 
 class WholeBatch(Runtime):
     """A handler that fails takes the rest of its batch with it."""
 
-    def _run(
-        self, message: Any, cause: Any, tx: Transaction, now: float, envelope: Any = None
-    ) -> Any:
-        answer, error = super()._run(message, cause, tx, now, envelope)
+    def _run(self, message: Any, work: Work, id: str | int) -> Any:
+        answer, error = super()._run(message, work, id)
         if error is not None:
-            tx.undo_to(0)
+            work._tx.undo_to(0)
         return answer, error
