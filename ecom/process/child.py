@@ -207,7 +207,7 @@ def _send(order: Order, files: Iterable[int]) -> None:
         if _server is not None:
             try:
                 return _server.send(order, files)
-            except OSError:  # somebody has killed it
+            except OSError:  # it was killed
                 _server.close()
         _server = _Server()
         _server.send(order, files)

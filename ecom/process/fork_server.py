@@ -27,7 +27,7 @@ NOT_FORKED = 0  # the pid of a child for which there was no room
 
 
 class Forked(NamedTuple):
-    """A child that runs: who is told of its end, and where that is written."""
+    """A child that runs: the pipe and the log to which its end is written."""
 
     name: str
     news: int
@@ -35,7 +35,7 @@ class Forked(NamedTuple):
 
 
 class Server:
-    """Forks children as it is told, and tells what becomes of them."""
+    """Forks children as ordered, and reports their pids and statuses."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -118,7 +118,7 @@ class Server:
 
 
 def _tell(news: int, number: int) -> None:
-    with suppress(BrokenPipeError):  # nobody wants to know
+    with suppress(BrokenPipeError):  # the starter has ended
         os.write(news, NUMBER.pack(number))
 
 

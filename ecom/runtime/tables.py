@@ -93,7 +93,7 @@ class Handled(Row, frozen=True):
     table = "handled"
 
     number: int  # of the transaction
-    at: float  # what its handlers were told of the time, epoch seconds
+    at: float  # the time that its handlers were given, epoch seconds
     messages: list[Any]
 
 

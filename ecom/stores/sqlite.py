@@ -23,7 +23,7 @@ from ecom.stores.views import View
 
 SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
 # How long a writer waits for another process's transaction: an event loop waits with it, so that
-# whoever finds the database busy longer goes about other things, and comes back.
+# a process that finds the database busy for longer does other work, and tries again.
 BUSY_SECONDS = 0.05
 PREPARE_SECONDS = 30.0  # the same while the schema is looked at: others may be busy changing it
 

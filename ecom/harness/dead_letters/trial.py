@@ -74,6 +74,6 @@ class Trial(Struct, frozen=True):
 
 
 def _frame(kind: type[Struct], rows: list) -> "pd.DataFrame":
-    import pandas as pd  # here: whoever only tries does not wait for it
+    import pandas as pd  # here: a dry run itself does not need it
 
     return pd.DataFrame([astuple(row) for row in rows], columns=list(kind.__struct_fields__))
