@@ -26,9 +26,9 @@ MAX_BODY = 256 * 1024  # bytes of an event
 
 # The attributes that every message of ours has, as headers.
 REQUIRED = (
-    "ce-id", "ce-source", "ce-type", "ce-time", "ce-subject",
-    "ce-schemaversion", "ce-correlationid", "ce-causationid",
-)  # fmt: skip
+    *("ce-id", "ce-source", "ce-type", "ce-time", "ce-subject"),
+    *("ce-schemaversion", "ce-correlationid", "ce-causationid"),
+)
 ATTRIBUTES = ("ce-specversion", *REQUIRED, "ce-traceparent")
 
 _required = itemgetter(*REQUIRED)
@@ -153,12 +153,9 @@ def _read_envelope(contract: Contract, headers: Headers) -> Envelope:
         raise Refused("header ce-schemaversion is not a number")
     if not source.endswith(f"/{kind.producer}"):
         raise Refused(f"{type_} cannot come from {source}")
-    return Envelope(
-        id=id_, type=type_, version=int(version), time=_read_time(time),
-        producer=kind.producer, subject=subject,
-        correlation=correlation, causation=causation,
-        traceparent=_read_trace(headers.get("ce-traceparent"), correlation, id_),
-    )  # fmt: skip
+    trace = _read_trace(headers.get("ce-traceparent"), correlation, id_)
+    about = int(version), _read_time(time), kind.producer, subject
+    return Envelope(id_, type_, *about, correlation, causation, trace)
 
 
 @lru_cache(maxsize=1024)  # and many messages come from one batch

@@ -65,27 +65,31 @@ def definitions(
     """
     grants = {user(shop, service): grant(contract, shop, service) for service in passwords}
     everything = {"user": operator, "vhost": shop, "configure": ALL, "write": ALL, "read": ALL}
+    granted = [
+        {"user": name, "vhost": shop, "configure": it.configure, "write": it.write, "read": it.read}
+        for name, it in grants.items()
+    ]
+    topics = [
+        {"user": name, "vhost": shop, "exchange": exchange, "write": keys, "read": ALL}
+        for name, it in grants.items()
+        for exchange, keys in it.topics.items()
+    ]
+    users = [
+        {"name": user(shop, service), "password": password, "tags": ""}
+        for service, password in passwords.items()
+    ]
     return {
         "vhosts": [{"name": shop}],
-        "users": [
-            {"name": user(shop, service), "password": password, "tags": ""}
-            for service, password in passwords.items()
-        ],
-        "permissions": [
-            {"user": name, "vhost": shop, "configure": it.configure, "write": it.write,
-             "read": it.read} for name, it in grants.items()
-        ] + [everything],
-        "topic_permissions": [
-            {"user": name, "vhost": shop, "exchange": at, "write": keys, "read": ALL}
-            for name, it in grants.items() for at, keys in it.topics.items()
-        ],
-    }  # fmt: skip
+        "users": users,
+        "permissions": [*granted, everything],
+        "topic_permissions": topics,
+    }
 
 
 def sender(own: str, service: str, producer: str) -> str:
     """The user of `producer`, as seen by a `service` that is connected as user `own`.
 
-    Names of users differ in the service only: for `shop.payment`, inventory is `shop.inventory`.
+    Names of users differ in the service only: for `x.lamp`, the sensor is `x.sensor`.
     If `own` does not end in the service's name, all services share that user.
     """
     return own.removesuffix(service) + producer if own.endswith(service) else own

@@ -69,11 +69,12 @@ class Look:
 
     def awaited(self) -> list[str]:
         """One sentence about each thing that is not done; empty when this look shows none."""
+        few = "{0} has not handled {2} {1}"
+        many = "{0} handled {2} {1} that no service of this shop published"
         sentences = [
-            f"{service} has not handled {gap} {key}" if gap > 0
-            else f"{service} handled {-gap} {key} that no service of this shop published"
+            (few if gap > 0 else many).format(service, key, abs(gap))
             for (service, key), gap in self.unhandled().items()
-        ]  # fmt: skip
+        ]
         for service, backlog in self.backlog.items():
             sentences += [
                 f"{service}: {_UNDER_WAY[kind].format(backlog[kind])}"
@@ -225,8 +226,8 @@ def _is_all_dead(watch: Watch, look: Look, parked: Callable[[str], set[str]]) ->
 def _why(watch: Watch, look: Look, crew: Crew, timeout: float) -> str:
     """What is still awaited, one thing a line."""
     reasons = crew.missing() + look.awaited()
-    reasons += [f"{service} last failed with {error}"
-                for service, error in watch.last_errors().items()]  # fmt: skip
+    errors = watch.last_errors().items()
+    reasons += [f"{service} last failed with {error}" for service, error in errors]
     ended, total = watch.ended()
     if ended < total:
         first = ", ".join(watch.pending())

@@ -28,11 +28,10 @@ def keep(event: Event, work: Work) -> None:
     about = work.envelope
     if work[Entry].get(about.id) is not None:
         return  # replayed after the inbox's retention
-    entry = Entry(
-        about.id, work.count("events"), about.type, about.subject, about.time,
-        about.producer, about.causation, about.correlation, msgspec.json.encode(event).decode(),
-    )  # fmt: skip
-    work[Entry].put(entry)
+    what = about.type, about.subject, about.time, about.producer
+    body = msgspec.json.encode(event).decode()
+    entry = about.id, work.count("events"), *what, about.causation, about.correlation, body
+    work[Entry].put(Entry(*entry))
 
 
 def service() -> Service:

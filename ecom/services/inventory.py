@@ -79,12 +79,9 @@ def hold_stock(order: OrderCreated, work: Work, hold_seconds: float) -> None:
         Reservation(order.order_id, HELD, order.customer, dict(units), until, work.now)
     )
     work.remind(until, HoldDeadline(order.order_id))
-    work.emit(
-        InventoryProcessed(
-            order.order_id, order.customer, order.card, order.total,
-            datetime.fromtimestamp(until, UTC),
-        )
-    )  # fmt: skip
+    deadline = datetime.fromtimestamp(until, UTC)
+    held = order.order_id, order.customer, order.card, order.total, deadline
+    work.emit(InventoryProcessed(*held))
 
 
 def _shortage(units: dict[str, int], work: Work) -> tuple[str, str] | None:

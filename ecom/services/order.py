@@ -95,10 +95,8 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
     number = FIRST_ORDER - 1 + work.count("orders")
     order_id = str(number)
     total = sum(line.quantity * line.unit_price for line in command.lines)
-    order = Order(
-        order_id, command.customer, command.card, total, PENDING, None, work.now, None,
-        command.lines, number,
-    )  # fmt: skip
+    placed = order_id, command.customer, command.card, total
+    order = Order(*placed, PENDING, None, work.now, None, command.lines, number)
     work[Order].put(order)
     if command.key:
         work[Request].put(Request(command.key, order_id, command.digest, work.now))

@@ -14,8 +14,11 @@ from ecom.errors import OrderRefused, ServiceDown
 AT_ONCE = 1_000  # orders in one request, at most
 SECONDS = 60.0  # how long one answer may take
 # What a text should be: the API tells the pattern, which is for programs.
-FORMS = {"customer": "an e-mail address", "card": "letters, digits, - and _, at most 64",
-         "sku": "text that can be printed"}  # fmt: skip
+FORMS = {
+    "customer": "an e-mail address",
+    "card": "letters, digits, - and _, at most 64",
+    "sku": "text that can be printed",
+}
 
 
 class Client:

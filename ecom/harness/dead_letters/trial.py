@@ -66,8 +66,8 @@ class Trial(Struct, frozen=True):
 
     def __repr__(self) -> str:
         lines = [f"It {self.outcome}{': ' + self.error if self.error else ''}"]
-        lines += [f"  {it.table} {it.key}: {it.column} {it.before!r} → {it.after!r}"
-                  for it in self.changed]  # fmt: skip
+        change = "  {0.table} {0.key}: {0.column} {0.before!r} → {0.after!r}"
+        lines += [change.format(it) for it in self.changed]
         lines += [f"  emits {it.type} of order {it.order_id}: {it.body}" for it in self.said]
         lines += [f"  asks for {it.type} under {it.key}: {it.body}" for it in self.asked]
         return "\n".join(lines)
