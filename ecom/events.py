@@ -57,7 +57,6 @@ class OrderCreated(OrderEvent, frozen=True):
 
     key = "order.created"
     producer = "order"
-
     card: Card
     total: Pence
     lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=MAX_LINES)]
@@ -68,7 +67,6 @@ class InventoryProcessed(OrderEvent, frozen=True):
 
     key = "inventory.processed"
     producer = "inventory"
-
     card: Card
     total: Pence
     held_until: datetime
@@ -80,7 +78,6 @@ class InventoryFailed(OrderEvent, frozen=True):
     key = "inventory.failed"
     producer = "inventory"
     failure = True
-
     reason: Text
     sku: Sku
 
@@ -90,7 +87,6 @@ class PaymentProcessed(OrderEvent, frozen=True):
 
     key = "payment.processed"
     producer = "payment"
-
     amount: Pence
 
 
@@ -100,7 +96,6 @@ class PaymentFailed(OrderEvent, frozen=True):
     key = "payment.failed"
     producer = "payment"
     failure = True
-
     reason: Text
 
 
@@ -117,7 +112,6 @@ class InventoryExpired(OrderEvent, frozen=True):
     key = "inventory.expired"
     producer = "inventory"
     failure = True
-
     reason: Text = HOLD_EXPIRED
 
 
@@ -126,7 +120,6 @@ class OrderConfirmed(OrderEvent, frozen=True):
 
     key = "order.confirmed"
     producer = "order"
-
     total: Pence
 
 
@@ -136,7 +129,6 @@ class OrderCancelled(OrderEvent, frozen=True):
     key = "order.cancelled"
     producer = "order"
     failure = True
-
     reason: Text
 
 
@@ -154,7 +146,6 @@ class PaymentRefunded(OrderEvent, frozen=True):
     key = "payment.refunded"
     producer = "payment"
     failure = True
-
     amount: Pence
 
 

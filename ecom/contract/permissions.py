@@ -1,9 +1,8 @@
 """Who may do what at the broker: a user for each service, with no more rights than it needs.
 
 A service may write its own events and dead letters, and read its own queue. It declares nothing:
-the provisioner does, which can publish nothing. So a service that has been broken into can publish
-only its own events; and as the broker checks the `user_id` of a message, its consumers know who
-published it.
+the provisioner does, which can publish nothing. As the broker checks the `user_id` of a message,
+its consumers know who published it.
 """
 
 import re

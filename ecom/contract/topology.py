@@ -1,9 +1,8 @@
 """The names and arguments of a shop's exchanges and queues: the same on every RabbitMQ version.
 
 One topic exchange carries the events, another the dead letters; each service has one quorum queue
-for what it consumes, and one for its dead letters. All are declared before a service starts, so no
-event is ever published before the queues of all its listeners exist; the provisioner declares them
-again and again (see `ecom.process.provisioner`), and services declare nothing.
+for what it consumes, and one for its dead letters. The provisioner declares all of them before a
+service starts, and again and again; services declare nothing.
 """
 
 from typing import Any

@@ -1,18 +1,13 @@
 """Gap detection: events that a broker lost after it had confirmed them are found, and sent again.
 
 A confirm means that an event is in every queue that was bound for it at that moment. A queue may
-still be deleted with its messages, or an operator may remove a binding: audit's queue takes every
-event, so none is returned as unroutable. To the producer the event is delivered; its listener never
-receives it.
+still be deleted with its messages, or a binding removed: audit's queue takes every event, so none
+is returned as unroutable.
 
-So each service publishes, every few seconds, as `<service>.tally`, how many events of each type it
-has published. The tally follows them through the same exchange and queues: a listener that has
-handled fewer by then lacks some. (Or some wait for a retry; so it waits for a second tally.) The
-listener publishes, as `<service>.missing`, since when; the producer sends again what its outbox
-still has from then on, and inboxes absorb what was not lost. Events that can never be handled stay
-missing, so a question is repeated a few times only.
-
-Neither message is an event: neither is stored, and the next one replaces one that is lost.
+So each service publishes, as `<service>.tally`, how many events of each type it has published. The
+tally follows them through the same queues: a listener that has handled fewer by then, and by the
+next tally, asks for them (`<service>.missing`). The producer sends again what its outbox still has
+from then on, and inboxes absorb what was not lost. Neither message is stored.
 """
 
 import logging

@@ -1,9 +1,8 @@
 """What leaves the service after a commit: outbox rows to publish, effects to perform.
 
-Both are one mechanism. A row is written with the state it follows from, taken on after the
-commit, and marked done in a later transaction. A window bounds what is under way; what does not
-fit stays in the table and follows when there is room. A row whose replica has died is due after
-its lease, and then any replica may take it.
+A row is written with the state it follows from, taken on after the commit, and marked done in a
+later transaction. A window bounds what is under way; the rest follows when there is room. A row
+whose replica has died is due after its lease, and then any replica may take it.
 """
 
 from collections.abc import Iterable

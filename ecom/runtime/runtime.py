@@ -2,9 +2,8 @@
 
 `Runtime.step` takes a batch of inputs (deliveries, confirms, effect results, commands, ticks) and
 yields outputs in the one order that is safe: commit, ack, reply, publish, perform. Whoever drives
-it carries each out before asking for the next; after a crash between any two, the next start
-recovers. `ecom.process.driver` drives it with pika and a clock, `ecom_lab.simulator` with a
-simulated broker and clock: the simulator explores this code itself.
+it (`ecom.process.driver`, or a simulator) carries each out before asking for the next; after a
+crash between any two, the next start recovers.
 """
 
 import logging

@@ -35,8 +35,7 @@ class Impossible(Exception):
 class Retry:
     """Exponential backoff with full jitter: wait up to base × factor^(n-1) seconds, capped.
 
-    Full jitter after Brooker, "Exponential Backoff and Jitter" (2015): it spreads
-    many retries best. After `attempts` attempts the message is a dead letter.
+    After Brooker, "Exponential Backoff and Jitter" (2015). After `attempts`: a dead letter.
     """
 
     base: float = 0.2
@@ -107,8 +106,7 @@ class Service:
 
     @cached_property
     def subject_fields(self) -> frozenset[str]:
-        """The name of the first field of its events, which names their saga: rows with that key are
-        read ahead."""
+        """The names of its events' first fields: rows with that key are read ahead."""
         events = (kind for kind in self.handlers if issubclass(kind, Event))
         return frozenset(kind.__struct_fields__[0] for kind in events)
 
@@ -146,7 +144,7 @@ class Work:
         self.now = now  # epoch seconds; the only clock a handler may read
 
     def __getitem__(self, kind: type[R]) -> Table:
-        """The table of these rows, e.g. `work[Stock].get("TEAPOT")`."""
+        """The table of these rows, e.g. `work[Order].get("1001")`."""
         return self._tx[kind]
 
     def undo(self) -> None:
@@ -160,52 +158,36 @@ class Work:
     def emit(self, event: Event) -> None:
         """Publish `event` after the commit, at least once."""
         id_ = derived_id(self.cause.id, event.key)
-        envelope = Envelope(
-            id=id_, type=event.key, version=event.version, time=rfc3339(self.now),
-            producer=self._service, subject=subject_of(event),
-            correlation=self.cause.correlation, causation=self.cause.id,
-            traceparent=trace_after(self.cause.traceparent, self.cause.correlation, id_),
-        )  # fmt: skip
+        cause, subject = self.cause, subject_of(event)
+        trace = trace_after(cause.traceparent, cause.correlation, id_)
+        what = event.key, event.version, rfc3339(self.now), self._service, subject
+        envelope = Envelope(id_, *what, cause.correlation, cause.id, trace)
         headers, body = encode(envelope, event)
         self.count(f"emitted:{event.key}")
-        self.send("events", id_, event.key, envelope.subject, headers, body)
+        self.send("events", id_, event.key, subject, headers, body)
 
     def send(
         self, exchange: str, id: str, type: str, subject: str, headers: dict, body: bytes
     ) -> None:
         """Put one message into the outbox."""
-        seq = self.count("outbox")
-        self._tx[Outbox].put(
-            Outbox(
-                seq, id, type, subject, exchange, headers, body,
-                created_at=self.now, owner=self._replica, due=self.now + LEASE,
-            )
-        )  # fmt: skip
+        message = self.count("outbox"), id, type, subject, exchange, headers, body
+        self._tx[Outbox].put(Outbox(*message, self.now, self._replica, self.now + LEASE))
 
     def request(self, effect: Struct, key: str) -> None:
         """Have `effect` performed outside after the commit; its result is a message to us.
 
         `key` is its idempotency key: the provider must do it once, however often it is asked.
         """
-        kind = type(effect).__name__
-        seq = self.count("effects")
-        self._tx[Effect].put(
-            Effect(
-                seq, derived_id(self.cause.id, kind), kind, subject_of(effect), key,
-                msgspec.json.encode(effect), self.cause.correlation, self.cause.traceparent,
-                created_at=self.now, owner=self._replica, due=self.now + LEASE,
-            )
-        )  # fmt: skip
+        kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
+        what = self.count("effects"), derived_id(cause.id, kind), kind, subject_of(effect), key
+        why = cause.correlation, cause.traceparent
+        self._tx[Effect].put(Effect(*what, body, *why, self.now, self._replica, self.now + LEASE))
 
     def remind(self, at: float, message: Struct) -> None:
         """Handle `message` at `at` (epoch seconds), once, crash or not."""
-        kind = type(message).__name__
-        self._tx[Timer].put(
-            Timer(
-                timer_id(type(message), subject_of(message)), kind, subject_of(message), at,
-                msgspec.json.encode(message), self.cause.correlation, self.cause.traceparent,
-            )
-        )  # fmt: skip
+        kind, subject, cause = type(message), subject_of(message), self.cause
+        what = timer_id(kind, subject), kind.__name__, subject, at, msgspec.json.encode(message)
+        self._tx[Timer].put(Timer(*what, cause.correlation, cause.traceparent))
 
     def forget(self, kind: type[Struct], subject: str) -> None:
         """Cancel the timer of this kind, if it is still set."""

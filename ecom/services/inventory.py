@@ -153,20 +153,15 @@ def _move(units: dict[str, int], source: str, target: str, work: Work) -> None:
         work[Stock].put(replace(stock, **changes))
 
 
-TRANSITIONS = {
-    Reservation: Lifecycle(
-        success=COMMITTED,
-        transitions=(
-            (NOTHING, OrderCreated, HELD),
-            (HELD, PaymentProcessed, COMMITTED),
-            (NOTHING, OrderCreated, REJECTED),
-            (HELD, HoldDeadline, EXPIRED),
-            (HELD, OrderCancelled, RELEASED),
-            (COMMITTED, OrderCancelled, RELEASED),
-            (NOTHING, OrderCancelled, CANCELLED),
-        ),
-    )
-}
+TRANSITIONS = (
+    (NOTHING, OrderCreated, HELD),
+    (HELD, PaymentProcessed, COMMITTED),
+    (NOTHING, OrderCreated, REJECTED),
+    (HELD, HoldDeadline, EXPIRED),
+    (HELD, OrderCancelled, RELEASED),
+    (COMMITTED, OrderCancelled, RELEASED),
+    (NOTHING, OrderCancelled, CANCELLED),
+)
 
 
 def service() -> Service:
@@ -174,6 +169,6 @@ def service() -> Service:
     return Service(
         name="inventory",
         rows=(Stock, Reservation),
-        transitions=TRANSITIONS,
+        transitions={Reservation: Lifecycle(COMMITTED, TRANSITIONS)},
         handlers={HoldDeadline: expire_hold},
     )

@@ -171,20 +171,15 @@ def _update(handler: Callable[[Any, OrderStatusUpdater], None], event: Any, work
     handler(event, Orders(work))
 
 
-TRANSITIONS = {
-    Order: Lifecycle(
-        success=CONFIRMED,
-        transitions=(
-            (NOTHING, PlaceOrder, PENDING),
-            (PENDING, InventoryCommitted, CONFIRMED),
-            (PENDING, InventoryFailed, CANCELLED),
-            (PENDING, PaymentFailed, CANCELLED),
-            (PENDING, InventoryExpired, CANCELLED),
-            (PENDING, CancelOrder, CANCELLED),
-            (CONFIRMED, CancelOrder, CANCELLED),
-        ),
-    )
-}
+TRANSITIONS = (
+    (NOTHING, PlaceOrder, PENDING),
+    (PENDING, InventoryCommitted, CONFIRMED),
+    (PENDING, InventoryFailed, CANCELLED),
+    (PENDING, PaymentFailed, CANCELLED),
+    (PENDING, InventoryExpired, CANCELLED),
+    (PENDING, CancelOrder, CANCELLED),
+    (CONFIRMED, CancelOrder, CANCELLED),
+)
 
 
 def service() -> Service:
@@ -192,7 +187,7 @@ def service() -> Service:
     return Service(
         name="order",
         rows=(Order, Request),
-        transitions=TRANSITIONS,
+        transitions={Order: Lifecycle(CONFIRMED, TRANSITIONS)},
         handlers={
             PlaceOrder: place_order,
             CancelOrder: cancel_order,

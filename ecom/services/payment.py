@@ -119,21 +119,16 @@ def _refund(payment: Payment, work: Work) -> None:
     work.request(Refund(payment.order_id, payment.amount), key=f"refund/{payment.order_id}")
 
 
-TRANSITIONS = {
-    Payment: Lifecycle(
-        success=CAPTURED,
-        transitions=(
-            (NOTHING, InventoryProcessed, PENDING),
-            (PENDING, Captured, CAPTURED),
-            (PENDING, Declined, DECLINED),
-            (PENDING, OrderCancelled, CANCELLED),
-            (NOTHING, OrderCancelled, CANCELLED),
-            (CAPTURED, OrderCancelled, REFUNDING),
-            (CANCELLED, Captured, REFUNDING),
-            (REFUNDING, Refunded, REFUNDED),
-        ),
-    )
-}
+TRANSITIONS = (
+    (NOTHING, InventoryProcessed, PENDING),
+    (PENDING, Captured, CAPTURED),
+    (PENDING, Declined, DECLINED),
+    (PENDING, OrderCancelled, CANCELLED),
+    (NOTHING, OrderCancelled, CANCELLED),
+    (CAPTURED, OrderCancelled, REFUNDING),
+    (CANCELLED, Captured, REFUNDING),
+    (REFUNDING, Refunded, REFUNDED),
+)
 
 
 def service() -> Service:
@@ -141,7 +136,7 @@ def service() -> Service:
     return Service(
         name="payment",
         rows=(Payment,),
-        transitions=TRANSITIONS,
+        transitions={Payment: Lifecycle(CAPTURED, TRANSITIONS)},
         handlers={
             Captured: money_captured,
             Declined: card_declined,

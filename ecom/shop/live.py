@@ -11,7 +11,7 @@ ORDERS = Counted(
     noun="orders",
     service="order",
     kind=order.Order,
-    lifecycle=order.TRANSITIONS[order.Order],
+    lifecycle=order.service().transitions[order.Order],
 )
 
 

@@ -1,9 +1,8 @@
 """A service's own database: rows, tables, and one transaction around a batch of messages.
 
-A *store* keeps rows. There are two, tested by one contract suite: `ecom.stores.sqlite.SqliteStore`
-in production, `ecom.stores.memory.MemoryStore` in the simulator. A store only has to `fetch` one
-row, `select` some, `write` a batch and `change` one; everything else (tables, read-your-own-writes,
-undoing one message of many) is `Transaction`, the same code over both.
+A *store* keeps rows: `ecom.stores.sqlite` in production, `ecom.stores.memory` in the simulator,
+tested by one contract suite. It has to `fetch` one row, `select` some, `write` a batch and `change`
+one; all else (tables, read-your-own-writes, undoing one message of many) is `Transaction`.
 """
 
 from collections.abc import Iterable

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from ecom_lab.shop import CONTRACT
+
 
 @click.command()
 @click.argument(
@@ -17,7 +19,6 @@ def documents(folder: Path) -> None:
     That is asyncapi.json, openapi.json, datasette.json, and the table of events in its EVENTS.md.
     """
     from ecom_lab.docs.table import renewed
-    from ecom_lab.shop import CONTRACT
 
     for name, document in written().items():
         (folder / name).write_text(document, encoding="utf-8")
@@ -34,7 +35,6 @@ def written() -> dict[str, str]:
     from ecom_lab.docs.asyncapi import asyncapi
     from ecom_lab.docs.datasette import metadata
     from ecom_lab.docs.examples import examples
-    from ecom_lab.shop import CONTRACT
 
     documents = {
         "asyncapi": asyncapi(CONTRACT, examples()),
