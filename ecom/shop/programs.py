@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from ecom.harness.processes import Program
 
@@ -25,4 +26,13 @@ def programs(urls: Mapping[str, str], token: str, outside: Mapping[str, str]) ->
     return {
         service: Program("ecom.serve:serve", ([service],), IMPORTS.get(service, ()), its)
         for service, its in secrets.items()
+    }
+
+
+def environment(folder: Path, name: str, hold_seconds: float) -> dict[str, str]:
+    """What all processes of a shop are told."""
+    return {
+        "ECOM_FOLDER": str(folder),
+        "ECOM_SHOP": name,
+        "ECOM_HOLD_SECONDS": str(hold_seconds),
     }

@@ -1,5 +1,6 @@
 """What a shop needs before its services start: databases, views, stock on the shelves."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ecom.process.driver import database, provide
@@ -9,14 +10,18 @@ from ecom.shop.views import views_of
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
 
+EMPTY: Mapping[str, int] = {}
 
-def provision(saga: Saga, folder: Path) -> None:
-    """Make every service's database with its views, or bring it up to date; harmless to repeat."""
+
+def provision(saga: Saga, folder: Path, stock: Mapping[str, int] = EMPTY) -> None:
+    """Make every service's database with its views, or bring it up to date, and fill the shelves;
+    harmless to repeat."""
     for service in saga.services.values():
         provide(service, folder, views_of(service))
+    stock_shelves(folder, stock)
 
 
-def stock_shelves(folder: Path, stock: dict[str, int]) -> None:
+def stock_shelves(folder: Path, stock: Mapping[str, int]) -> None:
     """Give each product its initial units, unless the shop has had it before."""
     store = SqliteStore(database(folder, "inventory"))
     tx = Transaction(store)

@@ -3,6 +3,7 @@
 import atexit
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,8 +28,8 @@ from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, order_for
 from ecom.shop.credentials import keep_token
 from ecom.shop.live import ORDERS, onlooker
-from ecom.shop.programs import programs
-from ecom.shop.provision import provision, stock_shelves
+from ecom.shop.programs import environment, programs
+from ecom.shop.provision import provision
 from ecom.shop.records import Records
 
 
@@ -89,18 +90,15 @@ class Shop(Records):
         broker = self._amqp_url or self._lease.url
         self._url = address(broker, self.name)
         self._token = keep_token(self.folder)
-        provision(self._saga, self.folder)
-        stock_shelves(self.folder, self._stock)
         contract = self._saga.contract
-        urls = prepare(contract, broker, self.name)
+        with ThreadPoolExecutor(1) as aside:  # disk and broker are waited for at once
+            provisioned = aside.submit(provision, self._saga, self.folder, self._stock)
+            urls = prepare(contract, broker, self.name)
+            provisioned.result()
         clear_abandoned(lambda name: forget(contract, broker, name))
         self._forget = partial(forget, contract, broker, self.name)
         its = programs(urls, self._token, self._standins.environment) | self._standins.programs
-        told = {
-            "ECOM_FOLDER": str(self.folder),
-            "ECOM_SHOP": self.name,
-            "ECOM_HOLD_SECONDS": str(self._hold_seconds),
-        }
+        told = environment(self.folder, self.name, self._hold_seconds)
         self._crew = Crew(self.folder, its, told, self._premises.lock)
         self._client = Client(partial(_api, self._crew), self._token)
         self._dead = Workbench(self._saga, self._url, self.name, self.folder)
