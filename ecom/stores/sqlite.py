@@ -155,6 +155,16 @@ class _Schema:
         self._db = db
 
     def look(self) -> Found:
+        """What is there, all of one moment: another start may be migrating just now."""
+        if self._db.in_transaction:
+            return self._look()
+        self._db.execute("BEGIN")
+        try:
+            return self._look()
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def _look(self) -> Found:
         made = self._db.execute(
             "SELECT type, name, sql, CASE type WHEN 'table' THEN "
             "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
