@@ -25,6 +25,8 @@ from ecom.services.payment import Captured, Declined, Payment, Refunded
 from ecom.stores.base import Row
 from ecom.stores.reader import Reader
 
+LIFELINES = ("customer", "order", "inventory", "payment", "provider", "notification", "mailbox")
+
 # What a service may publish once it has handled an event, by event and service.
 ANSWERED_BY = {
     ("order.created", "inventory"): ("inventory.processed", "inventory.failed"),
@@ -118,4 +120,5 @@ WORDS = Words(
     change=_change,
     owed=_owed,
     unless="unless payment comes first",
+    lifelines=LIFELINES,
 )

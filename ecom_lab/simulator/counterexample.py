@@ -21,7 +21,8 @@ class Story:
     def diagram(self) -> Diagram:
         """The same as a picture."""
         failures = {event.key for event in self.saga.contract.events if event.failure}
-        return diagram(self.violation.steps, self.violation.problem, failures)
+        places = ("customer", *self.saga.contract.services)
+        return diagram(self.violation.steps, self.violation.problem, failures, places)
 
     def __repr__(self) -> str:
         it = self.violation

@@ -1,7 +1,7 @@
 """A history of the simulator as lines between those who take part: as a picture, for documents."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ecom.harness.history.diagram import Diagram
@@ -46,9 +46,14 @@ def _label(given: Given) -> tuple[str, str]:
     return given.kind, "answer" if given.kind == "answer" else "start"
 
 
-def diagram(steps: Iterable[Step], title: str, failures: Collection[str] = ()) -> Diagram:
-    """The picture of a history; `failures` are the events that say that something failed."""
-    return Diagram(title, [_line(arrow) for arrow in arrows(steps)], failures)
+def diagram(
+    steps: Iterable[Step],
+    title: str,
+    failures: Collection[str] = (),
+    places: Sequence[str] = (),
+) -> Diagram:
+    """The picture of a history; for `failures` and `places` see `Diagram`."""
+    return Diagram(title, [_line(arrow) for arrow in arrows(steps)], failures, places)
 
 
 def _line(arrow: Arrow) -> Line:

@@ -11,8 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from ecom.harness.diagrams import palette
-from ecom.harness.history.diagram import LIFELINES, Diagram
+from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import KINDS, STATUSES, Step
+from ecom.shop.history import LIFELINES
 
 STEPS = [
     Step("command", "customer", "order", "places the order"),
@@ -119,8 +120,12 @@ def test_what_is_awaited_is_dashed(diagram):
 def test_lifelines_stand_in_their_usual_places():
     """From customer to mailbox; others, like a second replica, follow; the absent are left out."""
     steps = [Step("event", "order 2", "payment", "x"), Step("event", "inventory", "order", "y")]
-    assert Diagram("", steps).lifelines == ["order", "inventory", "payment", "order 2"]
-    assert LIFELINES[0] == "customer"
+    assert Diagram("", steps, (), LIFELINES).lifelines == [
+        "order",
+        "inventory",
+        "payment",
+        "order 2",
+    ]
 
 
 @pytest.mark.parametrize("status", STATUSES)

@@ -9,18 +9,23 @@ from ecom.harness.history.step import Step
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LIFELINES = ("customer", "order", "inventory", "payment", "provider", "notification", "mailbox")
-
 
 class Diagram(Picture):
     """The sequence diagram of some steps; shows itself in a notebook.
 
     `failures` are the events that are published when something failed. Lifelines may have any
-    names; those of LIFELINES have their usual places.
+    names; those in `places` come first, in that order.
     """
 
-    def __init__(self, title: str, steps: Sequence[Step], failures: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        title: str,
+        steps: Sequence[Step],
+        failures: Collection[str] = (),
+        places: Sequence[str] = (),
+    ) -> None:
         self.title = title
+        self.places = places
         self.steps = tuple(steps)
         self.failures = failures
 
@@ -28,7 +33,8 @@ class Diagram(Picture):
     def lifelines(self) -> list[str]:
         """Who takes part, from left to right."""
         names = dict.fromkeys(name for step in self.steps for name in (step.source, step.target))
-        return sorted(names, key=lambda name: LIFELINES.index(name) if name in LIFELINES else 99)
+        last = len(self.places)
+        return sorted(names, key=lambda it: self.places.index(it) if it in self.places else last)
 
     @property
     def text(self) -> str:

@@ -5,7 +5,7 @@ in the saga before (Lamport, "Time, Clocks, and the Ordering of Events", 1978). 
 depend on each other come in the order of the contract, however they raced.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import product
 from operator import itemgetter
 from typing import Any
@@ -28,9 +28,8 @@ _PATIENCE = 5  # deadlines and callers come after what could be done meanwhile: 
 class History:
     """One saga's history; shows itself as a sequence diagram, and in words where there is none."""
 
-    def __init__(self, title: str, steps: list[Step], failures: Collection[str] = ()) -> None:
-        self.steps = steps
-        self.diagram = Diagram(title, steps, failures)
+    def __init__(self, steps: list[Step], diagram: Diagram) -> None:
+        self.steps, self.diagram = steps, diagram
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -66,7 +65,8 @@ def history(past: Past, subject: str, title: str, words: Words) -> History:
     except CannotReplay as trouble:
         handled, title = [], f"{title}. Without its changes of state. {trouble}"
     failures = {key for key, event in past.saga.contract.by_key.items() if event.failure}
-    return History(title, list(_Account(past, subject, handled, words).steps()), failures)
+    steps = list(_Account(past, subject, handled, words).steps())
+    return History(steps, Diagram(title, steps, failures, words.lifelines))
 
 
 class _Account:

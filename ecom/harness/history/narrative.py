@@ -32,6 +32,7 @@ class Words:
     # What a service owes that has an event before it: by the event's key and the service.
     owed: Callable[[str, str], str] = lambda key, service: ""
     unless: str = ""  # what a running timer waits for
+    lifelines: tuple[str, ...] = ()  # who stands where in the picture, from left to right
 
     def message(self, kind: type[Struct]) -> str:
         """What a command, a timer or an answer is called."""
