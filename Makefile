@@ -32,10 +32,11 @@ bench: setup ## Measure everything beside the floor and the peers (an hour), and
 	@benchmarks/peers/setup
 	@$(IN) -m ecom.cli bench --report docs
 
-lint: setup ## Check the style of the code, and who may import whom
+lint: setup ## Check style, types, and who may import whom
 	@$(IN) -m ruff check .
 	@$(IN) -m ruff format --check .
 	@.venv/bin/lint-imports --no-logo --no-cache
+	@$(IN) -m mypy
 
 setup: ## Install what is missing (into .venv; RabbitMQ by apt on Debian and Ubuntu)
 	@PYTHON='$(PYTHON)' sh bin/setup
@@ -44,7 +45,7 @@ setup-test:
 	@PYTHON='$(PYTHON)' sh bin/setup test
 
 clean: ## Remove all that setup and running have made here
-	rm -rf .venv .ecom build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .ecom build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help run check test lab browser chaos bench lint setup setup-test clean

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from ecom.bus import Bus
 from ecom.contract.contract import Contract
@@ -25,6 +25,8 @@ from ecom.runtime.messages import (
     Commit,
     Confirmed,
     CountUp,
+    Input,
+    Output,
     Perform,
     Publish,
     Reply,
@@ -92,14 +94,14 @@ class Process:
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
         user = self.bus.user
         self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
-        self._inputs: list[Any] = []
+        self._inputs: list[Input] = []
         self._wake = asyncio.Event()
         self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
         self._tracer = tracer_for(saga.services[name], saga.contract, settings)
 
-    def put(self, what: Any) -> None:
+    def put(self, what: Input) -> None:
         """Add an input; it is handled in the next batch. A confirm may wait for the
         next batch for a while, and so costs no commit of its own."""
         self._inputs.append(what)
@@ -138,7 +140,7 @@ class Process:
             await self.bus.mend()
             self.put(CountUp())
 
-    async def _step(self, batch: list[Any]) -> None:
+    async def _step(self, batch: list[Input]) -> None:
         """One transaction; while the database is unavailable, the same batch again, soon."""
         complained = 0.0
         while True:
@@ -154,25 +156,27 @@ class Process:
                     complained = start
                 await asyncio.sleep(random.uniform(0.01, 0.1))
 
-    def _observe(self, batch: list[Any], start: float, end: float) -> None:
+    def _observe(self, batch: list[Input], start: float, end: float) -> None:
         self.metrics.step(batch, start, end)
         if self._tracer is not None:
             self._tracer.handled(batch, start, end)
 
-    def _carry_out(self, output: Any) -> None:
-        kind = type(output)
-        if kind is Commit:
-            output.transaction.commit()
-        elif kind is Publish:
-            self._publish(output)
-        elif kind is Ack:
-            self.bus.ack(output)
-        elif kind is Perform:
-            self._start(self._perform(output))
-        elif kind is Reply:
-            self._answer(output)
-        elif kind is Say:
-            self.bus.say(output)
+    def _carry_out(self, output: Output) -> None:
+        match output:
+            case Commit():
+                output.transaction.commit()
+            case Publish():
+                self._publish(output)
+            case Ack():
+                self.bus.ack(output)
+            case Perform():
+                self._start(self._perform(output))
+            case Reply():
+                self._answer(output)
+            case Say():
+                self.bus.say(output)
+            case _:
+                assert_never(output)
 
     def _publish(self, output: Publish) -> None:
         self.bus.publish(output)

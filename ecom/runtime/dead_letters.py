@@ -9,10 +9,12 @@ import logging
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ecom.contract.envelope import ATTRIBUTES, is_id, rfc3339
-from ecom.runtime.service import Work
+from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, is_id, rfc3339
+from ecom.runtime.service import Service, Work
 from ecom.runtime.tables import Effect
+from ecom.stores.base import Transaction
 
 log = logging.getLogger("ecom")
 
@@ -30,7 +32,7 @@ class Story(Struct, frozen=True):
     first: float = 0.0  # when it first arrived, epoch seconds
 
 
-def bury(work: Work, exchange: str, key: str, headers: dict, body: bytes, story: Story) -> None:
+def bury(work: Work, exchange: str, key: str, headers: Headers, body: bytes, story: Story) -> None:
     """Put a dead letter into the outbox."""
     kept = plain(headers)
     id_, subject = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
@@ -57,12 +59,24 @@ def bury_effect(work: Work, row: Effect, error: str, attempts: int) -> None:
     bury(work, "effects", row.type, headers, row.body, story)
 
 
+def revive(seq: Any, body: bytes, service: Service, tx: Transaction, now: float) -> None:
+    """An operator replays an effect that was given up: it is tried anew, as it is sent."""
+    try:
+        row = tx[Effect][int(seq)]
+        again = replace(row, body=body)
+        service.message_of(again)
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise Refused(f"no such effect: {error}") from None
+    if row.state == "dead":
+        tx[Effect].put(replace(again, state="pending", done_at=None, due=now, attempts=0))
+
+
 def _id(value: Any) -> str:
     """The id; "" if it is too long for a message's properties, or could forge a log line."""
     return value if is_id(value) else ""
 
 
-def plain(headers: dict[str, Any]) -> dict[str, Any]:
+def plain(headers: Headers) -> Headers:
     """Headers fit to store and to publish again: text, numbers, truth values; others described.
 
     The broker's own `x-…` headers and those of an earlier death are left out; of too many, ours

@@ -56,8 +56,8 @@ class Recount:
 
     def volatile(self) -> Gaps:
         """What is known just now."""
-        known = (self._right, self._short, self._times, self._questions)
-        return Gaps(*map(dict, known), frozenset(self._again))
+        known = dict(self._right), dict(self._short), dict(self._times), dict(self._questions)
+        return Gaps(*known, frozenset(self._again))
 
     def restore(self, gaps: Gaps) -> None:
         """Know what was known when `volatile` was called; `Gaps` says what it means."""

@@ -8,7 +8,7 @@ from ecom.contract.event import subject_of
 from ecom.runtime.messages import Delivery, Performed
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox
-from ecom.stores.base import Transaction
+from ecom.stores.base import Row, Transaction
 
 
 def read_ahead(inputs: Iterable[Any], service: Service, tx: Transaction) -> None:
@@ -24,6 +24,7 @@ def read_ahead(inputs: Iterable[Any], service: Service, tx: Transaction) -> None
     subjects.update(subject_of(each.result) for each in performed)
     wanted: dict[str, set[Any]] = {"id": ids, "seq": {each.seq for each in performed}}
     wanted |= dict.fromkeys(service.subject_fields, subjects)
-    for kind in (Inbox, Effect, *service.rows):
+    kinds: tuple[type[Row], ...] = (Inbox, Effect, *service.rows)
+    for kind in kinds:
         if keys := wanted.get(kind.__struct_fields__[0]):
             tx[kind].load(keys)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from ecom.runtime.tables import Effect, Outbox
 
 OutRow = TypeVar("OutRow", Outbox, Effect)
+Question = tuple[str, str, int, float]  # who misses events of which type, how many, since when
 
 
 class Window(Struct, Generic[OutRow], frozen=True):
@@ -24,7 +25,7 @@ class Gaps(Struct, frozen=True):
     right: dict[str, float] = {}  # event type → `at` of the last tally that was right
     short: dict[str, int] = {}  # event type → how many were missing at the last tally
     times: dict[str, int] = {}  # event type → tallies in a row that found some missing
-    questions: dict[tuple, int] = {}  # how often each was asked
+    questions: dict[Question, int] = {}  # how often each was asked
     again: frozenset[int] = frozenset()  # outbox rows that are being sent again
 
 

@@ -122,4 +122,6 @@ class Say(Struct, frozen=True):
     body: bytes
 
 
+Link = PublisherUp | PublisherDown
+Input = Delivery | Confirmed | Unsent | Link | Performed | Failed | Command | Tick | CountUp
 Output = Commit | Ack | Reply | Publish | Perform | Say

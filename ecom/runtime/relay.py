@@ -21,7 +21,7 @@ class Outgoing(Generic[OutRow]):
     """One replica's view of one table of outgoing rows."""
 
     def __init__(self, kind: type[OutRow], owner: str, window: int, is_open: bool = False) -> None:
-        self._kind = kind
+        self._kind: type[OutRow] = kind
         self._owner = owner
         self._window = window
         self._open = is_open

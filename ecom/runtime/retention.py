@@ -13,9 +13,9 @@ STEP = 500  # rows of each table in one transaction
 def forget_old(tx: Transaction, now: float) -> None:
     """Delete some of what was done more than `RETENTION` ago."""
     old = AtMost(now - RETENTION)
-    for row in tx[Inbox].where(limit=STEP, state="done", at=old):
-        tx[Inbox].delete(row.id)
-    for row in tx[Outbox].where(limit=STEP, done_at=old):
-        tx[Outbox].delete(row.seq)
-    for row in tx[Effect].where(limit=STEP, state="done", done_at=old):
-        tx[Effect].delete(row.seq)
+    for inbox in tx[Inbox].where(limit=STEP, state="done", at=old):
+        tx[Inbox].delete(inbox.id)
+    for outbox in tx[Outbox].where(limit=STEP, done_at=old):
+        tx[Outbox].delete(outbox.seq)
+    for effect in tx[Effect].where(limit=STEP, state="done", done_at=old):
+        tx[Effect].delete(effect.seq)

@@ -7,9 +7,9 @@ crash between any two, the next start recovers.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,9 +18,9 @@ from ecom.contract.envelope import Envelope, Refused, decode, derived_id
 from ecom.contract.event import Event
 from ecom.contract.permissions import check_right, sender
 from ecom.contract.topology import is_recount
-from ecom.runtime import messages
+from ecom.runtime import dead_letters, messages
 from ecom.runtime.context import about
-from ecom.runtime.dead_letters import EFFECT_HEADER, Story, bury, bury_effect, describe, plain
+from ecom.runtime.dead_letters import EFFECT_HEADER, Story, describe, plain, revive
 from ecom.runtime.gap_detection import Recount
 from ecom.runtime.inbox import read_ahead
 from ecom.runtime.memory import Memory
@@ -62,22 +62,11 @@ class Runtime:
         self._keeps_log = saga.contract.hears_all(name)  # which has an order of its own
         self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
         self._recount = Recount(saga.contract, name)
-        self._said: list[messages.Say] = []
+        self._said: list[messages.Say] = []  # in this step
+        self._replies: list[messages.Reply] = []
         self._notes: list[Any] = []
         self._outbox = Outgoing(Outbox, replica, windows[0])
         self._effects = Outgoing(Effect, replica, windows[1], is_open=True)
-        self._take: dict[type, Callable] = {
-            messages.Delivery: self._delivery,
-            messages.Command: self._command,
-            messages.Tick: self._tick,
-            messages.Confirmed: lambda it, tx, now: self._outbox.done(it.seqs, tx, now),
-            messages.Unsent: lambda it, tx, now: self._outbox.again(it.seqs, tx, now + 1.0),
-            messages.Performed: self._performed,
-            messages.Failed: self._failed,
-            messages.CountUp: lambda *_: None,
-            messages.PublisherUp: lambda *_: self._outbox.open(),
-            messages.PublisherDown: lambda *_: self._outbox.close(),
-        }
 
     def volatile(self) -> Memory:
         """What is in memory between two steps."""
@@ -89,20 +78,17 @@ class Runtime:
         self._effects.restore(memory.effects)
         self._recount.restore(memory.gaps)
 
-    def step(self, inputs: Iterable[Any], now: float) -> Iterator[messages.Output]:
+    def step(self, inputs: Sequence[messages.Input], now: float) -> Iterator[messages.Output]:
         """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
         tx = Transaction(self._store)
         acks: dict[int, int] = {}
-        replies: list[messages.Reply] = []
-        self._said, self._notes = [], []
+        self._said, self._replies, self._notes = [], [], []
         try:
             read_ahead(inputs, self.service, tx)
             for each in inputs:
-                answer = self._take[type(each)](each, tx, now)
-                if type(each) is messages.Delivery:
+                self._take(each, tx, now)
+                if isinstance(each, messages.Delivery):
                     acks[each.channel] = each.tag
-                elif type(each) is messages.Command:
-                    replies.append(messages.Reply(each.token, answer))
             if self._notes and not self._keeps_log:
                 tx[Handled].put(Handled(tx.count("transactions"), now, self._notes))
             ticked = any(type(each) is messages.Tick for each in inputs)
@@ -119,13 +105,38 @@ class Runtime:
         self._outbox.started(publishing)
         self._effects.started(it.row for it in performing)
         yield from (messages.Ack(channel, tag) for channel, tag in acks.items())
-        yield from replies
+        yield from self._replies
         for row in publishing:
             yield messages.Publish(row)
         yield from performing
         yield from self._said
 
     # ── what each input means ─────────────────────────────────────────────────────────────────
+    def _take(self, it: messages.Input, tx: Transaction, now: float) -> None:
+        match it:
+            case messages.Delivery():
+                self._delivery(it, tx, now)
+            case messages.Confirmed():
+                self._outbox.done(it.seqs, tx, now)
+            case messages.Performed():
+                self._performed(it, tx, now)
+            case messages.Command():
+                self._replies.append(messages.Reply(it.token, self._command(it, tx, now)))
+            case messages.Tick():
+                self._tick(tx, now)
+            case messages.Failed():
+                self._failed(it, tx, now)
+            case messages.Unsent():
+                self._outbox.again(it.seqs, tx, now + 1.0)
+            case messages.PublisherUp():
+                self._outbox.open()
+            case messages.PublisherDown():
+                self._outbox.close()
+            case messages.CountUp():
+                pass
+            case _:
+                assert_never(it)
+
     def _delivery(self, delivery: messages.Delivery, tx: Transaction, now: float) -> None:
         headers, body = delivery.headers or {}, delivery.body
         if is_recount(delivery.key):
@@ -136,7 +147,7 @@ class Runtime:
             tx.count("replayed")
         try:
             if EFFECT_HEADER in headers and not delivery.exchange:
-                self._revive(headers[EFFECT_HEADER], body, tx, now)
+                revive(headers[EFFECT_HEADER], body, self.service, tx, now)
                 return
             envelope, event = read = decode(self._contract, headers, body)
             if delivery.exchange:  # else an operator has put it into our queue
@@ -145,7 +156,7 @@ class Runtime:
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
             story = Story("malformed", str(refused))
-            bury(work, delivery.exchange, delivery.key, headers, body, story)
+            dead_letters.bury(work, delivery.exchange, delivery.key, headers, body, story)
             return
         seen = tx[Inbox].get(envelope.id)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
@@ -156,48 +167,41 @@ class Runtime:
         else:
             tx.count("duplicates")
 
-    def _revive(self, seq: Any, body: bytes, tx: Transaction, now: float) -> None:
-        """An operator replays an effect that was given up: it is tried anew, as it is sent."""
-        try:
-            row = tx[Effect].get(int(seq))
-            again = replace(row, body=body)
-            self.service.message_of(again)
-        except (TypeError, ValueError, ArithmeticError) as error:
-            raise Refused(f"no such effect: {error}") from None
-        if row.state == "dead":
-            again = replace(again, state="pending", done_at=None, due=now, attempts=0)
-            tx[Effect].put(again)
-
     def _event(self, row: Inbox, read: Read, wire: Wire, tx: Transaction, now: float) -> None:
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
-        reason, error, headers, body = "malformed", read, *wire
-        if not isinstance(read, Refused):
+        reason, (headers, body) = "failed", wire
+        error: Exception | None = None
+        if isinstance(read, Refused):
+            reason, error = "malformed", read
+        else:
             envelope, event = read
             cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
-            work = self._work(cause, tx, now, envelope)
-            reason, error = "failed", self._run(event, work, row.id)[1]
+            error = self._run(event, self._work(cause, tx, now, envelope), row.id)[1]
         if error is not None:
-            row = replace(row, state="dead", last_error=describe(error))
-            log.warning("Failed to handle %s: %s", row.type, row.last_error, extra=about(row))
+            said = describe(error)
+            row = replace(row, state="dead", last_error=said)
+            log.warning("Failed to handle %s: %s", row.type, said, extra=about(row))
             policy = self.service.retry_for(self._contract.by_key.get(row.type))
             if not isinstance(error, Impossible | Refused) and row.attempts < policy.attempts:
                 due = now + policy.delay(row.attempts, self._jitter())
                 row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
                 tx[Inbox].put(row)
                 return
-            story = Story(reason, row.last_error, row.attempts, row.at)
-            bury(self._work(Cause("", "", ""), tx, now), "events", row.type, headers, body, story)
+            story = Story(reason, said, row.attempts, row.at)
+            work = self._work(Cause("", "", ""), tx, now)
+            dead_letters.bury(work, "events", row.type, headers, body, story)
         tx[Inbox].put(row)
         tx.count(f"handled:{row.type}")
 
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
         attempts = row.attempts + 1
         again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
+        headers, body = row.headers or {}, row.body or b""
         try:
-            read = decode(self._contract, row.headers, row.body)
+            read: Read = decode(self._contract, headers, body)
         except Refused as refused:  # another release could read it
             read = refused
-        self._event(again, read, (row.headers, row.body), tx, now)
+        self._event(again, read, (headers, body), tx, now)
 
     def _command(self, command: messages.Command, tx: Transaction, now: float) -> Any:
         cause = Cause(command.id, command.id, command.traceparent)
@@ -237,9 +241,9 @@ class Runtime:
             return
         self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
-        bury_effect(work, row, error, attempts)
+        dead_letters.bury_effect(work, row, error, attempts)
 
-    def _tick(self, _: messages.Tick, tx: Transaction, now: float) -> None:
+    def _tick(self, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):
             self._retry(row, tx, now)
         for timer in tx[Timer].where(limit=AT_ONCE, due=AtMost(now)):

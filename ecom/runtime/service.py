@@ -72,7 +72,7 @@ class Service:
 
     def retry_for(self, kind: type[Struct] | None) -> Retry:
         """The policy for messages or effects of this kind."""
-        return self.retries.get(kind, Retry())
+        return self.retries.get(kind, Retry()) if kind else Retry()
 
     def kind_named(self, name: str) -> type[Struct] | None:
         """The timer or effect type of this name; None if only another release knows it."""
@@ -143,7 +143,7 @@ class Work:
         self.envelope = envelope  # of the event being handled, if it is one
         self.now = now  # epoch seconds; the only clock a handler may read
 
-    def __getitem__(self, kind: type[R]) -> Table:
+    def __getitem__(self, kind: type[R]) -> Table[R]:
         """The table of these rows, e.g. `work[Order].get("1001")`."""
         return self._tx[kind]
 
@@ -167,7 +167,7 @@ class Work:
         self.send("events", id_, event.key, subject, headers, body)
 
     def send(
-        self, exchange: str, id: str, type: str, subject: str, headers: dict, body: bytes
+        self, exchange: str, id: str, type: str, subject: str, headers: dict[str, Any], body: bytes
     ) -> None:
         """Put one message into the outbox."""
         message = self.count("outbox"), id, type, subject, exchange, headers, body

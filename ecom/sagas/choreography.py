@@ -5,20 +5,8 @@ Inventory is the arbiter between payment and the deadline; `order.cancelled` und
 
 from functools import partial
 
+from ecom import events
 from ecom.contract.contract import EVERYTHING, Contract
-from ecom.events import (
-    EVENTS,
-    InventoryCommitted,
-    InventoryExpired,
-    InventoryFailed,
-    InventoryProcessed,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderCreated,
-    PaymentFailed,
-    PaymentProcessed,
-    PaymentRefunded,
-)
 from ecom.runtime.saga import Saga
 from ecom.services import audit, inventory, notification, order, payment
 
@@ -30,40 +18,40 @@ def choreography(hold_seconds: float = HOLD_SECONDS) -> Saga:
     services = (
         order.service().answering(
             {
-                InventoryCommitted: order.updating(order.on_inventory_committed),
-                InventoryFailed: order.updating(order.on_failure),
-                InventoryExpired: order.updating(order.on_failure),
-                PaymentFailed: order.updating(order.on_failure),
+                events.InventoryCommitted: order.updating(order.on_inventory_committed),
+                events.InventoryFailed: order.updating(order.on_failure),
+                events.InventoryExpired: order.updating(order.on_failure),
+                events.PaymentFailed: order.updating(order.on_failure),
             }
         ),
         inventory.service().answering(
             {
-                OrderCreated: partial(inventory.hold_stock, hold_seconds=hold_seconds),
-                PaymentProcessed: inventory.commit_stock,
-                OrderCancelled: inventory.release_stock,
+                events.OrderCreated: partial(inventory.hold_stock, hold_seconds=hold_seconds),
+                events.PaymentProcessed: inventory.commit_stock,
+                events.OrderCancelled: inventory.release_stock,
             }
         ),
         payment.service().answering(
             {
-                InventoryProcessed: payment.capture_money,
-                OrderCancelled: payment.undo_payment,
+                events.InventoryProcessed: payment.capture_money,
+                events.OrderCancelled: payment.undo_payment,
             }
         ),
         notification.service().answering(
             {
-                OrderConfirmed: notification.tell_confirmed,
-                InventoryFailed: notification.tell_cancelled,
-                InventoryExpired: notification.tell_cancelled,
-                PaymentFailed: notification.tell_cancelled,
-                OrderCancelled: notification.tell_cancelled,
-                PaymentRefunded: notification.tell_refunded,
+                events.OrderConfirmed: notification.tell_confirmed,
+                events.InventoryFailed: notification.tell_cancelled,
+                events.InventoryExpired: notification.tell_cancelled,
+                events.PaymentFailed: notification.tell_cancelled,
+                events.OrderCancelled: notification.tell_cancelled,
+                events.PaymentRefunded: notification.tell_refunded,
             }
         ),
-        audit.service().answering(dict.fromkeys(EVENTS, audit.keep)),
+        audit.service().answering(dict.fromkeys(events.EVENTS, audit.keep)),
     )
     listens = {
-        service.name: tuple(event.key for event in EVENTS if event in service.handlers)
+        service.name: tuple(event.key for event in events.EVENTS if event in service.handlers)
         for service in services
     }
-    contract = Contract("shop", EVENTS, listens | {"audit": (EVERYTHING,)})
+    contract = Contract("shop", events.EVENTS, listens | {"audit": (EVERYTHING,)})
     return Saga(contract, {service.name: service for service in services})

@@ -26,6 +26,7 @@ class Entry(Row, frozen=True):
 def keep(event: Event, work: Work) -> None:
     """Append the event to the log, once."""
     about = work.envelope
+    assert about is not None  # whatever audit handles is an event
     if work[Entry].get(about.id) is not None:
         return  # replayed after the inbox's retention
     what = about.type, about.subject, about.time, about.producer

@@ -67,7 +67,7 @@ def hold_stock(order: OrderCreated, work: Work, hold_seconds: float) -> None:
     """Hold every unit of the order, or none."""
     if work[Reservation].get(order.order_id) is not None:
         return  # a tombstone: the cancellation was here first
-    units = Tally()
+    units: Tally[str] = Tally()
     for line in order.lines:
         units[line.sku] += line.quantity
     if problem := _shortage(units, work):
@@ -104,7 +104,7 @@ def _reject(order: OrderCreated, reason: str, sku: str, work: Work) -> None:
 def commit_stock(payment: PaymentProcessed, work: Work) -> None:
     """Payment came first: the held stock belongs to the order. A payment that is too late has no
     effect here; the order's cancellation refunds the money."""
-    reservation = _reservation(payment.order_id, work)
+    reservation = work[Reservation][payment.order_id]  # retried, if it is not there yet
     if reservation.state == HELD:
         _move(reservation.units, "held", "committed", work)
         work[Reservation].put(replace(reservation, state=COMMITTED, held_until=None))
@@ -114,7 +114,7 @@ def commit_stock(payment: PaymentProcessed, work: Work) -> None:
 
 def expire_hold(deadline: HoldDeadline, work: Work) -> None:
     """The deadline came first: the held stock goes back on the shelf."""
-    reservation = _reservation(deadline.order_id, work)
+    reservation = work[Reservation][deadline.order_id]
     if reservation.state == HELD:
         _move(reservation.units, "held", "available", work)
         work[Reservation].put(replace(reservation, state=EXPIRED, held_until=None))
@@ -135,17 +135,10 @@ def release_stock(cancelled: OrderCancelled, work: Work) -> None:
         work.emit(InventoryReleased(order_id, cancelled.customer))
 
 
-def _reservation(order_id: str, work: Work) -> Reservation:
-    reservation = work[Reservation].get(order_id)
-    if reservation is None:
-        raise LookupError(f"no reservation for order {order_id} yet")  # retried
-    return reservation
-
-
 def _move(units: dict[str, int], source: str, target: str, work: Work) -> None:
     """Move units of each sku from one column of the stock to another."""
     for sku, quantity in units.items():
-        stock = work[Stock].get(sku)
+        stock = work[Stock][sku]
         changes = {
             source: getattr(stock, source) - quantity,
             target: getattr(stock, target) + quantity,

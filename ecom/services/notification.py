@@ -87,7 +87,7 @@ def tell_refunded(event: PaymentRefunded, work: Work) -> None:
 
 def mail_sent(sent: MailSent, work: Work) -> None:
     """The order's next mail may be sent."""
-    told = work[Told].get(sent.order_id)
+    told = work[Told][sent.order_id]
     left = told.mails[1:]
     work[Told].put(replace(told, mails=left))
     if left:

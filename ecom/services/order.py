@@ -91,7 +91,7 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
     if command.key and (seen := work[Request].get(command.key)):
         if seen.digest != command.digest:
             raise KeyReused("this Idempotency-Key was used for a different order")
-        return work[Order].get(seen.order_id)
+        return work[Order][seen.order_id]
     number = FIRST_ORDER - 1 + work.count("orders")
     order_id = str(number)
     total = sum(line.quantity * line.unit_price for line in command.lines)
@@ -109,7 +109,7 @@ def cancel_order(command: CancelOrder, work: Work) -> Order:
     if work[Order].get(command.order_id) is None:
         raise NoSuchOrder(f"there is no order {command.order_id}")
     Orders(work).cancel(command.order_id, CUSTOMER_CANCELLED)
-    return work[Order].get(command.order_id)
+    return work[Order][command.order_id]
 
 
 # ── Events, from the other services ───────────────────────────────────────────────────────────

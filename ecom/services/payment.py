@@ -78,7 +78,7 @@ def capture_money(held: InventoryProcessed, work: Work) -> None:
 
 def money_captured(captured: Captured, work: Work) -> None:
     """Report it to inventory; or, if the order was cancelled meanwhile, refund the money."""
-    payment = work[Payment].get(captured.order_id)
+    payment = work[Payment][captured.order_id]
     if payment.state == PENDING:
         work[Payment].put(replace(payment, state=CAPTURED))
         work.emit(PaymentProcessed(payment.order_id, payment.customer, payment.amount))
@@ -88,7 +88,7 @@ def money_captured(captured: Captured, work: Work) -> None:
 
 def card_declined(declined: Declined, work: Work) -> None:
     """No money moved: the payment failed, unless the order was cancelled meanwhile."""
-    payment = work[Payment].get(declined.order_id)
+    payment = work[Payment][declined.order_id]
     if payment.state == PENDING:
         work[Payment].put(replace(payment, state=DECLINED))
         work.emit(PaymentFailed(payment.order_id, payment.customer, declined.reason))
@@ -108,7 +108,7 @@ def undo_payment(cancelled: OrderCancelled, work: Work) -> None:
 
 def money_refunded(refunded: Refunded, work: Work) -> None:
     """The compensation is complete."""
-    payment = work[Payment].get(refunded.order_id)
+    payment = work[Payment][refunded.order_id]
     if payment.state == REFUNDING:
         work[Payment].put(replace(payment, state=REFUNDED))
         work.emit(PaymentRefunded(payment.order_id, payment.customer, payment.amount))

@@ -7,7 +7,7 @@ one; all else (tables, read-your-own-writes, undoing one message of many) is `Tr
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import DecodeError, Struct
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from ecom.errors import ShopError
 from ecom.stores.query import Key, in_order, matches
 
 R = TypeVar("R", bound="Row")
+Undo = tuple[dict[Any, Any], Any, Any]  # where something stood, and what
 
 
 class Index(NamedTuple):
@@ -99,10 +100,10 @@ class Counter(Row, frozen=True):
 _MISSING: Any = object()
 
 
-class Table:
+class Table(Generic[R]):
     """One table within one transaction: reads see the transaction's own writes."""
 
-    def __init__(self, store: Store, kind: type[R], undo: list) -> None:
+    def __init__(self, store: Store, kind: type[R], undo: list[Undo]) -> None:
         self._store = store
         self._kind = kind
         self._key = attrgetter(kind.__struct_fields__[0])
@@ -118,6 +119,12 @@ class Table:
             row = self._read.get(key, _MISSING)
             if row is _MISSING:
                 row = self._read[key] = self._store.fetch(self._kind, key)
+        return row
+
+    def __getitem__(self, key: Key) -> R:
+        """The row with this key. Raises `LookupError` if there is none."""
+        if (row := self.get(key)) is None:
+            raise LookupError(f"there is no {self._kind.__name__} {key}")
         return row
 
     def load(self, keys: Iterable[Key]) -> None:
@@ -167,7 +174,9 @@ class Table:
 
     def flush(self) -> None:
         """Hand the changes to the store, inside its transaction."""
-        puts, deletes, changes = [], [], {}
+        puts: list[R] = []
+        deletes: list[Key] = []
+        changes: dict[tuple[tuple[str, Any], ...], list[R]] = {}
         for key, row in self._written.items():
             changed, columns = self._changed.get(key, (None, {}))
             if row is None:
@@ -178,8 +187,8 @@ class Table:
                 puts.append(row)
         if puts or deletes:
             self._store.write(self._kind, puts, deletes)
-        for columns, rows in changes.items():
-            self._store.change(self._kind, rows, [name for name, _ in columns])
+        for same, rows in changes.items():
+            self._store.change(self._kind, rows, [name for name, _ in same])
 
 
 class Transaction:
@@ -188,11 +197,11 @@ class Transaction:
     def __init__(self, store: Store) -> None:
         store.begin()
         self._store = store
-        self._tables: dict[type[Row], Table] = {}
+        self._tables: dict[type[Row], Table[Any]] = {}
         self._counts: dict[str, int] = {}
-        self._undo: list[tuple[dict, Any, Any]] = []  # what stood where before a change
+        self._undo: list[Undo] = []  # what stood where before a change
 
-    def __getitem__(self, kind: type[R]) -> Table:
+    def __getitem__(self, kind: type[R]) -> Table[R]:
         """The table of rows of this kind."""
         table = self._tables.get(kind)
         if table is None:

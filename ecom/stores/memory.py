@@ -8,13 +8,15 @@ from msgspec.structs import replace
 from ecom.stores.base import R, Row, StoreUnavailable
 from ecom.stores.query import Key, in_order, key_of, matches
 
+Rows = dict[type[Row], dict[Key, Any]]  # by kind, then by key: rows of that kind
+
 
 class MemoryStore:
     """Rows in dictionaries; `snapshot` and `restore` simulate a crash or a power cut."""
 
     def __init__(self) -> None:
-        self._tables: dict[type[Row], dict[Key, Row]] = {}
-        self._before: dict[type[Row], dict[Key, Row]] | None = None
+        self._tables: Rows = {}
+        self._before: Rows | None = None
 
     def begin(self) -> None:
         if self._before is not None:
@@ -52,11 +54,11 @@ class MemoryStore:
         if self._before is not None:
             self.restore(self._before)
 
-    def snapshot(self) -> dict[type[Row], dict[Key, Row]]:
+    def snapshot(self) -> Rows:
         """All rows as they stand; never changed afterwards, so it may be kept and shared."""
         return dict(self._tables)
 
-    def restore(self, snapshot: dict[type[Row], dict[Key, Row]]) -> None:
+    def restore(self, snapshot: Rows) -> None:
         """Make the store what it was when `snapshot` was taken; ends any open transaction."""
         self._tables = dict(snapshot)
         self._before = None

@@ -27,7 +27,8 @@ ANY = AtMost(float("inf"))  # `where(due=ANY)`: the column, one of numbers, has 
 
 def key_of(row: Struct) -> Key:
     """The value of a row's first field."""
-    return getattr(row, row.__struct_fields__[0])
+    key: Key = getattr(row, row.__struct_fields__[0])
+    return key
 
 
 def matches(row: Struct, conditions: dict[str, Any]) -> bool:

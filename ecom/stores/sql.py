@@ -1,6 +1,6 @@
 """SQL text for rows of a kind, made once from the fields of its class and never from data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, get_args
 
@@ -41,17 +41,16 @@ class Columns:
         if unknown := set(names) - set(self.names):
             raise KeyError(f"{self.kind.table} has no column {', '.join(sorted(unknown))}")
 
-    def to_sql(self, row: Row) -> tuple:
-        values = astuple(row)
+    def to_sql(self, row: Row) -> tuple[Any, ...]:
         if not self._json:
-            return values
-        values = list(values)
+            return astuple(row)
+        values = list(astuple(row))
         for i, _ in self._json:
             if values[i] is not None:
                 values[i] = msgspec.json.encode(values[i]).decode()
         return tuple(values)
 
-    def to_row(self, values: tuple) -> Row:
+    def to_row(self, values: Sequence[Any]) -> Any:
         if self._json:
             values = list(values)
             for i, decode in self._json:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ecom.runtime.messages import Commit, Output, PublisherUp
+from ecom.runtime.messages import Commit, Input, Output, PublisherUp
 from ecom.runtime.runtime import Runtime
 from ecom.stores.base import Transaction
 
@@ -36,14 +36,10 @@ class SpoilingRuntime(Runtime):
 class StartingRuntime(Runtime):
     """Something is amiss when a process starts (not when it merely connects again)."""
 
-    def __init__(self, *parts: Any, **more: Any) -> None:
-        super().__init__(*parts, **more)
-        self._take[PublisherUp] = self._up
-
-    def _up(self, _: PublisherUp, tx: Transaction, now: float) -> None:
+    def _take(self, it: Input, tx: Transaction, now: float) -> None:
         memory = self.volatile()
-        self._outbox.open()
-        if memory.outbox.last == memory.effects.last == 0:
+        super()._take(it, tx, now)
+        if type(it) is PublisherUp and memory.outbox.last == memory.effects.last == 0:
             self.start(tx)
 
     def start(self, tx: Transaction) -> None:
