@@ -89,7 +89,8 @@ it = child.start("children:stay", {SECRET!r}, log=log, environment=told, fresh={
 print(it.pid, child.call("os:getppid", seconds=30), flush=True)
 sys.stdin.read()
 """
-    with holder("import sys; exec(sys.stdin.readline())") as process:
+    told = {**PATHS, "ECOM_AMQP_URL": SECRET}  # of ours, as of a shell's
+    with holder("import sys; exec(sys.stdin.readline())", env=told) as process:
         process.stdin.write(f"exec({code!r})\n")
         process.stdin.flush()
         for pid in numbers(process):
@@ -190,8 +191,9 @@ def test_children_end_when_the_process_they_were_forked_from_is_killed(start, lo
 def holder(code, *arguments, **options):
     """A process that starts children; it does not import from the current folder itself."""
     command = [sys.executable, "-P", "-c", code, *arguments]
-    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen(command, env=PATHS, **options)
+    pipe = subprocess.PIPE
+    options = {"stdin": pipe, "stdout": pipe, "text": True, "env": PATHS, **options}
+    return subprocess.Popen(command, **options)
 
 
 TESTS = Path(__file__).parents[1]
