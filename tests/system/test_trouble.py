@@ -18,6 +18,7 @@ from ecom.harness.processes import read_note
 from ecom.harness.quiescence import Watch
 from ecom.harness.tenancy import address
 from ecom.harness.workspace import folder_of
+from ecom.shop.live import ORDERS
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 
@@ -27,7 +28,7 @@ def test_services_killed_amid_a_thousand_orders_each_lose_nothing(broker):
     wanted = [{"customer": f"c{n}@example.com", "lines": {"YOYO": 1}} for n in range(1_000)]
     with (
         Shop({"YOYO": 4_900}, amqp_url=broker) as shop,
-        closing(Watch(CONTRACT, shop.folder)) as watch,
+        closing(Watch(CONTRACT, shop.folder, ORDERS)) as watch,
     ):
         for before, service in zip(range(0, 5_000, 1_000), SERVICES, strict=True):
             shop.place_many(wanted)
