@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from ecom.harness.diagrams.choreography import Choreography
 from ecom.harness.diagrams.picture import Picture
-from ecom.harness.diagrams.states import state_machines
 from ecom.sagas.choreography import choreography
+from ecom_lab.docs.states import state_machines
 
 if TYPE_CHECKING:
     from ecom.shop.shop import Shop

@@ -9,13 +9,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
 from ecom.harness.diagrams.choreography import Choreography
-from ecom.harness.diagrams.graph import layered
-from ecom.harness.diagrams.states import state_machines, states_of
+from ecom.harness.diagrams.lifecycle import states_of
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.timeline import CONFIRMED, OPEN, Timeline, timeline
 from ecom_lab.docs import pictures as documents
+from ecom_lab.docs.graph import layered
+from ecom_lab.docs.states import state_machines
 from ecom_lab.shop import SAGA
 
 DOCS = Path(__file__).parents[2] / "docs"

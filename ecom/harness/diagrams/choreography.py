@@ -1,19 +1,28 @@
-"""The choreography: who publishes and who consumes each event; read from a saga's contract."""
+"""The choreography: who publishes and who consumes each event; read from a saga's contract.
 
-from typing import TYPE_CHECKING
+Drawn with a lane for each service and a line for each event: so no two words can meet, however many
+there are, and nothing has to be laid out. Lengths are inches.
+"""
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ecom.contract.event import Event
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture, in_words
+from ecom.harness.diagrams.rendering import MARGIN, SMALL, paper, width_of_text, write
 from ecom.runtime.saga import Saga
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 UNDO = "↶"  # before what is published only when something failed, or is undone
 KEY = f"""\
 blue: on the way to success · {UNDO} orange: something failed, and is undone
 italic: what else a service handles"""
+
+HEAD, ROW, FOOT = 1.0, 0.29, 0.4
+NOTE = 0.14  # a line of what else a service handles
+BOX = {"boxstyle": "round,pad=0.35", "fc": palette.CREAM, "ec": palette.INK, "lw": 0.9}
 
 
 class Choreography(Picture):
@@ -24,21 +33,8 @@ class Choreography(Picture):
     def __init__(self, saga: Saga) -> None:
         self._saga = saga
         self._contract = saga.contract
-
-    @property
-    def loggers(self) -> list[str]:
-        """The services that consume every event."""
-        return [name for name in self._contract.services if self._contract.hears_all(name)]
-
-    @property
-    def unheard(self) -> list[str]:
-        """The events that no other service consumes."""
-        return [key for key in self._contract.by_key if not self._contract.listeners(key)]
-
-    def others(self, name: str) -> list[str]:
-        """What else a service handles: commands, results, deadlines, in words."""
-        kinds = self._saga.services[name].handlers
-        return [in_words(kind) for kind in kinds if not issubclass(kind, Event)]
+        all_ = self._contract.services
+        self._loggers = [name for name in all_ if self._contract.hears_all(name)]
 
     @property
     def text(self) -> str:
@@ -51,25 +47,56 @@ class Choreography(Picture):
         return "\n".join([self.title, *lines, *self._notes()])
 
     def _notes(self) -> list[str]:
-        alone = f", and it alone to {', '.join(self.unheard)}" if self.unheard else ""
-        return [f"{name} listens to everything{alone}" for name in self.loggers]
+        """A line for each service that consumes every event."""
+        unheard = [key for key in self._contract.by_key if not self._contract.listeners(key)]
+        alone = f", and it alone to {', '.join(unheard)}" if unheard else ""
+        return [f"{name} listens to everything{alone}" for name in self._loggers]
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """A new matplotlib figure of it."""
-        from ecom.harness.diagrams.lanes import Line, draw
-
         lanes = {
-            name: self.others(name)
+            name: self._others(name)
             for name in self._contract.services
-            if name not in self.loggers or self._contract.published_by(name)
+            if name not in self._loggers or self._contract.published_by(name)
         }
-        lines = [
-            Line(
-                f"{UNDO} {key}" if event.failure else key,
-                event.producer,
-                self._contract.listeners(key),
-                palette.FAILURE if event.failure else palette.SUCCESS,
-            )
-            for key, event in self._contract.by_key.items()
-        ]
-        return draw(self.title, KEY, lanes, lines, "\n".join(self._notes()))
+        events = self._contract.by_key.values()
+        left = 2 * MARGIN + max(width_of_text(_label(event)) for event in events)
+        apart = 0.3 + max(width_of_text(name, weight="bold") for name in lanes)
+        top = HEAD + NOTE * max(map(len, lanes.values()))
+        bottom = top + ROW * len(events)
+        places = {name: left + apart * (i + 0.5) for i, name in enumerate(lanes)}
+        width = left + apart * len(lanes) + MARGIN
+        with paper(self.title, width, bottom + FOOT, KEY) as axes:
+            for name, notes in lanes.items():
+                _lane(axes, places[name], name, notes, bottom)
+            for i, event in enumerate(events):
+                middle = top + ROW * (i + 0.5)
+                if i % 2 == 0:
+                    axes.axhspan(middle - ROW / 2, middle + ROW / 2, color=palette.PALE, zorder=0)
+                self._line(axes, event, middle, places)
+            write(axes, MARGIN, bottom + FOOT / 2, "\n".join(self._notes()), ha="left")
+        return axes.figure
+
+    def _others(self, name: str) -> list[str]:
+        """What else a service handles: commands, results, deadlines, in words."""
+        kinds = self._saga.services[name].handlers
+        return [in_words(kind) for kind in kinds if not issubclass(kind, Event)]
+
+    def _line(self, axes: Axes, event: type[Event], y: float, places: Mapping[str, float]) -> None:
+        x, colour = places[event.producer], palette.FAILURE if event.failure else palette.SUCCESS
+        write(axes, MARGIN, y, _label(event), ha="left", color=colour)
+        axes.plot([x], [y], "o", ms=6, color=colour, zorder=5)
+        for target in self._contract.listeners(event.key):
+            way = {"arrowstyle": "-|>", "color": colour, "lw": 1.4, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", xy=(places[target], y), xytext=(x, y), arrowprops=way)
+
+
+def _label(event: type[Event]) -> str:
+    return f"{UNDO} {event.key}" if event.failure else event.key
+
+
+def _lane(axes: Axes, x: float, name: str, notes: list[str], bottom: float) -> None:
+    write(axes, x, HEAD - 0.2, name, weight="bold", bbox=BOX)
+    for i, note in enumerate(notes):
+        write(axes, x, HEAD + NOTE * i, note, style="italic", size=SMALL)
+    axes.plot([x, x], [HEAD - NOTE / 2 + NOTE * len(notes), bottom], color=palette.LINE, lw=0.9)

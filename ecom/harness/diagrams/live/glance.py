@@ -9,8 +9,8 @@ from typing import Any
 
 from ecom.contract.contract import Contract
 from ecom.harness.diagrams import palette
+from ecom.harness.diagrams.lifecycle import hopeful, states_of
 from ecom.harness.diagrams.live.drawing import Bar, Board, as_image
-from ecom.harness.diagrams.states import hopeful, states_of
 from ecom.harness.quiescence import Counted, Look, Watch
 from ecom.stores.reader import Reader
 
