@@ -1,62 +1,33 @@
 """Do the books balance? The promises of the saga, checked on plain rows.
 
-`judge` knows no database: the shop hands it what the services' tables hold, and so may anything
-else that keeps the same rows. It holds once the shop is settled, not while orders are under way.
+`judge` knows no database: the shop hands it the rows of its services, and so may anything else that
+keeps the same rows. It holds once the shop is settled, not while orders are under way.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
+
+from ecom.services.inventory import Reservation, Stock
+from ecom.services.order import Order
+from ecom.services.payment import Payment
+
+if TYPE_CHECKING:
+    from ecom.sandbox.gateway import Movement
 
 SHOWN = 5  # problems shown in one line; `problems` holds all
 
 
-class Order(NamedTuple):
-    order_id: str
-    state: str
-    total: int  # pence
-    reason: str | None
-
-
-class Stock(NamedTuple):
-    sku: str
-    initial: int
-    available: int
-    held: int
-    committed: int
-
-
-class Reservation(NamedTuple):
-    order_id: str
-    state: str
-    units: Mapping[str, int]  # sku → units of the whole order
-
-
-class Payment(NamedTuple):
-    order_id: str
-    state: str
-    amount: int  # pence
-
-
-class Booking(NamedTuple):
-    """One row of the payment provider's own ledger."""
-
-    order_id: str
-    kind: str  # capture, refund
-    outcome: str  # captured, declined, refunded
-    amount: int  # pence
-
-
 @dataclass(frozen=True)
 class Accounts:
-    """What all parts of a shop hold, as plain rows."""
+    """What all parts of a shop hold."""
 
     orders: list[Order]
     stock: list[Stock]
     reservations: list[Reservation]
     payments: list[Payment]
-    ledger: list[Booking]
+    ledger: Sequence["Movement"]  # of the payment provider
     told: list[tuple[str, str]]  # (order, outcome) of each e-mail that reports an outcome
     said: Mapping[str, int]  # event type → how many distinct ones were emitted
     logged: Mapping[str, int]  # event type → how many the audit log holds
@@ -99,34 +70,34 @@ def pounds(pence: int) -> str:
 def close_books(accounts: Accounts) -> Books:
     """The verdict on these accounts."""
     states = Counter(order.state for order in accounts.orders)
-    kept = sum(_kept(accounts.ledger).values())
     return Books(
         orders=len(accounts.orders),
         confirmed=states["CONFIRMED"],
         cancelled=states["CANCELLED"],
-        kept=kept,
+        kept=_kept(accounts).total(),
         problems=tuple(judge(accounts)),
     )
 
 
 def judge(accounts: Accounts) -> list[str]:
     """Every violation as one sentence; empty when the books balance."""
-    return [
-        *_judge_stock(accounts.stock, accounts.reservations),
-        *_judge_ledger(accounts.ledger),
-        *_judge_orders(accounts),
-        *_judge_strangers(accounts),
-        *_judge_mails(accounts),
-        *_judge_audit(accounts),
-    ]
+    rules = (
+        _judge_stock,
+        _judge_ledger,
+        _judge_orders,
+        _judge_strangers,
+        _judge_mails,
+        _judge_audit,
+    )
+    return [violation for rule in rules for violation in rule(accounts)]
 
 
-def _judge_stock(stock: list[Stock], reservations: list[Reservation]) -> Iterator[str]:
-    reserved = {"HELD": Counter(), "COMMITTED": Counter()}
-    for reservation in reservations:
-        if reservation.state in reserved:
-            reserved[reservation.state].update(reservation.units)
-    for shelf in stock:
+def _judge_stock(accounts: Accounts) -> Iterator[str]:
+    owed: Counter[tuple[str, str]] = Counter()  # (sku, state) → units
+    for row in accounts.reservations:
+        if row.state in ("HELD", "COMMITTED"):
+            owed.update({(sku, row.state): units for sku, units in row.units.items()})
+    for shelf in accounts.stock:
         if min(shelf.available, shelf.held, shelf.committed) < 0:
             yield (
                 f"{shelf.sku} is below zero: {shelf.available} available, "
@@ -135,41 +106,34 @@ def _judge_stock(stock: list[Stock], reservations: list[Reservation]) -> Iterato
         if (now := shelf.available + shelf.held + shelf.committed) != shelf.initial:
             yield f"{shelf.sku} began with {shelf.initial} units and has {now}"
         for state, units in (("HELD", shelf.held), ("COMMITTED", shelf.committed)):
-            if units != (owed := reserved[state].pop(shelf.sku, 0)):
-                yield f"{shelf.sku} has {units} units {state}, its orders {owed}"
-    for state, units in reserved.items():
-        yield from (f"{sku} is {state} for orders but is no product" for sku in units)
+            if units != (theirs := owed.pop((shelf.sku, state), 0)):
+                yield f"{shelf.sku} has {units} units {state}, its orders {theirs}"
+    yield from (f"{sku} is {state} for orders but is no product" for sku, state in owed)
 
 
-def _judge_ledger(ledger: list[Booking]) -> Iterator[str]:
-    captured: dict[str, list[int]] = defaultdict(list)
-    refunded: dict[str, list[int]] = defaultdict(list)
-    for booking in ledger:
-        if booking.outcome == "captured":
-            captured[booking.order_id].append(booking.amount)
-        elif booking.outcome == "refunded":
-            refunded[booking.order_id].append(booking.amount)
-    for order_id, amounts in captured.items():
-        if len(amounts) > 1:
+def _judge_ledger(accounts: Accounts) -> Iterator[str]:
+    moved: dict[tuple[str, str], list[int]] = defaultdict(list)  # (outcome, order) → pence
+    for row in accounts.ledger:
+        moved[row.outcome, row.order_id].append(row.amount)
+    for (outcome, order_id), amounts in moved.items():
+        paid = moved.get(("captured", order_id), [])
+        if outcome == "captured" and len(amounts) > 1:
             yield f"order {order_id} was charged {len(amounts)} times"
-    for order_id, amounts in refunded.items():
-        if len(amounts) > 1:
+        elif outcome == "refunded" and len(amounts) > 1:
             yield f"order {order_id} was refunded {len(amounts)} times"
-        elif amounts != captured[order_id]:
-            paid = pounds(sum(captured[order_id]))
-            yield f"order {order_id} paid {paid} and was refunded {pounds(amounts[0])}"
+        elif outcome == "refunded" and amounts != paid:
+            yield f"order {order_id} paid {pounds(sum(paid))} and was refunded {pounds(*amounts)}"
 
 
 def _judge_orders(accounts: Accounts) -> Iterator[str]:
     stock = {row.order_id: row.state for row in accounts.reservations}
-    money = {row.order_id: row for row in accounts.payments}
-    kept = _kept(accounts.ledger)
+    payments = {row.order_id: row.state for row in accounts.payments}
+    kept = _kept(accounts)
     for order in accounts.orders:
-        where = stock.get(order.order_id, "none")
-        payment = money.get(order.order_id)
-        paid = payment.state if payment else "none"
-        for wrong in _judge_order(order, where, paid, kept.get(order.order_id, 0)):
-            yield f"order {order.order_id} is {order.state} but {wrong}"
+        id_ = order.order_id
+        states = stock.get(id_, "none"), payments.get(id_, "none")
+        for wrong in _judge_order(order, *states, kept[id_]):
+            yield f"order {id_} is {order.state} but {wrong}"
 
 
 def _judge_order(order: Order, stock: str, payment: str, kept: int) -> Iterator[str]:
@@ -196,32 +160,29 @@ def _judge_order(order: Order, stock: str, payment: str, kept: int) -> Iterator[
 def _judge_strangers(accounts: Accounts) -> Iterator[str]:
     """Stock or money that belongs to an order nobody placed."""
     known = {order.order_id for order in accounts.orders}
-    parts: dict[str, Iterable[str]] = {
-        "stock": (row.order_id for row in accounts.reservations),
-        "a payment": (row.order_id for row in accounts.payments),
-        "money at the provider": (row.order_id for row in accounts.ledger),
-        "an e-mail": (order_id for order_id, _ in accounts.told),
+    parts = {
+        "stock": {row.order_id for row in accounts.reservations},
+        "a payment": {row.order_id for row in accounts.payments},
+        "money at the provider": {row.order_id for row in accounts.ledger},
+        "an e-mail": {order_id for order_id, _ in accounts.told},
     }
     for what, ids in parts.items():
-        yield from (f"{what} for order {id_}, which nobody placed" for id_ in set(ids) - known)
+        yield from (f"{what} for order {id_}, which nobody placed" for id_ in ids - known)
 
 
 def _judge_mails(accounts: Accounts) -> Iterator[str]:
     told = Counter(accounts.told)
     for order in accounts.orders:
-        if order.state not in ("CONFIRMED", "CANCELLED"):
-            continue
-        times = told[order.order_id, order.state]
-        if times != 1:
-            how = "was not told" if times == 0 else f"was told {times} times"
-            yield f"the customer of order {order.order_id} {how} that it is {order.state}"
-    states = {order.order_id: order.state for order in accounts.orders}
-    for (order_id, outcome), times in told.items():
+        who, times = f"the customer of order {order.order_id}", told[order.order_id, order.state]
+        if order.state in ("CONFIRMED", "CANCELLED") and times != 1:
+            how = f"was told {times} times" if times else "was not told"
+            yield f"{who} {how} that it is {order.state}"
         # A customer who cancels a confirmed order is rightly told both.
-        if outcome == "CONFIRMED" and states.get(order_id) == "CANCELLED" and times > 1:
-            yield f"the customer of order {order_id} was told {times} times that it is CONFIRMED"
-        if outcome == "CANCELLED" and states.get(order_id) == "CONFIRMED":
-            yield f"the customer of order {order_id} was told that it is CANCELLED"
+        confirmed = told[order.order_id, "CONFIRMED"]
+        if order.state == "CANCELLED" and confirmed > 1:
+            yield f"{who} was told {confirmed} times that it is CONFIRMED"
+        if order.state == "CONFIRMED" and told[order.order_id, "CANCELLED"]:
+            yield f"{who} was told that it is CANCELLED"
 
 
 def _judge_audit(accounts: Accounts) -> Iterator[str]:
@@ -233,10 +194,10 @@ def _judge_audit(accounts: Accounts) -> Iterator[str]:
         yield f"order {order_id} has more than one {key} in the audit log"
 
 
-def _kept(ledger: list[Booking]) -> dict[str, int]:
+def _kept(accounts: Accounts) -> Counter[str]:
     """Order → pence the provider captured and did not refund."""
     signs = {"captured": 1, "refunded": -1}
-    kept: dict[str, int] = defaultdict(int)
-    for booking in ledger:
-        kept[booking.order_id] += signs.get(booking.outcome, 0) * booking.amount
+    kept: Counter[str] = Counter()
+    for row in accounts.ledger:
+        kept[row.order_id] += signs.get(row.outcome, 0) * row.amount
     return kept

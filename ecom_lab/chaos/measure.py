@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-from ecom.services.order import Order
 from ecom.shop import accounts
 from ecom.shop.balance import Accounts, close_books
 from ecom.stores.reader import Reader
@@ -15,8 +14,7 @@ ENDED = ("CONFIRMED", "CANCELLED")
 def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> dict[str, int]:
     """The counts of a `Verdict`. `attempted` are customers; `acknowledged`, order → customer."""
     found = accounts.read(folder)
-    with Reader(folder) as read:
-        customers = dict(read["order"].values(Order, "order_id", "customer"))
+    customers = {order.order_id: order.customer for order in found.orders}
     told = {order_id for order_id, _ in found.told}
     safe = {order.order_id for order in found.orders if order.state in ENDED} & told
     kept = {order_id: customer for order_id, customer in customers.items() if order_id in safe}

@@ -3,30 +3,45 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
-from ecom.shop.balance import (
-    Accounts,
-    Booking,
-    Order,
-    Payment,
-    Reservation,
-    Stock,
-    close_books,
-    judge,
-)
+from ecom.sandbox.gateway import Movement
+from ecom.services.inventory import Reservation, Stock
+from ecom.services.order import Order
+from ecom.services.payment import Payment
+from ecom.shop.balance import Accounts, close_books, judge
+
+ADA = "ada@example.com"
+
+
+def order(id_, state, total, reason):
+    return Order(id_, ADA, "4242", total, state, reason, 5.0, None, (), int(id_))
+
+
+def reservation(id_, state, units):
+    return Reservation(id_, state, ADA, units, None, 5.0)
+
+
+def payment(id_, state, amount):
+    return Payment(id_, state, ADA, amount, 5.0)
+
+
+def movement(id_, kind, outcome, amount):
+    return Movement(f"{kind}/{id_}", kind, id_, amount, outcome, 5.0)
+
 
 GOOD = Accounts(
-    orders=[Order("1001", "CONFIRMED", 4125, ""), Order("1002", "CANCELLED", 900, "hold expired")],
+    orders=[order("1001", "CONFIRMED", 4125, ""), order("1002", "CANCELLED", 900, "hold expired")],
     stock=[Stock("KITE", 5, 2, 0, 3), Stock("GLOBE", 1, 1, 0, 0)],
     reservations=[
-        Reservation("1001", "COMMITTED", {"KITE": 3}),
-        Reservation("1002", "EXPIRED", {"GLOBE": 1}),
+        reservation("1001", "COMMITTED", {"KITE": 3}),
+        reservation("1002", "EXPIRED", {"GLOBE": 1}),
     ],
-    payments=[Payment("1001", "CAPTURED", 4125), Payment("1002", "REFUNDED", 900)],
+    payments=[payment("1001", "CAPTURED", 4125), payment("1002", "REFUNDED", 900)],
     ledger=[
-        Booking("1001", "capture", "captured", 4125),
-        Booking("1002", "capture", "captured", 900),
-        Booking("1002", "refund", "refunded", 900),
+        movement("1001", "capture", "captured", 4125),
+        movement("1002", "capture", "captured", 900),
+        movement("1002", "refund", "refunded", 900),
     ],
     told=[("1001", "CONFIRMED"), ("1002", "CANCELLED")],
     said={"order.created": 2, "order.confirmed": 1},
@@ -38,7 +53,7 @@ GOOD = Accounts(
 def changed(part: str, at: int, **changes):
     """GOOD with one row changed."""
     rows = list(getattr(GOOD, part))
-    rows[at] = rows[at]._replace(**changes)
+    rows[at] = structs.replace(rows[at], **changes)
     return replace(GOOD, **{part: rows})
 
 
@@ -85,13 +100,13 @@ BROKEN = {
     "order 1002 is CANCELLED but its stock is HELD": changed("reservations", 1, state="HELD"),
     "order 1002 is CANCELLED but nobody says why": changed("orders", 1, reason=None),
     "order 1001 is PENDING but nothing is under way": changed("orders", 0, state="PENDING"),
-    "order 1001 was charged 2 times": more("ledger", Booking("1001", "capture", "captured", 4125)),
-    "order 1002 was refunded 2 times": more("ledger", Booking("1002", "refund", "refunded", 900)),
+    "order 1001 was charged 2 times": more("ledger", movement("1001", "capture", "captured", 4125)),
+    "order 1002 was refunded 2 times": more("ledger", movement("1002", "refund", "refunded", 900)),
     "order 1002 paid £9.00 and was refunded £8.99": changed("ledger", 2, amount=899),
-    "stock for order 7, which nobody placed": more("reservations", Reservation("7", "HELD", {})),
-    "a payment for order 7, which nobody placed": more("payments", Payment("7", "CAPTURED", 1)),
+    "stock for order 7, which nobody placed": more("reservations", reservation("7", "HELD", {})),
+    "a payment for order 7, which nobody placed": more("payments", payment("7", "CAPTURED", 1)),
     "money at the provider for order 7, which nobody placed": more(
-        "ledger", Booking("7", "capture", "captured", 1)
+        "ledger", movement("7", "capture", "captured", 1)
     ),
     "an e-mail for order 7, which nobody placed": more("told", ("7", "CONFIRMED")),
     "the customer of order 1001 was not told that it is CONFIRMED": less("told", 0),
@@ -132,9 +147,9 @@ def test_an_order_waiting_for_its_deadline_says_so():
     """Stock held and payment silent: the hold's deadline will end the order, but has not yet."""
     accounts = replace(
         GOOD,
-        orders=[Order("1001", "PENDING", 4125, "")],
+        orders=[order("1001", "PENDING", 4125, "")],
         stock=[Stock("KITE", 5, 2, 3, 0)],
-        reservations=[Reservation("1001", "HELD", {"KITE": 3})],
+        reservations=[reservation("1001", "HELD", {"KITE": 3})],
         payments=[],
         ledger=[],
         told=[],
@@ -144,7 +159,7 @@ def test_an_order_waiting_for_its_deadline_says_so():
 
 def test_many_problems_still_make_one_line():
     """The text shows the first few and counts the rest; `problems` has them all."""
-    lost = [Order(str(n), "CONFIRMED", 1, "") for n in range(2000, 2020)]
+    lost = [order(str(n), "CONFIRMED", 1, "") for n in range(2000, 2020)]
     books = close_books(more("orders", *lost))
     assert len(books.problems) == 4 * len(lost)
     assert str(books).endswith("; and 75 more")

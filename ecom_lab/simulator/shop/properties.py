@@ -54,26 +54,11 @@ def accounts(view: View) -> balance.Accounts:
     """What all parts of the shop say, for the same books that judge a real one."""
     log = [(row.order_id, row.type) for row in view.rows("audit", Entry).values()]
     return balance.Accounts(
-        orders=[
-            balance.Order(it.order_id, it.state, it.total, it.reason)
-            for it in orders(view).values()
-        ],
-        stock=[
-            balance.Stock(it.sku, it.initial, it.available, it.held, it.committed)
-            for it in _stock(view)
-        ],
-        reservations=[
-            balance.Reservation(it.order_id, it.state, it.units)
-            for it in view.rows("inventory", Reservation).values()
-        ],
-        payments=[
-            balance.Payment(it.order_id, it.state, it.amount)
-            for it in view.rows("payment", Payment).values()
-        ],
-        ledger=[
-            balance.Booking(it.order_id, it.kind, it.outcome, it.amount)
-            for it in view.services["payment"].ledger
-        ],
+        orders=list(orders(view).values()),
+        stock=_stock(view),
+        reservations=list(view.rows("inventory", Reservation).values()),
+        payments=list(view.rows("payment", Payment).values()),
+        ledger=view.services["payment"].ledger,
         told=[(id_, outcome) for id_ in orders(view) for outcome in _mails(view, id_)],
         said=sum((_counted(view, name, "emitted:") for name in PUBLISHING), Tally()),
         logged=Tally(type_ for _, type_ in log),
