@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ def replay(file: Path, stock: float, as_json: bool) -> None:
     from ecom.cli.replay import replay as run
 
     report = run(file, stock)
-    click.echo(json.dumps(report.as_dict()) if as_json else str(report))
+    click.echo(json.dumps(asdict(report)) if as_json else str(report))
     sys.exit(0 if report.is_good else 1)
 
 

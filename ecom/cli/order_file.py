@@ -6,7 +6,9 @@ is Chen, D. (2015), UCI Machine Learning Repository, DOI 10.24432/C5BW33.
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -22,19 +24,22 @@ NOTHING = "cancels an order that is not in the file"
 GUEST = "cancellation by a guest, whose order cannot be known"
 STOCKROOM = "stockroom@example.com"
 TOO_MANY = f"more than {MAX_LINES:,} lines in one order"
+BEYOND = "quantity or price beyond what an order may have"
+
+Line = tuple[str, int, int]  # sku, units (below zero: taken back), pence a unit
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """An invoice that is an order. `lines` is (sku, units, pence a unit)."""
+    """An invoice that is an order, of units above zero."""
 
     invoice: str
     customer: str
-    lines: list[tuple[str, int, int]]
+    lines: list[Line]
 
 
 @dataclass(frozen=True)
-class Regret:
+class Cancellation:
     """A `C` invoice that takes a whole earlier order back."""
 
     invoice: str
@@ -45,18 +50,27 @@ class Regret:
 class Story:
     """What the file tells, in order of time, and how many lines of it were left out, and why."""
 
-    actions: list[Purchase | Regret]
-    skipped: Counter[str] = field(default_factory=Counter)
+    actions: list[Purchase | Cancellation]
+    skipped: Counter[str] = field(default_factory=Counter)  # reason → lines
+    first_skipped: dict[str, str] = field(default_factory=dict)  # reason → line, column and value
     lines: int = 0
-    adjustments: int = 0  # orders that stand for a stock adjustment
+
+    @property
+    def purchases(self) -> list[Purchase]:
+        """The orders alone."""
+        return [action for action in self.actions if isinstance(action, Purchase)]
+
+    @property
+    def adjustments(self) -> int:
+        """How many orders stand for a stock adjustment."""
+        return sum(order.customer == STOCKROOM for order in self.purchases)
 
     def demand(self) -> Counter[str]:
         """Units of each product that all the orders together ask for."""
         units: Counter[str] = Counter()
-        for action in self.actions:
-            if isinstance(action, Purchase):
-                for sku, quantity, _ in action.lines:
-                    units[sku] += quantity
+        for order in self.purchases:
+            for sku, quantity, _ in order.lines:
+                units[sku] += quantity
         return units
 
     def shelves(self, share: float) -> dict[str, int]:
@@ -68,16 +82,19 @@ class Story:
 def read(path: Path) -> Story:
     """Read a CSV file, gzipped or plain. Raises `ShopError` if it is none, or of another shape."""
     table = _load(path)
-    skipped = Counter(reason for reason in table.reason if reason)
-    actions = _tell(table[table.reason == ""], skipped)
-    adjustments = sum(
-        action.customer == STOCKROOM for action in actions if isinstance(action, Purchase)
-    )
-    return Story(actions, skipped, len(table), adjustments)
+    _skip_lines(table)
+    actions, in_vain = _tell(table[table.reason == ""])
+    _skip(table, "InvoiceNo", table.InvoiceNo.map(in_vain), table.InvoiceNo.isin(in_vain))
+    skipped = table[table.reason != ""]
+    first = {
+        line.reason: f"line {line.Index + 2}, {line.column}: {getattr(line, line.column)!r}"
+        for line in skipped.drop_duplicates("reason").itertuples()
+    }
+    return Story(actions, Counter(skipped.reason), first, len(table))
 
 
 def _load(path: Path) -> pd.DataFrame:
-    """The lines, with `units`, `pence`, `back` (a `C` invoice), and the `reason` to skip one."""
+    """The lines, with `units`, `pence`, `at`, and whether they are of a `C` invoice (`back`)."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
     except (OSError, EOFError, ValueError) as error:
@@ -85,94 +102,81 @@ def _load(path: Path) -> pd.DataFrame:
         raise ShopError(f"{path} cannot be read as CSV: {why}.") from error
     if missing := [column for column in COLUMNS if column not in table.columns]:
         raise ShopError(f"{path} is not of the Online Retail shape: no {', '.join(missing)}.")
-    table["units"] = pd.to_numeric(table.Quantity, errors="coerce")
-    table["pence"] = (pd.to_numeric(table.UnitPrice, errors="coerce") * 100).round()
-    table["back"] = table.InvoiceNo.str.startswith("C")
-    table["reason"] = _reasons(table)
-    return table
+    return table.assign(
+        units=pd.to_numeric(table.Quantity, errors="coerce"),
+        pence=(pd.to_numeric(table.UnitPrice, errors="coerce") * 100).round(),
+        at=pd.to_datetime(table.InvoiceDate, errors="coerce", format="mixed"),
+        back=table.InvoiceNo.str.startswith("C"),
+        reason="",  # to skip the line …
+        column="",  # … for this column's value
+    )
 
 
-def _reasons(table: pd.DataFrame) -> pd.Series:
-    """Why each line cannot be replayed; "" if it can."""
-    units, pence, back = table.units, table.pence, table.back
-    too_much = (units.abs() > MAX_QUANTITY) | (pence > MAX_PRICE)
-    rules = {
-        "no invoice number": table.InvoiceNo == "",
-        "no product code": ~table.StockCode.str.fullmatch(r"[^\x00-\x1f\x7f]{1,64}"),
-        "quantity is not a whole number": units.isna() | (units % 1 != 0),
-        "price is not a number": pence.isna(),
-        "price below zero": pence < 0,
-        "quantity of zero": units == 0,
-        "quantity above zero in a cancellation": back & (units > 0),
-        # At a price of zero it is a stock adjustment, which an order for nothing can stand for.
-        "quantity below zero, at a price": ~back & (units < 0) & (pence > 0),
-        "quantity or price beyond what an order may have": too_much,
-    }
-    reasons = pd.Series("", index=table.index)
-    for reason, applies in reversed(rules.items()):
-        reasons[applies] = reason
-    return reasons
+def _skip(table: pd.DataFrame, column: str, reason: "str | pd.Series", lines: pd.Series) -> None:
+    """Give these lines the reason, unless they have another."""
+    lines = lines & (table.reason == "")
+    table.loc[lines, "column"], table.loc[lines, "reason"] = column, reason
 
 
-def _tell(table: pd.DataFrame, skipped: Counter[str]) -> list[Purchase | Regret]:
-    invoices: dict[str, list[tuple]] = defaultdict(list)
-    columns = (table.InvoiceNo, table.StockCode, table.units.astype(int), table.pence.astype(int))
-    for invoice, *line in zip(*(column.tolist() for column in columns), strict=True):
-        invoices[invoice].append(tuple(line))
-    first = table.drop_duplicates("InvoiceNo").set_index("InvoiceNo")
-    dates = pd.to_datetime(first.InvoiceDate, errors="coerce", format="mixed")
-    teller = _Teller(first.CustomerID.to_dict(), skipped)
-    for invoice in dates.sort_values(kind="stable").index:
-        teller.add(invoice, invoices[invoice])
-    return teller.actions
+def _skip_lines(table: pd.DataFrame) -> None:
+    """Skip every line that by itself cannot be replayed."""
+    units, pence, back, skip = table.units, table.pence, table.back, partial(_skip, table)
+    unfit = ~table.StockCode.str.fullmatch(r"[^\x00-\x1f\x7f]{1,64}")
+    skip("InvoiceNo", "no invoice number", table.InvoiceNo == "")
+    skip("StockCode", "no product code", unfit)
+    skip("Quantity", "quantity is not a whole number", units.isna() | (units % 1 != 0))
+    skip("UnitPrice", "price is not a number", pence.isna())
+    skip("UnitPrice", "price below zero", pence < 0)
+    skip("Quantity", "quantity of zero", units == 0)
+    skip("Quantity", "quantity above zero in a cancellation", back & (units > 0))
+    # At a price of zero it is a stock adjustment, which an order for nothing can stand for.
+    skip("Quantity", "quantity below zero, at a price", ~back & (units < 0) & (pence > 0))
+    skip("Quantity", BEYOND, units.abs() > MAX_QUANTITY)
+    skip("UnitPrice", BEYOND, pence > MAX_PRICE)
+    skip(
+        "InvoiceNo",
+        TOO_MANY,
+        ~back & (table.groupby(["InvoiceNo", "reason"]).cumcount() >= MAX_LINES),
+    )
 
 
-class _Teller:
-    """Turns invoices, given in order of time, into orders and cancellations."""
-
-    def __init__(self, customers: dict[str, str], skipped: Counter[str]) -> None:
-        self.actions: list[Purchase | Regret] = []
-        self._customers = customers
-        self._skipped = skipped
-        self._whole: dict[tuple, list[str]] = defaultdict(list)  # (customer, units) → invoices
-        self._bought: set[tuple[str, str]] = set()  # (customer, sku)
-
-    def add(self, invoice: str, lines: list[tuple[str, int, int]]) -> None:
-        customer = self._customers[invoice]
+def _tell(table: pd.DataFrame) -> tuple[list[Purchase | Cancellation], dict[str, str]]:
+    """Orders and cancellations in order of time; and the invoices that cancel nothing, and why."""
+    actions: list[Purchase | Cancellation] = []
+    in_vain: dict[str, str] = {}
+    orders: dict[tuple, list[str]] = defaultdict(list)  # (customer, units) → invoices
+    bought: set[tuple[str, str]] = set()  # (customer, sku)
+    for invoice, customer, lines in _invoices(table):
         units = Counter()
         for sku, quantity, _ in lines:
             units[sku] += abs(quantity)
-        content = (customer, frozenset(units.items()))
-        if invoice.startswith("C"):
-            self._take_back(invoice, customer, content, len(lines))
-        else:
-            self._buy(invoice, customer, content, lines)
-
-    def _buy(self, invoice: str, customer: str, content: tuple, lines: list) -> None:
-        if len(lines) > MAX_LINES:
-            self._skipped[TOO_MANY] += len(lines) - MAX_LINES
-        elif customer:
-            self._whole[content].append(invoice)
-        if customer:
-            self._bought.update((customer, sku) for sku, _ in content[1])
-        ordered = [(sku, abs(quantity), pence) for sku, quantity, pence in lines[:MAX_LINES]]
-        self.actions.append(Purchase(invoice, _address(invoice, customer, lines), ordered))
-
-    def _take_back(self, invoice: str, customer: str, content: tuple, lines: int) -> None:
-        if not customer:
-            self._skipped[GUEST] += lines
-        elif self._whole[content]:
+        whole = customer, frozenset(units.items())
+        if not invoice.startswith("C"):
+            orders[whole].append(invoice)
+            bought.update((customer, sku) for sku in units)
+            actions.append(_purchase(invoice, customer, lines))
+        elif not customer:
+            in_vain[invoice] = GUEST
+        elif orders[whole]:
             # The latest of several like it: the one still fresh in the customer's mind.
-            self.actions.append(Regret(invoice, self._whole[content].pop()))
-        elif any((customer, sku) in self._bought for sku, _ in content[1]):
-            self._skipped[PART] += lines
+            actions.append(Cancellation(invoice, orders[whole].pop()))
         else:
-            self._skipped[NOTHING] += lines
+            in_vain[invoice] = PART if any((customer, it) in bought for it in units) else NOTHING
+    return actions, in_vain
 
 
-def _address(invoice: str, customer: str, lines: list[tuple[str, int, int]]) -> str:
-    """An e-mail address for a customer of the file, a guest, or the stockroom's adjustments."""
-    if all(quantity < 0 for _, quantity, _ in lines):
-        return STOCKROOM
+def _invoices(table: pd.DataFrame) -> Iterator[tuple[str, str, list[Line]]]:
+    """Number, customer and lines of each invoice, by the time of its first line."""
+    columns = table.StockCode, table.units.astype(int), table.pence.astype(int)
+    lines = table.assign(line=list(zip(*columns, strict=True))).groupby("InvoiceNo", sort=False)
+    invoices = lines.agg({"CustomerID": "first", "line": list, "at": "first"})
+    return invoices.sort_values("at", kind="stable").drop(columns="at").itertuples(name=None)
+
+
+def _purchase(invoice: str, customer: str, lines: list[Line]) -> Purchase:
+    """An order with an address for a customer of the file, a guest, or the stockroom."""
     digits = "".join(c for c in customer.removesuffix(".0") if c.isalnum())
-    return f"customer-{digits}@example.com" if digits else f"guest-{invoice}@example.com"
+    address = f"customer-{digits}@example.com" if digits else f"guest-{invoice}@example.com"
+    if all(quantity < 0 for _, quantity, _ in lines):
+        address = STOCKROOM
+    return Purchase(invoice, address, [(sku, abs(n), pence) for sku, n, pence in lines])

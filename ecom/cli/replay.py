@@ -3,14 +3,13 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ecom.cli.order_file import Purchase, Regret, Story, read
+from ecom.cli.order_file import Cancellation, Purchase, Story, read
 from ecom.errors import NotSettled
 from ecom.shop import frames
 from ecom.shop.api_client import AT_ONCE
@@ -31,6 +30,7 @@ class Report:
     adjustments: int  # of the orders, stock adjustments: placed at a price of zero
     lines: int  # of the file
     skipped: dict[str, int]  # reason → lines of the file
+    first_skipped: dict[str, str]  # reason → the first of them: its number, column and value
     seconds: float  # from the first order sent until all was settled
     orders_per_second: float
     books: str  # "balanced", or what is off
@@ -40,11 +40,8 @@ class Report:
         """Every order ended and the books balance."""
         return self.books == "balanced" and not self.never_ended
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
     def __str__(self) -> str:
+        first = self.first_skipped
         rows = {
             "orders": f"{self.orders:,}",
             "confirmed": f"{self.confirmed:,}",
@@ -54,7 +51,7 @@ class Report:
             "stock adjustments among the orders": f"{self.adjustments:,}",
             "lines of the file": f"{self.lines:,}",
             "lines skipped": f"{sum(self.skipped.values()):,}",
-            **{f"  {reason}": f"{n:,}" for reason, n in self.skipped.items()},
+            **{f"  {why}": f"{n:,}, e.g. {first[why]}" for why, n in self.skipped.items()},
             "seconds": f"{self.seconds:.1f}",
             "orders per second": f"{self.orders_per_second:,.0f}",
             "books": self.books,
@@ -82,25 +79,16 @@ def replay(path: Path, share: float) -> Report:
 def _act(story: Story, shop: Shop) -> None:
     """Place the orders, a list at a time, and cancel each one that is taken back afterwards."""
     numbers: dict[str, str] = {}  # invoice → order
-    with tqdm(total=len(story.actions), desc="orders sent", disable=None, leave=False) as bar:
-        for orders, regrets in _batches(story):
+    actions = story.actions
+    with tqdm(total=len(actions), desc="orders sent", disable=None, leave=False) as bar:
+        for some in (actions[at : at + AT_ONCE] for at in range(0, len(actions), AT_ONCE)):
+            orders = [action for action in some if isinstance(action, Purchase)]
             placed = shop.place_many(map(_order, orders))
             numbers.update(zip((order.invoice for order in orders), placed, strict=True))
-            for regret in regrets:
-                shop.cancel(numbers[regret.of])
-            bar.update(len(orders) + len(regrets))
-
-
-def _batches(story: Story) -> Iterator[tuple[list[Purchase], list[Regret]]]:
-    """The story in order of time, in requests of up to `AT_ONCE` orders."""
-    orders: list[Purchase] = []
-    regrets: list[Regret] = []
-    for action in story.actions:
-        (orders if isinstance(action, Purchase) else regrets).append(action)
-        if len(orders) == AT_ONCE:
-            yield orders, regrets
-            orders, regrets = [], []
-    yield orders, regrets
+            for action in some:
+                if isinstance(action, Cancellation):
+                    shop.cancel(numbers[action.of])
+            bar.update(len(some))
 
 
 def _order(purchase: Purchase) -> dict[str, Any]:
@@ -115,17 +103,17 @@ def _report(story: Story, shop: Shop, seconds: float) -> Report:
     books = shop.books()
     orders = frames.orders(shop.folder)
     cancelled = orders[orders.state == "CANCELLED"]
-    never_ended = books.orders - books.confirmed - books.cancelled
     return Report(
         orders=books.orders,
         confirmed=books.confirmed,
         cancelled=books.cancelled,
-        never_ended=never_ended,
+        never_ended=books.orders - books.confirmed - books.cancelled,
         cancelled_because=dict(Counter(cancelled.reason).most_common()),
-        taken_back=sum(isinstance(action, Regret) for action in story.actions),
+        taken_back=len(story.actions) - len(story.purchases),
         adjustments=story.adjustments,
         lines=story.lines,
         skipped=dict(story.skipped.most_common()),
+        first_skipped=story.first_skipped,
         seconds=round(seconds, 3),
         orders_per_second=round(books.orders / seconds, 1) if seconds else 0.0,
         books="balanced" if books.balanced else str(books),

@@ -4,7 +4,16 @@ import gzip
 
 import pytest
 
-from ecom.cli.order_file import GUEST, NOTHING, PART, STOCKROOM, TOO_MANY, Purchase, Regret, read
+from ecom.cli.order_file import (
+    GUEST,
+    NOTHING,
+    PART,
+    STOCKROOM,
+    TOO_MANY,
+    Cancellation,
+    Purchase,
+    read,
+)
 from ecom.cli.replay import replay
 from ecom.errors import ShopError
 
@@ -69,7 +78,7 @@ def test_a_c_invoice_that_covers_a_whole_order_cancels_the_latest_such(retail_fi
             line("C5", "KITE", -2),
         )
     )
-    assert story.actions[2:] == [Regret("C3", of="2"), Regret("C4", of="1")]
+    assert story.actions[2:] == [Cancellation("C3", of="2"), Cancellation("C4", of="1")]
     assert story.skipped == {PART: 2}
 
 
@@ -118,6 +127,21 @@ def test_a_line_that_cannot_be_ordered_is_counted(retail_file, reason, bad):
     story = read(retail_file(bad, line("1", "GLOBE"), line("2")))
     assert story.skipped == {reason: 1}
     assert [action.lines for action in story.actions] == [[("GLOBE", 1, 150)], [("KITE", 1, 150)]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (line("1", quantity="1.5"), "line 3, Quantity: '1.5'"),
+        (line("1", price="cheap"), "line 3, UnitPrice: 'cheap'"),
+        (line("1", sku="a\tb"), r"line 3, StockCode: 'a\tb'"),
+        (line("C9", quantity=-7), "line 3, InvoiceNo: 'C9'"),
+    ],
+)
+def test_of_each_reason_the_first_line_is_shown(retail_file, bad, says):
+    """By its number in the file (the header is the first), its column and its value."""
+    story = read(retail_file(line("2"), bad, bad))
+    assert list(story.first_skipped.values()) == [says]
 
 
 def test_every_line_is_accounted_for(retail_file):
