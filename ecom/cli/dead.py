@@ -1,4 +1,4 @@
-"""`ecom dead`: the dead-letter workbench in a terminal."""
+"""`ecom dead`: dead letters in a terminal."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ GROUPS = ["letters", "service", "type", "reason", "last", "error"]
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ecom.harness.dead_letters.workbench import Workbench
+    from ecom.harness.dead_letters.dead_letters import DeadLetters
 
 
 def _on_shop(command: Callable) -> Callable:
@@ -46,9 +46,9 @@ def _edits(command: Callable) -> Callable:
 
 
 @contextmanager
-def _workbench(name: str) -> Iterator["Workbench"]:
+def _letters_of(name: str) -> Iterator["DeadLetters"]:
     from ecom.broker.lease import lease
-    from ecom.harness.dead_letters.workbench import Workbench
+    from ecom.harness.dead_letters.dead_letters import DeadLetters
     from ecom.harness.tenancy import address
     from ecom.harness.workspace import folder_of
 
@@ -56,7 +56,7 @@ def _workbench(name: str) -> Iterator["Workbench"]:
     if not (folder / "order.db").exists():
         raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
     with lease() as url:
-        yield Workbench(choreography(), address(url, name), name, folder)
+        yield DeadLetters(choreography(), address(url, name), name, folder)
 
 
 @click.group()
@@ -74,8 +74,8 @@ def dead() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(service: str | None, groups: bool, name: str, as_json: bool) -> None:
     """List the dead letters, or groups of them."""
-    with _workbench(name) as bench:
-        frame = bench.groups(service) if groups else bench.list(service)
+    with _letters_of(name) as letters:
+        frame = letters.groups(service) if groups else letters.list(service)
     if as_json:
         click.echo(json.dumps(frame.to_dict("records")))
     elif frame.empty:
@@ -96,18 +96,18 @@ def _table(frame: "pd.DataFrame", columns: list[str]) -> str:
 @_on_shop
 def show(id: str, name: str) -> None:
     """Show one dead letter, whole."""
-    with _workbench(name) as bench:
-        click.echo(repr(bench.show(id)))
+    with _letters_of(name) as letters:
+        click.echo(repr(letters.show(id)))
 
 
-@dead.command("try")
+@dead.command("dry-run")
 @click.argument("id")
 @_edits
 @_on_shop
-def try_(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
+def dry_run(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
     """Show what a replay would do, changing nothing. Options edit it first."""
-    with _workbench(name) as bench:
-        click.echo(repr(bench.try_(id, body=body and body.read(), headers=_pairs(headers))))
+    with _letters_of(name) as letters:
+        click.echo(repr(letters.dry_run(id, body=body and body.read(), headers=_pairs(headers))))
 
 
 @dead.command()
@@ -116,9 +116,9 @@ def try_(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 @_on_shop
 def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
     """Change a dead letter's body or headers, and replay it. Without options, in your editor."""
-    with _workbench(name) as bench:
+    with _letters_of(name) as letters:
         if body is None and not headers:
-            old = bench.show(id)
+            old = letters.show(id)
             new = click.edit(old.body.decode(errors="backslashreplace"), extension=".json")
             if new is None:
                 click.echo("Nothing was changed: it stays.")
@@ -126,7 +126,7 @@ def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
             changed = new.rstrip("\n").encode()
         else:
             changed = body and body.read()
-        click.echo(f"Replayed {bench.replay(id, body=changed, headers=_pairs(headers))}.")
+        click.echo(f"Replayed {letters.replay(id, body=changed, headers=_pairs(headers))}.")
 
 
 @dead.command()
@@ -139,9 +139,9 @@ def replay(
     ids: tuple[str, ...], service: str | None, error: str | None, everything: bool, name: str
 ) -> None:
     """Deliver dead letters to their services again. Each has its effect once."""
-    with _workbench(name) as bench:
-        chosen = _chosen(bench, ids, service, error, everything)
-        click.echo(f"Replayed {bench.replay(chosen)}.")
+    with _letters_of(name) as letters:
+        chosen = _chosen(letters, ids, service, error, everything)
+        click.echo(f"Replayed {letters.replay(chosen)}.")
 
 
 @dead.command()
@@ -160,19 +160,19 @@ def drop(
     name: str,
 ) -> None:
     """Delete dead letters."""
-    with _workbench(name) as bench:
-        chosen = _chosen(bench, ids, service, error, everything)
-        click.echo(f"Dropped {bench.drop(chosen, reason)}.")
+    with _letters_of(name) as letters:
+        chosen = _chosen(letters, ids, service, error, everything)
+        click.echo(f"Dropped {letters.drop(chosen, reason)}.")
 
 
 def _chosen(
-    bench: "Workbench", ids: tuple[str, ...], service: str | None, error: str | None, all_: bool
+    letters: "DeadLetters", ids: tuple[str, ...], service: str | None, error: str | None, all_: bool
 ) -> "tuple[str, ...] | pd.DataFrame":
     if ids:
         return ids
     if not (service or error or all_):
         raise click.UsageError("Say which: ids, --service, --error or --all.")
-    groups = bench.groups(service)
+    groups = letters.groups(service)
     return groups if error is None else groups[groups.error == error]
 
 

@@ -115,14 +115,14 @@ def _keep_running(shop: Any) -> None:
 @_named
 def down(name: str) -> None:
     """Close the shop that `ecom up` keeps running, wherever that is."""
-    from ecom.harness.workspace import folder_of, occupant
+    from ecom.harness.workspace import folder_of, holder_of
 
-    pid = occupant(folder_of(name))
+    pid = holder_of(folder_of(name))
     if pid is None:
         click.echo(f"Shop {name!r} is not open.")
         return
     os.kill(pid, signal.SIGTERM)
-    while occupant(folder_of(name)) is not None:
+    while holder_of(folder_of(name)) is not None:
         time.sleep(0.05)
     click.echo(f"Shop {name!r} is closed.")
 

@@ -1,19 +1,17 @@
 """The status of a shop, read from its notes and databases, without its process."""
 
 import os
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ecom.errors import ServiceDown
 from ecom.harness.processes import read_note
-from ecom.harness.quiescence import Look, Watch
-from ecom.harness.workspace import occupant
+from ecom.harness.workspace import holder_of
 from ecom.runtime.service import Retry
 from ecom.sagas.choreography import choreography
-from ecom.services.order import Order
-from ecom.stores.reader import Reader
+from ecom.shop.live import monitor
 
 
 @dataclass(frozen=True)
@@ -72,32 +70,21 @@ def policies() -> list[Policy]:
 
 def status_of(folder: Path) -> Status:
     """The status of the shop in `folder` now."""
-    is_open = occupant(folder) is not None
-    with closing(Watch(choreography().contract, folder)) as watch:
-        look = watch.look()
+    is_open = holder_of(folder) is not None
+    with monitor(folder) as it:
+        waiting, states = it.look().waiting(), it.states()
     services = {
-        service: _service(folder, service, look, is_open) for service in look.contract.services
+        name: {"pid": _pid(folder, name) if is_open else None, **counts}
+        for name, counts in waiting.items()
     }
-    with Reader(folder) as read:
-        states = read["order"].tally(Order, "state")
-    return Status(is_open, services, dict(sorted(states.items(), reverse=True)))
+    return Status(is_open, services, {state: n for state, n in states.items() if n})
 
 
 def api_of(folder: Path) -> str:
     """The URL of the API of the shop in `folder`. Raises `ServiceDown` if it is not open."""
-    if occupant(folder) is not None and _pid(folder, "order") is not None:
+    if holder_of(folder) is not None and _pid(folder, "order") is not None:
         return read_note(folder, ("order", "1"))["http"]
     raise ServiceDown(f"Shop {folder.name!r} takes no orders now: `ecom up` opens it.")
-
-
-def _service(folder: Path, service: str, look: Look, is_open: bool) -> dict[str, Any]:
-    unhandled = sum(gap for (who, _), gap in look.unhandled().items() if who == service)
-    return {
-        "pid": _pid(folder, service) if is_open else None,
-        "unhandled": unhandled,
-        **look.backlog[service],
-        "dead": look.counters[service].get("dead", 0),
-    }
 
 
 def _pid(folder: Path, service: str) -> int | None:

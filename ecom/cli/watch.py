@@ -15,17 +15,17 @@ def watch(name: str) -> None:
     and events a second; ends with the shop's status.
     """
     from ecom.errors import ShopError
-    from ecom.harness.diagrams.live.glance import EVERY
+    from ecom.harness.diagrams.live.glance import EVERY, glance
     from ecom.harness.diagrams.live.view import View
-    from ecom.harness.workspace import folder_of, occupant
-    from ecom.shop.live import onlooker
+    from ecom.harness.workspace import folder_of, holder_of
+    from ecom.shop.live import monitor
 
     folder = folder_of(name)
-    if occupant(folder) is None:
+    if holder_of(folder) is None:
         raise ShopError(f"Shop {name!r} is not open: `ecom up` opens it.")
-    with onlooker(folder) as looking:
+    with monitor(folder) as looking:
         with View(looking) as view, suppress(KeyboardInterrupt):
-            while occupant(folder) is not None:
+            while holder_of(folder) is not None:
                 view.update()
                 time.sleep(EVERY)
-        click.echo(looking.glance())
+        click.echo(glance(looking))

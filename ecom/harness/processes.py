@@ -32,7 +32,7 @@ class Program(NamedTuple):
     secrets: Mapping[str, str] = EMPTY  # of its environment, what no other service's process has
 
 
-class Crew:
+class Processes:
     """The processes of the shop in `folder`: which program each service runs, and the environment
     that all of them have besides ours. `lock` is a descriptor of the shop's lock."""
 
@@ -47,7 +47,7 @@ class Crew:
         self._programs = programs
         self._environment = environment
         self._lock = lock
-        self._processes: dict[Member, Child] = {}
+        self._children: dict[Member, Child] = {}
         self._killed: set[Member] = set()
 
     def member(self, service: str, replica: str = "1") -> Member:
@@ -76,21 +76,21 @@ class Crew:
         if not self.is_alive(member):
             raise ServiceDown(f"{name(member)} is not running, so it cannot be killed.")
         self._killed.add(member)
-        self._processes[member].kill()
-        self._processes[member].wait()
+        self._children[member].kill()
+        self._children[member].wait()
 
     def stop(self) -> None:
         """Stop all of them with SIGTERM, then with SIGKILL those that take over `STOP_SECONDS`."""
-        for process in self._processes.values():
+        for process in self._children.values():
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
-        for process in self._processes.values():
+        for process in self._children.values():
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except TimeoutError:
                 process.kill()
                 process.wait()
-        self._processes.clear()
+        self._children.clear()
 
     def check(self) -> None:
         """Raise `ServiceDied` if a process has ended that was not killed here."""
@@ -105,28 +105,28 @@ class Crew:
         self.start(*dead)
 
     def _dead(self) -> list[Member]:
-        ended = [it for it, process in self._processes.items() if process.poll() is not None]
+        ended = [it for it, process in self._children.items() if process.poll() is not None]
         return [member for member in ended if member not in self._killed]
 
     def is_alive(self, member: Member) -> bool:
         """Whether this process is running."""
-        process = self._processes.get(member)
+        process = self._children.get(member)
         return process is not None and process.poll() is None
 
     def status(self, member: Member) -> int | None:
         """The exit status of a process, below 0 if a signal ended it; None while it runs."""
-        return self._processes[member].poll()
+        return self._children[member].poll()
 
     def alive(self) -> list[str]:
         """The names of those running, in the order of their programs."""
-        running = [member for member in self._processes if self.is_alive(member)]
+        running = [member for member in self._children if self.is_alive(member)]
         services = list(self._programs)
         return [name(member) for member in sorted(running, key=lambda it: services.index(it[0]))]
 
     def missing(self) -> list[str]:
         """One sentence about each service that no process runs."""
-        services = dict.fromkeys(service for service, _ in self._processes)
-        running = {member[0] for member in self._processes if self.is_alive(member)}
+        services = dict.fromkeys(service for service, _ in self._children)
+        running = {member[0] for member in self._children if self.is_alive(member)}
         return [
             f"{service} is down (start it with shop.start({service!r}))"
             for service in services
@@ -135,7 +135,7 @@ class Crew:
 
     def note(self, service: str) -> dict[str, Any]:
         """The note of a running process of this service. Raises `ServiceDown`."""
-        for member in self._processes:
+        for member in self._children:
             if member[0] == service and self.is_alive(member):
                 return read_note(self._folder, member)
         raise ServiceDown(
@@ -148,7 +148,7 @@ class Crew:
         note_file(self._folder, member).unlink(missing_ok=True)
         self._killed.discard(member)
         with open(log_file(self._folder, member), "ab") as log:
-            self._processes[member] = child.start(
+            self._children[member] = child.start(
                 target or program.target,
                 *program.arguments,
                 log=log,
@@ -167,7 +167,7 @@ class Crew:
 
     def _await_ready(self, member: Member, deadline: float) -> None:
         while not note_file(self._folder, member).exists():
-            if self._processes[member].poll() is not None:
+            if self._children[member].poll() is not None:
                 raise ServiceDied(self._obituary(member))
             if time.monotonic() > deadline:
                 words = self._last_words(member)
@@ -175,7 +175,7 @@ class Crew:
             time.sleep(0.01)
 
     def _obituary(self, member: Member) -> str:
-        ended = how(self._processes[member].wait())
+        ended = how(self._children[member].wait())
         return (
             f"{name(member)} ended {ended}, though nobody asked it to; "
             f"start it again with shop.start({member[0]!r}). {self._last_words(member)}"

@@ -25,20 +25,35 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-class NotebookBar:
-    """A bar in a notebook's output that leaves nothing behind.
+class Display:
+    """A display in a notebook's output that leaves nothing behind.
 
     It begins and ends empty, so that the stored output is the same however long it took.
     """
 
-    def __init__(self, total: int, what: str) -> None:
+    def __init__(self) -> None:
         from IPython.display import display
 
+        self._handle: Any = display({"text/html": "", "text/plain": ""}, raw=True, display_id=True)
+
+    def show(self, html: str) -> None:
+        """Show this in place of what was there."""
+        self._handle.update({"text/html": html, "text/plain": ""}, raw=True)
+
+    def close(self) -> None:
+        """Take it away."""
+        self.show("")
+
+
+class NotebookBar:
+    """A bar in a notebook's output."""
+
+    def __init__(self, total: int, what: str) -> None:
         self.n = 0
-        self._total = total
-        self._what = what
+        self._total, self._what = total, what
         self._drawn = time.monotonic()
-        self._handle: Any = display(_html(""), raw=True, display_id=True)
+        self._display = Display()
+        self.close = self._display.close
 
     def update(self, n: int) -> None:
         """`n` more are done."""
@@ -46,11 +61,7 @@ class NotebookBar:
         if time.monotonic() - self._drawn > 0.1:
             self._drawn = time.monotonic()
             bar = f'<progress value="{self.n}" max="{self._total}"></progress>'
-            self._handle.update(_html(f"{self._what} {bar} {self.n} of {self._total}"), raw=True)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._handle.update(_html(""), raw=True)
+            self._display.show(f"{self._what} {bar} {self.n} of {self._total}")
 
     def __enter__(self) -> "NotebookBar":
         return self
@@ -59,7 +70,3 @@ class NotebookBar:
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _html(text: str) -> dict[str, str]:
-    return {"text/html": text, "text/plain": ""}

@@ -8,15 +8,17 @@ performed, the shop is settled. Deadlines in the future may remain.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled
-from ecom.harness.processes import Crew
+from ecom.harness.lifecycle import states_of
+from ecom.harness.processes import Processes
 from ecom.harness.progress import progress
 from ecom.runtime.service import Lifecycle
 from ecom.runtime.tables import Effect, Inbox, Outbox
@@ -50,6 +52,26 @@ class Look:
     counters: dict[str, dict[str, int]]
     backlog: dict[str, dict[str, int]]  # unsent, effects, retries, replays
 
+    def waiting(self) -> dict[str, dict[str, int]]:
+        """What waits at each service: unhandled, unsent, effects, retries; and `dead`, how many
+        dead letters there have ever been."""
+        unhandled = Counter[str]()
+        for (service, _), gap in self.unhandled().items():
+            unhandled[service] += gap
+        return {
+            service: {
+                "unhandled": max(0, unhandled[service]),
+                **{kind: backlog[kind] for kind in ("unsent", "effects", "retries")},
+                "dead": self.counters[service].get("dead", 0),
+            }
+            for service, backlog in self.backlog.items()
+        }
+
+    def published(self) -> int:
+        """How many events there have ever been."""
+        counted = (count for counts in self.counters.values() for count in counts.items())
+        return sum(n for name, n in counted if name.startswith("emitted:"))
+
     def unhandled(self) -> dict[tuple[str, str], int]:
         """(service, event type) → how many it has yet to handle; below 0: too many."""
         emitted = {
@@ -66,6 +88,10 @@ class Look:
     def nothing_under_way(self) -> bool:
         """Whether nothing waits to be sent, performed or retried."""
         return not any(backlog[kind] for backlog in self.backlog.values() for kind in _UNDER_WAY)
+
+    def nothing_left(self) -> bool:
+        """Whether nothing is awaited, and there has never been a dead letter."""
+        return not self.awaited() and not any(it.get("dead") for it in self.counters.values())
 
     def awaited(self) -> list[str]:
         """One sentence about each thing that is not done; empty when this look shows none."""
@@ -92,8 +118,8 @@ _UNDER_WAY = {
 }
 
 
-class Watch:
-    """Looks at the databases of the shop in `folder`, again and again, over open connections.
+class Monitor(Reader):
+    """Looks at the databases in `folder`, again and again, over open connections that only read.
 
     `replayed`: how many replayed dead letters each service must have taken, in its whole life.
     """
@@ -102,19 +128,17 @@ class Watch:
         self,
         contract: Contract,
         folder: Path,
-        counted: Counted | None = None,
+        counted: Counted,
         replayed: Mapping[str, int] | None = None,
     ) -> None:
-        self.contract = contract
-        self._counted = counted
-        self._replayed = replayed or {}
-        self._reader = Reader(folder)
+        super().__init__(folder)
+        self.contract, self.counted, self._replayed = contract, counted, replayed or {}
 
     def look(self) -> Look:
         """Read all databases once."""
         counters, backlog = {}, {}
         for service in self.contract.services:
-            database = self._reader[service]
+            database = self[service]
             with database.moment():  # a counter and the rows that belong to it change together
                 counters[service] = database.counters()
                 backlog[service] = {
@@ -126,26 +150,29 @@ class Watch:
             backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
         return Look(self.contract, counters, backlog)
 
+    def states(self) -> dict[str, int]:
+        """How many sagas are in each of their states."""
+        found = self[self.counted.service].tally(self.counted.kind, "state")
+        return dict.fromkeys(states_of(self.counted.lifecycle), 0) | found
+
     def ended(self) -> tuple[int, int]:
         """How many sagas have ended, of how many."""
-        if (it := self._counted) is None:
-            return 0, 0
-        total = self._reader[it.service].counters().get(it.kind.table, 0)
-        return total - self._reader[it.service].count(it.kind, state=it.under_way), total
+        it, database = self.counted, self[self.counted.service]
+        total = database.counters().get(it.kind.table, 0)
+        return total - database.count(it.kind, state=it.under_way), total
 
     def pending(self, limit: int = 5) -> list[str]:
         """The keys of the first sagas that have not ended."""
-        it = self._counted
-        rows = self._reader[it.service].select(it.kind, {"state": it.under_way}, limit)
+        it = self.counted
+        rows = self[it.service].select(it.kind, {"state": it.under_way}, limit)
         return [str(key_of(row)) for row in rows]
 
     def last_errors(self) -> dict[str, str]:
         """Service → the error that its latest retry follows."""
         found = {}
         for service in self.contract.services:
-            read = self._reader[service]
-            tries = read.values(Inbox, "due", "last_error", state="waiting")
-            tries += read.values(Effect, "due", "last_error", state="pending")
+            tries = self[service].values(Inbox, "due", "last_error", state="waiting")
+            tries += self[service].values(Effect, "due", "last_error", state="pending")
             if failed := [it for it in tries if it[1] is not None]:
                 found[service] = max(failed)[1]
         return found
@@ -153,85 +180,66 @@ class Watch:
     def never_handled(self, service: str) -> set[str]:
         """The ids of the events that `service` should have handled and did not."""
         heard = set(self.contract.heard_by(service))
-        handled = {id_ for (id_,) in self._reader[service].values(Inbox, "id")}
+        handled = {id_ for (id_,) in self[service].values(Inbox, "id")}
         return {
             id_
             for each in self.contract.services
-            for id_, key in self._reader[each].values(Outbox, "id", "type", exchange="events")
+            for id_, key in self[each].values(Outbox, "id", "type", exchange="events")
             if key in heard and id_ not in handled
         }
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._reader.close()
-
-
-def nothing_left(contract: Contract, folder: Path) -> bool:
-    """Whether nothing is awaited, and no dead letter was set aside."""
-    with closing(Watch(contract, folder)) as watch:
-        look = watch.look()
-    return not look.awaited() and not any(c.get("dead") for c in look.counters.values())
-
 
 def wait_until_quiet(
-    contract: Contract,
-    folder: Path,
-    crew: Crew,
-    parked: Callable[[str], set[str]],
+    monitor: Monitor,
+    processes: Processes,
+    dead_letters: Callable[[str], set[str]],
     timeout: float,
-    replayed: Mapping[str, int],
-    counted: Counted,
     bar: Any = None,
 ) -> None:
     """Return once the shop is settled. Raises `NotSettled` after `timeout` seconds, `ServiceDied`.
 
-    `parked(service)` tells the ids of the events in its dead-letter queue: those are settled, too.
-    For `replayed` see `Watch`; `bar` is shown the orders that end instead of a progress bar.
+    `dead_letters(service)` tells the ids of the events in its dead-letter queue: those are settled,
+    too. `bar` is shown the sagas that end instead of a progress bar.
     """
-    with closing(Watch(contract, folder, counted, replayed)) as watch:
-        _, total = watch.ended()
-        with (
-            nullcontext(bar) if bar is not None else progress(total, f"{counted.noun} ended") as bar
-        ):
-            _wait(watch, crew, parked, timeout, bar)
-
-
-def _wait(watch: Watch, crew: Crew, parked: Callable, timeout: float, bar: Any) -> None:
-    begun = same_since = time.monotonic()
-    before = None
-    while True:
-        crew.check()
-        look, now = watch.look(), time.monotonic()
-        if look != before:
-            before, same_since = look, now
-        elif not look.awaited():
-            return
-        elif now - same_since > STUCK_SECONDS and look.nothing_under_way():
-            if _is_all_dead(watch, look, parked):
+    _, total = monitor.ended()
+    shown = progress(total, f"{monitor.counted.noun} ended") if bar is None else nullcontext(bar)
+    with shown as bar:
+        begun = same_since = time.monotonic()
+        before = None
+        while True:
+            processes.check()
+            look, now = monitor.look(), time.monotonic()
+            if look != before:
+                before, same_since = look, now
+            elif not look.awaited():
                 return
-            same_since = now
-        if now - begun > timeout:
-            raise NotSettled(_why(watch, look, crew, timeout))
-        ended, _ = watch.ended()
-        bar.update(ended - bar.n)
-        time.sleep(LOOK_SECONDS)
+            elif now - same_since > STUCK_SECONDS and look.nothing_under_way():
+                if _is_all_dead(monitor, look, dead_letters):
+                    return
+                same_since = now
+            if now - begun > timeout:
+                raise NotSettled(_why(monitor, look, processes, timeout))
+            ended, _ = monitor.ended()
+            bar.update(ended - bar.n)
+            time.sleep(LOOK_SECONDS)
 
 
-def _is_all_dead(watch: Watch, look: Look, parked: Callable[[str], set[str]]) -> bool:
+def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set[str]]) -> bool:
     """Whether every event that was not handled is in a dead-letter queue."""
     services = {service for service, _ in look.unhandled()}
-    return all(watch.never_handled(service) <= parked(service) for service in services)
+    return all(monitor.never_handled(service) <= dead_letters(service) for service in services)
 
 
-def _why(watch: Watch, look: Look, crew: Crew, timeout: float) -> str:
+def _why(monitor: Monitor, look: Look, processes: Processes, timeout: float) -> str:
     """What is still awaited, one thing a line."""
-    reasons = crew.missing() + look.awaited()
-    errors = watch.last_errors().items()
+    reasons = processes.missing() + look.awaited()
+    errors = monitor.last_errors().items()
     reasons += [f"{service} last failed with {error}" for service, error in errors]
-    ended, total = watch.ended()
+    ended, total = monitor.ended()
     if ended < total:
-        first = ", ".join(watch.pending())
-        reasons.append(f"{total - ended} of {total} orders have not ended: {first}, …")
+        first = ", ".join(monitor.pending())
+        noun = monitor.counted.noun
+        reasons.append(f"{total - ended} of {total} {noun} have not ended: {first}, …")
     return f"Not quiet after {timeout:g} seconds. Still awaited:\n" + "\n".join(
         f"  - {reason}" for reason in reasons
     )

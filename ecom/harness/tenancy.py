@@ -8,15 +8,12 @@ import logging
 import secrets
 from urllib.parse import quote, urlsplit
 
-from ecom.amqp.blocking import operator
 from ecom.amqp.connection import TROUBLE, why
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import private_node
 from ecom.bus import declare, remove_topology
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER, definitions, user, users
-from ecom.contract.topology import dead_queue
-from ecom.errors import ShopError
 
 log = logging.getLogger("ecom")
 
@@ -60,19 +57,6 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
         service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
         for service, password in passwords.items()
     }
-
-
-def parked(amqp_url: str, shop: str, service: str) -> set[str]:
-    """The ids of the events in the service's dead-letter queue, where they stay; none if the
-    broker cannot be reached or another operator has them in hand."""
-    try:
-        with operator(amqp_url, f"{shop}.workbench") as at:
-            found = [
-                (held.headers or {}).get("ce-id") for held in at.look(dead_queue(shop, service))
-            ]
-    except ShopError:
-        return set()
-    return {id_ for id_ in found if isinstance(id_, str)}
 
 
 def forget(contract: Contract, amqp_url: str, shop: str) -> bool:

@@ -23,7 +23,7 @@ LEAVING_SECONDS = 15.0  # how long services may take to end after their shop
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 
 
-class Premises:
+class Workspace:
     """The folder and name of an open shop. Raises `ShopBusy` if another process has it open."""
 
     def __init__(self, name: str | None, folder: Path | None) -> None:
@@ -50,14 +50,14 @@ class Premises:
         os.close(self.lock)
 
 
-_open: "WeakSet[Premises]" = WeakSet()
+_open: "WeakSet[Workspace]" = WeakSet()
 
 
 def _give_up() -> None:
     """In a process that is forked: else the shop would be busy for as long as that lives."""
-    for premises in _open:
-        premises.is_ours = False
-        os.close(premises.lock)
+    for workspace in _open:
+        workspace.is_ours = False
+        os.close(workspace.lock)
 
 
 os.register_at_fork(after_in_child=_give_up)
@@ -68,7 +68,7 @@ def folder_of(name: str) -> Path:
     return home() / "shops" / name
 
 
-def occupant(folder: Path) -> int | None:
+def holder_of(folder: Path) -> int | None:
     """The pid of the process that has the shop in `folder` open, or None."""
     try:
         lock = os.open(folder / "lock", os.O_RDWR)

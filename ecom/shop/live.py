@@ -1,9 +1,9 @@
-"""What the live view shows of a shop: its orders, by state."""
+"""By what the sagas of a shop are counted: its orders, by state."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from ecom.harness.diagrams.live.glance import Onlooker
-from ecom.harness.quiescence import Counted
+from ecom.harness.quiescence import Counted, Monitor
 from ecom.sagas.choreography import choreography
 from ecom.services import order
 
@@ -15,6 +15,6 @@ ORDERS = Counted(
 )
 
 
-def onlooker(folder: Path) -> Onlooker:
-    """An onlooker of the shop in `folder`, which need not be open."""
-    return Onlooker(choreography().contract, folder, ORDERS)
+def monitor(folder: Path, replayed: Mapping[str, int] | None = None) -> Monitor:
+    """A monitor of the shop in `folder`, which need not be open."""
+    return Monitor(choreography().contract, folder, ORDERS, replayed)

@@ -10,15 +10,14 @@ from typing import Any, Literal
 from weakref import ref
 
 from ecom.broker.lease import lease
-from ecom.contract.contract import Contract
 from ecom.errors import NotSettled, ShopError
-from ecom.harness.dead_letters.workbench import Workbench
+from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.harness.diagrams.live.glance import Glance
 from ecom.harness.diagrams.live.view import watched
-from ecom.harness.processes import Crew
-from ecom.harness.quiescence import nothing_left, wait_until_quiet
-from ecom.harness.tenancy import address, forget, parked, prepare
-from ecom.harness.workspace import Premises, clear_abandoned
+from ecom.harness.processes import Processes
+from ecom.harness.quiescence import wait_until_quiet
+from ecom.harness.tenancy import address, forget, prepare
+from ecom.harness.workspace import Workspace, clear_abandoned
 from ecom.process import child
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.standins import StandIns
@@ -27,7 +26,7 @@ from ecom.shop import catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, order_for
 from ecom.shop.credentials import keep_token
-from ecom.shop.live import ORDERS, onlooker
+from ecom.shop.live import monitor
 from ecom.shop.programs import environment, programs
 from ecom.shop.provision import provision
 from ecom.shop.records import Records
@@ -44,7 +43,7 @@ class Shop(Records):
     the services themselves keep their books, which is faster.
     """
 
-    _premises: Premises | None = None  # while it is open
+    _workspace: Workspace | None = None  # while it is open
 
     def __init__(
         self,
@@ -70,8 +69,8 @@ class Shop(Records):
 
         Raises `ShopBusy`, `ServiceDied`, or `BrokerUnavailable`.
         """
-        if self._premises is None:
-            self._premises = Premises(self._name, self._folder)
+        if self._workspace is None:
+            self._workspace = Workspace(self._name, self._folder)
             self._at_exit = partial(_close, ref(self))
             atexit.register(self._at_exit)
             try:
@@ -82,7 +81,7 @@ class Shop(Records):
         return self
 
     def _open(self) -> None:
-        self._crew, self._client, self._lease, self._standins = None, None, None, None
+        self._processes, self._client, self._lease, self._standins = None, None, None, None
         child.prepare("ecom.serve", "ecom.api.app")  # it takes as long as what follows
         self._standins = StandIns(self.folder, self._as_processes)
         if self._amqp_url is None:
@@ -99,28 +98,28 @@ class Shop(Records):
         self._forget = partial(forget, contract, broker, self.name)
         its = programs(urls, self._token, self._standins.environment) | self._standins.programs
         told = environment(self.folder, self.name, self._hold_seconds)
-        self._crew = Crew(self.folder, its, told, self._premises.lock)
-        self._client = Client(partial(_api, self._crew), self._token)
-        self._dead = Workbench(self._saga, self._url, self.name, self.folder)
-        self._crew.start(*((service, "1") for service in its))
+        self._processes = Processes(self.folder, its, told, self._workspace.lock)
+        self._client = Client(partial(_api, self._processes), self._token)
+        self._dead = DeadLetters(self._saga, self._url, self.name, self.folder)
+        self._processes.start(*((service, "1") for service in its))
 
     def close(self) -> None:
         """Stop the services, let go of the broker, remove what was made up."""
-        if self._premises is None:
+        if self._workspace is None:
             return
-        premises, self._premises = self._premises, None
+        workspace, self._workspace = self._workspace, None
         atexit.unregister(self._at_exit)
-        if not premises.is_ours:  # we were forked by whoever opened it, whose it is
+        if not workspace.is_ours:  # we were forked by whoever opened it, whose it is
             return
-        forgotten = self._crew is None  # then it never came to have queues
+        forgotten = self._processes is None  # then it never came to have queues
         try:
             if self._client:
                 self._client.close()
-            if self._crew:
-                self._crew.stop()
-                forgotten = _is_for_once(premises, self._saga.contract) and self._forget()
+            if self._processes:
+                self._processes.stop()
+                forgotten = _is_for_once(workspace) and self._forget()
         finally:
-            premises.leave(remove=forgotten)
+            workspace.leave(remove=forgotten)
             if self._standins:
                 self._standins.close()
             if self._lease:
@@ -135,9 +134,10 @@ class Shop(Records):
         self.close()
 
     def __repr__(self) -> str:
-        if self._premises is None:
+        if self._workspace is None:
             return "Shop (closed)"
-        return f"Shop {self.name!r} with {', '.join(self._crew.alive())} running, in {self.folder}"
+        running = ", ".join(self._processes.alive())
+        return f"Shop {self.name!r} with {running} running, in {self.folder}"
 
     @property
     def name(self) -> str:
@@ -190,14 +190,13 @@ class Shop(Records):
         Quiet: every event handled by all who hear it, nothing to be sent, performed or retried.
         `bar` is told how many more orders have ended; without it, there is a progress bar.
         """
-        crew = self._staffed()
-        in_dead_queue = partial(parked, self._url, self.name)
-        awaited, contract = self._dead.awaited, self._saga.contract
-        wait_until_quiet(contract, self.folder, crew, in_dead_queue, timeout, awaited, ORDERS, bar)
+        processes = self._staffed()
+        with monitor(self.folder, self._dead.awaited) as looking:
+            wait_until_quiet(looking, processes, self._dead.event_ids, timeout, bar)
 
     def watch(self, seconds: float = 60.0) -> Glance:
         """Show orders flow, live, until all is quiet or `seconds` are over; how it stands then."""
-        return watched(onlooker(self.folder), lambda view: self.settle(seconds, view))
+        return watched(monitor(self.folder), lambda view: self.settle(seconds, view))
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Wait, at most `timeout` seconds, until `condition()` is true. Raises `NotSettled`.
@@ -212,19 +211,19 @@ class Shop(Records):
 
     # ── trouble ───────────────────────────────────────────────────────────────────────────────
     @property
-    def dead(self) -> Workbench:
+    def dead(self) -> DeadLetters:
         """Its dead letters, to look at and to replay."""
         self._opened()
         return self._dead
 
     def kill(self, service: str, replica: str = "1") -> None:
         """SIGKILL a service. Raises `ServiceDown` if it does not run."""
-        crew = self._staffed()
-        crew.kill(crew.member(service, replica))
+        processes = self._staffed()
+        processes.kill(processes.member(service, replica))
 
     def start(self, service: str, replica: str = "1") -> None:
         """Start a service, or a further replica of it; harmless if it runs already."""
-        self.crew.start(self.crew.member(service, replica))
+        self.processes.start(self.processes.member(service, replica))
 
     def gateway(self, **faults: float) -> None:
         """Say what goes wrong at the payment provider from now on (`ecom.sandbox.faults.Faults`).
@@ -235,30 +234,30 @@ class Shop(Records):
         self._standins.set_faults(faults)
 
     @property
-    def crew(self) -> Crew:
+    def processes(self) -> Processes:
         """Its processes, for whoever wants more trouble than this."""
         self._opened()
-        return self._crew
+        return self._processes
 
     def revive(self, tell: Callable[[str], object]) -> None:
         """`tell` what became of each service that has died unasked, then start it again."""
-        self.crew.revive(tell)
+        self.processes.revive(tell)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
-    def _opened(self) -> Premises:
-        if self._premises is None:
+    def _opened(self) -> Workspace:
+        if self._workspace is None:
             raise ShopError("This shop is closed: open it with shop.open(), or use `with Shop()`.")
-        return self._premises
+        return self._workspace
 
-    def _staffed(self) -> Crew:
-        """The crew. Raises `ServiceDied` if one of them has died unasked."""
+    def _staffed(self) -> Processes:
+        """The processes. Raises `ServiceDied` if one of them has died unasked."""
         self._opened()
-        self._crew.check()
-        return self._crew
+        self._processes.check()
+        return self._processes
 
 
-def _api(crew: Crew) -> str:
-    return crew.note("order")["http"]
+def _api(processes: Processes) -> str:
+    return processes.note("order")["http"]
 
 
 def _close(shop: "ref[Shop]") -> None:
@@ -266,8 +265,9 @@ def _close(shop: "ref[Shop]") -> None:
         it.close()
 
 
-def _is_for_once(premises: Premises, contract: Contract) -> bool:
+def _is_for_once(workspace: Workspace) -> bool:
     """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
-    if premises.is_temporary or premises.is_named:
-        return premises.is_temporary
-    return nothing_left(contract, premises.folder)
+    if workspace.is_temporary or workspace.is_named:
+        return workspace.is_temporary
+    with monitor(workspace.folder) as looking:
+        return looking.look().nothing_left()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from ecom.harness.processes import Crew, read_note
+from ecom.harness.processes import Processes, read_note
 from ecom.harness.tenancy import forget
 from ecom.harness.workspace import name_for
 from ecom.settings import home
@@ -37,9 +37,9 @@ class Testbed:
         self.workload = Workload(customers, self._address, token, seed)
 
     @property
-    def crew(self) -> Crew:
+    def processes(self) -> Processes:
         """The shop's processes."""
-        return self.shop.crew
+        return self.shop.processes
 
     def burst(self, parts: int = 2) -> None:
         """One of `parts` of a round's customers come, and a moment passes: the shop is busy now."""
@@ -69,7 +69,7 @@ class Testbed:
     def leave(self, service: str) -> None:
         """Have a service end cleanly. Raises `HarnessFailed` if it does not."""
         os.kill(self.pid(service), signal.SIGTERM)
-        wait_for(lambda: not self.crew.is_alive((service, "1")), 20, f"{service} to end")
+        wait_for(lambda: not self.processes.is_alive((service, "1")), 20, f"{service} to end")
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:

@@ -9,9 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
 from ecom.harness.diagrams.choreography import Choreography
-from ecom.harness.diagrams.lifecycle import states_of
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step
+from ecom.harness.lifecycle import states_of
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.timeline import CONFIRMED, OPEN, Timeline, timeline
 from ecom_lab.docs import pictures as documents

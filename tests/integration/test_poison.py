@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ecom.amqp.session import PREFETCH
 from ecom.contract.topology import DELIVERY_LIMIT, exchange
-from ecom.harness.dead_letters.workbench import Workbench
+from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.services.audit import Entry
 from ecom.stores.reader import Reader
 from ecom_lab.shop import SAGA
@@ -54,9 +54,9 @@ def test_a_message_that_kills_is_set_aside_alone(broker, bare, mortal, put, tmp_
             return {id_ for (id_,) in read["audit"].values(Entry, "order_id")}
 
     wait_for(lambda: len(handled()) == PREFETCH + 200, 60)
-    bench = Workbench(SAGA, broker, bare, tmp_path)
-    wait_for(lambda: len(bench.list("audit")) == 3, 60)
-    letters = bench.list("audit")
+    dead = DeadLetters(SAGA, broker, bare, tmp_path)
+    wait_for(lambda: len(dead.list("audit")) == 3, 60)
+    letters = dead.list("audit")
     assert handled() == set(orders) - set(poison)
     assert sorted(letters.order_id) == poison
     deaths = Counter((tmp_path / "deaths").read_text().split())

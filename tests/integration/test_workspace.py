@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from ecom.errors import ShopBusy
-from ecom.harness.workspace import Premises
+from ecom.harness.workspace import Workspace
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def fork():
 
 def test_a_process_that_is_forked_from_one_that_is_in_keeps_no_shop_busy(tmp_path, fork):
     """As long as its starter is in, it is; then it is not, whatever the other one does."""
-    ours = Premises(None, tmp_path)
+    ours = Workspace(None, tmp_path)
     fork(lambda: None)
     with pytest.raises(ShopBusy):
-        Premises(None, tmp_path)
+        Workspace(None, tmp_path)
     ours.leave(remove=False)
-    Premises(None, tmp_path).leave(remove=False)
+    Workspace(None, tmp_path).leave(remove=False)
 
 
 def test_a_process_that_is_forked_closes_no_shop(shop, fork):

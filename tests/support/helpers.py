@@ -170,7 +170,7 @@ def process(service: str, url: str, folder: Path, shop: str, **settings: str) ->
 
 def broker_url(shop: Any, service: str) -> str:
     """Where this service of an open shop finds the broker, and as whom."""
-    return shop.crew._programs[service].secrets["ECOM_AMQP_URL"]
+    return shop.processes._programs[service].secrets["ECOM_AMQP_URL"]
 
 
 def free_port() -> int:

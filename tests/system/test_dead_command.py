@@ -23,7 +23,7 @@ def failed(order):
 
 
 def test_in_a_terminal(broker, tmp_path, monkeypatch):
-    """list, show, try, edit, replay, drop: each says what it did; a mistake gets one sentence."""
+    """list, show, dry-run, edit, replay, drop: each says what it did; mistakes get a sentence."""
     monkeypatch.setenv("ECOM_HOME", str(tmp_path))  # so that the broker is an external one
     monkeypatch.setenv("ECOM_AMQP_URL", broker)
     name = f"dead-{uuid.uuid4().hex[:8]}"
@@ -43,11 +43,11 @@ def test_in_a_terminal(broker, tmp_path, monkeypatch):
         assert f"LookupError: no hold for order … {LONG}\n" in ecom("list", "--groups")
         assert f"\n{ids[0]} inventory " in ecom("list")
         assert "ce-id: id-1" in ecom("show", ids[1])
-        assert ecom("try", ids[0]).startswith("It would fail, and be tried again: LookupError")
+        assert ecom("dry-run", ids[0]).startswith("It would fail, and be tried again: LookupError")
         assert ecom("edit", ids[3], "--header", "note=mended") == "Replayed 1.\n"
         assert "NAME=VALUE" in ecom("edit", ids[0], "--header", "nonsense")
         assert "no dead letter" in ecom("show", "nonsense")
         assert "Say which" in ecom("replay")
         assert ecom("replay", ids[0]) == "Replayed 1.\n"
         assert ecom("drop", "--all", "--reason", "a test") in ("Dropped 2.\n", "Dropped 3.\n")
-        shop._premises.is_named = False  # so that the broker forgets this test's queues
+        shop._workspace.is_named = False  # so that the broker forgets this test's queues

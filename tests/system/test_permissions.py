@@ -29,8 +29,8 @@ REFUSED = "ACCESS_REFUSED"
 def shop(broker):
     """An open shop; its services have stopped, so that nobody else consumes or publishes."""
     with Shop(amqp_url=broker, outside="files") as shop:
-        for member in list(shop.crew._processes):
-            shop.crew.kill(member)
+        for member in list(shop.processes._children):
+            shop.processes.kill(member)
         yield shop
 
 
@@ -216,7 +216,7 @@ def test_an_event_of_a_stranger_is_set_aside(broker, wait_for):
 def test_without_a_provisioner_a_service_says_what_is_missing(shop, operator, wait_for):
     """And starts to work as soon as its queue is back."""
     operator.queue_delete(queue(shop.name, "audit"))
-    shop.crew._spawn(("audit", "1"))
+    shop.processes._spawn(("audit", "1"))
     log = log_file(shop.folder, ("audit", "1"))
     wait_for(lambda: "the shop's provisioner declares it" in log.read_text())
     assert f"no queue '{shop.name}.audit'" in log.read_text()

@@ -22,7 +22,7 @@ def shop(broker):
 
 
 def test_a_malformed_event_is_tried_edited_and_replayed(shop, put, wait_for):
-    """`try_` says what an edit would lead to, before and after; the saga then goes on."""
+    """`dry_run` says what an edit would lead to, before and after; the saga then goes on."""
     shop.kill("payment")
     order = shop.place("ada@example.com", {"YOYO": 1})
     headers, body = wire(PaymentProcessed(order, "ada@example.com", 2450), "paid-1")
@@ -31,13 +31,13 @@ def test_a_malformed_event_is_tried_edited_and_replayed(shop, put, wait_for):
     letter = shop.dead.show(shop.dead.list("inventory").id[0])
     assert (letter.reason, letter.order_id) == ("malformed", order)
 
-    assert "malformed body" in shop.dead.try_(letter.id).error
-    trial = shop.dead.try_(letter.id, body=body)
-    assert trial.is_good
-    assert trial.events.type.tolist() == ["inventory.committed"]
-    changes = trial.changes.set_index(["table", "column"])
+    assert "malformed body" in shop.dead.dry_run(letter.id).error
+    tried = shop.dead.dry_run(letter.id, body=body)
+    assert tried.is_good
+    assert tried.events.type.tolist() == ["inventory.committed"]
+    changes = tried.changes.set_index(["table", "column"])
     assert changes.loc[("reservations", "state"), "after"] == "COMMITTED"
-    assert shop.stock().committed.sum() == 0, "a trial changes nothing"
+    assert shop.stock().committed.sum() == 0, "a dry run changes nothing"
 
     assert shop.dead.replay(letter.id, body=body) == 1
     wait_for(lambda: shop.orders().state[0] == "CONFIRMED")
@@ -98,11 +98,11 @@ def test_letters_replayed_three_times_over_have_their_effect_once(killers, shop,
 REPLAY = """
 import sys
 from pathlib import Path
-from ecom.harness.dead_letters.workbench import Workbench
+from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.sagas.choreography import choreography
 url, shop, folder = sys.argv[1:]
-bench = Workbench(choreography(), url, shop, Path(folder))
-bench.replay(bench.groups())
+letters = DeadLetters(choreography(), url, shop, Path(folder))
+letters.replay(letters.groups())
 """
 
 

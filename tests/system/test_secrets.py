@@ -33,7 +33,7 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
             for path in (each for each in folder.rglob("*") if each.is_file()):
                 _check(path, secrets)
         settings = Settings(broker_url(shop, "order"), shop.folder, http_token=shop._token)
-        shown = [repr(shop), repr(settings), repr(shop.dead), repr(shop.crew)]
+        shown = [repr(shop), repr(settings), repr(shop.dead), repr(shop.processes)]
         with pytest.raises(Exception, match="cannot be used") as caught:
             Shop(amqp_url=broker.replace("@127.0.0.1", "@127.0.0.2"), folder=tmp_path).open()
         shown.append(str(caught.value))
@@ -60,7 +60,7 @@ def test_a_process_is_told_no_secrets_but_its_own(broker, monkeypatch):
         own["order"].add("token")
         own["notification"].add("mail")
         for name, its in own.items():
-            shop.crew.start((name, "2"), target="children:show")
+            shop.processes.start((name, "2"), target="children:show")
             told = str(read_note(shop.folder, (name, "2"))["environment"])
             assert {which for which, secret in secrets.items() if secret in told} == its, name
             for replica in "1", "2":

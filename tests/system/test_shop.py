@@ -5,7 +5,7 @@ import pytest
 from ecom import Shop
 from ecom.errors import NotSettled, OrderRefused, ShopBusy, ShopError
 from ecom.harness.tenancy import forget
-from ecom.harness.workspace import occupant
+from ecom.harness.workspace import holder_of
 from ecom_lab.shop import CONTRACT
 
 DECLINES = "4000000000000002"
@@ -160,7 +160,7 @@ def test_a_named_shop_goes_on_where_it_was(broker, tmp_path):
 def test_a_shop_that_nobody_refers_to_any_more_closes_itself(broker, tmp_path):
     """As when a notebook's cell is run again: its processes are gone, its folder can be reused."""
     Shop(amqp_url=broker, folder=tmp_path, outside="files").open()
-    assert occupant(tmp_path) is None
+    assert holder_of(tmp_path) is None
 
 
 def test_further_replicas_share_the_work(shop):

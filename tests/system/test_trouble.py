@@ -15,11 +15,10 @@ from ecom.broker.lease import BrokerUnavailable
 from ecom.bus import parameters
 from ecom.errors import NotSettled, ServiceDied, ServiceDown
 from ecom.harness.processes import read_note
-from ecom.harness.quiescence import Watch
 from ecom.harness.tenancy import address
 from ecom.harness.workspace import folder_of
-from ecom.shop.live import ORDERS
-from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
+from ecom.shop.live import monitor
+from ecom_lab.shop import EVENTS, SERVICES
 
 
 def test_services_killed_amid_a_thousand_orders_each_lose_nothing(broker):
@@ -28,13 +27,13 @@ def test_services_killed_amid_a_thousand_orders_each_lose_nothing(broker):
     wanted = [{"customer": f"c{n}@example.com", "lines": {"YOYO": 1}} for n in range(1_000)]
     with (
         Shop({"YOYO": 4_900}, amqp_url=broker) as shop,
-        closing(Watch(CONTRACT, shop.folder, ORDERS)) as watch,
+        monitor(shop.folder) as looking,
     ):
         for before, service in zip(range(0, 5_000, 1_000), SERVICES, strict=True):
             shop.place_many(wanted)
-            shop.wait_until(lambda enough=before + 100: watch.ended()[0] >= enough)
+            shop.wait_until(lambda enough=before + 100: looking.ended()[0] >= enough)
             shop.kill(service)
-            ended, total = watch.ended()
+            ended, total = looking.ended()
             assert ended < total == before + 1_000, "killed too late to prove anything"
             shop.start(service)
             shop.settle(60)
@@ -99,7 +98,7 @@ HOLDER = """
 import json, sys
 from ecom import Shop
 shop = Shop(amqp_url=sys.argv[1]).open()
-pids = [process.pid for process in shop._crew._processes.values()]
+pids = [process.pid for process in shop._processes._children.values()]
 print(json.dumps({"name": shop.name, "pids": pids}), flush=True)
 sys.stdin.read()
 """

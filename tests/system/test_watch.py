@@ -18,11 +18,11 @@ from displaying import displayed
 from ecom import Shop
 from ecom.errors import ServiceDown
 from ecom.harness.diagrams.live.drawing import SHOWN, as_svg
-from ecom.harness.diagrams.live.glance import WAITING, Glance
+from ecom.harness.diagrams.live.glance import WAITING, Glance, glance
 from ecom.harness.diagrams.live.view import line, watched
-from ecom.harness.workspace import Premises
-from ecom.shop import live
-from ecom.shop.live import onlooker
+from ecom.harness.workspace import Workspace
+from ecom.shop.live import ORDERS as COUNTED
+from ecom.shop.live import monitor
 from ecom.shop.provision import provision
 from ecom_lab.shop import SAGA, SERVICES
 
@@ -34,12 +34,12 @@ CELL = """
 import time
 from pathlib import Path
 from ecom.harness.diagrams.live.view import watched
-from ecom.shop.live import onlooker
+from ecom.shop.live import monitor
 def settle(view):
     until = time.monotonic() + {seconds}
     while time.monotonic() < until:
         view.update()
-watched(onlooker(Path({folder!r})), settle)
+watched(monitor(Path({folder!r})), settle)
 """
 
 
@@ -59,7 +59,7 @@ def busy():
     services = {service: dict(nothing) for service in SERVICES}
     services["payment"] = dict(zip(WAITING, (1_200, 34, 5, 2, 1), strict=True))
     states = {"PENDING": 700, "CONFIRMED": 200, "CANCELLED": 100}
-    return Glance(live.ORDERS, states, services, 4_000, ("payment has not handled 1200 x",), False)
+    return Glance(COUNTED, states, services, 4_000, ("payment has not handled 1200 x",), False)
 
 
 # ── what is seen ──────────────────────────────────────────────────────────────────────────────
@@ -71,8 +71,8 @@ def test_watching_ends_when_all_is_quiet(shop):
     assert seen.states == {"PENDING": 0, "CONFIRMED": 3, "CANCELLED": 2}
     assert not any(seen.waiting(kind) for kind in WAITING)
     assert seen.published == len(shop.events())
-    with onlooker(shop.folder) as looking:
-        assert looking.glance() == seen
+    with monitor(shop.folder) as looking:
+        assert glance(looking) == seen
 
 
 def test_watching_says_what_is_awaited_when_its_time_is_over(shop):
@@ -95,7 +95,7 @@ def test_an_interrupt_ends_the_watching_only(shop):
         view.update()
         raise KeyboardInterrupt
 
-    assert watched(onlooker(shop.folder), interrupted).text == ENDED
+    assert watched(monitor(shop.folder), interrupted).text == ENDED
 
 
 def test_a_closed_shop_cannot_be_watched():
@@ -112,7 +112,7 @@ def test_trouble_is_not_hidden(shop):
         raise ServiceDown("gone")
 
     with pytest.raises(ServiceDown):
-        watched(onlooker(shop.folder), died)
+        watched(monitor(shop.folder), died)
 
 
 # ── in a notebook ─────────────────────────────────────────────────────────────────────────────
@@ -170,17 +170,17 @@ def test_a_terminal_gets_one_line(busy):
     """Orders, what waits, and the pace."""
     assert line([replace(busy, published=3_900), busy]) == (
         "700 pending, 200 confirmed, 100 cancelled | "
-        "1,200 queued, 34 unsent, 5 effects, 2 retries, 1 dead | 400 events/s"
+        "1,200 unhandled, 34 unsent, 5 effects, 2 retries, 1 dead | 400 events/s"
     )
 
 
 @pytest.fixture
-def premises():
+def workspace():
     """A shop that somebody has open, of which there are only the databases."""
-    premises = Premises(f"watched-{uuid.uuid4().hex[:8]}", None)
-    provision(SAGA, premises.folder)
-    yield premises
-    shutil.rmtree(premises.folder)
+    workspace = Workspace(f"watched-{uuid.uuid4().hex[:8]}", None)
+    provision(SAGA, workspace.folder)
+    yield workspace
+    shutil.rmtree(workspace.folder)
 
 
 @pytest.fixture
@@ -208,16 +208,16 @@ def read_until(terminal, words):
 
 
 @pytest.mark.parametrize("end", ["closed", "interrupted"])
-def test_the_command_watches_until_the_shop_closes_or_ctrl_c(premises, command, end):
+def test_the_command_watches_until_the_shop_closes_or_ctrl_c(workspace, command, end):
     """Written over and over in one line of the terminal; at the end, how the shop stands."""
     terminal, stderr = pty.openpty()
-    process = command(premises.name, stderr=stderr)
+    process = command(workspace.name, stderr=stderr)
     os.close(stderr)
     shown = read_until(terminal, "0 pending")
     if end == "interrupted":
         process.send_signal(signal.SIGINT)
     else:
-        premises.leave(remove=False)  # nobody is in; the databases stay
+        workspace.leave(remove=False)  # nobody is in; the databases stay
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert out == "No orders. All is quiet.\n"
@@ -225,7 +225,7 @@ def test_the_command_watches_until_the_shop_closes_or_ctrl_c(premises, command, 
     assert "\n" not in shown
     os.close(terminal)
     if end == "interrupted":
-        premises.leave(remove=False)
+        workspace.leave(remove=False)
 
 
 def test_the_command_needs_a_shop_that_is_open(command):
@@ -238,5 +238,5 @@ def test_the_command_needs_a_shop_that_is_open(command):
 
 def test_where_nobody_looks_nothing_is_shown(shop, capfd):
     """Neither notebook nor terminal, as in a script's log: it only waits."""
-    assert watched(onlooker(shop.folder), lambda view: view.update()).is_quiet
+    assert watched(monitor(shop.folder), lambda view: view.update()).is_quiet
     assert capfd.readouterr() == ("", "")

@@ -1,1 +1,1 @@
-"""The dead-letter workbench: show, try, edit, replay and drop the messages that were set aside."""
+"""Dead letters: what was set aside is shown, tried in a dry run, edited, replayed or dropped."""

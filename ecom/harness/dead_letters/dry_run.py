@@ -8,121 +8,147 @@ kills.
 import pickle
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 import msgspec
+from msgspec import Struct
 
-from ecom.harness.dead_letters.trial import Asked, Change, Said, Trial
 from ecom.process import child
 from ecom.runtime.messages import Delivery
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
-from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import R, Row
 from ecom.stores.query import Key, key_of
 from ecom.stores.reader import Database
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SECONDS = 30.0  # after these it counts as hanging
 
-
-@dataclass(frozen=True)
-class Attempt:
-    """What to try, and where."""
-
-    saga: Saga
-    folder: Path
-    service: str
-    headers: dict[str, Any]
-    body: bytes
+Cells = tuple[Any, ...]  # of one row
 
 
-class Rehearsal(Database):
-    """A service's database as it is at this moment; what would be written is in `written`."""
+class DryRun(Struct, frozen=True):
+    """What would become of a dead letter, if it were replayed as the service stands now."""
+
+    outcome: str  # "would …"
+    error: str = ""
+    changed: list[Cells] = []
+    published: list[Cells] = []
+    requested: list[Cells] = []
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it would be handled."""
+        return self.outcome == "would be handled"
+
+    @property
+    def changes(self) -> "pd.DataFrame":
+        """table, key, column, before, after: what would change in the service's tables.
+
+        A row each column; `before` is None for a new row of a table, `after` for a deleted one.
+        """
+        return _frame(self.changed, "table", "key", "column", "before", "after")
+
+    @property
+    def events(self) -> "pd.DataFrame":
+        """type, order_id, body: the events that it would emit."""
+        return _frame(self.published, "type", "order_id", "body")
+
+    @property
+    def effects(self) -> "pd.DataFrame":
+        """type, key, body: the effects that it would request, each under its idempotency key."""
+        return _frame(self.requested, "type", "key", "body")
+
+    def __repr__(self) -> str:
+        lines = [f"It {self.outcome}{': ' + self.error if self.error else ''}"]
+        lines += ["  {} {}: {} {!r} → {!r}".format(*change) for change in self.changed]
+        lines += ["  emits {} of order {}: {}".format(*event) for event in self.published]
+        lines += ["  asks for {} under {}: {}".format(*effect) for effect in self.requested]
+        return "\n".join(lines)
+
+
+def _frame(rows: list[Cells], *columns: str) -> "pd.DataFrame":
+    import pandas as pd  # here: the process of a dry run does not need it
+
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def dry_run(saga: Saga, folder: Path, service: str, headers: dict[str, Any], body: bytes) -> DryRun:
+    """Try it in a process of its own; that the process died is an outcome, too."""
+    try:
+        # Its saga may be anybody's: its code goes with it.
+        pickled = cloudpickle.dumps((saga, folder, service, headers, body))
+        return child.call(f"{__name__}:run_here", pickled, seconds=SECONDS)
+    except TimeoutError:
+        return DryRun("would hang", f"not done after {SECONDS:g} seconds")
+    except child.Died as death:
+        return DryRun("would kill the process", str(death))
+
+
+def run_here(pickled: bytes) -> DryRun:
+    """Let the runtime handle it in this process, and see what it would write."""
+    saga, folder, service, headers, body = pickle.loads(pickled)
+    database = Unwritten(folder, service)
+    runtime = Runtime(saga, service, database, "dry run", lambda: 0.0)
+    # Through the default exchange, as an operator's replay is.
+    delivery = Delivery(1, 1, "", service, headers, body)
+    next(runtime.step([delivery], time.time())).transaction.commit()
+    found = _outcome(database, (*runtime.service.rows, Timer))
+    database.close()
+    return found
+
+
+class Unwritten(Database):
+    """A service's database as it is at this moment; what would be written is kept beside it."""
 
     def __init__(self, folder: Path, service: str) -> None:
         super().__init__(folder, service)
-        self.written: dict[type[Row], tuple[list[Row], list[Key]]] = {}
+        self._written: dict[type[Row], dict[Key, Row | None]] = {}  # None: to be deleted
 
     def begin(self) -> None:
         self._run("BEGIN")
 
     def write(self, kind: type[R], puts: list[R], deletes: list[Key]) -> None:
-        self.written[kind] = puts, deletes
+        self._written[kind] = {key_of(row): row for row in puts} | dict.fromkeys(deletes)
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
-        puts, deletes = self.written.get(kind, ([], []))
-        self.written[kind] = [*puts, *rows], deletes
+        self._written.setdefault(kind, {}).update((key_of(row), row) for row in rows)
 
     def commit(self) -> None:
         """Do nothing: the snapshot stays for comparison, until `close`."""
 
+    def puts(self, kind: type[R]) -> list[R]:
+        """The rows of this kind that would be written."""
+        return [row for row in self._written.get(kind, {}).values() if row is not None]
 
-def rehearse(attempt: Attempt) -> Trial:
-    """Try it in a process of its own; that the process died is an outcome, too."""
-    try:
-        pickled = cloudpickle.dumps(attempt)  # its saga may be anybody's: its code goes with it
-        return child.call(f"{__name__}:rehearse_here", pickled, seconds=SECONDS)
-    except TimeoutError:
-        return Trial("would hang", f"not done after {SECONDS:g} seconds")
-    except child.Died as death:
-        return Trial("would kill the process", str(death))
-
-
-def rehearse_here(pickled: bytes) -> Trial:
-    """Try a pickled attempt in this process."""
-    return _try(pickle.loads(pickled), time.time())
+    def changes(self, kind: type[Row]) -> Iterator[Cells]:
+        """Each column of each row of this kind that would differ, as `DryRun.changes` has them."""
+        for key, after in self._written.get(kind, {}).items():
+            before = self.fetch(kind, key)
+            for column in kind.__struct_fields__:
+                old, new = (row and _plain(getattr(row, column)) for row in (before, after))
+                if old != new:
+                    yield kind.table, str(key), column, old, new
 
 
-def _try(attempt: Attempt, now: float) -> Trial:
-    """Let the runtime handle it, and see what it would write."""
-    store = Rehearsal(attempt.folder, attempt.service)
-    runtime = Runtime(attempt.saga, attempt.service, store, "rehearsal", lambda: 0.0)
-    # Through the default exchange, as an operator's replay is.
-    delivery = Delivery(1, 1, "", attempt.service, attempt.headers, attempt.body)
-    next(runtime.step([delivery], now)).transaction.commit()
-    trial = _judge(runtime.service, store)
-    store.close()
-    return trial
-
-
-def _judge(service: Service, store: Rehearsal) -> Trial:
-    letters = [row for row in _puts(store, Outbox) if row.exchange == "dead"]
-    received = _puts(store, Inbox)
-    if letters:
-        return Trial("would be a dead letter again", letters[0].headers["dead-exception"])
+def _outcome(database: Unwritten, kinds: tuple[type[Row], ...]) -> DryRun:
+    sent, received = database.puts(Outbox), database.puts(Inbox)
+    for row in sent:
+        if row.exchange == "dead":
+            return DryRun("would be a dead letter again", row.headers["dead-exception"])
     if received and received[0].last_error:
-        return Trial("would fail, and be tried again", received[0].last_error)
-    asked = [Asked(row.type, row.key, row.body.decode()) for row in _puts(store, Effect)]
-    if not received and not asked:
-        return Trial("would do nothing: the service has dealt with it")
-    changes = [change for kind in (*service.rows, Timer) for change in _changes(store, kind)]
-    said = [Said(row.type, row.subject, row.body.decode()) for row in _puts(store, Outbox)]
-    return Trial("would be handled", "", changes, said, asked)
-
-
-def _puts(store: Rehearsal, kind: type[R]) -> list[R]:
-    return store.written.get(kind, ([], []))[0]
-
-
-def _changes(store: Rehearsal, kind: type[Row]) -> Iterator[Change]:
-    """Each column of each row that would differ."""
-    puts, deletes = store.written.get(kind, ([], []))
-    for row in puts:
-        yield from _differences(kind, key_of(row), store.fetch(kind, key_of(row)), row)
-    for key in deletes:
-        if before := store.fetch(kind, key):
-            yield from _differences(kind, key, before, None)
-
-
-def _differences(kind: type[Row], key: Key, before: Any, after: Any) -> Iterator[Change]:
-    for column in kind.__struct_fields__:
-        old, new = (row and _plain(getattr(row, column)) for row in (before, after))
-        if old != new:
-            yield Change(kind.table, str(key), column, old, new)
+        return DryRun("would fail, and be tried again", received[0].last_error)
+    requested = [(row.type, row.key, row.body.decode()) for row in database.puts(Effect)]
+    if not received and not requested:
+        return DryRun("would do nothing: the service has dealt with it")
+    changed = [change for kind in kinds for change in database.changes(kind)]
+    published = [(row.type, row.subject, row.body.decode()) for row in sent]
+    return DryRun("would be handled", "", changed, published, requested)
 
 
 def _plain(value: Any) -> Any:

@@ -38,7 +38,7 @@ def crash(bed: Testbed) -> Iterator[str]:
         _start(bed, service, plan, armed)
     while armed:
         _order_some(bed, armed)
-        for service in [each for each in armed if not bed.crew.is_alive((each, "1"))]:
+        for service in [each for each in armed if not bed.processes.is_alive((each, "1"))]:
             yield _what_struck(bed, service, armed.pop(service))
             _start(bed, service, plan, armed)
 
@@ -61,7 +61,7 @@ def _start(bed: Testbed, service: str, plan: dict[str, deque[str]], armed: dict[
         armed[service] = plan[service].popleft()
         told["ECOM_FAILPOINT"] = f"{armed[service]}/{bed.random.randint(1, 6)}"
     try:
-        bed.crew.start((service, "1"), target="ecom_lab.chaos.process:main", told=told)
+        bed.processes.start((service, "1"), target="ecom_lab.chaos.process:main", told=told)
     except ServiceDied:
         if not told:
             raise  # else it has struck before the service was ready
@@ -75,6 +75,6 @@ def _order_some(bed: Testbed, armed: dict[str, str]) -> None:
 
 
 def _what_struck(bed: Testbed, service: str, point: str) -> str:
-    if (status := bed.crew.status((service, "1"))) != EXIT_STATUS:
+    if (status := bed.processes.status((service, "1"))) != EXIT_STATUS:
         bed.problems.append(f"{service} ended with status {status} before its failpoint")
     return f"{service} died {point}"

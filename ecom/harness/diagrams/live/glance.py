@@ -3,19 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from ecom.contract.contract import Contract
 from ecom.harness.diagrams import palette
-from ecom.harness.diagrams.lifecycle import hopeful, states_of
 from ecom.harness.diagrams.live.drawing import Bar, Board, as_image
-from ecom.harness.quiescence import Counted, Look, Watch
-from ecom.stores.reader import Reader
+from ecom.harness.lifecycle import hopeful
+from ecom.harness.quiescence import Counted, Monitor
 
 EVERY = 0.25  # seconds between two glances
-WAITING = {  # what waits, by kind: as `ecom status` counts it
+WAITING = {  # what waits, by kind (see `Look.waiting`), and where
     "unhandled": "queue",
     "unsent": "outbox",
     "effects": "effects",
@@ -93,45 +89,9 @@ def rates(glances: Sequence[Glance]) -> list[float]:
     return [(after.published - before.published) / EVERY for before, after in pairwise(glances)]
 
 
-class Onlooker:
-    """Glances at the databases in `folder` over open connections that only read."""
-
-    def __init__(self, contract: Contract, folder: Path, counted: Counted) -> None:
-        self._counted = counted
-        self._watch = Watch(contract, folder)
-        self._reader = Reader(folder)
-
-    def glance(self) -> Glance:
-        """How they stand now. A few indexed queries: about a millisecond."""
-        look = self._watch.look()
-        found = self._reader[self._counted.service].tally(self._counted.kind, "state")
-        states = dict.fromkeys(states_of(self._counted.lifecycle), 0) | found
-        emitted = [
-            n
-            for counts in look.counters.values()
-            for name, n in counts.items()
-            if name.startswith("emitted:")
-        ]
-        services = {service: _waiting(service, look) for service in look.contract.services}
-        awaited = tuple(look.awaited())
-        return Glance(self._counted, states, services, sum(emitted), awaited, not awaited)
-
-    def __enter__(self) -> "Onlooker":
-        return self
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._reader.close()
-        self._watch.close()
-
-
-def _waiting(service: str, look: Look) -> dict[str, int]:
-    unhandled = sum(gap for (who, _), gap in look.unhandled().items() if who == service)
-    return {
-        "unhandled": max(0, unhandled),
-        "unsent": look.backlog[service]["unsent"],
-        "effects": look.backlog[service]["effects"],
-        "retries": look.backlog[service]["retries"],
-        "dead": look.counters[service].get("dead", 0),
-    }
+def glance(monitor: Monitor) -> Glance:
+    """How they stand now. A few indexed queries: about a millisecond."""
+    look, states = monitor.look(), monitor.states()
+    awaited = tuple(look.awaited())
+    counted, published = monitor.counted, look.published()
+    return Glance(counted, states, look.waiting(), published, awaited, not awaited)

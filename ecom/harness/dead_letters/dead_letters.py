@@ -1,4 +1,4 @@
-"""The dead-letter workbench: show, try, edit, replay and drop the messages that failed.
+"""Dead letters, to be shown, tried, edited, replayed and dropped.
 
 Looking removes nothing. A replay is confirmed by the broker before its dead letter is acknowledged,
 so each step may crash: at worst a message is sent twice, and has its effect once, as it keeps its
@@ -21,8 +21,7 @@ from ecom.contract.envelope import rfc3339
 from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
-from ecom.harness.dead_letters.dry_run import Attempt, rehearse
-from ecom.harness.dead_letters.trial import Trial
+from ecom.harness.dead_letters.dry_run import DryRun, dry_run
 from ecom.runtime.saga import Saga
 from ecom.stores.reader import Reader
 
@@ -33,7 +32,7 @@ COLUMNS = ("service", "order_id", "type", "reason", "exception", "attempts", "fi
 GROUP = ("service", "type", "reason", "error")
 
 
-class Workbench:
+class DeadLetters:
     """A shop's dead letters. Every method raises `ShopError` if the broker cannot be reached, or
     while another operator has the letters in hand."""
 
@@ -45,7 +44,7 @@ class Workbench:
         self.awaited: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"Workbench of shop {self._shop!r}: list, groups, show, try_, replay, drop"
+        return f"Dead letters of {self._shop!r}: list, groups, show, dry_run, replay, drop"
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────
     def groups(self, service: str | None = None) -> pd.DataFrame:
@@ -68,14 +67,23 @@ class Workbench:
                     return letter
         raise _no_letter(id)
 
-    def try_(
+    def dry_run(
         self, id: str, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
-    ) -> Trial:
+    ) -> DryRun:
         """What a replay would do as the service stands now, changing nothing; edited first, if
         `body` or `headers` are given. Effects are named, not performed."""
         letter = self.show(id).edited(headers or {}, _bytes(body))
-        headers, body = letter.to_replay(), letter.body
-        return rehearse(Attempt(self._saga, self._folder, letter.service, headers, body))
+        wire = letter.to_replay(), letter.body
+        return dry_run(self._saga, self._folder, letter.service, *wire)
+
+    def event_ids(self, service: str) -> set[str]:
+        """The ids of the events among a service's dead letters; none if the broker cannot be
+        reached, or another operator has them in hand."""
+        try:
+            with self._operator() as at:
+                return {letter.headers.get("ce-id", "") for letter, _ in self._letters(at, service)}
+        except ShopError:
+            return set()
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────
     def replay(
@@ -115,6 +123,10 @@ class Workbench:
             return self._take(which, write)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
+    def list(self, service: str | None = None) -> pd.DataFrame:
+        """service, order_id, type, reason, exception, attempts, first, last, id: one a letter."""
+        return self._table(service)[[*COLUMNS]]
+
     def _table(self, service: str | None) -> pd.DataFrame:
         """A row each, by service, order and type, with `error` besides."""
         columns = [*COLUMNS, "error"]
@@ -142,15 +154,11 @@ class Workbench:
         return len(found)
 
     def _operator(self) -> AbstractContextManager[Operator]:
-        return operator(self._url, f"{self._shop}.workbench")
+        return operator(self._url, f"{self._shop}.dead-letters")
 
     def _replayed(self, service: str) -> int:
         with Reader(self._folder) as read:
             return read[service].counters().get("replayed", 0)
-
-    def list(self, service: str | None = None) -> pd.DataFrame:
-        """service, order_id, type, reason, exception, attempts, first, last, id: one a letter."""
-        return self._table(service)[[*COLUMNS]]
 
     def _letters(
         self, at: Operator, service: str | None = None

@@ -1,4 +1,4 @@
-"""The dead-letter workbench at a real broker: what is there is shown, and nothing is lost."""
+"""Dead letters at a real broker: what is there is shown, and nothing is lost."""
 
 import json
 
@@ -10,16 +10,16 @@ from msgspec.structs import replace
 from ecom.amqp.blocking import operator
 from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
-from ecom.harness.dead_letters.workbench import Workbench
+from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom_lab.shop import SAGA
 
 PAID = EXAMPLES["payment.processed"]
 
 
 @pytest.fixture
-def bench(bare, broker, tmp_path):
-    """The workbench of the bare shop."""
-    return Workbench(SAGA, broker, bare, tmp_path)
+def letters(bare, broker, tmp_path):
+    """The dead letters of the bare shop."""
+    return DeadLetters(SAGA, broker, bare, tmp_path)
 
 
 def failed(order, id, **more):
@@ -38,9 +38,9 @@ def depth(channel, name):
     return channel.queue_declare(name, passive=True).method.message_count
 
 
-def test_an_empty_workbench_has_the_same_columns(bench):
+def test_no_letters_have_the_same_columns(letters):
     """A notebook's next cell works where nothing has died."""
-    assert bench.list().columns.tolist() == [
+    assert letters.list().columns.tolist() == [
         "service",
         "order_id",
         "type",
@@ -51,7 +51,7 @@ def test_an_empty_workbench_has_the_same_columns(bench):
         "last",
         "id",
     ]
-    assert bench.groups().columns.tolist() == [
+    assert letters.groups().columns.tolist() == [
         "service",
         "type",
         "reason",
@@ -62,110 +62,110 @@ def test_an_empty_workbench_has_the_same_columns(bench):
     ]
 
 
-def test_looking_takes_nothing_away(bare, bench, channel, put, monkeypatch):
+def test_looking_takes_nothing_away(bare, letters, channel, put, monkeypatch):
     """However many lie there, and however often one looks: all are seen, and all stay."""
     monkeypatch.setattr("ecom.amqp.blocking.SLICE", 20)
     name = dead_queue(bare, "inventory")
     for n in range(90):
         put(name, *failed(str(n), f"id-{n}"))
     for _ in range(3):
-        assert bench.list("inventory").order_id.tolist() == [str(n) for n in range(90)]
+        assert letters.list("inventory").order_id.tolist() == [str(n) for n in range(90)]
         assert depth(channel, name) == 90
 
 
-def test_those_that_failed_alike_are_one_group(bare, bench, put):
+def test_those_that_failed_alike_are_one_group(bare, letters, put):
     """The order's number in the text does not tell errors apart; the largest group is first."""
     for n in (7, 8, 9):
         put(dead_queue(bare, "inventory"), *failed(str(n), f"id-{n}"))
     put(dead_queue(bare, "audit"), {}, b"{")
-    groups = bench.groups()
+    groups = letters.groups()
     assert groups.letters.tolist() == [3, 1]
     assert groups.error[0] == "LookupError: no hold for order …"
-    assert bench.drop(groups[:1], "a test") == 3
-    assert bench.groups().service.tolist() == ["audit"]
+    assert letters.drop(groups[:1], "a test") == 3
+    assert letters.groups().service.tolist() == ["audit"]
 
 
-def test_an_edit_may_not_change_who_the_event_is(bare, bench, put):
+def test_an_edit_may_not_change_who_the_event_is(bare, letters, put):
     """Under another id, what was handled before would be handled again."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
-    (id_,) = bench.list().id
+    (id_,) = letters.list().id
     for change in ({"ce-id": "another"}, {"ce-id": None}):
         with pytest.raises(ShopError, match="ce-id"):
-            bench.replay(id_, headers=change)
-    assert bench.list().id.tolist() == [id_], "what is refused stays where it was"
+            letters.replay(id_, headers=change)
+    assert letters.list().id.tolist() == [id_], "what is refused stays where it was"
 
 
-def test_a_letter_is_replayed_as_edited(bare, bench, channel, put):
+def test_a_letter_is_replayed_as_edited(bare, letters, channel, put):
     """Another body, a header more, a header less; the event is the same."""
     headers, body = failed("1", "id-1", **{"note": "old"})
     put(dead_queue(bare, "inventory"), headers, body)
-    assert bench.replay(bench.list().id, body=b"{}", headers={"note": None, "by": "ada"}) == 1
+    assert letters.replay(letters.list().id, body=b"{}", headers={"note": None, "by": "ada"}) == 1
     _, properties, sent = channel.basic_get(queue(bare, "inventory"))
     assert sent == b"{}"
     assert (properties.headers["ce-id"], properties.headers["by"]) == ("id-1", "ada")
     assert "note" not in properties.headers
-    assert bench.list().empty
+    assert letters.list().empty
 
 
-def test_those_that_are_there_are_replayed_though_one_is_not(bare, bench, put):
+def test_those_that_are_there_are_replayed_though_one_is_not(bare, letters, put):
     """And both is said."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
-    (id_,) = bench.list().id
+    (id_,) = letters.list().id
     with pytest.raises(ShopError, match=r"nonsense: .* others, 1 are done with"):
-        bench.replay([id_, "nonsense"])
-    assert bench.list().empty
+        letters.replay([id_, "nonsense"])
+    assert letters.list().empty
 
 
-def test_what_the_broker_added_is_not_sent_on(bare, bench, channel, put):
+def test_what_the_broker_added_is_not_sent_on(bare, letters, channel, put):
     """A replay has the headers of the original: none of a death, none beginning with `x-`; and
     only what was an effect may say that it is one."""
     headers, body = failed("1", "id-1", **{"x-own": "1", "ecom-effect": "7"})
     put(dead_queue(bare, "inventory"), headers, body)
-    bench.replay(bench.list().id)
+    letters.replay(letters.list().id)
     _, properties, sent = channel.basic_get(queue(bare, "inventory"))
     properties.headers.pop("x-delivery-count", None)  # some brokers say it of every delivery
     assert (properties.headers, sent) == wire(replace(PAID, order_id="1"), "id-1")
     assert properties.delivery_mode == 2
 
 
-def test_dropping_needs_a_reason_and_keeps_the_letter_on_paper(bare, bench, put, tmp_path):
+def test_dropping_needs_a_reason_and_keeps_the_letter_on_paper(bare, letters, put, tmp_path):
     """What is dropped can still be read, whole, with who lost what and why."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
-    (id_,) = bench.list().id
+    (id_,) = letters.list().id
     with pytest.raises(ShopError, match="Say why"):
-        bench.drop(id_, " ")
-    assert bench.drop([id_], "a duplicate of order 7") == 1
+        letters.drop(id_, " ")
+    assert letters.drop([id_], "a duplicate of order 7") == 1
     (line,) = (tmp_path / "dropped.log").read_text().splitlines()
     record = json.loads(line)
     assert (record["why"], record["order_id"]) == ("a duplicate of order 7", "1")
     assert (record["headers"], record["body"].encode()) == wire(replace(PAID, order_id="1"), "id-1")
-    assert bench.list().empty
+    assert letters.list().empty
 
 
-def test_mistakes_are_answered_in_a_sentence(bare, bench, put, monkeypatch, broker):
+def test_mistakes_are_answered_in_a_sentence(bare, letters, put, monkeypatch, broker):
     """An unknown letter, service or choice; letters that somebody else has in hand."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
-    for ask in (bench.show, bench.replay, bench.try_):
+    for ask in (letters.show, letters.replay, letters.dry_run):
         with pytest.raises(ShopError, match="no dead letter"):
             ask("nonsense")
     with pytest.raises(ShopError, match="choose of order"):
-        bench.list("paymnet")
+        letters.list("paymnet")
     with pytest.raises(ShopError, match="Give ids"):
-        bench.replay(pd.DataFrame({"order": [1]}))
+        letters.replay(pd.DataFrame({"order": [1]}))
     monkeypatch.setattr("ecom.amqp.blocking.PATIENCE", 0.1)
-    with operator(broker, f"{bare}.workbench"), pytest.raises(ShopError, match="Somebody else"):
-        bench.list()
-    assert len(bench.list()) == 1
+    with operator(broker, f"{bare}.dead-letters"), pytest.raises(ShopError, match="Somebody else"):
+        letters.list()
+    assert len(letters.list()) == 1
 
 
-def test_whatever_lies_there_can_be_listed(bare, bench, put):
-    """No message can break the workbench, or pass for what it is not."""
+def test_whatever_lies_there_can_be_listed(bare, letters, put):
+    """No message can break the list, or pass for what it is not."""
     name = dead_queue(bare, "audit")
     put(name, None, b"\xff\x00")
     put(name, {"dead-attempts": "many", "ce-id": 7, "dead-reason": ["x"], "x-death": 3}, b"")
     put(name, {"x-first-death-reason": "delivery_limit", "dead-reason": "a lie"}, b"[" * 9_000)
-    listed = bench.list()
+    listed = letters.list()
     assert sorted(listed.reason) == ["killed the process", "unknown", "unknown"]
     for id_ in listed.id:
-        assert repr(bench.show(id_)).startswith(f"Dead letter {id_} of audit")
-        assert not bench.try_(id_).is_good
+        assert repr(letters.show(id_)).startswith(f"Dead letter {id_} of audit")
+        assert not letters.dry_run(id_).is_good
