@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ecom_lab.simulator.checker import Explorer
-from ecom_lab.simulator.model import World
+from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.shop.scenario import Wish, shop
 
 MAX_STATES = 20_000  # enough to be steady
@@ -13,7 +13,7 @@ MAX_STATES = 20_000  # enough to be steady
 
 def explorer(step: Callable[[], None]) -> dict[str, Any]:
     """States, transitions and transitions per second: one customer who may cancel, two faults."""
-    world = World(shop((Wish(may_cancel=True),), faults=2))
+    world = Model(shop((Wish(may_cancel=True),), faults=2))
     logging.disable(logging.WARNING)  # what fails there fails on purpose
     try:
         found = Explorer(world, max_states=MAX_STATES).run()

@@ -23,7 +23,7 @@ from ecom.amqp.connection import Connection
 from ecom.amqp.session import PREFETCH
 from ecom.bus import declare, parameters
 from ecom.contract import topology
-from ecom.process.lifecycle import announce, collect_rarely
+from ecom.process.lifecycle import collect_rarely, write_note
 from ecom.runtime.runtime import WINDOW
 from ecom.settings import Settings
 from ecom_lab.shop import CONTRACT
@@ -137,7 +137,7 @@ async def _main(kind: type[Player], service: str, settings: Settings) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin, _on_line, player, stopped)
     counting = asyncio.create_task(_count(player, settings.folder / f"{service}.count"))
-    announce(settings.folder, service)
+    write_note(settings.folder, service)
     await stopped.wait()
     counting.cancel()
 

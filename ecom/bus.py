@@ -16,7 +16,7 @@ from ecom.amqp.connection import TROUBLE, parameters, why
 from ecom.amqp.session import Session
 from ecom.contract import topology
 from ecom.contract.contract import Contract
-from ecom.runtime.messages import Ack, Publish, PublisherDown, PublisherUp, Say
+from ecom.runtime.messages import Ack, Announce, Publish, PublisherDown, PublisherUp
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
 
@@ -70,21 +70,21 @@ class Bus:
         return self._session is not None
 
     def publish(self, output: Publish) -> None:
-        """Publish a row; `Confirmed` or `Unsent` follows. Without a connection, do nothing: the
+        """Publish a row; `Confirmed` or `Rejected` follows. Without a connection, do nothing: the
         runtime publishes again after each `PublisherUp`."""
         if self._session is not None:
             self._session.publish(output.row)
 
-    def say(self, output: Say) -> None:
+    def announce(self, output: Announce) -> None:
         """Publish once, unconfirmed. Without a connection, do nothing."""
         if self._session is not None:
-            self._session.say(output)
+            self._session.announce(output)
 
-    async def mend(self) -> None:
+    async def check_queue(self) -> None:
         """Check that our queue exists and delivers; if not, connect again until it does."""
         if self._session is not None:
             with suppress(*TROUBLE):
-                await self._session.mend()
+                await self._session.check_queue()
 
     def ack(self, output: Ack) -> None:
         """Acknowledge; without effect after a reconnect, and then the inbox absorbs duplicates."""

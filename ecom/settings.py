@@ -22,7 +22,7 @@ class Settings:
     shop: str = "ecom"  # prefix of exchange and queue names: two shops never meet
     replica: str = "1"  # stable name of this process among those of its service
     hold_seconds: float = 900.0  # how long stock is held for an unpaid order
-    recount_seconds: float = 10.0  # between tallies, by which lost events are found
+    tally_seconds: float = 10.0  # between tallies, by which lost events are found
     http_host: str = "127.0.0.1"
     http_port: int = 0  # 0: any free port
     http_token: str | None = field(default=None, repr=False)  # None: open to all, on loopback only
@@ -40,7 +40,7 @@ class Settings:
             shop=env.get("ECOM_SHOP", cls.shop),
             replica=env.get("ECOM_REPLICA", cls.replica),
             hold_seconds=float(env.get("ECOM_HOLD_SECONDS", cls.hold_seconds)),
-            recount_seconds=float(env.get("ECOM_RECOUNT_SECONDS", cls.recount_seconds)),
+            tally_seconds=float(env.get("ECOM_TALLY_SECONDS", cls.tally_seconds)),
             http_host=env.get("ECOM_HTTP_HOST", cls.http_host),
             http_port=int(env.get("ECOM_HTTP_PORT", cls.http_port)),
             http_token=env.get("ECOM_HTTP_TOKEN") or None,

@@ -16,7 +16,7 @@ from pika.channel import Channel
 
 from ecom.amqp.connection import TROUBLE, Connection, Message
 from ecom.contract import topology
-from ecom.runtime.messages import Confirmed, Delivery, Say, Unsent
+from ecom.runtime.messages import Announce, Confirmed, Delivery, Rejected
 from ecom.runtime.tables import Outbox
 
 PREFETCH = 1_000  # messages in hand, at most
@@ -67,7 +67,7 @@ class Session:
         self._careful = True
         self._listen()
 
-    async def mend(self) -> None:
+    async def check_queue(self) -> None:
         """End the session if our queue is gone or delivers no more: the next one starts afresh.
 
         A queue that is deleted and declared again may keep a consumer that receives nothing (seen
@@ -80,7 +80,7 @@ class Session:
         self._heard_before = self._heard
         if consumers == 0 or self._silence == SILENCE:
             self._end(ConnectionError("our queue has gone silent"))
-        self.say(Say(topology.echo(self._service), b""))
+        self.announce(Announce(topology.echo(self._service), b""))
 
     async def _consumers(self) -> int:
         """The number of our queue's consumers. A passive declare needs no right, but the queue must
@@ -156,7 +156,7 @@ class Session:
         self._tags.append(self._published)
         self._unconfirmed[self._published] = row.seq, message_id
 
-    def say(self, output: Say) -> None:
+    def announce(self, output: Announce) -> None:
         try:
             exchange, ours = topology.exchange(self._shop), pika.BasicProperties(user_id=self._user)
             self._out.basic_publish(exchange, output.key, output.body, ours)
@@ -212,7 +212,7 @@ class Session:
         if sent:
             self._put(Confirmed(sent))
         if unsent:
-            self._put(Unsent(unsent))
+            self._put(Rejected(unsent))
 
     def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
         """What one confirm is about: one message, or all up to it. They may overtake others."""

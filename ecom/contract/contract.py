@@ -51,13 +51,13 @@ class Contract:
         """The names of the services."""
         return tuple(self.listens)
 
-    def hears_all(self, service: str) -> bool:
+    def consumes_all(self, service: str) -> bool:
         """Whether a service consumes every event."""
         return EVERYTHING in self.listens[service]
 
-    def heard_by(self, service: str) -> tuple[str, ...]:
+    def consumed_by(self, service: str) -> tuple[str, ...]:
         """The routing keys of the events that a service consumes."""
-        return tuple(self.by_key) if self.hears_all(service) else self.listens[service]
+        return tuple(self.by_key) if self.consumes_all(service) else self.listens[service]
 
     def published_by(self, service: str) -> tuple[str, ...]:
         """The routing keys of the events that a service may publish."""

@@ -21,6 +21,7 @@ from ecom.contract.contract import Contract
 from ecom.contract.event import Event, subject_of
 
 Headers = dict[str, Any]
+Wire = tuple[Headers, bytes]  # a message's headers and body
 
 MAX_BODY = 256 * 1024  # bytes of an event
 
@@ -106,7 +107,7 @@ def _hex(text: str, length: int) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, text).hex[:length]
 
 
-def encode(envelope: Envelope, event: Event) -> tuple[Headers, bytes]:
+def encode(envelope: Envelope, event: Event) -> Wire:
     """The headers and body of `event`, ready to publish under the routing key `envelope.type`."""
     headers = {
         "ce-specversion": "1.0",

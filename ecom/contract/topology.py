@@ -48,7 +48,7 @@ def bindings(contract: Contract, shop: str) -> list[tuple[str, str]]:
     return [
         (queue(shop, service), key)
         for service in contract.services
-        for key in (*contract.listens[service], *_recounts(contract, service))
+        for key in (*contract.listens[service], *_control_keys(contract, service))
     ]
 
 
@@ -57,16 +57,16 @@ def echo(service: str) -> str:
     return f"{service}.echo"
 
 
-def is_recount(key: str) -> bool:
-    """Whether a message under this routing key is not an event, but part of gap detection."""
+def is_control(key: str) -> bool:
+    """Whether a message under this routing key is a control message, and not an event."""
     return key.endswith((".tally", ".missing", ".echo"))
 
 
-def _recounts(contract: Contract, service: str) -> list[str]:
+def _control_keys(contract: Contract, service: str) -> list[str]:
     """Its own echo, the tallies of services whose events it consumes, questions about its own."""
     if EVERYTHING in contract.listens[service]:
         return []  # its binding covers them
-    heard = contract.heard_by(service)
+    heard = contract.consumed_by(service)
     tallies = sorted({f"{contract.by_key[key].producer}.tally" for key in heard})
     return [echo(service), "*.missing", *tallies]
 

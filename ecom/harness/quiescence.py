@@ -81,7 +81,7 @@ class Look:
         gaps = {
             (service, key): emitted[key] - self.counters[service].get(f"handled:{key}", 0)
             for service in self.contract.services
-            for key in self.contract.heard_by(service)
+            for key in self.contract.consumed_by(service)
         }
         return {which: gap for which, gap in gaps.items() if gap}
 
@@ -179,7 +179,7 @@ class Monitor(Reader):
 
     def never_handled(self, service: str) -> set[str]:
         """The ids of the events that `service` should have handled and did not."""
-        heard = set(self.contract.heard_by(service))
+        heard = set(self.contract.consumed_by(service))
         handled = {id_ for (id_,) in self[service].values(Inbox, "id")}
         return {
             id_

@@ -17,20 +17,20 @@ from typing import Any, assert_never
 from ecom.bus import Bus
 from ecom.contract.contract import Contract
 from ecom.errors import ShopError
-from ecom.process.lifecycle import announce, collect_rarely, until_stopped
+from ecom.process.lifecycle import collect_rarely, until_stopped, write_note
 from ecom.process.performers import Performers
 from ecom.runtime.messages import (
     Ack,
+    Announce,
     Command,
     Commit,
     Confirmed,
-    CountUp,
     Input,
     Output,
     Perform,
     Publish,
     Reply,
-    Say,
+    TallyDue,
     Tick,
 )
 from ecom.runtime.runtime import Runtime
@@ -134,11 +134,11 @@ class Process:
             await asyncio.sleep(TICK)
             self.put(Tick())
 
-    async def _recount(self) -> None:
+    async def _tally(self) -> None:
         while True:
-            await asyncio.sleep(self.settings.recount_seconds)
-            await self.bus.mend()
-            self.put(CountUp())
+            await asyncio.sleep(self.settings.tally_seconds)
+            await self.bus.check_queue()
+            self.put(TallyDue())
 
     async def _step(self, batch: list[Input]) -> None:
         """One transaction; while the database is unavailable, the same batch again, soon."""
@@ -173,8 +173,8 @@ class Process:
                 self._start(self._perform(output))
             case Reply():
                 self._answer(output)
-            case Say():
-                self.bus.say(output)
+            case Announce():
+                self.bus.announce(output)
             case _:
                 assert_never(output)
 
@@ -210,13 +210,13 @@ class Process:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; write a note when it is ready. Raises what ends it before."""
-        works = (self.bus.run(), self.work(), self._tick(), self._recount())
+        works = (self.bus.run(), self.work(), self._tick(), self._tally())
         tasks = [self._start(each) for each in works]
         ready = {"metrics": self.metrics.serve()}
         if self._api is not None:
             ready["http"], serving = self._api(self)
             tasks.append(self._start(serving))
-        tasks.append(self._start(self._announce(ready)))
+        tasks.append(self._start(self._write_note(ready)))
         stopping = self._start(stop.wait())
         await asyncio.wait({stopping, *tasks[:-1]}, return_when=asyncio.FIRST_COMPLETED)
         failures = [task.exception() for task in tasks if task.done() and task.exception()]
@@ -236,9 +236,9 @@ class Process:
             sending.start()
             await asyncio.to_thread(sending.join, LAST_SPANS)
 
-    async def _announce(self, ready: dict[str, str]) -> None:
+    async def _write_note(self, ready: dict[str, str]) -> None:
         await self.bus.ready.wait()
-        announce(self.settings.folder, self.name, self.settings.replica, **ready)
+        write_note(self.settings.folder, self.name, self.settings.replica, **ready)
 
 
 async def _run(make: Callable[[], Process]) -> None:

@@ -32,7 +32,7 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def announce(folder: Path, service: str, replica: str = "1", **more: str) -> None:
+def write_note(folder: Path, service: str, replica: str = "1", **more: str) -> None:
     """Say in `<service>-<replica>.json` that this process is ready; whole or not at all."""
     note = {"service": service, "replica": replica, "pid": os.getpid(), **more}
     path = folder / f"{service}-{replica}.json"

@@ -1,7 +1,7 @@
 """`python -m ecom.serve provisioner`: declares a saga's exchanges and queues, again and again.
 
 It alone has the right to, so no service can bind its queue to other services' events. What is
-deleted or unbound comes back within `ECOM_RECOUNT_SECONDS`; events lost meanwhile are found by gap
+deleted or unbound comes back within `ECOM_TALLY_SECONDS`; events lost meanwhile are found by gap
 detection (see `ecom.runtime.gap_detection`). It stops as the services do.
 """
 
@@ -15,7 +15,7 @@ from ecom.bus import declare
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER
 from ecom.errors import ShopError
-from ecom.process.lifecycle import announce, until_stopped
+from ecom.process.lifecycle import until_stopped, write_note
 from ecom.settings import Settings
 from ecom.telemetry.logs import write_logs
 
@@ -27,12 +27,12 @@ async def _work(contract: Contract, settings: Settings) -> None:
     while not stop.is_set():
         try:
             declare(contract, settings.amqp_url, settings.shop)
-            announce(settings.folder, PROVISIONER, settings.replica)
+            write_note(settings.folder, PROVISIONER, settings.replica)
         except TROUBLE as error:
-            seconds = settings.recount_seconds
+            seconds = settings.tally_seconds
             log.warning("Cannot declare (%s); next attempt in %g s", why(error), seconds)
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), settings.recount_seconds)
+            await asyncio.wait_for(stop.wait(), settings.tally_seconds)
 
 
 def provide(contract: Contract, settings: Settings) -> None:

@@ -1,7 +1,7 @@
-"""Dead letters: messages that cannot be handled, or failed too often, set aside with their story.
+"""Dead letters: messages that cannot be handled, or failed too often, set aside.
 
 They are published through the outbox to the quorum queue `<service>.dead`, so a message is
-forgotten only after the broker has confirmed its dead letter. The story is in headers
+forgotten only after the broker has confirmed its dead letter. How it failed is in headers
 (`dead-reason`, `dead-exception`, …), never in `x-death`, which brokers count differently.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, is_id, rfc3339
+from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, Wire, is_id, rfc3339
 from ecom.runtime.service import Service, Work
 from ecom.runtime.tables import Effect
 from ecom.stores.base import Transaction
@@ -23,7 +23,7 @@ MAX_HEADERS = 40
 MAX_TEXT = 500  # characters of a header: with MAX_HEADERS, all fit one AMQP frame
 
 
-class Story(Struct, frozen=True):
+class Failure(Struct, frozen=True):
     """Why a message is dead."""
 
     reason: str  # malformed, failed, effect failed
@@ -32,34 +32,34 @@ class Story(Struct, frozen=True):
     first: float = 0.0  # when it first arrived, epoch seconds
 
 
-def bury(work: Work, exchange: str, key: str, headers: Headers, body: bytes, story: Story) -> None:
+def set_aside(work: Work, exchange: str, key: str, wire: Wire, failure: Failure) -> None:
     """Put a dead letter into the outbox."""
-    kept = plain(headers)
+    kept, body = plain(wire[0]), wire[1]
     id_, subject = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
     told = {
-        "dead-reason": story.reason,
-        "dead-exception": story.error[:MAX_TEXT],
-        "dead-attempts": str(story.attempts),
-        "dead-first": rfc3339(story.first or work.now),
+        "dead-reason": failure.reason,
+        "dead-exception": failure.error[:MAX_TEXT],
+        "dead-attempts": str(failure.attempts),
+        "dead-first": rfc3339(failure.first or work.now),
         "dead-last": rfc3339(work.now),
         "dead-exchange": exchange[:255],
         "dead-key": key[:255],
     }
     work.send("dead", id_, "dead", subject, kept | told, body)
     work.count("dead")
-    about = {"subject": subject, "event": id_, "attempt": story.attempts}
-    log.error("Dead letter (%s): %s", story.reason, story.error, extra=about)
+    about = {"subject": subject, "event": id_, "attempt": failure.attempts}
+    log.error("Dead letter (%s): %s", failure.reason, failure.error, extra=about)
 
 
-def bury_effect(work: Work, row: Effect, error: str, attempts: int) -> None:
+def set_effect_aside(work: Work, row: Effect, error: str, attempts: int) -> None:
     """Put an effect that failed for good into the outbox, as a dead letter."""
     headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.subject}
     headers[EFFECT_HEADER] = str(row.seq)
-    story = Story("effect failed", error, attempts, row.created_at)
-    bury(work, "effects", row.type, headers, row.body, story)
+    failure = Failure("effect failed", error, attempts, row.created_at)
+    set_aside(work, "effects", row.type, (headers, row.body), failure)
 
 
-def revive(seq: Any, body: bytes, service: Service, tx: Transaction, now: float) -> None:
+def replay_effect(seq: Any, body: bytes, service: Service, tx: Transaction, now: float) -> None:
     """An operator replays an effect that was given up: it is tried anew, as it is sent."""
     try:
         row = tx[Effect][int(seq)]

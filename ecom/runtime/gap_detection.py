@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from ecom.contract.contract import Contract
 from ecom.runtime.memory import Gaps
-from ecom.runtime.messages import Delivery, Say
+from ecom.runtime.messages import Announce, Delivery
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.query import MoreThan
@@ -45,12 +45,12 @@ class Missing(Struct, frozen=True):
     missing: dict[str, tuple[int, float]]
 
 
-class Recount:
+class GapDetection:
     """One process's part in gap detection."""
 
     def __init__(self, contract: Contract, service: str) -> None:
         self._service = service
-        self._heard = contract.heard_by(service)
+        self._heard = contract.consumed_by(service)
         self._ours = contract.published_by(service)
         self.restore(Gaps())
 
@@ -65,7 +65,7 @@ class Recount:
         self._times, self._questions = Tally(gaps.times), Tally(gaps.questions)
         self._again = set(gaps.again)
 
-    def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Say]:
+    def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Announce]:
         """The tally of our own events, if it is time; `published` are rows that are under way.
 
         Rows that are sent again were published before and are counted: else the tally would hide
@@ -78,9 +78,9 @@ class Recount:
         sent = {key: tx.counted(f"emitted:{key}") - waiting[key] for key in self._ours}
         if not any(sent.values()) or len(unsent) == UNSENT:
             return []
-        return [Say(f"{self._service}.tally", msgspec.json.encode(Sent(now, sent)))]
+        return [Announce(f"{self._service}.tally", msgspec.json.encode(Sent(now, sent)))]
 
-    def hear(self, delivery: Delivery, tx: Transaction, now: float) -> list[Say]:
+    def answer(self, delivery: Delivery, tx: Transaction, now: float) -> list[Announce]:
         """The messages to publish in answer to a tally or a question."""
         who, _, what = delivery.key.rpartition(".")
         if what == "echo":
@@ -97,7 +97,7 @@ class Recount:
                 self._answer(who, key, number, since, tx, now)
         return []
 
-    def _compare(self, tally: Sent, tx: Transaction) -> list[Say]:
+    def _compare(self, tally: Sent, tx: Transaction) -> list[Announce]:
         missing = {}
         for key, sent in tally.sent.items():
             if key not in self._heard:
@@ -115,7 +115,7 @@ class Recount:
         if not missing:
             return []
         log.warning("Events are missing: %s", {key: number for key, (number, _) in missing.items()})
-        return [Say(f"{self._service}.missing", msgspec.json.encode(Missing(missing)))]
+        return [Announce(f"{self._service}.missing", msgspec.json.encode(Missing(missing)))]
 
     def _answer(
         self, who: str, key: str, number: int, since: float, tx: Transaction, now: float

@@ -39,7 +39,7 @@ class Confirmed(Struct, frozen=True):
     seqs: list[int]
 
 
-class Unsent(Struct, frozen=True):
+class Rejected(Struct, frozen=True):
     """The broker returned (no queue is bound) or refused these outbox rows."""
 
     seqs: list[int]
@@ -77,7 +77,7 @@ class Tick(Struct, frozen=True):
     """Time has passed: handle what is due."""
 
 
-class CountUp(Struct, frozen=True):
+class TallyDue(Struct, frozen=True):
     """It is time to publish a tally (see `ecom.runtime.gap_detection`)."""
 
 
@@ -115,7 +115,7 @@ class Perform(Struct, frozen=True):
     effect: Struct
 
 
-class Say(Struct, frozen=True):
+class Announce(Struct, frozen=True):
     """Publish this once, under this key: neither stored nor confirmed."""
 
     key: str
@@ -123,5 +123,5 @@ class Say(Struct, frozen=True):
 
 
 Link = PublisherUp | PublisherDown
-Input = Delivery | Confirmed | Unsent | Link | Performed | Failed | Command | Tick | CountUp
-Output = Commit | Ack | Reply | Publish | Perform | Say
+Input = Delivery | Confirmed | Rejected | Link | Performed | Failed | Command | Tick | TallyDue
+Output = Commit | Ack | Reply | Publish | Perform | Announce

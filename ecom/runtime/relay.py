@@ -17,7 +17,7 @@ from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost, MoreThan
 
 
-class Outgoing(Generic[OutRow]):
+class Relay(Generic[OutRow]):
     """One replica's view of one table of outgoing rows."""
 
     def __init__(self, kind: type[OutRow], owner: str, window: int, is_open: bool = False) -> None:

@@ -14,17 +14,17 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.contract.envelope import Envelope, Refused, decode, derived_id
+from ecom.contract.envelope import Envelope, Refused, Wire, decode, derived_id
 from ecom.contract.event import Event
 from ecom.contract.permissions import check_right, sender
-from ecom.contract.topology import is_recount
+from ecom.contract.topology import is_control
 from ecom.runtime import dead_letters, messages
 from ecom.runtime.context import about
-from ecom.runtime.dead_letters import EFFECT_HEADER, Story, describe, plain, revive
-from ecom.runtime.gap_detection import Recount
+from ecom.runtime.dead_letters import EFFECT_HEADER, Failure, describe, plain, replay_effect
+from ecom.runtime.gap_detection import GapDetection
 from ecom.runtime.inbox import read_ahead
 from ecom.runtime.memory import Memory
-from ecom.runtime.relay import Outgoing
+from ecom.runtime.relay import Relay
 from ecom.runtime.retention import forget_old
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import LEASE, Cause, Impossible, Work
@@ -36,7 +36,6 @@ WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
 AT_ONCE = 200  # timers and retries handled in one transaction, at most
 
-Wire = tuple[dict[str, Any], bytes]  # headers and body
 Read = tuple[Envelope, Event] | Refused  # what a message is, or why it can never be handled
 
 log = logging.getLogger("ecom")
@@ -59,30 +58,30 @@ class Runtime:
         self.service = saga.services[name]
         self._contract, self._store = saga.contract, store
         self._replica, self._jitter = replica, jitter
-        self._keeps_log = saga.contract.hears_all(name)  # which has an order of its own
+        self._keeps_log = saga.contract.consumes_all(name)  # which has an order of its own
         self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
-        self._recount = Recount(saga.contract, name)
-        self._said: list[messages.Say] = []  # in this step
+        self._gaps = GapDetection(saga.contract, name)
+        self._announcements: list[messages.Announce] = []  # in this step
         self._replies: list[messages.Reply] = []
         self._notes: list[Any] = []
-        self._outbox = Outgoing(Outbox, replica, windows[0])
-        self._effects = Outgoing(Effect, replica, windows[1], is_open=True)
+        self._outbox = Relay(Outbox, replica, windows[0])
+        self._effects = Relay(Effect, replica, windows[1], is_open=True)
 
     def volatile(self) -> Memory:
         """What is in memory between two steps."""
-        return Memory(self._outbox.volatile(), self._effects.volatile(), self._recount.volatile())
+        return Memory(self._outbox.volatile(), self._effects.volatile(), self._gaps.volatile())
 
     def restore(self, memory: Memory) -> None:
         """Remember what another runtime of this service had in memory, over the same tables."""
         self._outbox.restore(memory.outbox)
         self._effects.restore(memory.effects)
-        self._recount.restore(memory.gaps)
+        self._gaps.restore(memory.gaps)
 
     def step(self, inputs: Sequence[messages.Input], now: float) -> Iterator[messages.Output]:
         """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
         tx = Transaction(self._store)
         acks: dict[int, int] = {}
-        self._said, self._replies, self._notes = [], [], []
+        self._announcements, self._replies, self._notes = [], [], []
         try:
             read_ahead(inputs, self.service, tx)
             for each in inputs:
@@ -95,9 +94,9 @@ class Runtime:
             publishing = self._outbox.choose(tx, now, ticked)
             chosen = self._effects.choose(tx, now, ticked)
             performing = [it for row in chosen if (it := self._to_perform(row, tx, now))]
-            if any(type(each) is messages.CountUp for each in inputs):
+            if any(type(each) is messages.TallyDue for each in inputs):
                 published = self._outbox.under_way.union(row.seq for row in publishing)
-                self._said += self._recount.tally(tx, now, published)
+                self._announcements += self._gaps.tally(tx, now, published)
         except BaseException:
             tx.rollback()
             raise
@@ -109,7 +108,7 @@ class Runtime:
         for row in publishing:
             yield messages.Publish(row)
         yield from performing
-        yield from self._said
+        yield from self._announcements
 
     # ── what each input means ─────────────────────────────────────────────────────────────────
     def _take(self, it: messages.Input, tx: Transaction, now: float) -> None:
@@ -126,28 +125,28 @@ class Runtime:
                 self._tick(tx, now)
             case messages.Failed():
                 self._failed(it, tx, now)
-            case messages.Unsent():
+            case messages.Rejected():
                 self._outbox.again(it.seqs, tx, now + 1.0)
             case messages.PublisherUp():
                 self._outbox.open()
             case messages.PublisherDown():
                 self._outbox.close()
-            case messages.CountUp():
+            case messages.TallyDue():
                 pass
             case _:
                 assert_never(it)
 
     def _delivery(self, delivery: messages.Delivery, tx: Transaction, now: float) -> None:
         headers, body = delivery.headers or {}, delivery.body
-        if is_recount(delivery.key):
+        if is_control(delivery.key):
             if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
-                self._said += self._recount.hear(delivery, tx, now)
+                self._announcements += self._gaps.answer(delivery, tx, now)
             return
         if not delivery.exchange:
             tx.count("replayed")
         try:
             if EFFECT_HEADER in headers and not delivery.exchange:
-                revive(headers[EFFECT_HEADER], body, self.service, tx, now)
+                replay_effect(headers[EFFECT_HEADER], body, self.service, tx, now)
                 return
             envelope, event = read = decode(self._contract, headers, body)
             if delivery.exchange:  # else an operator has put it into our queue
@@ -155,8 +154,8 @@ class Runtime:
                 check_right(envelope.type, delivery.key, delivery.user, publisher)
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
-            story = Story("malformed", str(refused))
-            dead_letters.bury(work, delivery.exchange, delivery.key, headers, body, story)
+            failure = Failure("malformed", str(refused))
+            dead_letters.set_aside(work, delivery.exchange, delivery.key, (headers, body), failure)
             return
         seen = tx[Inbox].get(envelope.id)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
@@ -187,9 +186,9 @@ class Runtime:
                 row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
                 tx[Inbox].put(row)
                 return
-            story = Story(reason, said, row.attempts, row.at)
+            failure = Failure(reason, said, row.attempts, row.at)
             work = self._work(Cause("", "", ""), tx, now)
-            dead_letters.bury(work, "events", row.type, headers, body, story)
+            dead_letters.set_aside(work, "events", row.type, wire, failure)
         tx[Inbox].put(row)
         tx.count(f"handled:{row.type}")
 
@@ -241,7 +240,7 @@ class Runtime:
             return
         self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
-        dead_letters.bury_effect(work, row, error, attempts)
+        dead_letters.set_effect_aside(work, row, error, attempts)
 
     def _tick(self, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):

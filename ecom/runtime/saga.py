@@ -21,7 +21,7 @@ class Saga:
         if self.services.keys() != set(self.contract.services):
             raise ValueError("the services are not those of the contract")
         for name, service in self.services.items():
-            for key in self.contract.heard_by(name):
+            for key in self.contract.consumed_by(name):
                 if self.contract.by_key[key] not in service.handlers:
                     raise ValueError(f"{name} listens to {key} and does not handle it")
 

@@ -183,13 +183,13 @@ class Work:
         why = cause.correlation, cause.traceparent
         self._tx[Effect].put(Effect(*what, body, *why, self.now, self._replica, self.now + LEASE))
 
-    def remind(self, at: float, message: Struct) -> None:
+    def set_timer(self, at: float, message: Struct) -> None:
         """Handle `message` at `at` (epoch seconds), once, crash or not."""
         kind, subject, cause = type(message), subject_of(message), self.cause
         what = timer_id(kind, subject), kind.__name__, subject, at, msgspec.json.encode(message)
         self._tx[Timer].put(Timer(*what, cause.correlation, cause.traceparent))
 
-    def forget(self, kind: type[Struct], subject: str) -> None:
+    def cancel_timer(self, kind: type[Struct], subject: str) -> None:
         """Cancel the timer of this kind, if it is still set."""
         self._tx[Timer].delete(timer_id(kind, subject))
 

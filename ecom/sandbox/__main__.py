@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ecom.process.lifecycle import announce, until_stopped
+from ecom.process.lifecycle import until_stopped, write_note
 from ecom.telemetry.logs import write_logs
 
 
@@ -63,7 +63,7 @@ async def _serve(name: str) -> None:
     folder = Path(os.environ["ECOM_FOLDER"])
     stop = until_stopped()
     async with serve(folder, listen(os.environ[variable])) as url:
-        announce(folder, name, url=url)
+        write_note(folder, name, url=url)
         await stop.wait()
 
 

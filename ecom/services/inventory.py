@@ -78,7 +78,7 @@ def hold_stock(order: OrderCreated, work: Work, hold_seconds: float) -> None:
     work[Reservation].put(
         Reservation(order.order_id, HELD, order.customer, dict(units), until, work.now)
     )
-    work.remind(until, HoldDeadline(order.order_id))
+    work.set_timer(until, HoldDeadline(order.order_id))
     deadline = datetime.fromtimestamp(until, UTC)
     held = order.order_id, order.customer, order.card, order.total, deadline
     work.emit(InventoryProcessed(*held))
@@ -108,7 +108,7 @@ def commit_stock(payment: PaymentProcessed, work: Work) -> None:
     if reservation.state == HELD:
         _move(reservation.units, "held", "committed", work)
         work[Reservation].put(replace(reservation, state=COMMITTED, held_until=None))
-        work.forget(HoldDeadline, payment.order_id)
+        work.cancel_timer(HoldDeadline, payment.order_id)
         work.emit(InventoryCommitted(payment.order_id, payment.customer))
 
 
@@ -131,7 +131,7 @@ def release_stock(cancelled: OrderCancelled, work: Work) -> None:
     elif reservation.state in (HELD, COMMITTED):
         _move(reservation.units, reservation.state.lower(), "available", work)
         work[Reservation].put(replace(reservation, state=RELEASED, held_until=None))
-        work.forget(HoldDeadline, order_id)
+        work.cancel_timer(HoldDeadline, order_id)
         work.emit(InventoryReleased(order_id, cancelled.customer))
 
 

@@ -35,12 +35,12 @@ def impatient() -> Iterator[tuple[str, None]]:
 @contextmanager
 def watchful() -> Iterator[tuple[str, None]]:
     """The broker everybody uses; what it has lost is found sooner than usual."""
-    os.environ["ECOM_RECOUNT_SECONDS"] = "1"
+    os.environ["ECOM_TALLY_SECONDS"] = "1"
     try:
         with lease() as url:
             yield url, None
     finally:
-        del os.environ["ECOM_RECOUNT_SECONDS"]
+        del os.environ["ECOM_TALLY_SECONDS"]
 
 
 @contextmanager

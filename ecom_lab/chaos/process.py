@@ -13,6 +13,7 @@ from typing import Any
 from ecom.process.driver import Process
 from ecom.runtime.messages import (
     Ack,
+    Announce,
     Command,
     Commit,
     Confirmed,
@@ -22,7 +23,6 @@ from ecom.runtime.messages import (
     Performed,
     Publish,
     Reply,
-    Say,
 )
 from ecom.sagas.choreography import choreography
 from ecom.serve import serve
@@ -33,7 +33,13 @@ EXIT_STATUS = 70
 SENT_SECONDS = 0.02  # by then what was written is with the broker: see `Session.ack`
 _ON_THEIR_WAY = ("after ack", "after publish")
 
-_OUTPUTS = {Ack: "ack", Reply: "reply", Publish: "publish", Perform: "perform", Say: "say"}
+_OUTPUTS = {
+    Ack: "ack",
+    Reply: "reply",
+    Publish: "publish",
+    Perform: "perform",
+    Announce: "announce",
+}
 _ARRIVALS = {Confirmed: "a confirm", Performed: "an answer", Failed: "an answer"}
 # What a commit is about, by the inputs of its batch.
 _COMMITS = {

@@ -97,7 +97,7 @@ def _event_channel(contract: Contract, kind: type[Event]) -> Document:
     """A routing key of the shop's exchange."""
     name = topology.exchange(SHOP)
     exchange = {"name": name, "type": "topic", "durable": True, "autoDelete": False}
-    consumers = [name for name in contract.services if kind.key in contract.heard_by(name)]
+    consumers = [name for name in contract.services if kind.key in contract.consumed_by(name)]
     return {
         "address": kind.key,
         "description": f"{kind.__doc__} Consumed by {', '.join(consumers)}.",
@@ -114,7 +114,7 @@ def _queue_channel(contract: Contract, service: str) -> Document:
         "address": name,
         "description": f"What {service} consumes.",
         "parameters": {"shop": {"$ref": "#/components/parameters/shop"}},
-        "messages": _messages(contract.heard_by(service)),
+        "messages": _messages(contract.consumed_by(service)),
         "bindings": {
             "amqp": {
                 "is": "queue",
@@ -147,7 +147,7 @@ def _publishes(kind: type[Event]) -> Document:
 
 def _consumes(contract: Contract, service: str) -> Document:
     channel = f"#/channels/queue.{service}"
-    keys = contract.heard_by(service)
+    keys = contract.consumed_by(service)
     return {
         "action": "receive",
         "channel": {"$ref": channel},

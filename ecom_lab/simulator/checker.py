@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ecom_lab.simulator.judge import Judge, Problem
-from ecom_lab.simulator.model import Move, State, World, is_due
+from ecom_lab.simulator.model import Model, Move, State, is_due
 from ecom_lab.simulator.properties import QUIET_IS_REACHED
 from ecom_lab.simulator.trace import Step, step_of
 
@@ -50,7 +50,7 @@ class Result:
 class Explorer:
     """One exploration of one world. `stop` at the first violation, or find one of each kind."""
 
-    def __init__(self, world: World, stop: bool = True, max_states: int = MAX_STATES) -> None:
+    def __init__(self, world: Model, stop: bool = True, max_states: int = MAX_STATES) -> None:
         self.world, self._stop, self._max = world, stop, max_states
         self.judge = Judge(world)
         self.result = Result()
@@ -163,7 +163,7 @@ def _spread(alive: bytearray, sources: array, targets: array) -> bool:
     return changed
 
 
-def _circle(world: World, moves: tuple[Move, ...]) -> Iterator[Move]:
+def _circle(world: Model, moves: tuple[Move, ...]) -> Iterator[Move]:
     """What comes next without faults, until a state comes again."""
     state = world.start()
     for move in moves:

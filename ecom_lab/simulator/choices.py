@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ecom_lab.simulator.clients import request
 from ecom_lab.simulator.enabled_actions import ALONE, Input
 
-World = Any  # that of `ecom_lab.simulator.model`, which asks this
+Model = Any  # that of `ecom_lab.simulator.model`, which asks this
 State = tuple[int, ...]
 
 
@@ -20,7 +20,7 @@ class Choice(NamedTuple):
     after: int | None = None  # only with this other choice, in the same step
 
 
-def choices(world: World, state: State, who: int, replica: int) -> list[Choice]:
+def choices(world: Model, state: State, who: int, replica: int) -> list[Choice]:
     """All that there are for one replica."""
     member, local = world.members[who], state[who]
     found: list[Choice] = []
@@ -28,10 +28,10 @@ def choices(world: World, state: State, who: int, replica: int) -> list[Choice]:
         found += _commands(world, state, who)
     if member.takes(local, replica):
         found += _deliveries(world, state, who, len(found))
-    return found + [Choice(each, cost) for each, cost in member.wants(local, replica)]
+    return found + [Choice(each, cost) for each, cost in member.enabled_actions(local, replica)]
 
 
-def _commands(world: World, state: State, who: int) -> list[Choice]:
+def _commands(world: Model, state: State, who: int) -> list[Choice]:
     """What clients ask for. Of those in line, the next only comes together with the one before."""
     crowd, found = world.crowd(state), []
     handled = world.scenario.saga.services[world.names[who]].handlers
@@ -48,7 +48,7 @@ def _commands(world: World, state: State, who: int) -> list[Choice]:
     return found
 
 
-def _deliveries(world: World, state: State, who: int, number: int) -> Iterator[Choice]:
+def _deliveries(world: Model, state: State, who: int, number: int) -> Iterator[Choice]:
     """What may be delivered next; choices are numbered from `number` on."""
     reads = not world.scenario.locked and world.members[who].replicas > 1
     last: dict[Any, int] = {}  # what may be delivered of each lane

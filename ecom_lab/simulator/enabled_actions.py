@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom_lab.simulator.service_state import Local, Mind, is_put_off, row_of
+from ecom_lab.simulator.service_state import ProcessState, ServiceState, is_put_off, row_of
 
 Input = tuple[Any, ...]  # its kind, and what it is about
 What = tuple[int, tuple[Input, ...]]  # the number of a replica, and what it is given at once
@@ -12,55 +12,55 @@ What = tuple[int, tuple[Input, ...]]  # the number of a replica, and what it is 
 ALONE = frozenset(("restart", "reconnect", "read", "write"))  # never in a batch; nor is a fault
 
 
-def wants(
-    local: Local, replica: int, kinds: Iterable[str], windows: tuple[int, int]
+def enabled_actions(
+    local: ServiceState, replica: int, kinds: Iterable[str], windows: tuple[int, int]
 ) -> Iterator[tuple[Input, int]]:
     """The inputs that need nobody else, each with the number of faults it takes."""
-    mind = local.minds[replica]
-    if mind is None:
+    process = local.processes[replica]
+    if process is None:
         yield ("restart",), 0
-    if not isinstance(mind, Mind):
+    if not isinstance(process, ProcessState):
         return
     if begun := begun_by(local, replica):
         yield ("write", *begun[1]), 0
         return
-    if not mind.connected:
+    if not process.connected:
         yield ("reconnect",), 0
-    for news in mind.heard:
+    for news in process.heard:
         yield ("answer", row_of(news, local)), 0
     for timer in local.tables.get(Timer, {}):
         yield ("timer", timer), 0
     for row in local.tables.get(Inbox, {}).values():
         if row.state == "waiting":
             yield ("retry", row.id), 0
-    yield from _overdue(local, replica, mind, windows)
-    yield from ((fault, 1) for fault in _deaths(local, mind, kinds))
+    yield from _overdue(local, replica, process, windows)
+    yield from ((fault, 1) for fault in _deaths(local, process, kinds))
 
 
-def _deaths(local: Local, mind: Mind, kinds: Iterable[str]) -> Iterator[Input]:
+def _deaths(local: ServiceState, process: ProcessState, kinds: Iterable[str]) -> Iterator[Input]:
     """What may strike between two steps, where it makes a difference."""
-    sent, doing = mind.memory.outbox.under_way, mind.memory.effects.under_way
-    if doing or sent or not mind.connected:
+    sent, doing = process.memory.outbox.under_way, process.memory.effects.under_way
+    if doing or sent or not process.connected:
         if "crash" in kinds:
             yield ("crash",)
         if "gone" in kinds and has_sibling(local):
             yield ("gone",)
-    if sent and mind.connected and "line" in kinds:
+    if sent and process.connected and "line" in kinds:
         yield ("cut off",)
 
 
-def has_sibling(local: Local) -> bool:
+def has_sibling(local: ServiceState) -> bool:
     """Whether more than one process of the service lives."""
-    return sum(isinstance(mind, Mind) for mind in local.minds) > 1
+    return sum(isinstance(process, ProcessState) for process in local.processes) > 1
 
 
-def begun_by(local: Local, replica: int) -> Any:
+def begun_by(local: ServiceState, replica: int) -> Any:
     """The transaction that this replica has begun, with what it has read, if nothing locks."""
     return next((each for each in local.reading if each[0] == replica), None)
 
 
 def _overdue(
-    local: Local, replica: int, mind: Mind, windows: tuple[int, int]
+    local: ServiceState, replica: int, process: ProcessState, windows: tuple[int, int]
 ) -> Iterator[tuple[Input, int]]:
     """Outgoing rows that only the clock brings back: put off by their own replica, or a sibling's.
 
@@ -68,7 +68,7 @@ def _overdue(
     of a replica that lives has to wait for its own lease: one that would is forgotten here.
     """
     waits = False  # though there is room
-    both = (mind.memory.outbox, mind.memory.effects)
+    both = (process.memory.outbox, process.memory.effects)
     for kind, window, most in zip((Outbox, Effect), both, windows, strict=True):
         if not window.is_open:
             continue
@@ -78,7 +78,10 @@ def _overdue(
                 continue
             owner = int(row.owner) - 1
             if owner != replica:
-                yield ("again", kind.table, row.id), int(isinstance(local.minds[owner], Mind))
+                yield (
+                    ("again", kind.table, row.id),
+                    int(isinstance(local.processes[owner], ProcessState)),
+                )
             elif is_put_off(row):
                 yield ("again", kind.table, row.id), 0
             elif seq > window.last and len(under_way) < most:

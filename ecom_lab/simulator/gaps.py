@@ -3,31 +3,31 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ecom.contract.topology import is_recount
+from ecom.contract.topology import is_control
 from ecom.runtime.tables import Inbox, Outbox
 
-World = Any  # that of `ecom_lab.simulator.model`, which asks this
+Model = Any  # that of `ecom_lab.simulator.model`, which asks this
 State = tuple[int, ...]
 
 
-def missed(world: World, state: State) -> Iterator[int]:
+def missed(world: Model, state: State) -> Iterator[int]:
     """The services of whose events some are neither with a listener nor on the way there.
 
     Nobody, while anything about that is under way. Sinks miss nothing: their turn comes last.
     """
     contract = world.scenario.saga.contract
     waiting = {
-        who: [world.post.messages[held.message] for held in world.queue(state, who)]
+        who: [world.messages.values[held.message] for held in world.queue(state, who)]
         for who in world.core
     }
-    if any(is_recount(it.key) for messages in waiting.values() for it in messages):
+    if any(is_control(it.key) for messages in waiting.values() for it in messages):
         return
     for who in world.core:
         outbox = world.local(state, who).tables.get(Outbox, {}).values()
         for listener, messages in waiting.items():
             known = world.local(state, listener).tables.get(Inbox, {}).keys()
             known = known | {it.headers.get("ce-id") for it in messages}
-            heard = contract.heard_by(world.names[listener])
+            heard = contract.consumed_by(world.names[listener])
             sent = (row for row in outbox if row.done_at is not None and row.type in heard)
             if any(row.id not in known for row in sent):
                 yield who

@@ -4,13 +4,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ecom.runtime.messages import Command, CountUp, Delivery, PublisherUp, Tick
+from ecom.runtime.messages import Command, Delivery, PublisherUp, TallyDue, Tick
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.broker import Held, headers_of
 from ecom_lab.simulator.enabled_actions import Input
-from ecom_lab.simulator.interning import Post
-from ecom_lab.simulator.service_state import Local, Mind, row_of
+from ecom_lab.simulator.interning import MessageTable
+from ecom_lab.simulator.service_state import ProcessState, ServiceState, row_of
 
 DELIVERED = ("deliver", "overtake", "write")
 AWAITED: dict[str, type[Row]] = {
@@ -22,37 +22,39 @@ AWAITED: dict[str, type[Row]] = {
 
 
 def prepared(
-    local: Local, mind: Mind, inputs: tuple[Input, ...], post: Post
-) -> tuple[list[Any], Local, Mind]:
+    local: ServiceState, process: ProcessState, inputs: tuple[Input, ...], messages: MessageTable
+) -> tuple[list[Any], ServiceState, ProcessState]:
     """The inputs proper. What comes due is what the clock has reached: its time is now."""
     given: list[Any] = []
     for kind, *about in inputs:
         if kind in DELIVERED:
             tag = 1 + sum(isinstance(it, Delivery) for it in given)
-            given += [_delivery(post, n, held) for n, held in enumerate(about, tag)]
+            given += [_delivery(messages, n, held) for n, held in enumerate(about, tag)]
         elif kind == "command":
             message, id_, client = about
             given.append(Command(id_, message, client))
         elif kind == "answer":
-            given.append(next(it for it in mind.heard if row_of(it, local) == about[0]))
-            mind = mind._replace(heard=tuple(it for it in mind.heard if it is not given[-1]))
+            given.append(next(it for it in process.heard if row_of(it, local) == about[0]))
+            process = process._replace(
+                heard=tuple(it for it in process.heard if it is not given[-1])
+            )
         elif kind in ("restart", "reconnect"):
             given.append(PublisherUp())
-        elif kind == "count up":
-            given.append(CountUp())
+        elif kind == "tally due":
+            given.append(TallyDue())
         else:
             local = local if kind == "tick" else _now_due(local, kind, about)
             given.append(Tick())
-    return given, local, mind
+    return given, local, process
 
 
-def _delivery(post: Post, tag: int, held: Held) -> Delivery:
-    it = post.messages[held.message]
+def _delivery(messages: MessageTable, tag: int, held: Held) -> Delivery:
+    it = messages.values[held.message]
     headers = headers_of(it.headers, held.returned)
     return Delivery(1, tag, it.exchange, it.key, headers, it.body, it.user)
 
 
-def _now_due(local: Local, kind: str, about: list[str]) -> Local:
+def _now_due(local: ServiceState, kind: str, about: list[str]) -> ServiceState:
     """The clock has come to this row: a timer, a retry, or what is to be sent again."""
     *table, id_ = about
     row_type = AWAITED[table[0] if table else kind]

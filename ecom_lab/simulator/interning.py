@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ecom.contract.permissions import user
-from ecom.runtime.messages import Say
+from ecom.runtime.messages import Announce
 from ecom.runtime.tables import Outbox
 from ecom_lab.simulator.broker import Message
 
@@ -33,32 +33,32 @@ class Numbers:
         return after
 
 
-class Post:
+class MessageTable:
     """Every message there has ever been in one shop, by number."""
 
     def __init__(self, shop: str) -> None:
-        self.messages: list[Message] = []
+        self.values: list[Message] = []
         self._shop = shop
         self._numbers: dict[str, int] = {}
 
     def number(self, message: Message) -> int:
         """The number of this message; equal messages share one."""
-        number = self._numbers.setdefault(repr(message), len(self.messages))
-        if number == len(self.messages):
-            self.messages.append(message)
+        number = self._numbers.setdefault(repr(message), len(self.values))
+        if number == len(self.values):
+            self.values.append(message)
         return number
 
     def subject(self, number: int) -> str:
         """The saga that this message belongs to, if it says so."""
-        return self.messages[number].headers.get("ce-subject", "")
+        return self.values[number].headers.get("ce-subject", "")
 
-    def stamp(self, service: str, outputs: Iterable[Outbox | Say]) -> tuple[int, ...]:
+    def stamp(self, service: str, outputs: Iterable[Outbox | Announce]) -> tuple[int, ...]:
         """The numbers of the messages that these are, as a service publishes them."""
         return tuple(self.number(self._message(service, output)) for output in outputs)
 
-    def _message(self, service: str, output: Outbox | Say) -> Message:
+    def _message(self, service: str, output: Outbox | Announce) -> Message:
         who = user(self._shop, service)
-        if isinstance(output, Say):
+        if isinstance(output, Announce):
             return Message("events", output.key, {}, output.body, who)
         events = output.exchange == "events"
         where = ("events", output.type) if events else ("", f"{service}.dead")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from ecom_lab.simulator.model import State, World
+from ecom_lab.simulator.model import Model, State
 from ecom_lab.simulator.properties import View
 
 
@@ -19,7 +19,7 @@ class Problem(NamedTuple):
 class Judge:
     """Judges states. What a property looks at comes again and again, so verdicts are kept."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Model) -> None:
         self._world = world
         self._known: dict[Any, list[Problem]] = {}
         core, sinks = world.core, world.sinks
@@ -47,7 +47,7 @@ class Judge:
                     yield Problem(each.name, text, scenario.losses(view, quiet > 0))
 
 
-def view_of(world: World, state: State) -> View:
+def view_of(world: Model, state: State) -> View:
     """The state as the properties see it."""
     services = {name: world.local(state, who) for who, name in enumerate(world.names)}
     dead, strays = world.queues.values[state[world.dead]], world.scenario.strays

@@ -22,11 +22,11 @@ from ecom_lab.simulator.choices import choices, steps
 from ecom_lab.simulator.clients import Crowd, Progress, answered
 from ecom_lab.simulator.enabled_actions import What
 from ecom_lab.simulator.gaps import missed
-from ecom_lab.simulator.interning import Numbers, Post
+from ecom_lab.simulator.interning import MessageTable, Numbers
 from ecom_lab.simulator.routing import STRAY, Change, Routing
 from ecom_lab.simulator.scenario import Scenario
-from ecom_lab.simulator.service_model import Member, Outcome
-from ecom_lab.simulator.service_state import Local
+from ecom_lab.simulator.service_model import Outcome, ServiceModel
+from ecom_lab.simulator.service_state import ServiceState
 
 State = tuple[int, ...]
 REDUCTIONS = frozenset(("sinks last", "by subject", "restarts", "at once", "in line"))
@@ -45,7 +45,7 @@ class Move(NamedTuple):
 
 
 LOST: What = (0, (("lost",),))
-COUNT_UP: What = (0, (("count up",),))
+TALLY_DUE: What = (0, (("tally due",),))
 FREE = (None, ("poison", "delivery"))  # no fault of a history
 
 
@@ -54,7 +54,7 @@ def is_due(move: Move) -> bool:
     return not move.optional and not move.cost
 
 
-class World:
+class Model:
     """All that can happen in a scenario."""
 
     def __init__(self, scenario: Scenario, reductions: frozenset[str] = REDUCTIONS) -> None:
@@ -62,17 +62,17 @@ class World:
         contract = scenario.saga.contract
         self.names = contract.services
         self.noun = contract.events[0].__struct_fields__[0].removesuffix("_id")  # what a saga is of
-        self.post = Post(contract.name)
+        self.messages = MessageTable(contract.name)
         places = range(len(self.names))
         self.sinks = [who for who in places if not contract.published_by(self.names[who])]
         self.core = [who for who in places if who not in self.sinks]
         eager = "at once" in reductions
         self.members = [
-            Member(name, scenario, self.post, eager, who in self.sinks)
+            ServiceModel(name, scenario, self.messages, eager, who in self.sinks)
             for who, name in enumerate(self.names)
         ]
         self.queues, self.crowds = Numbers(), Numbers()
-        self._routing = Routing(scenario, self.post, self.core)
+        self._routing = Routing(scenario, self.messages, self.core)
         self.dead = self._routing.dead
         requests = [it for client in scenario.clients for it in client.requests]
         asked = {it if isinstance(it, type) else type(it) for it in requests}
@@ -86,7 +86,7 @@ class World:
         """Everything is up, nothing has happened."""
         queues: list[Queue] = [() for _ in self.names]
         for name, message in self.scenario.strays:
-            held = Held(self.post.number(message), STRAY)
+            held = Held(self.messages.number(message), STRAY)
             queues[self.names.index(name)] += (held,)
         crowd = self.crowds.number((Progress(),) * len(self.scenario.clients))
         return (
@@ -102,7 +102,7 @@ class World:
             tables.setdefault(type(row), {})[getattr(row, row.__struct_fields__[0])] = row
         return tables
 
-    def local(self, state: State, who: int) -> Local:
+    def local(self, state: State, who: int) -> ServiceState:
         """The local state of a service."""
         return self.members[who].locals[state[who]]
 
@@ -134,7 +134,7 @@ class World:
         """How much is quiet: 0 nothing, 1 all but the sinks, 2 the first of these too, …"""
         if any(any(map(is_due, self._of(state, who, 0))) for who in self.core):
             return 0
-        if "lost" in self.scenario.kinds and self._recounts(state, 0):
+        if "lost" in self.scenario.kinds and self._tallies(state, 0):
             return 0
         for number, who in enumerate(self.sinks, 1):
             if any(map(is_due, self._of(state, who, 0))):
@@ -151,7 +151,7 @@ class World:
         if "lost" not in self.scenario.kinds:
             return moves
         moves += self._losses(state, budget)
-        return moves if any(map(is_due, moves)) else moves + self._recounts(state, budget)
+        return moves if any(map(is_due, moves)) else moves + self._tallies(state, budget)
 
     def _of_sink(self, state: State, who: int, budget: int) -> list[Move]:
         """What this sink may do next, about the first saga that it has anything to do about."""
@@ -169,16 +169,16 @@ class World:
         return [move for subject, move in about if subject in (first, "")]
 
     def _by_name(self, held: Held) -> tuple[str, ...]:
-        it = self.post.messages[held.message]
+        it = self.messages.values[held.message]
         return it.headers.get("ce-subject", ""), it.key, it.headers.get("ce-id", "")
 
     def _forced(self, state: State, budget: int) -> list[Move]:
         if not self._alone or "restarts" not in self.reductions:
             return []
         for who, number in enumerate(state[: len(self.names)]):
-            mind = self.members[who].locals[number].minds[0]
-            if mind is None or not mind.connected:
-                kind = "restart" if mind is None else "reconnect"
+            process = self.members[who].locals[number].processes[0]
+            if process is None or not process.connected:
+                kind = "restart" if process is None else "reconnect"
                 return self.known(number, who, (0, ((kind,),)), 0, budget > 0)
         return []
 
@@ -230,10 +230,10 @@ class World:
                 outcome = Outcome(("lost", "idle"), state[who])
                 yield Move(who, LOST, outcome, 1, (self._routing.lost(who),))
 
-    def _recounts(self, state: State, budget: int) -> list[Move]:
+    def _tallies(self, state: State, budget: int) -> list[Move]:
         """Those whose events are missed say how many there were, if they say anything."""
         found = [
-            self.known(state[who], who, COUNT_UP, 0, budget > 0) for who in missed(self, state)
+            self.known(state[who], who, TALLY_DUE, 0, budget > 0) for who in missed(self, state)
         ]
         return [move for moves in found if moves[0].outcome.said for move in moves]
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ecom_lab.simulator.service_state import Local
+from ecom_lab.simulator.service_state import ServiceState
 
 ALWAYS, SETTLED = 0, 1  # in every state; once nothing is under way but in the sinks
 
@@ -12,7 +12,7 @@ ALWAYS, SETTLED = 0, 1  # in every state; once nothing is under way but in the s
 class View(NamedTuple):
     """A state as the properties see it."""
 
-    services: Mapping[str, Local]
+    services: Mapping[str, ServiceState]
     dead: int  # dead letters in the broker's queues
     strays: int  # messages that nobody here published
     crowd: tuple[Any, ...]  # how far each client is

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ecom.contract.topology import bindings, is_recount
+from ecom.contract.topology import bindings, is_control
 from ecom_lab.simulator import broker
 from ecom_lab.simulator.broker import Held
-from ecom_lab.simulator.interning import Post
+from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.scenario import Scenario
 
 COUNTED = 7  # deliveries that came back are counted up to here
@@ -19,8 +19,8 @@ Change = tuple[Any, ...]  # of a queue: where it is in a state, what is done to 
 class Routing:
     """A broker's part in a world: every change of a queue."""
 
-    def __init__(self, scenario: Scenario, post: Post, core: list[int]) -> None:
-        self._scenario, self._post, self._core = scenario, post, core
+    def __init__(self, scenario: Scenario, messages: MessageTable, core: list[int]) -> None:
+        self._scenario, self._messages, self._core = scenario, messages, core
         contract = scenario.saga.contract
         self._names = contract.services
         self._bindings = [
@@ -48,13 +48,13 @@ class Routing:
 
     def published(self, message: int, who: int, replica: int) -> Iterator[Change]:
         """A message comes into the queues that are bound for it."""
-        it = self._post.messages[message]
+        it = self._messages.values[message]
         if not it.exchange:
             yield self._set_aside(message)
             return
         for name in broker.route(it.key, self._bindings):
             listener = self._names.index(name)
-            if not is_recount(it.key) or listener in self._core:
+            if not is_control(it.key) or listener in self._core:
                 lane = self._lane(name, message, who, replica)
                 yield self.first + listener, broker.publish, Held(message, lane)
 
@@ -65,4 +65,4 @@ class Routing:
         if listener in self._scenario.unordered:
             return message, 0, ""
         split = listener in self._scenario.by_subject
-        return who, replica, self._post.subject(message) if split else ""
+        return who, replica, self._messages.subject(message) if split else ""

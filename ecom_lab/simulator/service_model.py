@@ -20,14 +20,14 @@ from ecom_lab.simulator.enabled_actions import (
     Input,
     What,
     begun_by,
+    enabled_actions,
     has_sibling,
-    wants,
 )
 from ecom_lab.simulator.inputs import prepared
-from ecom_lab.simulator.interning import Post
+from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.scenario import POISON, Scenario
-from ecom_lab.simulator.service_state import GONE, Canon, Local, Mind, replaced
-from ecom_lab.simulator.step import Around, Cut, Drive, Fault, Tripwire
+from ecom_lab.simulator.service_state import GONE, Canon, ProcessState, ServiceState, replaced
+from ecom_lab.simulator.step import CrashPoint, Environment, Fault, StepDriver, Tripwire
 
 # Which faults may strike before which point of a step; and before a call of the outside world.
 STRIKES = {
@@ -40,7 +40,7 @@ STRIKES = {
 }
 CALLED = ("fails", "late")
 FAILING = ("deliver", "overtake", "answer", "timer", "retry")  # inputs whose handler may fail
-CONNECTED = Mind(Memory(outbox=Window(is_open=True)))
+CONNECTED = ProcessState(Memory(outbox=Window(is_open=True)))
 
 
 class Outcome(NamedTuple):
@@ -53,22 +53,22 @@ class Outcome(NamedTuple):
     replies: tuple[tuple[int, str], ...] = ()  # the number of a client, and what it was answered
 
 
-class Member:
+class ServiceModel:
     """A service of the scenario: local states by number, and what each can lead to."""
 
     def __init__(
-        self, name: str, scenario: Scenario, post: Post, eager: bool, is_sink: bool
+        self, name: str, scenario: Scenario, messages: MessageTable, eager: bool, is_sink: bool
     ) -> None:
-        self.name, self._scenario, self._post = name, scenario, post
+        self.name, self._scenario, self._messages = name, scenario, messages
         self._tripwire = Tripwire()
         service = scenario.saga.services[name]
         guarded = {kind: self._tripwire.around(each) for kind, each in service.handlers.items()}
         self._saga = scenario.saga.replacing(service.answering(guarded))
         outside, mandatory = scenario.outside.get(name), scenario.mandatory
-        self._around = Around(outside, mandatory, eager, at_once=eager and is_sink)
+        self._environment = Environment(outside, mandatory, eager, at_once=eager and is_sink)
         self._user = user(scenario.saga.contract.name, name)
         self.replicas = scenario.replicas.get(name, 1)
-        self.locals: list[Local] = []
+        self.locals: list[ServiceState] = []
         self._numbers: dict[str, int] = {}
         self._canon = Canon(scenario.ignored)
         self._known: dict[tuple[int, What, bool], list[Outcome]] = {}
@@ -77,9 +77,9 @@ class Member:
 
     def start(self, tables: Tables) -> int:
         """The service with these tables, its processes up."""
-        return self.number(Local(tables, tables, (CONNECTED,) * self.replicas))
+        return self.number(ServiceState(tables, tables, (CONNECTED,) * self.replicas))
 
-    def number(self, local: Local) -> int:
+    def number(self, local: ServiceState) -> int:
         """The number of this local state: the same for all that behave the same."""
         text = self._canon.text(local)
         number = self._numbers.get(text)
@@ -92,28 +92,32 @@ class Member:
         """The saga that an input is about; empty for what concerns the whole process."""
         kind, *about = what[1][0]
         if kind == "deliver":
-            return self._post.subject(about[0].message)
+            return self._messages.subject(about[0].message)
         tables = self.locals[number].tables
         kinds = {"retry": (Inbox,), "again": (Outbox, Effect), "answer": (Outbox, Effect)}
         rows = [row for each in kinds.get(kind, ()) for row in tables.get(each, {}).values()]
         return next((row.subject for row in rows if row.id == about[-1]), "")
 
-    def wants(self, number: int, replica: int) -> list[tuple[Input, int]]:
+    def enabled_actions(self, number: int, replica: int) -> list[tuple[Input, int]]:
         """The inputs that need nobody else, each with the number of faults it takes."""
         it = self._scenario
-        return list(wants(self.locals[number], replica, it.kinds, it.windows))
+        return list(enabled_actions(self.locals[number], replica, it.kinds, it.windows))
 
     def first_alive(self, number: int) -> int:
         """The first replica that lives, and is not in the middle of something; or none, -1."""
         local = self.locals[number]
-        alive = (i for i, mind in enumerate(local.minds) if isinstance(mind, Mind))
+        alive = (
+            i for i, process in enumerate(local.processes) if isinstance(process, ProcessState)
+        )
         return next((i for i in alive if not begun_by(local, i)), -1)
 
     def takes(self, number: int, replica: int) -> bool:
         """Whether messages are delivered to this replica."""
         local = self.locals[number]
-        mind = local.minds[replica]
-        return isinstance(mind, Mind) and mind.connected and not begun_by(local, replica)
+        process = local.processes[replica]
+        return (
+            isinstance(process, ProcessState) and process.connected and not begun_by(local, replica)
+        )
 
     # ── what may come of it ───────────────────────────────────────────────────────────────────
     def outcomes(self, number: int, what: What, faulty: bool) -> list[Outcome]:
@@ -124,7 +128,7 @@ class Member:
             self._known[key] = list(find(self.locals[number], number, what))
         return self._known[key]
 
-    def _without(self, local: Local, _: int, what: What) -> Iterator[Outcome]:
+    def _without(self, local: ServiceState, _: int, what: What) -> Iterator[Outcome]:
         replica, inputs = what
         kind, *about = inputs[0]
         if kind in ("crash", "gone"):
@@ -134,23 +138,25 @@ class Member:
         elif kind == "read":
             local = local._replace(reading=(*local.reading, (replica, tuple(about), local.tables)))
             yield Outcome(None, self.number(local), acked=len(about))
-        elif any(self._post.messages[held.message].body == POISON for held in _held(inputs)):
+        elif any(self._messages.values[held.message].body == POISON for held in _held(inputs)):
             yield self._idle("poison", "delivery", local, replica, None)
         else:
             yield self._outcome(None, *self._drive(local, what))
 
-    def _cut_off(self, local: Local, replica: int) -> Outcome:
-        memory, heard = local.minds[replica]
+    def _cut_off(self, local: ServiceState, replica: int) -> Outcome:
+        memory, heard = local.processes[replica]
         memory = replace(memory, outbox=replace(memory.outbox, is_open=False))
         heard = tuple(each for each in heard if not isinstance(each, Confirmed))
-        return self._idle("line", "idle", local, replica, Mind(memory, heard))
+        return self._idle("line", "idle", local, replica, ProcessState(memory, heard))
 
-    def _idle(self, fault: str, point: str, local: Local, replica: int, mind: Any) -> Outcome:
+    def _idle(
+        self, fault: str, point: str, local: ServiceState, replica: int, process: Any
+    ) -> Outcome:
         """What strikes between two steps."""
-        after = local._replace(minds=replaced(local.minds, replica, mind))
+        after = local._replace(processes=replaced(local.processes, replica, process))
         return Outcome((fault, point), self.number(after))
 
-    def _with_faults(self, local: Local, number: int, what: What) -> Iterator[Outcome]:
+    def _with_faults(self, local: ServiceState, number: int, what: What) -> Iterator[Outcome]:
         if what[1][0][0] in ("crash", "gone", "cut off", "read"):
             return
         calm = self.outcomes(number, what, False)[0]
@@ -162,7 +168,7 @@ class Member:
                 seen.add(outcome[1:])
                 yield outcome
 
-    def _struck(self, local: Local, what: What) -> Iterator[Outcome]:
+    def _struck(self, local: ServiceState, what: What) -> Iterator[Outcome]:
         kinds, inputs = self._scenario.kinds, what[1]
         drive, rest = self._drive(local, what)
         calm = self._outcome(None, drive, rest)
@@ -183,39 +189,43 @@ class Member:
         if "reply" in kinds and calm.replies:
             yield calm._replace(fault=("reply", "reply"), replies=())
 
-    def _calls(self, cut: Cut) -> bool:
-        outside = self._around.outside
+    def _calls(self, cut: CrashPoint) -> bool:
+        outside = self._environment.outside
         return outside is not None and cut.point == outside.call
 
     def _crashes(
-        self, local: Local, replica: int, cut: Cut, before: str, drive: Drive
+        self, local: ServiceState, replica: int, cut: CrashPoint, before: str, drive: StepDriver
     ) -> Iterator[Outcome]:
         for kind, tables in (("crash", cut.tables), ("power", cut.synced), ("gone", cut.tables)):
             if kind not in self._scenario.kinds or (kind == "gone" and not has_sibling(local)):
                 continue
-            minds = replaced(local.minds, replica, GONE if kind == "gone" else None)
-            left = Local(tables, tables, minds, cut.ledger)
-            said = self._post.stamp(self.name, drive.said[: cut.said])
+            processes = replaced(local.processes, replica, GONE if kind == "gone" else None)
+            left = ServiceState(tables, tables, processes, cut.ledger)
+            said = self._messages.stamp(self.name, drive.said[: cut.said])
             yield Outcome((kind, before), self.number(left), said, cut.acked, cut.replies)
 
-    def _outcome(self, fault: Any, drive: Drive, local: Local) -> Outcome:
-        said = self._post.stamp(self.name, drive.said)
+    def _outcome(self, fault: Any, drive: StepDriver, local: ServiceState) -> Outcome:
+        said = self._messages.stamp(self.name, drive.said)
         return Outcome(fault, self.number(local), said, drive.acked, drive.replies)
 
-    def _drive(self, local: Local, what: What, fault: Fault | None = None) -> tuple[Drive, Local]:
+    def _drive(
+        self, local: ServiceState, what: What, fault: Fault | None = None
+    ) -> tuple[StepDriver, ServiceState]:
         (replica, inputs), scenario = what, self._scenario
         begun = begun_by(local, replica) if inputs[0][0] == "write" else None
         local = local._replace(reading=tuple(it for it in local.reading if it[0] != replica))
-        given, local, mind = prepared(local, local.minds[replica] or Mind(), inputs, self._post)
+        given, local, process = prepared(
+            local, local.processes[replica] or ProcessState(), inputs, self._messages
+        )
         disk = scenario.disk(local.tables, local.synced)
         if begun:
             disk = StaleDisk(local.tables, local.synced, begun[2])
         name, number, user = self.name, str(replica + 1), self._user
         windows = scenario.windows
         runtime = scenario.runtime(self._saga, name, disk, number, _half, user, windows)
-        runtime.restore(mind.memory)
+        runtime.restore(process.memory)
         self.steps += 1
-        drive = Drive(runtime, disk, self._around, local.ledger, mind.heard, fault)
+        drive = StepDriver(runtime, disk, self._environment, local.ledger, process.heard, fault)
         drive.feed(given, "timer" if isinstance(given[-1], Tick) else "commit")
         return drive, drive.local(local, replica)
 
@@ -235,7 +245,7 @@ def _held(inputs: tuple[Input, ...]) -> list[Held]:
     ]
 
 
-def _names(cuts: list[Cut]) -> Iterator[str]:
+def _names(cuts: list[CrashPoint]) -> Iterator[str]:
     """The points of a step by name: `publish`, `publish 2`, …, and `after …` at its end."""
     times: Tally[str] = Tally()
     for i, cut in enumerate(cuts):

@@ -23,7 +23,7 @@ NOISE = ("transactions", "outbox", "effects", "duplicates")  # counters no decis
 GONE = "gone"  # a process that stays dead
 
 
-class Mind(NamedTuple):
+class ProcessState(NamedTuple):
     """What one process has in memory, and so loses in a crash."""
 
     memory: Memory = Memory()
@@ -35,15 +35,17 @@ class Mind(NamedTuple):
         return self.memory.outbox.is_open
 
 
-Minds = tuple[Mind | str | None, ...]  # of each replica; None is down, and will start again
+ProcessStates = tuple[
+    ProcessState | str | None, ...
+]  # of each replica; None is down, and will start again
 
 
-class Local(NamedTuple):
+class ServiceState(NamedTuple):
     """One service."""
 
     tables: Tables
     synced: Tables  # what a power cut leaves
-    minds: Minds
+    processes: ProcessStates
     ledger: tuple[Any, ...] = ()
     reading: tuple[Any, ...] = ()  # transactions begun and not yet committed, if nothing locks
 
@@ -53,9 +55,11 @@ def is_put_off(row: Outbox | Effect) -> bool:
     return row.due is not None and row.due < NOW + LEASE
 
 
-def replaced(minds: Minds, replica: int, mind: Mind | str | None) -> Minds:
-    """The minds with another one for this replica."""
-    return (*minds[:replica], mind, *minds[replica + 1 :])
+def replaced(
+    processes: ProcessStates, replica: int, process: ProcessState | str | None
+) -> ProcessStates:
+    """The processes with another one for this replica."""
+    return (*processes[:replica], process, *processes[replica + 1 :])
 
 
 class Canon:
@@ -71,31 +75,31 @@ class Canon:
         self._ignored = ignored
         self._known: dict[int, tuple[Any, Any]] = {}  # id of a table's rows: they, and their text
 
-    def text(self, local: Local) -> str:
+    def text(self, local: ServiceState) -> str:
         """The text of this state."""
         ledger = sorted(local.ledger, key=lambda booking: booking[0])
-        parts = [self._tables(local.tables, local.minds), ledger]
+        parts = [self._tables(local.tables, local.processes), ledger]
         if local.synced != local.tables:
             parts.append(self._tables(local.synced, ()))
-        parts += [self._mind(mind, local) for mind in local.minds]
+        parts += [self._process(process, local) for process in local.processes]
         parts += [(who, what, self._tables(base, ())) for who, what, base in local.reading]
         return repr(parts)
 
-    def _mind(self, mind: Mind | str | None, local: Local) -> Any:
-        if not isinstance(mind, Mind):
-            return mind
-        (outbox, effects, gaps), heard = msgspec.structs.astuple(mind.memory), mind.heard
+    def _process(self, process: ProcessState | str | None, local: ServiceState) -> Any:
+        if not isinstance(process, ProcessState):
+            return process
+        (outbox, effects, gaps), heard = msgspec.structs.astuple(process.memory), process.heard
         done = [_done(outbox, Outbox, local), _done(effects, Effect, local)]
         return (outbox.is_open, done, gaps, [_news(each, local) for each in heard])
 
-    def _tables(self, tables: Tables, minds: Minds) -> list[Any]:
+    def _tables(self, tables: Tables, processes: ProcessStates) -> list[Any]:
         in_order = sorted(tables.items(), key=lambda item: item[0].table)
         some = ((kind, rows) for kind, rows in in_order if rows and kind is not Handled)
-        return [(kind.table, self._text(kind, rows, minds)) for kind, rows in some]
+        return [(kind.table, self._text(kind, rows, processes)) for kind, rows in some]
 
-    def _text(self, kind: type[Row], rows: dict[Any, Any], minds: Minds) -> Any:
+    def _text(self, kind: type[Row], rows: dict[Any, Any], processes: ProcessStates) -> Any:
         if kind in (Outbox, Effect):
-            return _outgoing(kind, rows.values(), [_window(kind, mind) for mind in minds])
+            return _outgoing(kind, rows.values(), [_window(kind, process) for process in processes])
         if id(rows) not in self._known:
             special = _SPECIAL.get(kind)
             text = special(rows.values()) if special else self._plain(kind, rows.values())
@@ -108,7 +112,7 @@ class Canon:
         return sorted(msgspec.json.encode(row) for row in rows)
 
 
-def _done(window: Window[Any], kind: type[Row], local: Local) -> int:
+def _done(window: Window[Any], kind: type[Row], local: ServiceState) -> int:
     """How many rows a replica holds to be under way though a sibling has done them."""
     rows = local.tables.get(kind, {})
     return sum(row.seq not in rows or rows[row.seq].done_at is not None for row in window.under_way)
@@ -137,10 +141,10 @@ _SPECIAL: dict[type[Row], Callable[..., list[Any]]] = {
 }
 
 
-def _window(kind: type[Row], mind: Mind | str | None) -> Window[Any] | None:
-    if not isinstance(mind, Mind):
+def _window(kind: type[Row], process: ProcessState | str | None) -> Window[Any] | None:
+    if not isinstance(process, ProcessState):
         return None
-    return mind.memory.outbox if kind is Outbox else mind.memory.effects
+    return process.memory.outbox if kind is Outbox else process.memory.effects
 
 
 _DONE = {Outbox: attrgetter("id"), Effect: attrgetter("id", "key", "state")}
@@ -170,12 +174,12 @@ def _way(seq: int, window: Window[Any] | None) -> str:
     return "waits" if seq <= window.last else "behind" if window.behind else "new"
 
 
-def _news(news: Any, local: Local) -> Any:
+def _news(news: Any, local: ServiceState) -> Any:
     """An input without its number, which is that of a row."""
     return type(news).__name__, row_of(news, local), repr(getattr(news, "result", 0))
 
 
-def row_of(news: Any, local: Local) -> str:
+def row_of(news: Any, local: ServiceState) -> str:
     """What an answer is about, by the id of its row."""
     if hasattr(news, "seqs"):
         return local.tables[Outbox][news.seqs[0]].id

@@ -1,8 +1,8 @@
 """Drives the real runtime through one step of the world, and notes every point of no return.
 
-What comes out of `Runtime.step` is carried out one output at a time. Before each a `Cut` notes
-what is durable so far: a crash there leaves exactly that. Confirms come back at once, and so do
-the answers to a service to whom nobody listens: nobody else can see whether they are late, and a
+What comes out of `Runtime.step` is carried out one output at a time. Before each a `CrashPoint`
+notes what is durable so far: a crash there leaves exactly that. Confirms come back at once, and so
+do the answers to a service to whom nobody listens: nobody else can see whether they are late, and a
 crash before each of them is a cut of its own. (Without the reduction *at once* they are inputs of
 their own; tests compare.)
 """
@@ -16,27 +16,27 @@ from msgspec import Struct
 from ecom.contract.event import subject_of
 from ecom.runtime.messages import (
     Ack,
+    Announce,
     Commit,
     Confirmed,
     Failed,
     Perform,
     Publish,
     PublisherDown,
+    Rejected,
     Reply,
-    Say,
-    Unsent,
 )
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import StoreUnavailable
 from ecom_lab.simulator.durability import Disk, Tables
 from ecom_lab.simulator.scenario import Ledger, Outside
-from ecom_lab.simulator.service_state import NOW, Local, Mind, replaced
+from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, replaced
 
 Fault = tuple[str, int]  # its kind, and the number of the cut before which it strikes
 
 
-class Cut(NamedTuple):
+class CrashPoint(NamedTuple):
     """Where a step can be cut short: before `point`, with this much done."""
 
     point: str
@@ -75,7 +75,7 @@ def _trip(*_: Any, **__: Any) -> None:
     raise HandlerFailed("this once")
 
 
-class Around(NamedTuple):
+class Environment(NamedTuple):
     """What is around a service, and how soon it answers."""
 
     outside: Outside | None
@@ -84,7 +84,7 @@ class Around(NamedTuple):
     at_once: bool  # so do answers of the outside
 
 
-class Drive:
+class StepDriver:
     """One replica of one service, with at most one fault on the way.
 
     `runtime` remembers what it should, and keeps its tables on `disk`.
@@ -94,17 +94,22 @@ class Drive:
         self,
         runtime: Runtime,
         disk: Disk,
-        around: Around,
+        environment: Environment,
         ledger: Ledger,
         heard: Iterable[Any],
         fault: Fault | None,
     ) -> None:
-        self._runtime, self._disk, self._around, self._fault = runtime, disk, around, fault
+        self._runtime, self._disk, self._environment, self._fault = (
+            runtime,
+            disk,
+            environment,
+            fault,
+        )
         self._ledger, self._heard = ledger, deque(heard)
         self._now: deque[Any] = deque()  # what comes back at once
         self._lost = False  # the connection
-        self.cuts: list[Cut] = []
-        self.said: list[Outbox | Say] = []
+        self.cuts: list[CrashPoint] = []
+        self.said: list[Outbox | Announce] = []
         self.acked = 0  # deliveries: all up to this tag
         self.replies: tuple[tuple[int, str], ...] = ()
 
@@ -113,7 +118,7 @@ class Drive:
         self._step(inputs, point)
         while self._now:
             news = self._now.popleft()
-            confirm = isinstance(news, Confirmed | Unsent)
+            confirm = isinstance(news, Confirmed | Rejected)
             if confirm and self._reach("confirm") == "line":
                 self._lost = True
             if not (confirm and self._lost):
@@ -122,11 +127,13 @@ class Drive:
             self._step([PublisherDown()], "commit")
         self._reach("end")
 
-    def local(self, before: Local, replica: int) -> Local:
+    def local(self, before: ServiceState, replica: int) -> ServiceState:
         """The service's state at the end."""
-        mind = Mind(self._runtime.volatile(), tuple(self._heard))
-        minds = replaced(before.minds, replica, mind)
-        return Local(self._disk.snapshot(), self._disk.synced, minds, self._ledger, before.reading)
+        process = ProcessState(self._runtime.volatile(), tuple(self._heard))
+        processes = replaced(before.processes, replica, process)
+        return ServiceState(
+            self._disk.snapshot(), self._disk.synced, processes, self._ledger, before.reading
+        )
 
     def _step(self, inputs: Iterable[Any], point: str) -> None:
         try:
@@ -142,7 +149,7 @@ class Drive:
         """Note a cut; the kind of fault that strikes here, if any."""
         number = len(self.cuts)
         disk, done = self._disk, (self._ledger, len(self.said), self.acked, self.replies)
-        self.cuts.append(Cut(point, disk.snapshot(), disk.synced, *done))
+        self.cuts.append(CrashPoint(point, disk.snapshot(), disk.synced, *done))
         return self._fault[0] if self._fault and self._fault[1] == number else None
 
     def _commit(self, output: Commit, point: str) -> None:
@@ -173,18 +180,18 @@ class Drive:
             return
         seq = output.row.seq
         if fault == "return":  # and the broker confirms it all the same
-            back = Unsent if self._around.mandatory else Confirmed
-            self._comes(back([seq]), self._around.eager)
+            back = Rejected if self._environment.mandatory else Confirmed
+            self._comes(back([seq]), self._environment.eager)
             return
         self.said.append(output.row)
-        self._comes(Confirmed([seq]), self._around.eager)
+        self._comes(Confirmed([seq]), self._environment.eager)
 
-    def _say(self, output: Say, _: str) -> None:
+    def _announce(self, output: Announce, _: str) -> None:
         if not self._lost:
             self.said.append(output)
 
     def _perform(self, output: Perform, _: str) -> None:
-        seq, (outside, *_, at_once) = output.row.seq, self._around
+        seq, (outside, *_, at_once) = output.row.seq, self._environment
         assert outside is not None, f"nobody performs {output.row.type}"
         fault = self._reach(outside.call)
         if fault == "fails":
@@ -198,11 +205,11 @@ class Drive:
         (self._now if at_once else self._heard).append(news)
 
 
-_DOING: dict[type, Callable[[Drive, Any, str], None]] = {
-    Commit: Drive._commit,
-    Ack: Drive._ack,
-    Reply: Drive._reply,
-    Publish: Drive._publish,
-    Perform: Drive._perform,
-    Say: Drive._say,
+_DOING: dict[type, Callable[[StepDriver, Any, str], None]] = {
+    Commit: StepDriver._commit,
+    Ack: StepDriver._ack,
+    Reply: StepDriver._reply,
+    Publish: StepDriver._publish,
+    Perform: StepDriver._perform,
+    Announce: StepDriver._announce,
 }

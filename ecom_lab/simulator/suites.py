@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ecom.runtime.runtime import log
 from ecom_lab.simulator.checker import MAX_STATES, Explorer, Result
-from ecom_lab.simulator.model import World
+from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.walk import Walk, Walker
 
@@ -23,7 +23,7 @@ class Job(NamedTuple):
 
 def explore(job: Job) -> Result:
     """Explore one world, without logging what fails on purpose."""
-    return quietly(Explorer(World(job.scenario), job.stop, job.enough).run)
+    return quietly(Explorer(Model(job.scenario), job.stop, job.enough).run)
 
 
 def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Result]]:
@@ -40,7 +40,7 @@ def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Re
 
 def walks(scenario: Scenario, seeds: Iterable[int]) -> Iterator[Walk]:
     """Random walks through one world."""
-    walker = Walker(World(scenario))
+    walker = Walker(Model(scenario))
     for seed in seeds:
         yield quietly(lambda seed=seed: walker.walk(seed))
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ecom.contract.topology import is_recount
+from ecom.contract.topology import is_control
 from ecom_lab.simulator.enabled_actions import Input
 from ecom_lab.simulator.judge import Judge
-from ecom_lab.simulator.model import Move, State, World
+from ecom_lab.simulator.model import Model, Move, State
 from ecom_lab.simulator.scenario import FAULTS
 
 DELIVERED = ("deliver", "overtake", "read", "write")
@@ -51,7 +51,7 @@ class Step(NamedTuple):
         return tell(self)
 
 
-def step_of(world: World, move: Move) -> Step:
+def step_of(world: Model, move: Move) -> Step:
     """The name of a move."""
     replica, inputs = move.what
     who = world.names[move.who]
@@ -59,11 +59,11 @@ def step_of(world: World, move: Move) -> Step:
     return Step(who, replica + 1, given, *(move.outcome.fault or ("", "")))
 
 
-def _given(world: World, who: str, one: Input) -> Given:
+def _given(world: Model, who: str, one: Input) -> Given:
     kind, *about = one
     if kind in DELIVERED:
         letters = ", ".join(_letter(world, *held) for held in about)
-        sender = world.post.messages[about[0].message].user or "?"
+        sender = world.messages.values[about[0].message].user or "?"
         return Given(kind, letters, sender.partition(".")[2])
     if kind == "command":
         client = world.scenario.clients[about[2]].name
@@ -77,11 +77,11 @@ def _given(world: World, who: str, one: Input) -> Given:
     return Given(kind, " ".join(about), "clock" if kind in ("retry", "again") else who)
 
 
-def _letter(world: World, message: int, _: object, returned: int) -> str:
-    it = world.post.messages[message]
+def _letter(world: Model, message: int, _: object, returned: int) -> str:
+    it = world.messages.values[message]
     headers = it.headers
     if "ce-id" not in headers:
-        return it.key if is_recount(it.key) else NO_EVENT
+        return it.key if is_control(it.key) else NO_EVENT
     about = f"{headers['ce-type']} of {world.noun} {headers['ce-subject']} #{headers['ce-id'][:8]}"
     return f"{about} (again: {returned})" if returned else about
 
@@ -110,7 +110,7 @@ def _step(who: str, replica: int, inputs: list[list[str]], *fault: str) -> Step:
     return Step(who, replica, tuple(Given(*each) for each in inputs), *fault)
 
 
-def replay(world: World, steps: Iterable[Step]) -> list[State]:
+def replay(world: Model, steps: Iterable[Step]) -> list[State]:
     """The states of this history, the first one first. Raises `NotRepeatable`."""
     states = [world.start()]
     for step in steps:
@@ -121,12 +121,12 @@ def replay(world: World, steps: Iterable[Step]) -> list[State]:
     return states
 
 
-def _find(world: World, state: State, step: Step) -> Move | None:
+def _find(world: Model, state: State, step: Step) -> Move | None:
     moves = world.moves(state, world.scenario.faults)
     return next((move for move in moves if step_of(world, move) == step), None)
 
 
-def _follow(world: World, steps: Iterable[Step]) -> Iterator[tuple[Step, State]]:
+def _follow(world: Model, steps: Iterable[Step]) -> Iterator[tuple[Step, State]]:
     """The steps that can be taken, with the states they lead to; others are left out."""
     state = world.start()
     for step in steps:
@@ -136,7 +136,7 @@ def _follow(world: World, steps: Iterable[Step]) -> Iterator[tuple[Step, State]]
             yield step, state
 
 
-def broken(world: World, steps: Iterable[Step]) -> dict[str, int]:
+def broken(world: Model, steps: Iterable[Step]) -> dict[str, int]:
     """The promises this history violates, each with the number of steps after which it does.
 
     Steps that cannot come next are left out.
@@ -148,7 +148,7 @@ def broken(world: World, steps: Iterable[Step]) -> dict[str, int]:
     return found
 
 
-def shrink(world: World, steps: list[Step], promise: str) -> list[Step]:
+def shrink(world: Model, steps: list[Step], promise: str) -> list[Step]:
     """Leave out steps as long as what is left violates the same promise."""
     shorter = True
     while shorter:
@@ -161,7 +161,7 @@ def shrink(world: World, steps: list[Step], promise: str) -> list[Step]:
     return steps
 
 
-def _possible(world: World, steps: list[Step], promise: str) -> list[Step] | None:
+def _possible(world: Model, steps: list[Step], promise: str) -> list[Step] | None:
     """The steps that can be taken, up to where the promise is violated; None if it is not."""
     judge, taken = Judge(world), []
     for step, state in _follow(world, steps):
@@ -204,7 +204,7 @@ _DOING = {
     "retry": "{who} tries again what failed",
     "again": "{who} sends or asks again what was put off",
     "tick": "{who} looks what waits",
-    "count up": "{who} says how many events it has published",
+    "tally due": "{who} says how many events it has published",
     "lost": "{who}'s queue is deleted, and made anew",
     "restart": "{who} starts again, and finishes what its tables say is unfinished",
     "reconnect": "{who} connects again, and sends what is not confirmed",

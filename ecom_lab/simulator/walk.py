@@ -4,7 +4,7 @@ import random
 from typing import NamedTuple
 
 from ecom_lab.simulator.judge import Judge
-from ecom_lab.simulator.model import Move, World
+from ecom_lab.simulator.model import Model, Move
 from ecom_lab.simulator.trace import Step, shrink, step_of
 
 FAULT_CHANCE = 0.15  # of a step, while any are left
@@ -23,7 +23,7 @@ class Walk(NamedTuple):
 class Walker:
     """Walks one world again and again; the same seed takes the same way, whatever came before."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Model) -> None:
         self._world = world
         self._judge = Judge(world)
         self._names: dict[tuple, Step] = {}

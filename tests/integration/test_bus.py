@@ -20,7 +20,7 @@ from ecom.runtime.messages import (
     Publish,
     PublisherDown,
     PublisherUp,
-    Unsent,
+    Rejected,
 )
 from ecom.runtime.tables import Outbox
 from ecom_lab.shop import CONTRACT
@@ -96,9 +96,9 @@ def test_confirms_may_overtake_each_other_and_speak_of_many():
     assert asyncio.run(scene()) == [
         Confirmed([13]),
         Confirmed([11, 12, 14, 15]),
-        Unsent([17]),
+        Rejected([17]),
         Confirmed([16]),
-        Unsent([18, 19]),
+        Rejected([18, 19]),
     ]
 
 
@@ -151,7 +151,7 @@ def test_a_return_is_about_one_row_also_among_messages_without_an_id():
         session._on_confirm(Method(1, pika.spec.Basic.Ack(2, multiple=True)))
         return got
 
-    assert asyncio.run(scene()) == [Confirmed([1]), Unsent([2])]
+    assert asyncio.run(scene()) == [Confirmed([1]), Rejected([2])]
 
 
 def test_what_no_queue_takes_comes_back_as_unsent_and_only_that(broker, shop):
@@ -170,7 +170,7 @@ def test_what_no_queue_takes_comes_back_as_unsent_and_only_that(broker, shop):
 
 def fates(tap):
     return tuple(
-        sorted(seq for each in tap.of(kind) for seq in each.seqs) for kind in (Confirmed, Unsent)
+        sorted(seq for each in tap.of(kind) for seq in each.seqs) for kind in (Confirmed, Rejected)
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from ecom.shop.balance import judge
 from ecom_lab.simulator.checker import Explorer
 from ecom_lab.simulator.judge import view_of
-from ecom_lab.simulator.model import REDUCTIONS, World
+from ecom_lab.simulator.model import REDUCTIONS, Model
 from ecom_lab.simulator.shop.properties import accounts
 from ecom_lab.simulator.shop.scenario import CRASH_POINTS, Wish, jobs, race, shop
 from ecom_lab.simulator.suites import Job, explore, explore_all, together, walks
@@ -100,8 +100,8 @@ def test_the_explorer_is_fast_enough_to_be_exhaustive():
 )
 def test_a_reduction_loses_nothing(reduction, scenario):
     """Without it there are more states, and exactly the same ends."""
-    fewer, broken = ends(World(scenario))
-    more, broken_too = ends(World(scenario, reductions=REDUCTIONS - {reduction}))
+    fewer, broken = ends(Model(scenario))
+    more, broken_too = ends(Model(scenario, reductions=REDUCTIONS - {reduction}))
     assert fewer.keys() == more.keys()
     assert broken == broken_too == set()
 
@@ -109,13 +109,13 @@ def test_a_reduction_loses_nothing(reduction, scenario):
 def test_a_reduction_is_one():
     """Each makes the world smaller; else it had no reason to be."""
     small = explore(Job(shop(faults=0))).states
-    large = Explorer(World(shop(faults=0), reductions=REDUCTIONS - {"sinks last"})).run().states
+    large = Explorer(Model(shop(faults=0), reductions=REDUCTIONS - {"sinks last"})).run().states
     assert large > 10 * small
 
 
 def test_the_shops_own_books_agree_with_every_quiet_state():
     """What `Shop.books` would say of each end is that it balances, in many different ends."""
-    seen, _ = ends(World(race(2, faults=0)))
+    seen, _ = ends(Model(race(2, faults=0)))
     assert len(seen) >= 20
     assert all(judge(accounts(view)) == [] for view in seen.values())
 

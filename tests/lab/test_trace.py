@@ -3,7 +3,7 @@
 import pytest
 
 from ecom_lab.simulator.drawing import arrows, diagram, mermaid
-from ecom_lab.simulator.model import World
+from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.shop.ablations import BY_NAME, lacking
 from ecom_lab.simulator.shop.scenario import Wish, shop
 from ecom_lab.simulator.suites import Job, explore
@@ -32,31 +32,31 @@ def test_a_saved_history_replays_exactly(story, tmp_path):
     save(story, tmp_path / "story.jsonl")
     steps = load(tmp_path / "story.jsonl")
     assert steps == story
-    assert broken(World(BY_NAME[NAME].broken), steps) == {"cancelled-gives-back": len(steps)}
+    assert broken(Model(BY_NAME[NAME].broken), steps) == {"cancelled-gives-back": len(steps)}
 
 
 def test_the_real_design_cannot_lose_what_the_history_lost(story):
     """The same steps, as far as they can be taken, violate nothing."""
-    assert broken(World(BY_NAME[NAME].scenario), story) == {}
+    assert broken(Model(BY_NAME[NAME].scenario), story) == {}
 
 
 def test_a_history_of_another_world_is_refused(story):
     """With the step that cannot come next."""
     with pytest.raises(NotRepeatable, match="cannot come next"):
-        replay(World(shop(faults=0)), story)
+        replay(Model(shop(faults=0)), story)
 
 
 def test_a_random_find_shrinks_to_what_matters():
     """Three customers and three faults wander about; what is left is short, and still does harm."""
     three = shop(tuple(Wish(may_cancel=True) for _ in range(3)), faults=3)
     scenario = lacking(three, ["tombstone-payment"])
-    walker = Walker(World(scenario))
+    walker = Walker(Model(scenario))
     walk = next(walk for walk in map(walker.walk, range(500)) if walk.promise)
-    short = shrink(World(scenario), walk.steps, walk.promise)
+    short = shrink(Model(scenario), walk.steps, walk.promise)
     assert len(short) < len(walk.steps)
-    assert broken(World(scenario), short)[walk.promise] == len(short)
+    assert broken(Model(scenario), short)[walk.promise] == len(short)
     for i in range(len(short)):
-        left = broken(World(scenario), short[:i] + short[i + 1 :])
+        left = broken(Model(scenario), short[:i] + short[i + 1 :])
         assert walk.promise not in left, "a step that did not matter"
 
 

@@ -10,7 +10,7 @@ from ecom.runtime.service import NOTHING, Handler, Service
 from ecom.services import payment
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.checker import Explorer
-from ecom_lab.simulator.model import World
+from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop.scenario import Wish, race, shop
 
@@ -64,7 +64,7 @@ def seen_in(*scenarios: Scenario) -> set[Change]:
     seen: set[Change] = set()
     services = {name: watching(service, seen) for name, service in SAGA.services.items()}
     for scenario in scenarios:
-        Explorer(World(replace(scenario, saga=replace(SAGA, services=services)))).run()
+        Explorer(Model(replace(scenario, saga=replace(SAGA, services=services)))).run()
     return seen
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from paying import capture
 
 from ecom.effects.http_gateway import HttpGateway
-from ecom.process.lifecycle import announce
+from ecom.process.lifecycle import write_note
 
 
 def look():
@@ -45,7 +45,7 @@ def show(service):
     """Be ready as a service is, and tell what we were told."""
     (name,) = service
     folder, replica = Path(os.environ["ECOM_FOLDER"]), os.environ["ECOM_REPLICA"]
-    announce(folder, name, replica, environment=dict(os.environ))
+    write_note(folder, name, replica, environment=dict(os.environ))
     stay()
 
 

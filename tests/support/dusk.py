@@ -40,7 +40,7 @@ class Dusk:
         elif isinstance(output, Publish):
             key, row = output.row.type, output.row
             for listener in SAGA.contract.services:
-                if key in SAGA.contract.heard_by(listener):
+                if key in SAGA.contract.consumed_by(listener):
                     event = Delivery(1, 1, "lamps.events", key, row.headers, row.body)
                     self.inputs.append((listener, event))
         elif isinstance(output, Perform):

@@ -128,7 +128,7 @@ def dimmed(result: LevelSet, work: Work) -> None:
     street = work[Street].get(result.street)
     if street.state == "ASKED":
         work[Street].put(replace(street, state="DIM"))
-        work.remind(work.now + DIMMED_SECONDS, Restore(street.street))
+        work.set_timer(work.now + DIMMED_SECONDS, Restore(street.street))
         work.emit(LampsDimmed(street.street, street.level))
 
 

@@ -32,7 +32,7 @@ def listening(shop: Shop) -> Iterator[Any]:
         def so_far() -> list[Heard]:
             while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
                 method, properties, body = got
-                if not topology.is_recount(method.routing_key):
+                if not topology.is_control(method.routing_key):
                     heard.append(Heard(method.routing_key, properties, body))
             return heard
 

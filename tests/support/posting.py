@@ -44,11 +44,11 @@ class OverSmtp:
         self._outside.start("mail")
 
 
-def use(post, *mails):
+def use(messages, *mails):
     """Send the mails one after another: what each raised, or None. A callable is called instead."""
 
     async def run():
-        mailer = post.opened()
+        mailer = messages.opened()
         try:
             return [it() if callable(it) else await tried(mailer.send(*it)) for it in mails]
         finally:
@@ -70,6 +70,6 @@ def mail(key=KEY, **changes):
     return key, replace(mail, **changes)
 
 
-def kept(post):
-    with Reader(post.folder) as read:
+def kept(messages):
+    with Reader(messages.folder) as read:
         return read["mailbox"].values(Mail, *Mail.__struct_fields__)

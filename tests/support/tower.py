@@ -56,7 +56,7 @@ class Tower:
             work.emit(InventoryCommitted(message.order_id, "quasimodo@example.com"))
             work.request(Ring(message.order_id), f"ring/{message.order_id}")
         if isinstance(message, OrderCreated):
-            work.remind(work.now + 3600, Alarm(message.order_id))
+            work.set_timer(work.now + 3600, Alarm(message.order_id))
         if errors := self.trouble.get(message.order_id):
             raise errors.pop(0)
         return bell.rung + 1

@@ -119,7 +119,7 @@ def test_a_notification_service_in_javascript_says_what_ours_would(
         shop_name, queue = shop.name, topology.queue(shop.name, "notification")
         for key, properties, body in so_far():  # all again, as a broker may do after a crash
             if (
-                key in CONTRACT.heard_by("notification")
+                key in CONTRACT.consumed_by("notification")
                 and properties.headers["ce-subject"] in theirs
             ):
                 put(shop, queue, properties.headers, body)

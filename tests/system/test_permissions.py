@@ -104,8 +104,8 @@ def test_a_service_may_not(shop, at, service, what):
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_may_publish_its_own_events_and_no_others(shop, at, service):
     """Each of all routing keys, tallies and echoes included, by each service."""
-    recounts = [f"{each}.{what}" for each in SERVICES for what in ("tally", "missing", "echo")]
-    for key in (*EVENTS, *recounts):
+    control = [f"{each}.{what}" for each in SERVICES for what in ("tally", "missing", "echo")]
+    for key in (*EVENTS, *control):
         channel = at(service)
         if key.startswith(f"{service}."):
             publish(channel, exchange(shop.name), key, user(shop.name, service))

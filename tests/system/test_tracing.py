@@ -55,7 +55,7 @@ def test_every_hop_of_every_event_has_its_span(traced):
     for _, type_ in traced.events:
         expected[EVENTS[type_].producer, f"send {type_}"] += 1
         for service in SERVICES:
-            if service == "audit" or type_ in CONTRACT.heard_by(service):
+            if service == "audit" or type_ in CONTRACT.consumed_by(service):
                 expected[service, f"process {type_}"] += 1
     names = traced.names()
     assert {key: n for key, n in names.items() if key[1].startswith(("send ", "process "))} == (

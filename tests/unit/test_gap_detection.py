@@ -4,13 +4,13 @@ import pytest
 from helpers import EXAMPLES, Hand, said
 
 from ecom.runtime.messages import (
+    Announce,
     Command,
     Confirmed,
-    CountUp,
     Delivery,
     Publish,
     PublisherDown,
-    Say,
+    TallyDue,
 )
 from ecom.runtime.tables import Counter
 from ecom.services.audit import Entry
@@ -37,8 +37,8 @@ class Pair:
 
     def count(self):
         """Order says its tally, audit hears it; what audit says to that, order hears."""
-        (tally,) = says(self.order.give(CountUp()))
-        answer = says(self.audit.give(heard(tally)))
+        (tally,) = announced(self.order.give(TallyDue()))
+        answer = announced(self.audit.give(heard(tally)))
         for question in answer:
             self.order.give(heard(question))
         return answer
@@ -50,8 +50,8 @@ class Pair:
         return again
 
 
-def says(outputs):
-    return [out for out in outputs if isinstance(out, Say)]
+def announced(outputs):
+    return [out for out in outputs if isinstance(out, Announce)]
 
 
 def events(outputs):
@@ -128,7 +128,7 @@ def test_after_asking_in_vain_for_the_latest_all_are_asked_for(pair):
     pair.order.now += 100
     lost = pair.place()
     pair.order.now += 100
-    pair.audit.runtime._recount._right["order.created"] = pair.order.now
+    pair.audit.runtime._gaps._right["order.created"] = pair.order.now
     sent = []
     for _ in range(10):
         pair.count()
@@ -169,5 +169,5 @@ def test_garbage_under_these_keys_does_nothing(pair, key, body):
     """No dead letter, no answer, no exception; the order stays as sent."""
     pair.place()
     outputs = pair.order.give(Delivery(1, 1, "shop.events", key, None, body))
-    assert says(outputs) == said(outputs) == []
+    assert announced(outputs) == said(outputs) == []
     assert pair.sent_again() == []

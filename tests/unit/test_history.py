@@ -161,10 +161,10 @@ def test_every_history_is_whole_and_in_order(tmp_path, seed):
         account = history(tmp_path, order_id)
         said = [each.event.key for each in log if each.subject == order_id]
         told = sorted((s.label, s.target) for s in account.steps if s.kind == "event")
-        heard_by = {
+        consumed_by = {
             key: CONTRACT.listeners(key) or (kind.producer,) for key, kind in EVENTS.items()
         }
-        assert told == sorted((key, name) for key in said for name in heard_by[key])
+        assert told == sorted((key, name) for key in said for name in consumed_by[key])
         for service in ("order", "inventory", "payment"):
             states = [s.label for s in account.steps if (s.kind, s.source) == ("state", service)]
             for before, after in pairwise(states):

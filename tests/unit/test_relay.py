@@ -12,10 +12,10 @@ from ecom.runtime.messages import (
     Publish,
     PublisherDown,
     PublisherUp,
+    Rejected,
     Tick,
-    Unsent,
 )
-from ecom.runtime.relay import Outgoing
+from ecom.runtime.relay import Relay
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Outbox
@@ -68,7 +68,7 @@ def test_nothing_is_sent_without_a_connection_and_all_of_it_with_the_next(hand):
 def test_a_returned_row_is_sent_again_a_little_later(hand):
     """Not at once: a queue that is missing would make us spin."""
     hand.give(order(1))
-    assert sent(hand.give(Unsent([1]))) == []
+    assert sent(hand.give(Rejected([1]))) == []
     assert sent(hand.wait(0.9)) == []
     assert sent(hand.wait(0.1)) == [1]
     hand.give(Confirmed([1]))
@@ -78,14 +78,14 @@ def test_a_returned_row_is_sent_again_a_little_later(hand):
 def test_a_late_confirm_after_a_reconnect_counts(hand):
     """Confirms of rows that are not under way, or done, or gone, do no harm."""
     hand.give(order(1), PublisherDown())
-    hand.give(Confirmed([1, 99]), Unsent([1, 99]))
+    hand.give(Confirmed([1, 99]), Rejected([1, 99]))
     assert unsent(hand) == []
     assert sent(hand.give(PublisherUp(), Tick())) == []
 
 
 def outgoing(window=3):
     """A store with no rows, and one replica's view of its outbox."""
-    rows = Outgoing(Outbox, "1", window)
+    rows = Relay(Outbox, "1", window)
     rows.open()
     return MemoryStore(), rows
 

@@ -1,6 +1,6 @@
-"""A dead letter as an operator sees it: the message, whole, and the story of how it failed.
+"""A dead letter as an operator sees it: the message, whole, and how it failed.
 
-Its headers tell the story (see `ecom.runtime.dead_letters`), unless the broker itself set the
+Its headers tell that (see `ecom.runtime.dead_letters`), unless the broker itself set the
 message aside; then the broker's `x-…` headers say so, and the message's own `dead-…` headers are
 ignored.
 """
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ecom.contract.envelope import is_id, rfc3339
 from ecom.contract.topology import DELIVERY_LIMIT
 from ecom.errors import ShopError
-from ecom.runtime.dead_letters import EFFECT_HEADER, Story, plain
+from ecom.runtime.dead_letters import EFFECT_HEADER, Failure, plain
 
 _WORD = re.compile(r"[\w-]+")
 
@@ -113,19 +113,21 @@ def _told(headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _told_by_broker(headers: dict[str, Any]) -> dict[str, Any]:
-    """The story where the process died and could not write one. `x-death` is not counted, as
+    """How it failed where the process died and could not write one. `x-death` is not counted, as
     brokers differ in it; but the delivery limit was reached."""
     times = DELIVERY_LIMIT + 1
-    story = Story("killed the process", f"{times} times the process ended with this in hand", times)
+    failure = Failure(
+        "killed the process", f"{times} times the process ended with this in hand", times
+    )
     if headers["x-first-death-reason"] != "delivery_limit":
-        story = Story("set aside by the broker", _text(headers, "x-first-death-reason"))
+        failure = Failure("set aside by the broker", _text(headers, "x-first-death-reason"))
     deaths = headers.get("x-death")
     time = deaths[0].get("time") if isinstance(deaths, list) and deaths else None
     last = rfc3339(time.replace(tzinfo=UTC).timestamp()) if isinstance(time, datetime) else ""
     return {
-        "reason": story.reason,
-        "exception": story.error,
-        "attempts": story.attempts,
+        "reason": failure.reason,
+        "exception": failure.error,
+        "attempts": failure.attempts,
         "first": "",
         "last": last,
         "origin": _text(headers, "x-first-death-exchange"),

@@ -34,7 +34,7 @@ class Choreography(Picture):
         self._saga = saga
         self._contract = saga.contract
         all_ = self._contract.services
-        self._loggers = [name for name in all_ if self._contract.hears_all(name)]
+        self._loggers = [name for name in all_ if self._contract.consumes_all(name)]
 
     @property
     def text(self) -> str:

@@ -41,7 +41,7 @@ def forgotten_by(past: Past, service: str) -> Iterator[str]:
     counted = {row.name: row.value for row in past.rows(service, Counter)}
     known = {row.id for row in inbox}
     kept = Tally(row.type for row in inbox if row.state != "waiting")
-    heard = past.saga.contract.heard_by(service)
+    heard = past.saga.contract.consumed_by(service)
     left = {key: counted.get(f"handled:{key}", 0) - kept[key] for key in heard}
     for logged in past.log:
         key = logged.event.key

@@ -53,7 +53,7 @@ class Past:
     def services(self) -> tuple[str, ...]:
         """Those that do something: whoever hears everything keeps the log."""
         contract = self.saga.contract
-        return tuple(name for name in contract.services if not contract.hears_all(name))
+        return tuple(name for name in contract.services if not contract.consumes_all(name))
 
     @cached_property
     def numbers(self) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ecom.contract.envelope import Refused, decode
-from ecom.contract.topology import is_recount
+from ecom.contract.topology import is_control
 from ecom.runtime.messages import Ack, Commit, Delivery, Output
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.service import Work
@@ -23,7 +23,7 @@ class NoInbox(Runtime):
     """Messages are handled as often as they come."""
 
     def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
-        if is_recount(delivery.key):
+        if is_control(delivery.key):
             super()._delivery(delivery, tx, now)
             return
         read = decode(self._contract, delivery.headers, delivery.body)

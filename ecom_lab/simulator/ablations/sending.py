@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ecom.runtime.memory import Memory
-from ecom.runtime.messages import Commit, CountUp, Output, Perform, Publish, PublisherUp, Tick
+from ecom.runtime.messages import Commit, Output, Perform, Publish, PublisherUp, TallyDue, Tick
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Outbox, Timer
@@ -133,8 +133,8 @@ class TrustsTheAnswer(Runtime):
             raise
 
 
-class NeverRecounts(Runtime):
+class NoGapDetection(Runtime):
     """Nobody asks for the events that a broker has lost."""
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        return super().step([each for each in inputs if type(each) is not CountUp], now)
+        return super().step([each for each in inputs if type(each) is not TallyDue], now)

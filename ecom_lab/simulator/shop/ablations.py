@@ -101,7 +101,7 @@ RUNTIMES = {
     "dead-letters": (handling.RequeueForEver, STRAYED),
     "dead-letters-kept": (handling.DropsUnreadable, STRAYED),
     "dead-letter-before-ack": (sending.DeadLetterFromMemory, one("crash", world=STRAYED)),
-    "gap-detection": (sending.NeverRecounts, one("lost", world=SOLD_OUT)),
+    "gap-detection": (sending.NoGapDetection, one("lost", world=SOLD_OUT)),
 }
 AROUND = (  # the database, the broker, the API, the outside world
     Ablation(

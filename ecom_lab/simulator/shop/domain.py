@@ -94,7 +94,7 @@ def _hold(created: OrderCreated, units: Tally, work: Work) -> None:
     id_, customer, until = created.order_id, created.customer, work.now + 900.0
     inventory._move(units, "available", "held", work)
     work[Reservation].put(Reservation(id_, "HELD", customer, dict(units), until, work.now))
-    work.remind(until, HoldDeadline(id_))
+    work.set_timer(until, HoldDeadline(id_))
     when = datetime.fromtimestamp(until, UTC)
     work.emit(InventoryProcessed(id_, customer, created.card, created.total, when))
 
