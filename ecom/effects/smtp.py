@@ -4,7 +4,8 @@ E-mail is at-least-once by nature; a stable Message-ID lets a mailbox drop what 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
@@ -50,8 +51,13 @@ class SmtpMailer:
         options = [] if letter.is_ascii else ["SMTPUTF8"]
         async with asyncio.timeout(TIMEOUT), self._free:
             try:
-                connection = await self._connection()
-                await self._hand_over(connection, effect.to, written, options)
+                async with self._connection() as connection:
+                    whom = self._sender, [effect.to]
+                    await connection.sendmail(*whom, written, mail_options=options)
+            except aiosmtplib.SMTPRecipientsRefused as refused:
+                code, said = refused.recipients[0].code, refused.recipients[0].message
+                error = Impossible if code >= 500 else NotDone
+                raise error(f"{effect.to} was refused: {code} {said}") from refused
             except aiosmtplib.SMTPNotSupported as error:
                 raise Impossible(f"{effect.to} needs a server that speaks SMTPUTF8") from error
             except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -63,36 +69,21 @@ class SmtpMailer:
         for connection in self._idle:
             connection.close()
 
-    async def _hand_over(
-        self, connection: aiosmtplib.SMTP, to: str, written: bytes, options: list[str]
-    ) -> None:
-        """One mail over this connection, which is kept unless the dialogue was broken off."""
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        """A connection, which is kept unless the dialogue was broken off."""
+        connection = self._idle.pop() if self._idle else aiosmtplib.SMTP(**self._server)
         try:
-            await connection.sendmail(self._sender, [to], written, mail_options=options)
-        except aiosmtplib.SMTPRecipientsRefused as refused:
+            if not connection.is_connected:
+                connection.close()  # what is left of one that was lost
+                await connection.connect()
+            yield connection
+        except BaseException as error:
+            if not isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+                connection.close()
+            raise
+        finally:
             self._idle.append(connection)
-            code, said = refused.recipients[0].code, refused.recipients[0].message
-            if code >= 500:
-                raise Impossible(f"{to} was refused: {code} {said}") from refused
-            raise
-        except BaseException:
-            connection.close()
-            raise
-        self._idle.append(connection)
-
-    async def _connection(self) -> aiosmtplib.SMTP:
-        """A connection that is open, as far as one can know."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_connected:
-                return connection
-        connection = aiosmtplib.SMTP(**self._server)
-        try:
-            await connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
 
 def _parse(url: str) -> dict:

@@ -37,14 +37,11 @@ class Luck:
         if faults.down:
             return "before"
         self._asked[key] += 1
-        draw = random.Random(f"{faults.seed}/{key}/{self._asked[key]}").random()
         chances = {
             "before": faults.fail_before,
             "after": faults.fail_after,
             "twice": faults.duplicate,
         }
-        for fate, chance in chances.items():
-            if draw < chance:
-                return fate
-            draw -= chance
-        return "well"
+        chances["well"] = max(0.0, 1 - sum(chances.values()))
+        draw = random.Random(f"{faults.seed}/{key}/{self._asked[key]}")
+        return draw.choices(list(chances), list(chances.values()))[0]

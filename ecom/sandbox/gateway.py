@@ -6,9 +6,6 @@ asked under a new key: so its ledger shows the cost of the shop's mistakes.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from msgspec.structs import asdict
 
 from ecom.events import CARD_DECLINED
 from ecom.process.performers import NotDone
@@ -32,9 +29,9 @@ class Movement(Row, frozen=True):
     at: float
 
 
-def open_ledger(folder: Path) -> Journal:
+def open_ledger(folder: Path) -> Journal[Movement]:
     """What was asked and answered: `gateway.db`, table `ledger`, by key."""
-    return Journal(folder / "gateway.db", Movement.table, Movement.__struct_fields__)
+    return Journal(folder / "gateway.db", Movement)
 
 
 class SandboxGateway:
@@ -57,16 +54,16 @@ class SandboxGateway:
     async def refund(self, key: str, effect: Refund) -> Refunded:
         """Give back what was taken under `capture/<order>`."""
         captured = self._ledger.read(f"capture/{effect.order_id}")
-        if captured is None or (captured[4], captured[3]) != ("captured", effect.amount):
+        if captured is None or (captured.outcome, captured.amount) != ("captured", effect.amount):
             raise Impossible(
                 f"there is no capture of {effect.amount} pence for order {effect.order_id}"
             )
         await self._book(key, "refund", effect, "refunded")
         return Refunded(effect.order_id)
 
-    def ledger(self) -> list[dict[str, Any]]:
+    def ledger(self) -> list[Movement]:
         """All that was asked and what became of it, oldest first."""
-        return [asdict(Movement(*row)) for row in self._ledger.rows()]
+        return sorted(self._ledger.rows(), key=lambda row: row.at)
 
     async def close(self) -> None:
         """Close the file."""
@@ -74,8 +71,8 @@ class SandboxGateway:
 
     async def _book(self, key: str, kind: str, effect: Capture | Refund, outcome: str) -> str:
         """The outcome under this key: the first one, whatever is wanted now."""
-        asked = (kind, effect.order_id, effect.amount)
-        row = await self._ledger.write_once((key, *asked, outcome, self._clock()))
-        if row[1:4] != asked:
-            raise Impossible(f"the key {key} belongs to a {row[1]} of {row[3]} pence")
-        return row[4]
+        wanted = Movement(key, kind, effect.order_id, effect.amount, outcome, self._clock())
+        row = await self._ledger.write_once(wanted)
+        if (row.kind, row.order_id, row.amount) != (kind, effect.order_id, effect.amount):
+            raise Impossible(f"the key {key} belongs to a {row.kind} of {row.amount} pence")
+        return row.outcome

@@ -7,12 +7,17 @@ good; after anything else, ask again. `GET /ledger`: what was asked and what bec
 """
 
 import asyncio
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from ecom.effects.http_gateway import Answer
 from ecom.process.performers import NotDone, OutcomeUnknown, Performer
@@ -21,21 +26,19 @@ from ecom.sandbox.faults import Faults, Luck
 from ecom.sandbox.gateway import SandboxGateway
 from ecom.services.payment import Capture, Refund
 
-OrderId = Annotated[str, Meta(min_length=1, max_length=64)]
+Text = Annotated[str, Meta(min_length=1, max_length=64)]
 Pence = Annotated[int, Meta(ge=0, le=10**12)]
 
 
-class Malformed(Exception):
-    """This is no call of ours."""
-
-
-class RefundIn(Struct):
-    order_id: OrderId
+class RefundIn(Refund, frozen=True):
+    order_id: Text
     amount: Pence
 
 
-class CaptureIn(RefundIn):
-    card: Annotated[str, Meta(min_length=1, max_length=64)]
+class CaptureIn(Capture, frozen=True):
+    order_id: Text
+    amount: Pence
+    card: Text
 
 
 class HttpServer:
@@ -47,30 +50,22 @@ class HttpServer:
 
     def application(self) -> web.Application:
         """The web application."""
-        app = web.Application(middlewares=[_errors])
-        app.router.add_post("/captures", self._capture)
-        app.router.add_post("/refunds", self._refund)
+        app, gateway = web.Application(middlewares=[_errors]), self._gateway
+        app.router.add_post("/captures", partial(self._perform, CaptureIn, gateway.capture))
+        app.router.add_post("/refunds", partial(self._perform, RefundIn, gateway.refund))
         app.router.add_get("/ledger", self._ledger)
         app.router.add_get("/faults", self._get_faults)
         app.router.add_put("/faults", self._put_faults)
         return app
 
-    async def _capture(self, request: web.Request) -> web.StreamResponse:
-        body = await _read(request, CaptureIn)
-        effect = Capture(body.order_id, body.amount, body.card)
-        return await self._perform(request, self._gateway.capture, effect)
-
-    async def _refund(self, request: web.Request) -> web.StreamResponse:
-        body = await _read(request, RefundIn)
-        return await self._perform(
-            request, self._gateway.refund, Refund(body.order_id, body.amount)
-        )
-
     async def _perform(
-        self, request: web.Request, performer: Performer, effect: Struct
+        self, kind: type, performer: Performer, request: web.Request
     ) -> web.StreamResponse:
         """Move money, or play the fault that is due."""
-        key = _key(request)
+        effect = msgspec.json.decode(await request.read(), type=kind)
+        key = request.headers.get("Idempotency-Key", "")
+        if not 1 <= len(key) <= 200:
+            raise msgspec.ValidationError("an Idempotency-Key of 1 to 200 characters is needed")
         fate = self._luck.of(key) if self._faults != Faults() else "well"
         if fate == "before":
             raise OutcomeUnknown("the provider is out of order")
@@ -80,8 +75,10 @@ class HttpServer:
             await asyncio.sleep(self._faults.delay)
         if fate == "after" and request.transport:
             request.transport.abort()
-        elif fate == "twice":
-            return await _answer_twice(request, answer)
+        if fate == "twice" and request.transport:
+            # Once more on the same connection, as from a proxy that repeats it.
+            body = msgspec.json.encode(answer)
+            request.transport.write(_HEAD % len(body) + body)
         return _json(answer)
 
     async def _ledger(self, request: web.Request) -> web.Response:
@@ -91,35 +88,24 @@ class HttpServer:
         return _json(self._faults)
 
     async def _put_faults(self, request: web.Request) -> web.Response:
-        self._set(await _read(request, Faults))
+        self._set(msgspec.json.decode(await request.read(), type=Faults))
         return await self._get_faults(request)
 
     def _set(self, faults: Faults) -> None:
         self._faults, self._luck = faults, Luck(faults)
 
 
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_STATUSES = {Impossible: 409, NotDone: 402, OutcomeUnknown: 503}  # else 422: it cannot be read
+
+
 @web.middleware
 async def _errors(request: web.Request, handler: Callable) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (Malformed, Impossible, NotDone, OutcomeUnknown) as error:
-        status = {Malformed: 422, Impossible: 409, NotDone: 402}.get(type(error), 503)
+    except (*_STATUSES, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         key = request.headers.get("Idempotency-Key", "")
-        return _json(Answer(key, "refused", str(error)), status)
-
-
-async def _read(request: web.Request, kind: type) -> Any:
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(str(error)) from error
-
-
-def _key(request: web.Request) -> str:
-    key = request.headers.get("Idempotency-Key", "")
-    if not 1 <= len(key) <= 200:
-        raise Malformed("an Idempotency-Key of 1 to 200 characters is needed")
-    return key
+        return _json(Answer(key, "refused", str(error)), _STATUSES.get(type(error), 422))
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
@@ -127,12 +113,14 @@ def _json(value: Any, status: int = 200) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json")
 
 
-async def _answer_twice(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """The whole answer once more on the same connection, as from a proxy that repeats it."""
-    response = _json(answer)
-    await response.prepare(request)
-    await response.write_eof()
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    if request.transport:
-        request.transport.write(head % len(response.body) + response.body)
-    return response
+@asynccontextmanager
+async def serve(folder: Path, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve the payment provider whose ledger is in `folder`."""
+    gateway = SandboxGateway(folder, time.time)
+    application = HttpServer(gateway).application()
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.SockSite(runner, listening, backlog=1024).start()
+    yield
+    await runner.cleanup()
+    await gateway.close()

@@ -5,80 +5,69 @@ together share one commit.
 """
 
 import asyncio
-import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Generic
 
 from ecom.process.performers import OutcomeUnknown
+from ecom.stores.base import R, StoreBroken, StoreUnavailable, Transaction
+from ecom.stores.query import Key, key_of
+from ecom.stores.sqlite import SqliteStore, prepare
 
 
-class Journal:
-    """One SQLite table of first answers. `columns` begins with the key."""
+class Journal(Generic[R]):
+    """The first answers, rows of one kind."""
 
-    def __init__(self, path: Path, table: str, columns: tuple[str, ...]) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        names = ", ".join(columns)
-        self._db.execute(
-            f"CREATE TABLE IF NOT EXISTS {table} ({columns[0]} TEXT PRIMARY KEY, "
-            f"{', '.join(columns[1:])})"
-        )
-        marks = ", ".join("?" * len(columns))
-        self._insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"
-        self._select_all = f"SELECT {names} FROM {table}"
-        self._select = f"{self._select_all} WHERE {columns[0]} = ?"
-        self._waiting: list[tuple[tuple, asyncio.Future]] = []
+    def __init__(self, path: Path, kind: type[R]) -> None:
+        prepare(path, [kind])
+        self._store, self._kind = SqliteStore(path), kind
+        self._rows: dict[Key, R] = {}  # of the next commit
+        self._batch: asyncio.Future[dict[Key, R]] | None = None  # what will be there then
         self._is_closed = False
 
-    def read(self, key: str) -> tuple | None:
+    def read(self, key: Key) -> R | None:
         """The row under this key. Raises `OutcomeUnknown` as `write_once` does."""
         try:
-            return self._db.execute(self._select, (key,)).fetchone()
-        except sqlite3.Error as error:
+            return self._store.fetch(self._kind, key)
+        except (StoreUnavailable, StoreBroken) as error:
             raise OutcomeUnknown(str(error)) from error
 
-    def rows(self) -> list[tuple]:
-        """All rows, in the order in which they were written."""
-        return self._db.execute(f"{self._select_all} ORDER BY rowid").fetchall()
+    def rows(self) -> list[R]:
+        """All rows, by key."""
+        return self._store.select(self._kind, {}, None)
 
-    async def write_once(self, row: tuple[Any, ...]) -> tuple:
+    async def write_once(self, row: R) -> R:
         """Durably write the row unless its key is there; returns the row that is there.
 
         Raises `OutcomeUnknown` if that failed, as it always does after `close`: ask again.
         """
         if self._is_closed:
             raise OutcomeUnknown("the journal is closed")
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
+        if self._batch is None:
+            loop = asyncio.get_running_loop()
+            self._batch = loop.create_future()
             loop.call_soon(self._write)
-        done = loop.create_future()
-        self._waiting.append((row, done))
-        return await done
+        self._rows.setdefault(key_of(row), row)
+        return (await asyncio.shield(self._batch))[key_of(row)]
 
     def close(self) -> None:
         """Write what was asked for until now, and close the file."""
         self._write()
         self._is_closed = True
-        self._db.close()
+        self._store.close()
 
     def _write(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
+        (batch, rows), self._batch, self._rows = (self._batch, self._rows), None, {}
+        if batch is None:
             return  # `close` came first, and has written them
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            found = [self._write_one(row) for row, _ in waiting]
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            for _, done in waiting:
-                done.cancelled() or done.set_exception(OutcomeUnknown(str(error)))
-            return
-        for (_, done), row in zip(waiting, found, strict=True):
-            done.cancelled() or done.set_result(row)
-
-    def _write_one(self, row: tuple) -> tuple:
-        is_new = self._db.execute(self._insert, row).rowcount
-        return row if is_new else self.read(row[0])
+            transaction = Transaction(self._store)
+            table = transaction[self._kind]
+            table.load(rows)
+            for key, row in rows.items():
+                if table.get(key) is None:
+                    table.put(row)
+            transaction.commit()
+            batch.set_result({key: table[key] for key in rows})
+        except (StoreUnavailable, StoreBroken) as error:
+            self._store.rollback()
+            batch.set_exception(OutcomeUnknown(str(error)))

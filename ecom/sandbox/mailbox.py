@@ -29,9 +29,9 @@ def bounces(address: str) -> bool:
     return address.lower().endswith(BOUNCES)
 
 
-def open_mails(folder: Path) -> Journal:
+def open_mails(folder: Path) -> Journal[Mail]:
     """The mails in `mailbox.db`, table `mails`; the same Message-ID is kept once."""
-    return Journal(folder / "mailbox.db", Mail.table, Mail.__struct_fields__)
+    return Journal(folder / "mailbox.db", Mail)
 
 
 class Mailbox:
@@ -44,11 +44,11 @@ class Mailbox:
     async def send(self, key: str, effect: SendMail) -> MailSent:
         """Keep one mail."""
         id_, now = message_id(key, self._shop), self._clock()
-        order_id, to, subject, body = effect.order_id, effect.to, effect.subject, effect.body
-        Letter(id_, order_id, SENDER, to, subject, body, now).check()
+        order_id, to, text = effect.order_id, effect.to, (effect.subject, effect.body)
+        Letter(id_, order_id, SENDER, to, *text, now).check()
         if bounces(to):
             raise Impossible(f"there is no mailbox {to}")
-        await self._mails.write_once((id_, order_id, to, subject, body, now))
+        await self._mails.write_once(Mail(id_, order_id, to, *text, now))
         return MailSent(order_id)
 
     async def close(self) -> None:

@@ -1,28 +1,29 @@
 """A mail server: takes every mail over SMTP and keeps it, once, in the mailbox."""
 
-from collections.abc import Callable
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
 from email.policy import compat32, default
+from functools import partial
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from ecom.process.performers import OutcomeUnknown
-from ecom.sandbox.mailbox import bounces, open_mails
+from ecom.sandbox.journal import Journal
+from ecom.sandbox.mailbox import Mail, bounces, open_mails
 
 
 class MailServer:
     """Handles the commands of SMTP clients; see aiosmtpd for the names."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._mails = open_mails(folder)
-
-    def connected(self) -> SMTP:
-        """The protocol for one connection."""
-        return SMTP(self, hostname="localhost", enable_SMTPUTF8=True)
+    def __init__(self, mails: Journal[Mail]) -> None:
+        self._mails = mails
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -41,14 +42,22 @@ class MailServer:
         id_, order_id, subject = (_line(mail, it) for it in ("Message-ID", "Order-ID", "Subject"))
         to = ", ".join(envelope.rcpt_tos)
         try:
-            await self._mails.write_once((id_, order_id, to, subject, _text(mail), self._clock()))
+            kept = Mail(id_, order_id, to, subject, _text(mail), time.time())
+            await self._mails.write_once(kept)
         except OutcomeUnknown as error:
             return f"451 4.3.0 {error}"
         return "250 2.0.0 kept"
 
-    def close(self) -> None:
-        """Close the file."""
-        self._mails.close()
+
+@asynccontextmanager
+async def serve(folder: Path, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve the mailbox in `folder`."""
+    mails = open_mails(folder)
+    talk = partial(SMTP, MailServer(mails), hostname="localhost", enable_SMTPUTF8=True)
+    server = await asyncio.get_running_loop().create_server(talk, sock=listening, backlog=128)
+    yield
+    server.close()
+    mails.close()
 
 
 def _line(mail: Message, name: str) -> str:

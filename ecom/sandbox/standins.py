@@ -9,14 +9,9 @@ import httpx
 
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.processes import Program
+from ecom.sandbox import SERVERS
 from ecom.sandbox.gateway import open_ledger
 from ecom.sandbox.mailbox import open_mails
-
-STANDINS = {  # name → the setting that says where it is, and how
-    "gateway": ("ECOM_GATEWAY_URL", "http://127.0.0.1:{}"),
-    "mail": ("ECOM_SMTP_URL", "smtp://127.0.0.1:{}"),
-}
-IMPORTS = {"gateway": ("ecom.sandbox.http_server",), "mail": ("ecom.sandbox.smtp_server",)}
 
 
 class StandIns:
@@ -31,13 +26,13 @@ class StandIns:
         open_mails(folder).close()
         self._ports: dict[str, socket.socket] = {}
         self.environment: dict[str, str] = {}
-        for name, (variable, address) in STANDINS.items():
+        for name, server in SERVERS.items():
             if not as_processes:
-                self.environment[variable] = ""
-            elif not os.environ.get(variable):
+                self.environment[server.variable] = ""
+            elif not os.environ.get(server.variable):
                 self._ports[name] = _reserve()
-                port = self._ports[name].getsockname()[1]
-                self.environment[variable] = address.format(port)
+                address = server.url.format(*self._ports[name].getsockname())
+                self.environment[server.variable] = address
 
     @property
     def programs(self) -> dict[str, Program]:
@@ -46,10 +41,10 @@ class StandIns:
             name: Program(
                 "ecom.sandbox.__main__:main",
                 ([name],),
-                IMPORTS[name],
-                {variable: self.environment[variable]},
+                (server.module,),
+                {server.variable: self.environment[server.variable]},
             )
-            for name, (variable, _) in STANDINS.items()
+            for name, server in SERVERS.items()
             if name in self._ports
         }
 

@@ -7,12 +7,11 @@ To open a shop's databases with it:
 
 import inspect
 import re
-from collections.abc import Callable
 from typing import Any
 
 from ecom.runtime.tables import MACHINERY
-from ecom.sandbox.gateway import open_ledger
-from ecom.sandbox.mailbox import open_mails
+from ecom.sandbox.gateway import Movement
+from ecom.sandbox.mailbox import Mail
 from ecom.shop.views import views_of
 from ecom.stores.base import Row
 from ecom.stores.migrations import SchemaVersion
@@ -25,10 +24,9 @@ _COMMENTED = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
 def metadata() -> dict[str, Any]:
     """The document, by Datasette's keys: databases, tables, columns, and a sentence on each."""
     databases = {name: _service(name) for name in SERVICES}
-    outside = {"gateway": {"ledger": open_ledger}, "mailbox": {"mails": open_mails}}
-    for name, tables in outside.items():
-        described = {table: _described(opening) for table, opening in tables.items()}
-        databases[name] = {"description": "The world outside the shop.", "tables": described}
+    for name, kind in {"gateway": Movement, "mailbox": Mail}.items():
+        tables = {it.table: _table(it) for it in (kind, SchemaVersion)}
+        databases[name] = {"description": "The world outside the shop.", "tables": tables}
     return {
         "title": "A shop of five services",
         "description": "Each service has a database of its own; in each, the view about says what "
@@ -51,8 +49,4 @@ def _service(name: str) -> dict[str, Any]:
 def _table(row: type[Row]) -> dict[str, Any]:
     """A table as its row class tells it: the docstring, and the comments beside the columns."""
     columns = dict(_COMMENTED.findall(inspect.getsource(row)))
-    return _described(row) | ({"columns": columns} if columns else {})
-
-
-def _described(thing: type | Callable) -> dict[str, Any]:
-    return {"description": sentence_of(thing)}
+    return {"description": sentence_of(row)} | ({"columns": columns} if columns else {})

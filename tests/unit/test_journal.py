@@ -2,21 +2,33 @@
 
 import asyncio
 import socket
+import sqlite3
 from contextlib import closing
 
 import pytest
 from posting import InFile, kept
 
 from ecom.process.performers import OutcomeUnknown
-from ecom.sandbox.__main__ import mail
 from ecom.sandbox.journal import Journal
+from ecom.sandbox.smtp_server import serve
+from ecom.stores.base import Row
 
-ROW = ("capture/1001", 2500)
+
+class Paid(Row, frozen=True):
+    """What is kept here."""
+
+    table = "rows"
+
+    key: str
+    amount: int
+
+
+ROW = Paid("capture/1001", 2500)
 PATIENCE = 20.0  # seconds for an answer, which comes at once or never
 
 
 def opened(folder):
-    return Journal(folder / "journal.db", "rows", ("key", "amount"))
+    return Journal(folder / "journal.db", Paid)
 
 
 def ended(folder, *calls):
@@ -59,7 +71,11 @@ def test_what_is_asked_for_after_the_end_is_refused(tmp_path, caplog):
 @pytest.mark.parametrize("end", [(), (None,)], ids=["open", "closing"])
 def test_whoever_waits_for_what_cannot_be_written_is_told(tmp_path, caplog, end):
     """All whose rows would have been in the same commit; none of them is kept."""
-    told = ended(tmp_path, ROW, ("a row of one column",), *end)
+    opened(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        refusing = "WHEN new.amount = 0 BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+        db.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON rows {refusing}")
+    told = ended(tmp_path, ROW, Paid("capture/1002", 0), *end)
     assert [type(each) for each in told] == [OutcomeUnknown] * 2
     assert rows(tmp_path) == []
     assert not caplog.records
@@ -75,7 +91,7 @@ def test_a_mail_that_comes_while_the_mail_server_ends_is_not_taken(tmp_path, cap
     async def run():
         listening = socket.create_server(("127.0.0.1", 0))
         async with asyncio.timeout(PATIENCE):
-            async with mail(tmp_path, listening):
+            async with serve(tmp_path, listening):
                 stream = await asyncio.open_connection(*listening.getsockname())
                 assert (await stream[0].readline()).startswith(b"220")
                 for words in ("HELO me", "MAIL FROM:<me@example.com>", "RCPT TO:<ada@example.com>"):
