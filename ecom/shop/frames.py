@@ -62,7 +62,7 @@ def events(folder: Path, order_id: str | None = None) -> pd.DataFrame:
         for order, type_, producer, _, cause, body in log
     ]
     # The contract names the events so that each comes after all it can follow from.
-    found.sort(key=lambda row: (*_by_order(row), _PLACE[row[1]]))
+    found.sort(key=lambda row: (by_number(row[0]), _PLACE[row[1]]))
     return _frame(found, order_id="str", type="str", producer="str", caused_by="str", reason="str")
 
 
@@ -84,14 +84,14 @@ def emails(folder: Path, order_id: str | None = None) -> pd.DataFrame:
 
 def _told(mail: Mail) -> tuple:
     refund, cancelled = mail.subject.startswith("Refund"), mail.subject.endswith("Cancelled")
-    return len(mail.order_id), mail.order_id, refund, cancelled, mail.message_id
+    return by_number(mail.order_id), refund, cancelled, mail.message_id
 
 
 def ledger(folder: Path) -> pd.DataFrame:
     """order_id, kind, amount, outcome: the payment provider's own book, captures first."""
     with Reader(folder) as read:
         found = read["gateway"].values(Movement, "order_id", "kind", "amount", "outcome")
-    found.sort(key=lambda row: (*_by_order(row), row[1]))
+    found.sort(key=lambda row: (by_number(row[0]), row[1]))
     return _frame(found, order_id="str", kind="str", amount="int64", outcome="str")
 
 
@@ -111,9 +111,9 @@ def _of(order_id: str | None) -> dict[str, str]:
     return {} if order_id is None else {"order_id": order_id}
 
 
-def _by_order(row: tuple) -> tuple[int, str]:
+def by_number(order_id: str) -> tuple[int, str]:
     """Order numbers are texts: "999" comes before "1001"."""
-    return len(row[0]), row[0]
+    return len(order_id), order_id
 
 
 class _Reason(Struct):

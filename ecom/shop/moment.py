@@ -13,6 +13,7 @@ from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
 from ecom.services.order import Order
 from ecom.services.payment import Payment
+from ecom.shop.frames import by_number
 from ecom.shop.history import entries_of, past_of
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
@@ -81,7 +82,7 @@ class Moment:
             name: {row.order_id: row.state for row in self.rows[kind]}
             for name, kind in _STATEFUL.items()
         }
-        numbers = sorted({id_ for states in known.values() for id_ in states}, key=_by_length)
+        numbers = sorted({id_ for states in known.values() for id_ in states}, key=by_number)
         found = [(id_, *(states.get(id_, "") for states in known.values())) for id_ in numbers]
         return pd.DataFrame(found, columns=["order_id", *known])
 
@@ -105,12 +106,7 @@ def at(folder: Path, n: int) -> Moment:
 
 def _by_number(row: Row) -> tuple[int, Any]:
     key = key_of(row)
-    return (0, key) if isinstance(row, Stock) else _by_length(key)
-
-
-def _by_length(order_id: str) -> tuple[int, str]:
-    """Order numbers are texts: "999" comes before "1001"."""
-    return len(order_id), order_id
+    return (0, key) if isinstance(row, Stock) else by_number(key)
 
 
 def _readable(value: Any) -> Any:

@@ -2,8 +2,10 @@
 
 import xml.etree.ElementTree as ET
 from itertools import combinations
+from math import isnan, nan
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -19,6 +21,7 @@ from ecom_lab.docs.graph import layered
 from ecom_lab.docs.states import state_machines
 from ecom_lab.shop import SAGA
 
+NOBODY = pd.DataFrame(columns=["order_id", "outcome", "accepted", "confirmed", "ended"])
 DOCS = Path(__file__).parents[2] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -47,7 +50,7 @@ def every(machines, lived):
         Step("event", "order", "mailbox", "order.cancelled" * 2, "a note " * 9),
     ]
     diagram = Diagram(("A title. " * 12).strip(), long)
-    lives = [*lived[0].values(), lived[1], Timeline([])]
+    lives = [*lived[0].values(), lived[1], Timeline(NOBODY)]
     return [Choreography(SAGA), *machines.values(), diagram, *lives]
 
 
@@ -89,13 +92,13 @@ def test_states_may_lead_in_a_circle():
 def test_each_order_is_a_strip_from_accepted_to_ended(lived):
     """Confirmed and cancelled afterwards: both times; of a declined one, just the end."""
     _, drawn, again = lived
-    assert drawn.strips == again.strips
-    rejected, undone, declined = drawn.strips
+    assert drawn.frame.equals(again.frame)
+    rejected, undone, declined = drawn.frame.itertuples()
     assert rejected.outcome == "insufficient stock"
     assert undone.outcome == "cancelled by customer"
     assert undone.accepted <= undone.confirmed <= undone.ended
     assert declined.outcome == "card declined"
-    assert declined.confirmed is None
+    assert isnan(declined.confirmed)
     assert 0 == rejected.accepted <= rejected.ended <= declined.ended
     assert list(drawn.frame.columns) == ["order_id", "outcome", "accepted", "confirmed", "ended"]
     assert drawn.frame.order_id.tolist() == ["1001", "1002", "1003"]
@@ -113,13 +116,14 @@ def test_the_words_of_a_timeline_are_the_same_each_time(lived):
 
 def test_orders_that_have_not_ended_come_last_and_reach_to_now(lived):
     """However few others there are."""
-    strip = lived[1].strips[0]
-    open_ = [strip._replace(order_id=f"{n}", outcome=OPEN, ended=None) for n in range(3)]
-    done = strip._replace(outcome=CONFIRMED, accepted=0.0, confirmed=7.0, ended=7.0)
-    picture = Timeline([*open_, strip, done])
+    frame = lived[1].frame[:1]
+    open_ = pd.concat([frame.assign(outcome=OPEN, ended=nan)] * 3)
+    done = frame.assign(outcome=CONFIRMED, accepted=0.0, confirmed=7.0, ended=7.0)
+    picture = Timeline(pd.concat([open_, frame, done], ignore_index=True))
     assert list(picture.bands) == [CONFIRMED, "insufficient stock", OPEN]
-    assert open_[0].lasts_until(7.0) == 7.0
     assert "3 not ended yet" in picture.svg
+    last = picture.figure().axes[1].collections[-1]
+    assert [segment[1][0] for segment in last.get_segments()] == [7.0] * 3
 
 
 # ── all of them ───────────────────────────────────────────────────────────────────────────────
@@ -162,7 +166,7 @@ def test_a_picture_is_words_too_and_runs_nothing(every):
 
 def test_a_notebook_gets_every_picture_as_png_with_its_words(machines):
     """Never SVG, which some hosts' viewers choose and then hide; the words as alternative text."""
-    for picture in (Choreography(SAGA), machines["orders"], Timeline([])):
+    for picture in (Choreography(SAGA), machines["orders"], Timeline(NOBODY)):
         data, metadata = picture._repr_mimebundle_()
         assert set(data) == {"image/png", "text/plain"}
         assert metadata["image/png"]["alt"] == data["text/plain"] == picture.text
