@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ecom.cli.options import as_json
+
 PARTS = ("throughput", "latency", "scale", "intake", "start", "explorer")
 
 
@@ -46,7 +48,7 @@ PARTS = ("throughput", "latency", "scale", "intake", "start", "explorer")
     type=click.Path(file_okay=False, path_type=Path),
     help="Write PERFORMANCE.md and its plots into this folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def bench(
     orders: int,
     runs: int,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecom.errors import ShopError
+from ecom.cli.options import as_json, of_shop, shop_folder
 from ecom.sagas.choreography import choreography
 
 # What a terminal shows: long texts last, and whole, as `--error` needs them.
@@ -20,17 +20,11 @@ if TYPE_CHECKING:
     from ecom.harness.dead_letters.dead_letters import DeadLetters
 
 
-def _on_shop(command: Callable) -> Callable:
-    return click.option("--name", default="ecom", show_default=True, help="Which shop.")(command)
-
-
-def _of_service(command: Callable) -> Callable:
-    option = click.option(
-        "--service",
-        type=click.Choice(choreography().contract.services),
-        help="Only this service's.",
-    )
-    return option(command)
+_of_service = click.option(
+    "--service",
+    type=click.Choice(choreography().contract.services),
+    help="Only this service's.",
+)
 
 
 def _edits(command: Callable) -> Callable:
@@ -50,11 +44,8 @@ def _letters_of(name: str) -> Iterator["DeadLetters"]:
     from ecom.broker.lease import lease
     from ecom.harness.dead_letters.dead_letters import DeadLetters
     from ecom.harness.tenancy import address
-    from ecom.harness.workspace import folder_of
 
-    folder = folder_of(name)
-    if not (folder / "order.db").exists():
-        raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
+    folder = shop_folder(name)
     with lease() as url:
         yield DeadLetters(choreography(), address(url, name), name, folder)
 
@@ -70,8 +61,8 @@ def dead() -> None:
 @dead.command("list")
 @_of_service
 @click.option("--groups", is_flag=True, help="Count those that failed alike.")
-@_on_shop
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@of_shop
+@as_json
 def list_(service: str | None, groups: bool, name: str, as_json: bool) -> None:
     """List the dead letters, or groups of them."""
     with _letters_of(name) as letters:
@@ -93,7 +84,7 @@ def _table(frame: "pd.DataFrame", columns: list[str]) -> str:
 
 @dead.command()
 @click.argument("id")
-@_on_shop
+@of_shop
 def show(id: str, name: str) -> None:
     """Show one dead letter, whole."""
     with _letters_of(name) as letters:
@@ -103,7 +94,7 @@ def show(id: str, name: str) -> None:
 @dead.command("dry-run")
 @click.argument("id")
 @_edits
-@_on_shop
+@of_shop
 def dry_run(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
     """Show what a replay would do, changing nothing. Options edit it first."""
     with _letters_of(name) as letters:
@@ -113,7 +104,7 @@ def dry_run(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 @dead.command()
 @click.argument("id")
 @_edits
-@_on_shop
+@of_shop
 def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
     """Change a dead letter's body or headers, and replay it. Without options, in your editor."""
     with _letters_of(name) as letters:
@@ -134,7 +125,7 @@ def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 @_of_service
 @click.option("--error", help="Those of one group: its error, as `list --groups` shows it.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@_on_shop
+@of_shop
 def replay(
     ids: tuple[str, ...], service: str | None, error: str | None, everything: bool, name: str
 ) -> None:
@@ -150,7 +141,7 @@ def replay(
 @click.option("--error", help="Those of one group: its error, as `list --groups` shows it.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--reason", required=True, help="Why they may go; kept in the shop's dropped.log.")
-@_on_shop
+@of_shop
 def drop(
     ids: tuple[str, ...],
     service: str | None,

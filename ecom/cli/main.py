@@ -5,17 +5,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ecom.cli.dead import dead
-from ecom.cli.plugins import plugins
+from ecom.cli.options import as_json, of_shop, shop_folder
 from ecom.cli.watch import watch
 from ecom.errors import ShopError
 from ecom.harness.extras import all_installed
@@ -56,14 +56,6 @@ class Friendly(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-def _named(command: Callable) -> Callable:
-    return click.option("--name", default="ecom", show_default=True, help="Which shop.")(command)
-
-
-def _as_json(command: Callable) -> Callable:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
 @click.group(cls=Friendly, context_settings={"max_content_width": WIDTH})
 @click.version_option(package_name="ecom")
 def main() -> None:
@@ -77,12 +69,13 @@ def main() -> None:
 
 main.add_command(dead)
 main.add_command(watch)
-for name, command in plugins().items():
-    main.add_command(command, name)
+for point in entry_points(group="ecom.commands"):  # study commands, which other packages bring
+    with suppress(ModuleNotFoundError):  # e.g. the benchmark, which lives in the checkout only
+        main.add_command(point.load(), point.name)
 
 
 @main.command()
-@_named
+@of_shop
 def up(name: str) -> None:
     """Open a shop that keeps its orders, and keep it running.
 
@@ -100,19 +93,15 @@ def up(name: str) -> None:
                 f"{shop!r}.\nOrders are accepted at {shop.url}/orders, with the token "
                 f"in {token_file(shop.folder)}.\nCtrl-C closes the shop."
             )
-            _keep_running(shop)
+            while True:
+                shop.revive(partial(click.echo, err=True))
+                time.sleep(0.5)
     except KeyboardInterrupt:
         click.echo("Closed.")
 
 
-def _keep_running(shop: Any) -> None:
-    while True:
-        shop.revive(partial(click.echo, err=True))
-        time.sleep(0.5)
-
-
 @main.command()
-@_named
+@of_shop
 def down(name: str) -> None:
     """Close the shop that `ecom up` keeps running, wherever that is."""
     from ecom.harness.workspace import folder_of, holder_of
@@ -128,8 +117,8 @@ def down(name: str) -> None:
 
 
 @main.command()
-@_named
-@_as_json
+@of_shop
+@as_json
 def status(name: str, as_json: bool) -> None:
     """Show what runs, what waits, and how the orders stand.
 
@@ -139,16 +128,16 @@ def status(name: str, as_json: bool) -> None:
     """
     from ecom.cli.status import status_of
 
-    state = status_of(_folder(name))
-    click.echo(json.dumps(state.as_dict()) if as_json else str(state))
+    state = status_of(shop_folder(name))
+    click.echo(json.dumps(asdict(state)) if as_json else str(state))
 
 
 @main.command()
 @click.argument("customer")
 @click.argument("lines", nargs=-1, required=True, metavar="SKU=UNITS...")
 @click.option("--card", help="A test card; without it, the customer's own.")
-@_named
-@_as_json
+@of_shop
+@as_json
 def place(
     customer: str, lines: tuple[str, ...], card: str | None, name: str, as_json: bool
 ) -> None:
@@ -161,7 +150,7 @@ def place(
     from ecom.shop.catalogue import order_for
     from ecom.shop.credentials import kept_token
 
-    wanted, folder = order_for(customer, _units(lines), card), _folder(name)
+    wanted, folder = order_for(customer, _units(lines), card), shop_folder(name)
     with closing(Client(lambda: api_of(folder), kept_token(folder))) as client:
         order = client.place([wanted])[0]
     click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
@@ -179,14 +168,14 @@ def _units(lines: tuple[str, ...]) -> dict[str, int]:
 
 @main.command()
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only these.")
-@_named
-@_as_json
+@of_shop
+@as_json
 def orders(state: str | None, name: str, as_json: bool) -> None:
     """List the orders and how each ended."""
     from ecom.shop import frames
     from ecom.shop.balance import pounds
 
-    frame = frames.orders(_folder(name), state)
+    frame = frames.orders(shop_folder(name), state)
     if as_json:
         click.echo(json.dumps(frame.to_dict("records")))
     elif frame.empty:
@@ -205,7 +194,7 @@ def orders(state: str | None, name: str, as_json: bool) -> None:
     show_default=True,
     help="Initial stock of each product, as a share of the file's demand.",
 )
-@_as_json
+@as_json
 def replay(file: Path, stock: float, as_json: bool) -> None:
     """Replay real orders: a CSV file of the Online Retail shape, gzipped or not.
 
@@ -218,12 +207,3 @@ def replay(file: Path, stock: float, as_json: bool) -> None:
     report = run(file, stock)
     click.echo(json.dumps(asdict(report)) if as_json else str(report))
     sys.exit(0 if report.is_good else 1)
-
-
-def _folder(name: str) -> Path:
-    from ecom.harness.workspace import folder_of
-
-    folder = folder_of(name)
-    if not (folder / "order.db").exists():
-        raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
-    return folder

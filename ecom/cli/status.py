@@ -13,24 +13,20 @@ from ecom.runtime.service import Retry
 from ecom.sagas.choreography import choreography
 from ecom.shop.live import monitor
 
+POLICY = (
+    "{service}, {kind}: {attempts} attempts, waits of up to {base:g} s × {factor:g}ⁿ, "
+    "at most {cap:g} s"
+)
+
 
 @dataclass(frozen=True)
 class Status:
-    """What runs, what waits, how the orders stand."""
+    """What runs, what waits, how the orders stand, and how often what fails is tried again."""
 
-    is_open: bool
+    open: bool
     services: dict[str, dict[str, Any]]  # pid (None: not running), unhandled, unsent, …
     orders: dict[str, int]  # by state
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        retries = [asdict(policy) for policy in policies()]
-        return {
-            "open": self.is_open,
-            "services": self.services,
-            "orders": self.orders,
-            "retries": retries,
-        }
+    retries: list[dict[str, Any]]
 
     def __str__(self) -> str:
         columns = ["pid", "unhandled", "unsent", "effects", "retries", "dead"]
@@ -39,33 +35,19 @@ class Status:
             cells = "".join(f"{_cell(values[name]):>11}" for name in columns)
             lines.append(f"{service:<14}{cells}")
         states = ", ".join(f"{n:,} {state}" for state, n in self.orders.items()) or "none yet"
-        return "\n".join([*lines, f"orders: {states}", *map(str, policies())])
+        return "\n".join([*lines, f"orders: {states}", *map(POLICY.format_map, self.retries)])
 
 
-@dataclass(frozen=True)
-class Policy:
-    """How often, and after what waits, something is tried before it is a dead letter."""
-
-    service: str  # or "all"
-    kind: str  # or "the rest"
-    attempts: int
-    base: float  # seconds: the first wait is at most so long …
-    factor: float  # … each further one so many times the one before …
-    cap: float  # … but none longer than this
-
-    def __str__(self) -> str:
-        return (
-            f"{self.service}, {self.kind}: {self.attempts} attempts, waits of up to {self.base:g} s"
-            f" × {self.factor:g}ⁿ, at most {self.cap:g} s"
-        )
-
-
-def policies() -> list[Policy]:
-    """The retry policies: of all services, and the exceptions."""
-    found = [("all", "the rest", Retry())]
-    for service in choreography().services.values():
-        found += [(service.name, kind.__name__, retry) for kind, retry in service.retries.items()]
-    return [Policy(service, kind, **asdict(retry)) for service, kind, retry in reversed(found)]
+def policies() -> list[dict[str, Any]]:
+    """The retry policies, exceptions first: whose (`service` may be "all", `kind` "the rest"), how
+    many `attempts`, and in seconds the first wait (`base`, then times `factor` each) and the
+    longest (`cap`)."""
+    exceptions = [
+        {"service": service.name, "kind": kind.__name__, **asdict(retry)}
+        for service in choreography().services.values()
+        for kind, retry in service.retries.items()
+    ]
+    return [*reversed(exceptions), {"service": "all", "kind": "the rest", **asdict(Retry())}]
 
 
 def status_of(folder: Path) -> Status:
@@ -77,7 +59,8 @@ def status_of(folder: Path) -> Status:
         name: {"pid": _pid(folder, name) if is_open else None, **counts}
         for name, counts in waiting.items()
     }
-    return Status(is_open, services, {state: n for state, n in states.items() if n})
+    orders = {state: n for state, n in states.items() if n}
+    return Status(is_open, services, orders, policies())
 
 
 def api_of(folder: Path) -> str:

@@ -5,9 +5,11 @@ from contextlib import suppress
 
 import click
 
+from ecom.cli.options import of_shop
+
 
 @click.command()
-@click.option("--name", default="ecom", show_default=True, help="Which shop.")
+@of_shop
 def watch(name: str) -> None:
     """Watch orders flow through a shop that is up, until it closes or Ctrl-C.
 
