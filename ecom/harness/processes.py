@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from ecom.errors import ServiceDied, ServiceDown, ShopError
 from ecom.process import child
-from ecom.process.birth import how
 from ecom.process.child import Child
+from ecom.process.fork_server import how
 
 Member = tuple[str, str]  # service, replica
 

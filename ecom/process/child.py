@@ -8,7 +8,6 @@ children need (see `ecom.process.fork_server`), so to start one costs millisecon
 """
 
 import atexit
-import fcntl
 import os
 import pickle
 import select
@@ -18,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import IO, Any
 
-from ecom.process.birth import NUMBER, Order, command, function_at, how
+from ecom.process.fork_server import NUMBER, Order, command, how
 
 WITH_ITS_SERVER = 255  # the status of a child whose fork server was killed, and which ended by that
 SECRET = "ECOM_"  # settings that begin so may be secrets: the fork server has none of them
@@ -41,36 +40,28 @@ class Died(Exception):
 class Child:
     """A process that `start` has started; for the process that did."""
 
-    def __init__(self, news: int) -> None:
-        self._news = news  # a pipe: at first the pid comes by it, at last the status
-        self._pid: int | None = None
-        self._status: int | None = None
-        self._reading = threading.Lock()
+    def __init__(self, news: socket.socket) -> None:
+        self._news = news
+        self._told: list[int] = []  # its pid, then its status
+        self._hearing = threading.Lock()
 
     def __del__(self) -> None:
-        os.close(self._news)
+        self._news.close()
 
     @property
     def pid(self) -> int:
         """Its process id; 0 if it could not be started."""
-        while self._pid is None:
-            self._read()
-        return self._pid
+        return self._hear(1)[0]
 
     def poll(self) -> int | None:
         """Its exit status, below 0 if a signal ended it; None while it runs."""
-        while self._status is None and self._is_told(0.0):
-            self._read()
-        return self._status
+        with suppress(TimeoutError):
+            return self.wait(0.0)
+        return None
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status, once it has ended. Raises `TimeoutError`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self._status is None:
-            if not self._is_told(deadline and max(0.0, deadline - time.monotonic())):
-                raise TimeoutError(f"process {self.pid} has not ended")
-            self._read()
-        return self._status
+        return self._hear(2, timeout)[1]
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it has not ended."""
@@ -86,67 +77,84 @@ class Child:
         """SIGKILL: it ends at once."""
         self.send_signal(signal.SIGKILL)
 
-    def _is_told(self, seconds: float | None) -> bool:
+    def _hear(self, numbers: int, seconds: float | None = None) -> list[int]:
+        """So many numbers, each within so many seconds."""
         news = select.poll()
         news.register(self._news, select.POLLIN)
-        return bool(news.poll(seconds and seconds * 1_000))
-
-    def _read(self) -> None:
-        """The next of two numbers: pid, then status; or the end of the pipe."""
-        with self._reading:
-            told = os.read(self._news, NUMBER.size)
-            if not told and self._status is None:
-                self._pid, self._status = self._pid or 0, WITH_ITS_SERVER
-            elif told and self._pid is None:
-                (self._pid,) = NUMBER.unpack(told)
-            elif told:
-                (self._status,) = NUMBER.unpack(told)
+        while len(self._told) < numbers:
+            if not news.poll(seconds and seconds * 1_000):
+                raise TimeoutError(f"process {self._told or ''} has not ended")
+            with self._hearing, suppress(BlockingIOError):  # another thread was told
+                said = self._news.recv(NUMBER.size, socket.MSG_DONTWAIT)
+                self._told += (
+                    NUMBER.unpack(said) if said else [0, WITH_ITS_SERVER][len(self._told) :]
+                )
+        return self._told
 
 
 class _Server:
-    """The fork server of this process."""
+    """The fork server of this process: started when it is needed, and again if it was killed."""
 
     def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
+
+    def order(self, order: Order, *files: int) -> socket.socket:
+        """Order a child that gets these files; where its numbers will come."""
+        with self._starting:
+            if self._process is not None:
+                try:
+                    return self._send(order, *files)
+                except OSError:  # it was killed
+                    self.close()
+            self._start()
+            return self._send(order, *files)
+
+    def _start(self) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
-            number = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)
-        try:
             self._process = subprocess.Popen(
-                command("fork_server", [number], _paths()),
+                command(_paths()),
                 env=_environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=theirs,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL if sys.__stderr__ is None else None,
-                pass_fds=[number],
                 start_new_session=True,  # Ctrl-C is for us; we tell the others
             )
-        finally:
-            os.close(number)
 
-    def send(self, order: Order, files: Iterable[int]) -> None:
-        """Raises `OSError` if the server is gone."""
-        text = pickle.dumps(order)
-        socket.send_fds(self._socket, [NUMBER.pack(len(text))], list(files))
-        self._socket.sendall(text)
+    def _send(self, order: Order, *files: int) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._socket, [b"!"], [theirs.fileno(), *files])
+            ours.sendall(pickle.dumps(order))
+        except BaseException:
+            ours.close()
+            raise
+        return ours
 
     def close(self) -> None:
         """End it, and with it all that it has started."""
-        self._socket.close()
-        self._process.wait()
+        if self._process is not None:
+            self._socket.close()
+            self._process.wait()
 
     def forget(self) -> None:
         """Another process forked us: the server is its own, and must notice when it ends."""
-        self._socket.close()
-        self._process.returncode = 0
+        if self._process is not None:
+            self._socket.close()
+            self._process.returncode = 0
+        self.__init__()
 
 
-_server: _Server | None = None
-_starting = threading.Lock()
+_server = _Server()
+atexit.register(_server.close)
+os.register_at_fork(after_in_child=_server.forget)
 
 
 def prepare(*modules: str) -> None:
     """Have modules imported where children are forked from; returns at once."""
-    _send(Order(imports=modules), ())
+    _server.order(Order(imports=modules)).close()
 
 
 def start(
@@ -170,12 +178,7 @@ def start(
     told = os.environ if environment is None else environment
     its = tuple(told.items())
     order = Order(name, target, pickle.dumps(arguments), its, imports, fresh, patience)
-    ours, theirs = os.pipe()
-    try:
-        _send(order, [theirs, log.fileno(), *keep])
-    finally:
-        os.close(theirs)
-    return Child(ours)
+    return Child(_server.order(order, log.fileno(), *keep))
 
 
 def call(target: str, *arguments: Any, seconds: float, **options: Any) -> Any:
@@ -198,19 +201,7 @@ def call(target: str, *arguments: Any, seconds: float, **options: Any) -> Any:
 
 
 def _answer(answer: Path, target: str, arguments: tuple[Any, ...]) -> None:
-    answer.write_bytes(pickle.dumps(function_at(target)(*arguments)))
-
-
-def _send(order: Order, files: Iterable[int]) -> None:
-    global _server
-    with _starting:
-        if _server is not None:
-            try:
-                return _server.send(order, files)
-            except OSError:  # it was killed
-                _server.close()
-        _server = _Server()
-        _server.send(order, files)
+    answer.write_bytes(pickle.dumps(resolve_name(target)(*arguments)))
 
 
 def _environment() -> dict[str, str]:
@@ -227,19 +218,3 @@ def _paths() -> list[str]:
     theirs = {os.getcwd(), script and os.path.dirname(os.path.abspath(script))}
     paths = [path for path in sys.path if path and os.path.abspath(path) not in theirs]
     return [*paths, str(Path(__file__).parents[2])]
-
-
-def _end() -> None:
-    if _server is not None:
-        _server.close()
-
-
-def _forget() -> None:
-    global _server
-    if _server is not None:
-        _server.forget()
-        _server = None
-
-
-atexit.register(_end)
-os.register_at_fork(after_in_child=_forget)

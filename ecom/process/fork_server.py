@@ -1,11 +1,13 @@
 """Where children come from: a process that has imported what they need, and forks (see `child`).
 
-Started by `child` with a socket: each message on it is an order. It has no threads and no
-connections, and ends when the socket is closed, which the kernel does however its starter dies;
-with it ends a pipe that each child watches. Where to fork is not safe, a child goes on in an
-interpreter of its own.
+Started by `child` with a socket as its stdin; with each order on it come the files that the child
+needs. It has no threads and no connections, and ends when the socket is closed, which the kernel
+does however its starter dies; with it ends a pipe that each child watches. Where to fork is not
+safe, a child goes on in an interpreter of its own.
 """
 
+import atexit
+import faulthandler
 import gc
 import importlib
 import logging
@@ -14,127 +16,142 @@ import pickle
 import select
 import signal
 import socket
+import struct
 import sys
-from collections import deque
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from pkgutil import resolve_name
+from typing import NamedTuple, NoReturn
 
-from ecom.process.birth import NUMBER, Birth, Order, how, live
 from ecom.telemetry.logs import Line
 
 MOST_FILES = 16  # that one order brings along
-NOT_FORKED = 0  # the pid of a child for which there was no room
+ENDED = {signal.SIGCHLD}
+CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+NUMBER = struct.Struct("!i")  # as it is sent to the starter: a pid, then a status
+
+# With folders to import from. Not `-m`, which would look in the current folder.
+_BEGIN = (
+    "import sys; sys.path += sys.argv[2:]; "
+    "from ecom.process.fork_server import main; main(sys.argv[1])"
+)
 
 
-class Forked(NamedTuple):
-    """A child that runs: the pipe and the log to which its end is written."""
+class Order(NamedTuple):
+    """A child to be started; without a target, only modules to be imported."""
 
-    name: str
-    news: int
-    log: int
+    name: str = ""
+    target: str = ""
+    arguments: bytes = b""  # pickled, for the child alone to read
+    environment: tuple[tuple[str, str], ...] = ()
+    imports: tuple[str, ...] = ()
+    fresh: bool = False  # in an interpreter of its own
+    patience: float = 10.0  # seconds that it may take to end once its starter has gone
+
+
+def command(paths: Iterable[str], lifeline: str = "") -> list[str]:
+    """How a fork server begins or, with a file to watch, a fresh child."""
+    return [sys.executable, "-P", "-c", _BEGIN, lifeline, *paths]
+
+
+def how(status: int) -> str:
+    """How a process ended that has this status."""
+    return f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
 
 
 class Server:
     """Forks children as ordered, and reports their pids and statuses."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._children: dict[int, Forked] = {}
-        self._ahead: deque[str] = deque()  # modules to be imported when there is nothing else to do
+    def __init__(self) -> None:
+        self._control = socket.socket(fileno=0)
+        self._children: dict[int, tuple[str, socket.socket, int]] = {}  # name, news, log
+        self._ahead: list[str] = []  # modules to be imported when there is nothing else to do
         self._lifeline, self._life = os.pipe()  # nothing is ever written; its end is the message
-        self._woken, self._wake = os.pipe()
-        os.set_blocking(self._wake, False)
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, self._reap)
 
-    def serve(self) -> Birth | None:
-        """Fork until the socket is closed. Returns in each child, with what it is to be."""
-        waiting = select.poll()
-        waiting.register(self._control, select.POLLIN)
-        waiting.register(self._woken, select.POLLIN)
+    def serve(self) -> None:
+        """Fork until the socket is closed."""
         while True:
-            ready = [descriptor for descriptor, _ in waiting.poll(0 if self._ahead else None)]
-            if self._woken in ready:
-                os.read(self._woken, 512)
-                self._reap()
-            if self._control.fileno() in ready:
-                if (received := _receive(self._control)) is None:
-                    return None
-                if (birth := self._carry_out(*received)) is not None:
-                    return birth
-            elif self._ahead:  # a child that is to be started does not wait for these
-                _load(self._ahead.popleft())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDED)  # at no other time
+            ordered, *_ = select.select([self._control], [], [], 0 if self._ahead else None)
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDED)
+            if not ordered:  # a child that is to be started does not wait for these
+                _load(self._ahead.pop(0))
+            elif files := socket.recv_fds(self._control, 1, MOST_FILES, CLOSE_ON_EXEC)[1]:
+                self._carry_out(socket.socket(fileno=files[0]), *files[1:])
+            else:
+                return
 
-    def _carry_out(self, order: Order, files: list[int]) -> Birth | None:
-        """Fork as ordered, if it is to be. Returns something in the child only."""
-        if not order.target:
-            self._ahead.extend(order.imports)
-            return None
+    def _carry_out(self, news: socket.socket, *files: int) -> None:
+        order = Order()  # of nothing, if the starter has gone meanwhile
+        with news.makefile("rb") as text, suppress(EOFError, pickle.UnpicklingError):
+            order = pickle.load(text)
+        if order.target:
+            self._fork(order, news, *files)
+        else:
+            self._ahead += order.imports
+            news.close()
+
+    def _fork(self, order: Order, news: socket.socket, log: int, *kept: int) -> None:
         if not order.fresh:
             _load(*order.imports, order.target.partition(":")[0])
         is_fresh = order.fresh or not _can_fork()
-        news, log, *kept = files
         gc.freeze()  # else a child that collects garbage copies all that we share
+        pid = 0
+        self._children[pid] = order.name, news, log
         try:
-            pid = os.fork()
+            pid = os.fork() or self._be_child(order, is_fresh, kept)
+            self._children[pid] = self._children.pop(0)
         except OSError as error:
-            pid = NOT_FORKED
             os.write(log, f"No process can be started: {error}\n".encode())
-        if pid == 0:
-            self._leave(news)
-            return Birth(order, is_fresh, self._lifeline, log, tuple(kept))
         for file in kept:
             os.close(file)
         _tell(news, pid)
-        self._children[pid] = Forked(order.name, news, log)
-        if pid == NOT_FORKED:
+        if not pid:
             self._bury(pid, os.EX_OSERR)
-        return None
 
-    def _leave(self, news: int) -> None:
-        """In a child: let go of what is the server's."""
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        others = [file for each in self._children.values() for file in (each.news, each.log)]
-        for file in (self._control.detach(), self._life, self._woken, self._wake, news, *others):
-            os.close(file)
+    def _be_child(self, order: Order, is_fresh: bool, kept: Iterable[int]) -> NoReturn:
+        """A session and a log of its own, and nothing of the server's but the end of its life."""
+        try:
+            os.setsid()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDED)
+            for file in 1, 2:
+                os.dup2(self._children[0][2], file)
+            os.close(self._life)
+            for _, news, log in self._children.values():
+                news.close()
+                os.close(log)
+            if is_fresh:
+                _begin_anew(order, self._lifeline, kept)
+            live(order, self._lifeline)
+        finally:
+            traceback.print_exc()
+            os._exit(os.EX_OSERR)
 
-    def _reap(self) -> None:
+    def _reap(self, *_: object) -> None:
         with suppress(ChildProcessError):  # there is none
-            while True:
-                pid, ended = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                self._bury(pid, os.waitstatus_to_exitcode(ended))
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._bury(ended[0], os.waitstatus_to_exitcode(ended[1]))
 
     def _bury(self, pid: int, status: int) -> None:
-        child = self._children.pop(pid)
+        name, news, log = self._children.pop(pid)
         with suppress(OSError):  # the disk may be full
-            if child.name:
-                os.write(child.log, _last_line(child.name, status))
-        _tell(child.news, status)
-        os.close(child.log)
-        os.close(child.news)
+            if name:
+                told = {"msg": f"Ended {how(status)}", "levelname": "ERROR" if status else "INFO"}
+                os.write(log, f"{Line(name).format(logging.makeLogRecord(told))}\n".encode())
+        _tell(news, status)
+        news.close()
+        os.close(log)
 
 
-def _tell(news: int, number: int) -> None:
-    with suppress(BrokenPipeError):  # the starter has ended
-        os.write(news, NUMBER.pack(number))
-
-
-def _receive(control: socket.socket) -> tuple[Order, list[int]] | None:
-    head, files, *_ = socket.recv_fds(control, NUMBER.size, MOST_FILES)
-    if not head:
-        return None
-    for file in files:
-        os.set_inheritable(file, False)
-    (size,), parts = NUMBER.unpack(head), []
-    while size:
-        parts.append(control.recv(size))
-        if not parts[-1]:
-            return None
-        size -= len(parts[-1])
-    return pickle.loads(b"".join(parts)), files
+def _tell(news: socket.socket, number: int) -> None:
+    with suppress(OSError):  # the starter has ended
+        news.sendall(NUMBER.pack(number))
 
 
 def _load(*modules: str) -> None:
@@ -149,13 +166,63 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
 
 
-def _last_line(name: str, status: int) -> bytes:
-    told = {"msg": f"Ended {how(status)}", "levelname": "ERROR" if status else "INFO"}
-    return f"{Line(name).format(logging.makeLogRecord(told))}\n".encode()
+def _begin_anew(order: Order, lifeline: int, kept: Iterable[int]) -> NoReturn:
+    """Go on in an interpreter of our own, with the order as its stdin."""
+    with tempfile.TemporaryFile() as text:
+        pickle.dump(order, text)
+        text.seek(0)
+        os.dup2(text.fileno(), 0)
+    for file in (lifeline, *kept):
+        os.set_inheritable(file, True)
+    os.execv(sys.executable, command(sys.argv[2:], str(lifeline)))
 
 
-def main(number: str) -> None:
-    """Be a fork server, or a child of one, as this file says."""
+def live(order: Order, lifeline: int) -> NoReturn:
+    """Be the child that is ordered."""
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    os.umask(0o077)  # what is ours to know is in our files
+    os.environ.clear()
+    os.environ.update(order.environment)
+    time.tzset()
+    with suppress(OSError), open("/proc/self/comm", "w") as title:
+        title.write(order.name or order.target)
+    gc.enable()
+    faulthandler.enable()
+    threading.Thread(target=_end_with, args=[lifeline, order.patience], daemon=True).start()
+    status = _status(order)
+    with suppress(BaseException):
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    os._exit(status)  # else all that we share with others would be taken apart, and so copied
+
+
+def _end_with(lifeline: int, patience: float) -> None:
+    os.read(lifeline, 1)
+    logging.getLogger("ecom.process").warning("Whoever started this process has gone")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(patience)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _status(order: Order) -> int:
+    """Do what is ordered; the exit status, as the interpreter would have it."""
+    try:
+        resolve_name(order.target)(*pickle.loads(order.arguments))
+        return 0
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    return 1
+
+
+def main(lifeline: str) -> None:
+    """Be a fork server, or a fresh child, as this file says."""
+    if lifeline:
+        live(pickle.load(sys.stdin.buffer), int(lifeline))
     gc.disable()  # what is imported stays
-    if (birth := Server(socket.socket(fileno=int(number))).serve()) is not None:
-        live(birth)
+    Server().serve()

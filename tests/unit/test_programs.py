@@ -1,8 +1,8 @@
 """What a shop's processes run."""
 
 from importlib import import_module
+from pkgutil import resolve_name
 
-from ecom.process.birth import function_at
 from ecom.sandbox.standins import StandIns
 from ecom.shop.programs import programs
 from ecom_lab.shop import SERVICES
@@ -16,6 +16,6 @@ def test_what_processes_call_is_there_and_so_is_what_is_loaded_for_them(tmp_path
     standins.close()
     assert set(its) == {*SERVICES, "gateway", "mail"}
     for program in its.values():
-        assert callable(function_at(program.target))
+        assert callable(resolve_name(program.target))
         for module in program.imports:
             import_module(module)
