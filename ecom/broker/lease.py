@@ -6,7 +6,6 @@ for the exclusive lock: it gets it when nobody holds a lease, and then stops the
 """
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from ecom.broker.installation import BrokerUnavailable
@@ -62,9 +60,7 @@ def lease() -> Lease:
     with _locked(folder / "start.lock", fcntl.LOCK_EX):
         lock = _lock(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a keeper that is closing
         try:
-            while not (url := _running(folder) or _start_keeper(folder)):
-                pass  # somebody who died meanwhile had started a keeper, too
-            return Lease(url, lock)
+            return Lease(_running(folder) or _start_keeper(folder), lock)
         except BaseException:
             os.close(lock)
             raise
@@ -130,48 +126,46 @@ def _kept(folder: Path) -> bool:
     return True
 
 
-def _start_keeper(folder: Path) -> str | None:
-    """Start a keeper that is nobody's child; return the URL it says, or `None` if there is one."""
-    with (folder / "keeper.log").open("wb") as log:
-        done = subprocess.run(
+def _start_keeper(folder: Path) -> str:
+    """Start a keeper that is nobody's child; the URL of its node, or that of one that somebody
+    started who has died meanwhile."""
+    log = folder / "keeper.log"
+    with log.open("wb") as output:
+        subprocess.run(
             [sys.executable, "-m", "ecom.broker", "keep"],
             cwd=Path(__file__).parents[2],
             env=os.environ | {"ECOM_HOME": str(home())},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,  # until the keeper closes it
-            stderr=log,
+            stdout=subprocess.DEVNULL,
+            stderr=output,
             start_new_session=True,
         )
-    said = json.loads(done.stdout or "{}")
-    if "url" not in said:
-        raise BrokerUnavailable(said.get("error", f"The broker's keeper died: see {log.name}."))
-    return said["url"]
+    if url := _running(folder):
+        return url
+    raise BrokerUnavailable(log.read_text().strip() or f"The broker's keeper died: see {log}.")
 
 
 def _keep() -> None:
     """Run the node for as long as anybody holds a lease on it and it lives."""
-    if os.fork():
-        os._exit(0)  # whoever started the keeper need not wait for it, nor be its parent
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     folder = _folder()
-    try:
-        with _locked(folder / "keeper.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+    with suppress(BlockingIOError), _locked(folder / "keeper.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+        (folder / "ready").unlink(missing_ok=True)
+        if os.fork():
+            os._exit(0)  # whoever started the keeper need not be its parent, and can look now
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
             _look_after(Node(folder / "node"), folder)
-    except BlockingIOError:
-        _say(url=None)
-    except BrokerUnavailable as error:
-        _say(error=str(error))
+        except BrokerUnavailable as error:
+            sys.exit(str(error))
 
 
 def _look_after(node: Node, folder: Path) -> None:
-    """Start the node, tell its URL, and stop it when its time has come."""
+    """Start the node, say that it is ready, and stop it when its time has come."""
     ready = folder / "ready"
     try:
-        ready.unlink(missing_ok=True)
         node.stop()  # a keeper that was killed may have left one
         node.start()
         ready.touch()
-        _say(url=node.url)
         while node.alive() and not _unused(folder):
             time.sleep(LOOK_SECONDS)
     finally:
@@ -185,15 +179,6 @@ def _unused(folder: Path) -> bool:
         _lock(folder / "lease.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
-
-
-def _say(**what: Any) -> None:
-    """One line to whoever started this keeper, who may be gone; then nothing more."""
-    with suppress(BrokenPipeError):
-        print(json.dumps(what), flush=True)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _run(command: list[str]) -> int:
