@@ -1,8 +1,9 @@
 """Where things are and how long they take: one frozen object, read from the environment."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 
 def home() -> Path:
@@ -32,18 +33,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read `ECOM_AMQP_URL`, `ECOM_FOLDER`, … Raises `KeyError` for what has no default."""
-        env = os.environ
-        return cls(
-            amqp_url=env["ECOM_AMQP_URL"],
-            folder=Path(env["ECOM_FOLDER"]),
-            shop=env.get("ECOM_SHOP", cls.shop),
-            replica=env.get("ECOM_REPLICA", cls.replica),
-            hold_seconds=float(env.get("ECOM_HOLD_SECONDS", cls.hold_seconds)),
-            tally_seconds=float(env.get("ECOM_TALLY_SECONDS", cls.tally_seconds)),
-            http_host=env.get("ECOM_HTTP_HOST", cls.http_host),
-            http_port=int(env.get("ECOM_HTTP_PORT", cls.http_port)),
-            http_token=env.get("ECOM_HTTP_TOKEN") or None,
-            gateway_url=env.get("ECOM_GATEWAY_URL") or None,
-            smtp_url=env.get("ECOM_SMTP_URL") or None,
-        )
+        """Read `ECOM_AMQP_URL`, `ECOM_FOLDER`, … Raises `KeyError` for what has no default; what is
+        empty counts as not there."""
+        found: dict[str, Any] = {}
+        for it in fields(cls):
+            name = f"ECOM_{it.name.upper()}"
+            value = os.environ[name] if it.default is MISSING else os.environ.get(name)
+            if value or it.default is MISSING:
+                found[it.name] = it.type(value) if it.type in (Path, float, int) else value
+        return cls(**found)

@@ -29,34 +29,28 @@ _COUNTERS = {
     "replayed": ("ecom_replayed", "Messages that an operator put into our queue again."),
     "dead": ("ecom_dead_letters", "Messages set aside as dead letters."),
 }
-_DEPTHS = {
-    "ecom_outbox_unsent": "Messages the broker has not confirmed yet.",
-    "ecom_inbox_waiting": "Events that failed and wait for another try.",
-    "ecom_inbox_dead": "Events that were given up; a replay takes one away.",
-    "ecom_effects_pending": "Effects (captures, refunds, mails) asked for and not done.",
-    "ecom_effects_retrying": "Effects among the pending ones that failed before.",
-    "ecom_effects_dead": "Effects that were given up; a replay takes one away.",
-    "ecom_timers_set": "Deadlines to come.",
-}
-_AGES = {
-    "ecom_outbox_oldest_seconds": "Age of the oldest message the broker has not confirmed.",
-    "ecom_inbox_oldest_seconds": "Age of the oldest event that waits for another try.",
-    "ecom_effects_oldest_seconds": "Age of the oldest effect that is not done.",
-}
 _READABLE = ("ecom_database_readable", "Whether the database could be read for this page.")
-_WAITING: dict[str, tuple[type[Row], dict[str, Any]]] = {  # each counted by an index
-    "ecom_outbox_unsent": (Outbox, {"done_at": None}),
-    "ecom_inbox_waiting": (Inbox, {"due": ANY}),
-    "ecom_inbox_dead": (Inbox, {"state": "dead"}),
-    "ecom_effects_pending": (Effect, {"done_at": None}),
-    "ecom_effects_retrying": (Effect, {"done_at": None, "attempts": MoreThan(0)}),
-    "ecom_effects_dead": (Effect, {"done_at": ANY, "state": "dead"}),
-    "ecom_timers_set": (Timer, {}),
+_DEPTHS: dict[str, tuple[str, type[Row], dict[str, Any]]] = {  # each counted by an index
+    "outbox_unsent": ("Messages the broker has not confirmed yet.", Outbox, {"done_at": None}),
+    "inbox_waiting": ("Events that failed and wait for another try.", Inbox, {"due": ANY}),
+    "inbox_dead": ("Events that were given up; a replay takes one away.", Inbox, {"state": "dead"}),
+    "effects_pending": ("Effects asked for and not done.", Effect, {"done_at": None}),
+    "effects_retrying": (
+        "Effects among the pending ones that failed before.",
+        Effect,
+        {"done_at": None, "attempts": MoreThan(0)},
+    ),
+    "effects_dead": (
+        "Effects that were given up; a replay takes one away.",
+        Effect,
+        {"done_at": ANY, "state": "dead"},
+    ),
+    "timers_set": ("Deadlines to come.", Timer, {}),
 }
-_OLDEST: dict[str, tuple[type[Row], str, dict[str, Any]]] = {
-    "ecom_outbox_oldest_seconds": (Outbox, "created_at", {"done_at": None}),
-    "ecom_inbox_oldest_seconds": (Inbox, "at", {"due": ANY}),
-    "ecom_effects_oldest_seconds": (Effect, "created_at", {"done_at": None}),
+_AGES: dict[str, tuple[str, type[Row], str, dict[str, Any]]] = {
+    "outbox": ("message the broker has not confirmed", Outbox, "created_at", {"done_at": None}),
+    "inbox": ("event that waits for another try", Inbox, "at", {"due": ANY}),
+    "effects": ("effect that is not done", Effect, "created_at", {"done_at": None}),
 }
 
 log = logging.getLogger("ecom.metrics")
@@ -72,26 +66,24 @@ class Numbers:
     def collect(self) -> Iterator[Metric]:
         """The metrics, one after the other; of a database that cannot be read, only that."""
         try:
-            counters, found = self._read()
+            found = self._read()
         except (ShopError, StoreUnavailable) as error:
             log.warning("The database cannot be read for its metrics: %s", error)
             yield gauge(self._service, *_READABLE, 0)
-            return
-        yield gauge(self._service, *_READABLE, 1)
-        yield from self._counters(counters)
-        now = time.time()
-        for name, help in _DEPTHS.items():
-            yield gauge(self._service, name, help, found[name])
-        for name, help in _AGES.items():
-            since = found[name] or now
-            yield gauge(self._service, name, help, max(0.0, now - since))
+        else:
+            yield gauge(self._service, *_READABLE, 1)
+            yield from found
 
-    def _read(self) -> tuple[dict[str, int], dict[str, float | None]]:
+    def _read(self) -> list[Metric]:
         with closing(Database(self._folder, self._service)) as read, read.moment():
-            found = {name: read.count(kind, **which) for name, (kind, which) in _WAITING.items()}
-            for name, (kind, column, which) in _OLDEST.items():
-                found[name] = read.least(kind, column, **which)
-            return read.counters(), found
+            found, now = list(self._counters(read.counters())), time.time()
+            for name, (help, kind, which) in _DEPTHS.items():
+                found.append(gauge(self._service, f"ecom_{name}", help, read.count(kind, **which)))
+            for name, (what, kind, column, which) in _AGES.items():
+                age = max(0.0, now - (read.least(kind, column, **which) or now))
+                help = f"Age of the oldest {what}."
+                found.append(gauge(self._service, f"ecom_{name}_oldest_seconds", help, age))
+            return found
 
     def _counters(self, counters: dict[str, int]) -> Iterator[Metric]:
         for prefix, (name, help) in _BY_TYPE.items():

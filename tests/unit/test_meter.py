@@ -15,7 +15,7 @@ from ecom.stores import sql
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
 from ecom.telemetry.metrics import Metrics
-from ecom.telemetry.numbers import _OLDEST, _WAITING
+from ecom.telemetry.numbers import _AGES, _DEPTHS
 from ecom_lab.shop import SAGA
 
 
@@ -54,9 +54,9 @@ def test_a_counter_never_falls(metrics, tmp_path):
 def test_every_depth_is_read_by_an_index(metrics, tmp_path):
     """A scrape must not cost more from year to year."""
     shapes = [(sql.count(kind, (), 0, sql.shape_of(which)), which)
-              for kind, which in _WAITING.values()]  # fmt: skip
+              for _, kind, which in _DEPTHS.values()]  # fmt: skip
     shapes += [(sql.least(kind, column, sql.shape_of(which)), which)
-               for kind, column, which in _OLDEST.values()]  # fmt: skip
+               for _, kind, column, which in _AGES.values()]  # fmt: skip
     with closing(sqlite3.connect(database(tmp_path, "audit"))) as db:
         plan = [row[3] for statement, which in shapes for row in
                 db.execute(f"EXPLAIN QUERY PLAN {statement}", sql.values_of(which))]  # fmt: skip
