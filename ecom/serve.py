@@ -19,6 +19,9 @@ from ecom.services.notification import SendMail
 from ecom.services.payment import Capture, Refund
 from ecom.settings import Settings
 
+# Events of what did not go well, or was undone: logged when they are published.
+NEWS = ("failed", "expired", "cancelled", "released", "refunded")
+
 
 def _performers(service: str, settings: Settings) -> Performers | None:
     """The performers of this service's effects: on the network if settings name it, else files."""
@@ -83,7 +86,7 @@ def serve(
 
     def make() -> Process:
         api = _open_api if name == "order" else None
-        return kind(saga, name, settings, _performers(name, settings), api)
+        return kind(saga, name, settings, _performers(name, settings), api, NEWS)
 
     main(name, settings, saga.contract, make)
 

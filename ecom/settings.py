@@ -39,6 +39,7 @@ class Settings:
         for it in fields(cls):
             name = f"ECOM_{it.name.upper()}"
             value = os.environ[name] if it.default is MISSING else os.environ.get(name)
-            if value or it.default is MISSING:
-                found[it.name] = it.type(value) if it.type in (Path, float, int) else value
+            kind: Any = it.type if it.type in (Path, float, int) else str
+            if value:
+                found[it.name] = kind(value)
         return cls(**found)

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,11 +86,10 @@ class Processes:
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for process in self._children.values():
-            try:
+            with suppress(TimeoutError):
                 process.wait(max(0.0, deadline - time.monotonic()))
-            except TimeoutError:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
         self._children.clear()
 
     def check(self) -> None:
@@ -105,39 +105,35 @@ class Processes:
         self.start(*dead)
 
     def _dead(self) -> list[Member]:
-        ended = [it for it, process in self._children.items() if process.poll() is not None]
-        return [member for member in ended if member not in self._killed]
+        return [it for it in self._children if not (self.is_alive(it) or it in self._killed)]
 
     def is_alive(self, member: Member) -> bool:
         """Whether this process is running."""
-        process = self._children.get(member)
-        return process is not None and process.poll() is None
+        return member in self._children and self.status(member) is None
 
     def status(self, member: Member) -> int | None:
         """The exit status of a process, below 0 if a signal ended it; None while it runs."""
         return self._children[member].poll()
 
+    def _running(self) -> dict[str, list[Member]]:
+        """The processes that run, by service, in the order of their programs."""
+        alive = [member for member in self._children if self.is_alive(member)]
+        return {service: [it for it in alive if it[0] == service] for service in self._programs}
+
     def alive(self) -> list[str]:
         """The names of those running, in the order of their programs."""
-        running = [member for member in self._children if self.is_alive(member)]
-        services = list(self._programs)
-        return [name(member) for member in sorted(running, key=lambda it: services.index(it[0]))]
+        return [name(member) for members in self._running().values() for member in members]
 
     def missing(self) -> list[str]:
         """One sentence about each service that no process runs."""
-        services = dict.fromkeys(service for service, _ in self._children)
-        running = {member[0] for member in self._children if self.is_alive(member)}
-        return [
-            f"{service} is down (start it with shop.start({service!r}))"
-            for service in services
-            if service not in running
-        ]
+        started, running = {service for service, _ in self._children}, self._running()
+        down = [it for it in running if it in started and not running[it]]
+        return [f"{service} is down (start it with shop.start({service!r}))" for service in down]
 
     def note(self, service: str) -> dict[str, Any]:
         """The note of a running process of this service. Raises `ServiceDown`."""
-        for member in self._children:
-            if member[0] == service and self.is_alive(member):
-                return read_note(self._folder, member)
+        for member in self._running()[service]:
+            return read_note(self._folder, member)
         raise ServiceDown(
             f"The {service} service is not running; start it with shop.start({service!r})."
         )
@@ -167,7 +163,7 @@ class Processes:
 
     def _await_ready(self, member: Member, deadline: float) -> None:
         while not note_file(self._folder, member).exists():
-            if self._children[member].poll() is not None:
+            if not self.is_alive(member):
                 raise ServiceDied(self._obituary(member))
             if time.monotonic() > deadline:
                 words = self._last_words(member)
@@ -181,9 +177,9 @@ class Processes:
             f"start it again with shop.start({member[0]!r}). {self._last_words(member)}"
         )
 
-    def _last_words(self, member: Member, lines: int = 12) -> str:
-        text = log_file(self._folder, member).read_text(errors="replace")
-        tail = "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+    def _last_words(self, member: Member) -> str:
+        lines = log_file(self._folder, member).read_text(errors="replace").splitlines()[-12:]
+        tail = "\n".join(f"    {line}" for line in lines)
         return f"The end of its log:\n{tail}" if tail else "Its log is empty."
 
 

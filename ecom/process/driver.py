@@ -52,7 +52,6 @@ COMPANY_SECONDS = 0.04  # how long a busy process waits for more, unless it is b
 TICK = 0.1  # seconds between looks at what is due
 COMPLAINT_SECONDS = 5.0  # between two log lines about one database that is unavailable
 LAST_SPANS = 2.0  # seconds to export them when the process ends
-NEWS = ("failed", "expired", "cancelled", "released", "refunded")  # logged when published
 
 log = logging.getLogger("ecom.process")
 
@@ -78,7 +77,8 @@ def provide(service: Service, folder: Path, views: Iterable[View] = ()) -> None:
 
 
 class Process:
-    """A service at work: inputs gather in a queue, and a batch of them is one step."""
+    """A service at work: inputs gather in a queue, and a batch of them is one step. Events whose
+    keys end with one of `news` are logged when they are published."""
 
     def __init__(
         self,
@@ -87,8 +87,9 @@ class Process:
         settings: Settings,
         performers: Performers | None = None,
         api: OpenApi | None = None,
+        news: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.settings, self._api = name, settings, api
+        self.name, self.settings, self._api, self._news = name, settings, api, news
         provide(saga.services[name], settings.folder)
         self.store = SqliteStore(database(settings.folder, name))
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
@@ -181,7 +182,7 @@ class Process:
     def _publish(self, output: Publish) -> None:
         self.bus.publish(output)
         row = output.row
-        if row.type.endswith(NEWS):
+        if row.type.endswith(self._news):
             about = {"subject": row.subject, "event": row.id}
             log.info("Published %s event", row.type, extra=about)
         if self._tracer is not None:

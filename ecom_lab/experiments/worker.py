@@ -13,8 +13,8 @@ from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 
 from ecom.errors import ShopError
-from ecom.process.fork_server import how
 from ecom.process.child import Child, start
+from ecom.process.fork_server import how
 from ecom_lab.experiments.kernel import Kernel
 from ecom_lab.experiments.notebook import Run, braced
 from ecom_lab.experiments.results_file import COLUMNS
