@@ -12,7 +12,7 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -213,14 +213,6 @@ def application(backend: Backend | None = None) -> FastAPI:
     return app
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: the process has its own."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def open_api(backend: Backend) -> tuple[str, Coroutine[Any, Any, None]]:
     """Listen; returns the base URL and what to run to serve it.
 
@@ -246,5 +238,7 @@ def open_api(backend: Backend) -> tuple[str, Coroutine[Any, Any, None]]:
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=1,
     )
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # the process has its own handlers
     url = f"http://{host}:{listening.getsockname()[1]}"
-    return url, _Server(config).serve(sockets=[listening])
+    return url, server.serve(sockets=[listening])

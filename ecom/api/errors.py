@@ -1,6 +1,6 @@
 """Errors of the HTTP API: one shape for all of them, and each of them in the OpenAPI document."""
 
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -69,7 +69,7 @@ def responses(*statuses: int, body: bool = False) -> dict[str, Any]:
 def handle_errors(app: FastAPI) -> None:
     """Have the application answer our errors as documented, and document the token."""
     for error, status in _STATUSES.items():
-        app.add_exception_handler(error, _answering(status))
+        app.add_exception_handler(error, partial(_answer, status))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.openapi = lambda: _with_scheme(FastAPI.openapi(app))
 
@@ -79,11 +79,8 @@ def _with_scheme(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _answering(status: int) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
-    async def answer(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, status)
-
-    return answer
+async def _answer(status: int, _: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status)
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

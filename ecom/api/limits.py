@@ -1,7 +1,6 @@
 """How much a caller may send, how slowly, and over how many connections."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 from fastapi import HTTPException
@@ -18,16 +17,22 @@ class BodyLimit:
         self._app, self._seconds = app, seconds
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        announced = int(dict(scope.get("headers", ())).get(b"content-length", 0))
-        deadline = asyncio.get_running_loop().time() + self._seconds
-        read, more = 0, True
+        size = int(dict(scope.get("headers", ())).get(b"content-length", 0))  # as announced
+        read, deadline = 0, asyncio.get_running_loop().time() + self._seconds
 
         async def limited() -> dict:
-            nonlocal read, more
-            _fits(announced)
-            message = await (_in_time(receive(), deadline) if more else receive())
-            read, more = read + len(message.get("body", b"")), message.get("more_body", False)
+            nonlocal read, deadline
+            _fits(size)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                gone = {"Connection": "close"}
+                raise HTTPException(408, "the body did not come in time", gone) from error
+            read += len(message.get("body", b""))
             _fits(read)
+            if not message.get("more_body", False):
+                deadline = None  # what comes next is that the caller leaves
             return message
 
         await self._app(scope, limited, send)
@@ -37,12 +42,3 @@ def _fits(size: int) -> None:
     if size > MAX_REQUEST:
         # The rest is dropped unread: closing the connection would lose our answer.
         raise HTTPException(413, f"the body is over {MAX_REQUEST} bytes")
-
-
-async def _in_time(receiving: Awaitable[dict], deadline: float) -> dict:
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await receiving
-    except TimeoutError as error:
-        gone = {"Connection": "close"}
-        raise HTTPException(408, "the body did not come in time", gone) from error

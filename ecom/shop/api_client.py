@@ -60,24 +60,21 @@ class Client:
         self._http.close()
 
     def _ask(self, method: str, path: str, body: Any = None, headers: Any = None) -> Any:
-        try:
-            answer = self._http.request(method, self._find() + path, json=body, headers=headers)
-        except httpx.TransportError:
-            answer = self._ask_again(method, path, body, headers)
+        for may_fail in (True, False):
+            try:
+                answer = self._http.request(method, self._find() + path, json=body, headers=headers)
+                break
+            except httpx.TransportError as error:
+                if not may_fail:
+                    raise ServiceDown(
+                        f"The order service does not answer ({error}); "
+                        "if it was killed, start it with shop.start('order')."
+                    ) from error
         if answer.is_success:
             return answer.json()
         if answer.status_code >= 500:
             raise ServiceDown(f"The order service cannot answer just now: {_said(answer)}")
         raise OrderRefused(_said(answer))
-
-    def _ask_again(self, method: str, path: str, body: Any, headers: Any) -> httpx.Response:
-        try:
-            return self._http.request(method, self._find() + path, json=body, headers=headers)
-        except httpx.TransportError as error:
-            raise ServiceDown(
-                f"The order service does not answer ({error}); "
-                "if it was killed, start it with shop.start('order')."
-            ) from error
 
 
 def _said(answer: httpx.Response) -> str:
