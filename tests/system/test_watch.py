@@ -17,8 +17,7 @@ from displaying import displayed
 
 from ecom import Shop
 from ecom.errors import ServiceDown
-from ecom.harness.diagrams.live.drawing import SHOWN, as_svg
-from ecom.harness.diagrams.live.glance import WAITING, Glance, glance
+from ecom.harness.diagrams.live.glance import SHOWN, WAITING, Glance, glance
 from ecom.harness.diagrams.live.view import line, watched
 from ecom.harness.workspace import Workspace
 from ecom.shop.live import ORDERS as COUNTED
@@ -133,13 +132,13 @@ def test_the_last_glance_needs_no_trust(busy):
     assert set(data) == {"text/html", "text/plain"}
     found = re.fullmatch('<img [^>]*src="data:image/svg[+]xml;base64,([^"]+)"/>', data["text/html"])
     svg = base64.b64decode(found[1]).decode()
-    assert svg == as_svg(busy.board())
+    assert svg == busy.svg()
     assert data["text/plain"] == busy.text
 
 
 def test_the_picture_says_it_all(busy):
     """Orders by state; all that waits, by service; events a second; in words as well."""
-    svg = as_svg(busy.board([4_000.0]))
+    svg = busy.svg([4_000.0])
     root = ET.fromstring(svg)
     words = [text.text for text in root.iter(f"{SVG}text")]
     for each in ("PENDING", "700", "1,200", "34", "5", "2", "1", "dead letters", "4,000"):
@@ -151,7 +150,7 @@ def test_the_picture_says_it_all(busy):
 def test_the_picture_stays_in_its_frame(busy):
     """However long it is watched, and however much waits: no number leaves the paper."""
     busy.services["audit"]["unhandled"] = 10**7
-    root = ET.fromstring(as_svg(busy.board([n**3 for n in range(3 * SHOWN)])))
+    root = ET.fromstring(busy.svg([n**3 for n in range(3 * SHOWN)]))
     line = root.find(f"{SVG}polyline").get("points")
     places = [tuple(map(float, point.split(","))) for point in line.split()]
     assert len(places) == SHOWN

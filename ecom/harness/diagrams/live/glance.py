@@ -1,12 +1,16 @@
-"""One glance at running sagas: how they stand and what waits where, read from the databases."""
+"""One glance at running sagas: how they stand and what waits where, in words and as a picture.
 
-from collections.abc import Sequence
+The SVG is drawn by hand, since it is drawn four times a second. Lengths are pixels.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from itertools import pairwise
 from typing import Any
 
 from ecom.harness.diagrams import palette
-from ecom.harness.diagrams.live.drawing import Bar, Board, as_image
 from ecom.harness.lifecycle import hopeful
 from ecom.harness.quiescence import Counted, Monitor
 
@@ -19,6 +23,14 @@ WAITING = {  # what waits, by kind (see `Look.waiting`), and where
     "dead": "dead letters",
 }
 _COLOURS = {"retries": palette.RETRY, "dead": palette.FAILURE}
+
+WIDTH = 640
+PLOT = (400, 62, 224, 58)  # the sparkline: left, top, width, height
+SHOWN = 60  # rates in the sparkline
+BAR = 180  # the longest bar
+ABOVE, BAR_ROW, ROW = 132, 28, 17  # the height above what waits, at least; of lines
+FIRST, APART = 205, 103  # columns
+NUMBER, SHARE = 58, 40  # in each, the room for a number, and for a bar before it
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,16 +69,30 @@ class Glance:
             return f"{found} All is quiet."
         return "\n".join([f"{found} Not quiet yet:", *(f"  - {each}" for each in self.awaited)])
 
-    def board(self, rates: Sequence[float] = ()) -> Board:
-        """What is to be seen of it; `rates` are events a second before."""
-        bars = [Bar(state, n, self._colour(state)) for state, n in self.states.items()]
-        waiting = {
-            service: [
-                Bar(WAITING[kind], n, _COLOURS.get(kind, palette.SKY)) for kind, n in counts.items()
-            ]
-            for service, counts in self.services.items()
-        }
-        return Board(self.text, self.counted.noun.capitalize(), bars, waiting, rates)
+    def svg(self, rates: Sequence[float] = ()) -> str:
+        """The picture, with its words for those who do not see it; `rates` are events a second
+        before, the latest last."""
+        middle = max(ABOVE, 48 + BAR_ROW * len(self.states))
+        height = middle + 35 + ROW * len(self.services)
+        parts = [_text(16, 24, self.counted.noun.capitalize(), "bold"), *self._bars()]
+        parts += _waiting(self.services, middle)
+        if rates:
+            parts += _pace(rates[-SHOWN:])
+        title, words = escape(self.text.splitlines()[0]), escape(self.text)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{WIDTH}" height="{height}" '
+            f'viewBox="0 0 {WIDTH} {height}" font-family="{palette.FONT}, Verdana, sans-serif" '
+            f'font-size="12"><title>{title}</title><desc>{words}</desc>'
+            f'<rect width="100%" height="100%" rx="6" fill="{palette.PAPER}"/>'
+            f"{''.join(parts)}</svg>"
+        )
+
+    def _bars(self) -> Iterator[str]:
+        for i, (state, count) in enumerate(self.states.items()):
+            y, length = 40 + BAR_ROW * i, BAR * count / max(1, self.total)
+            yield _text(16, y + 14, state)
+            yield _box(100, y, length, 20, self._colour(state))
+            yield _text(108 + length, y + 14, f"{count:,}", "bold")
 
     def _colour(self, state: str) -> str:
         if state not in hopeful(self.counted.lifecycle):
@@ -74,7 +100,10 @@ class Glance:
         return palette.SUCCESS if state == self.counted.lifecycle.success else palette.GREY
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": as_image(self.board()), "text/plain": self.text}
+        # As an image: so it is shown by notebooks, too, which trust nobody's HTML.
+        source = f"data:image/svg+xml;base64,{base64.b64encode(self.svg().encode()).decode()}"
+        image = f'<img width="{WIDTH}" alt="{escape(self.text)}" src="{source}"/>'
+        return {"text/html": image, "text/plain": self.text}
 
     def __repr__(self) -> str:
         return self.text
@@ -95,3 +124,53 @@ def glance(monitor: Monitor) -> Glance:
     awaited = tuple(look.awaited())
     counted, published = monitor.counted, look.published()
     return Glance(counted, states, look.waiting(), published, awaited, not awaited)
+
+
+# ── the picture ───────────────────────────────────────────────────────────────────────────────
+def _pace(rates: Sequence[float]) -> Iterator[str]:
+    """Events a second: a line, and the latest number."""
+    left, top, width, height = PLOT
+    most = max([*rates, 1.0])
+    step = width / (SHOWN - 1)
+    start = left + width - step * (len(rates) - 1)
+    points = [(start + i * step, top + height * (1 - rate / most)) for i, rate in enumerate(rates)]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    area = f"{points[0][0]:.1f},{top + height} {line} {left + width},{top + height}"
+    yield _text(left, 24, "Events a second", "bold")
+    yield _text(left + width, 24, f"{rates[-1]:,.0f}", "bold", "end")
+    yield f'<polygon points="{area}" fill="{palette.SKY}" fill-opacity="0.3"/>'
+    yield f'<polyline points="{line}" fill="none" stroke="{palette.BLUE}" stroke-width="1.8"/>'
+    yield _box(left, top + height, width, 1, palette.GREY)
+    yield _text(left + width, top - 8, f"at most {most:,.0f}", colour=palette.GREY, anchor="end")
+
+
+def _waiting(services: Mapping[str, Mapping[str, int]], top: float) -> Iterator[str]:
+    """What waits: a row for each service, a column for each kind."""
+    yield _box(16, top, WIDTH - 32, 1, palette.GREY)
+    yield _text(16, top + 20, "Waiting", "bold")
+    most = max([1, *(count for counts in services.values() for count in counts.values())])
+    for row, (service, counts) in enumerate(services.items()):
+        y = top + 40 + ROW * row
+        yield _text(16, y, service)
+        for column, (kind, count) in enumerate(counts.items()):
+            x = FIRST + APART * column
+            if row == 0:
+                yield _text(x, top + 20, WAITING[kind], colour=palette.GREY, anchor="end")
+            if count:  # a bar that ends at the number: its share of the most that waits anywhere
+                length = max(1.5, SHARE * count / most)
+                colour = _COLOURS.get(kind, palette.SKY)
+                yield _box(x - NUMBER - length, y - 10, length, 11, colour)
+            number, weight = (f"{count:,}", "bold") if count else ("·", "")
+            yield _text(x, y, number, weight, "end")
+
+
+def _text(
+    x: float, y: float, words: str, weight: str = "", anchor: str = "", colour: str = palette.INK
+) -> str:
+    style = f' font-weight="{weight}"' if weight else ""
+    style += f' text-anchor="{anchor}"' if anchor else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}"{style}>{escape(words)}</text>'
+
+
+def _box(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height}" fill="{colour}"/>'

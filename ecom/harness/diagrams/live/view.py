@@ -7,15 +7,14 @@ shown at all, and leaves nothing behind that only a running kernel could draw.
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
 from tqdm import tqdm
 
 from ecom.errors import NotSettled
-from ecom.harness.diagrams.live.drawing import SHOWN, as_svg
-from ecom.harness.diagrams.live.glance import EVERY, WAITING, Glance, glance, rates
+from ecom.harness.diagrams.live.glance import EVERY, SHOWN, WAITING, Glance, glance, rates
 from ecom.harness.progress import Display, in_notebook
 from ecom.harness.quiescence import Monitor
 
@@ -37,10 +36,9 @@ class View:
             self._drawn = time.monotonic()
             self._glances.append(glance(self._monitor))
             if isinstance(self._screen, Display):
-                board = self._glances[-1].board(rates(list(self._glances)))
-                self._screen.show(as_svg(board))
+                self._screen.show(self._glances[-1].svg(rates(self._glances)))
             else:
-                self._screen.set_description_str(line(list(self._glances)))
+                self._screen.set_description_str(line(self._glances))
 
     def __enter__(self) -> "View":
         return self
@@ -64,7 +62,7 @@ def watched(monitor: Monitor, settle: Callable[[View], None]) -> Glance:
         return glance(monitor)
 
 
-def line(glances: list[Glance]) -> str:
+def line(glances: Sequence[Glance]) -> str:
     """The last glance in one line."""
     now = glances[-1]
     states = ", ".join(f"{n:,} {state.lower()}" for state, n in now.states.items())
