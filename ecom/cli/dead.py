@@ -39,6 +39,15 @@ def _edits(command: Callable) -> Callable:
     return body(header(command))
 
 
+def _choice(command: Callable) -> Callable:
+    ids = click.argument("ids", nargs=-1)
+    error = click.option(
+        "--error", help="Those of one group: its error, as `list --groups` shows it."
+    )
+    everything = click.option("--all", "everything", is_flag=True, help="All of them.")
+    return ids(_of_service(error(everything(command))))
+
+
 @contextmanager
 def _letters_of(name: str) -> Iterator["DeadLetters"]:
     from ecom.broker.lease import lease
@@ -121,47 +130,34 @@ def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 
 
 @dead.command()
-@click.argument("ids", nargs=-1)
-@_of_service
-@click.option("--error", help="Those of one group: its error, as `list --groups` shows it.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_choice
 @of_shop
-def replay(
-    ids: tuple[str, ...], service: str | None, error: str | None, everything: bool, name: str
-) -> None:
+def replay(name: str, **choice: Any) -> None:
     """Deliver dead letters to their services again. Each has its effect once."""
     with _letters_of(name) as letters:
-        chosen = _chosen(letters, ids, service, error, everything)
-        click.echo(f"Replayed {letters.replay(chosen)}.")
+        click.echo(f"Replayed {letters.replay(_chosen(letters, **choice))}.")
 
 
 @dead.command()
-@click.argument("ids", nargs=-1)
-@_of_service
-@click.option("--error", help="Those of one group: its error, as `list --groups` shows it.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_choice
 @click.option("--reason", required=True, help="Why they may go; kept in the shop's dropped.log.")
 @of_shop
-def drop(
+def drop(reason: str, name: str, **choice: Any) -> None:
+    """Delete dead letters."""
+    with _letters_of(name) as letters:
+        click.echo(f"Dropped {letters.drop(_chosen(letters, **choice), reason)}.")
+
+
+def _chosen(
+    letters: "DeadLetters",
     ids: tuple[str, ...],
     service: str | None,
     error: str | None,
     everything: bool,
-    reason: str,
-    name: str,
-) -> None:
-    """Delete dead letters."""
-    with _letters_of(name) as letters:
-        chosen = _chosen(letters, ids, service, error, everything)
-        click.echo(f"Dropped {letters.drop(chosen, reason)}.")
-
-
-def _chosen(
-    letters: "DeadLetters", ids: tuple[str, ...], service: str | None, error: str | None, all_: bool
 ) -> "tuple[str, ...] | pd.DataFrame":
     if ids:
         return ids
-    if not (service or error or all_):
+    if not (service or error or everything):
         raise click.UsageError("Say which: ids, --service, --error or --all.")
     groups = letters.groups(service)
     return groups if error is None else groups[groups.error == error]

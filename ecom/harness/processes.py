@@ -58,16 +58,16 @@ class Processes:
             raise ShopError(f"There is no service {service!r}: choose of {known}.")
         return service, replica
 
-    def start(self, *members: Member, target: str = "", told: Mapping[str, str] = EMPTY) -> None:
+    def start(self, *members: Member, target: str = "", extra: Mapping[str, str] = EMPTY) -> None:
         """Start those that are not running, all at once, and wait until each is ready.
 
-        `target` is to be called, for once, instead of the usual one; `told` is more environment.
+        `target` is to be called, for once, instead of the usual one; `extra` is more environment.
         Raises `ServiceDied` if one ends instead or takes longer than `START_SECONDS`.
         """
         starting = [member for member in members if not self.is_alive(member)]
         # Those first for which nothing is to be loaded any more.
         for member in sorted(starting, key=lambda it: len(self._programs[it[0]].imports)):
-            self._spawn(member, target, told)
+            self._spawn(member, target, extra)
         deadline = time.monotonic() + START_SECONDS
         for member in starting:
             self._await_ready(member, deadline)
@@ -95,13 +95,13 @@ class Processes:
     def check(self) -> None:
         """Raise `ServiceDied` if a process has ended that was not killed here."""
         for member in self._dead():
-            raise ServiceDied(self._obituary(member))
+            raise ServiceDied(self._why_ended(member))
 
     def revive(self, tell: Callable[[str], object]) -> None:
         """Start those again that have ended by themselves, and `tell` why each ended."""
         dead = self._dead()
         for member in dead:
-            tell(self._obituary(member))
+            tell(self._why_ended(member))
         self.start(*dead)
 
     def _dead(self) -> list[Member]:
@@ -138,7 +138,7 @@ class Processes:
             f"The {service} service is not running; start it with shop.start({service!r})."
         )
 
-    def _spawn(self, member: Member, target: str = "", told: Mapping[str, str] = EMPTY) -> None:
+    def _spawn(self, member: Member, target: str = "", extra: Mapping[str, str] = EMPTY) -> None:
         service, replica = member
         program = self._programs[service]
         note_file(self._folder, member).unlink(missing_ok=True)
@@ -149,35 +149,35 @@ class Processes:
                 *program.arguments,
                 log=log,
                 name=name(member),
-                environment={**self._told(program), "ECOM_REPLICA": replica, **told},
+                environment={**self._environment_of(program), "ECOM_REPLICA": replica, **extra},
                 imports=program.imports,
                 keep=[self._lock],
             )
 
-    def _told(self, program: Program) -> dict[str, str]:
+    def _environment_of(self, program: Program) -> dict[str, str]:
         """The environment of a program, with such secrets only as are its own: none that we have,
         or that another program has."""
         secret = {name for each in self._programs.values() for name in each.secrets}
-        told = {name: value for name, value in os.environ.items() if name not in secret}
-        return {**told, **self._environment, **program.secrets}
+        ours = {name: value for name, value in os.environ.items() if name not in secret}
+        return {**ours, **self._environment, **program.secrets}
 
     def _await_ready(self, member: Member, deadline: float) -> None:
         while not note_file(self._folder, member).exists():
             if not self.is_alive(member):
-                raise ServiceDied(self._obituary(member))
+                raise ServiceDied(self._why_ended(member))
             if time.monotonic() > deadline:
-                words = self._last_words(member)
+                words = self._end_of_log(member)
                 raise ServiceDied(f"{name(member)} was not ready in time. {words}")
             time.sleep(0.01)
 
-    def _obituary(self, member: Member) -> str:
+    def _why_ended(self, member: Member) -> str:
         ended = how(self._children[member].wait())
         return (
             f"{name(member)} ended {ended}, though nobody asked it to; "
-            f"start it again with shop.start({member[0]!r}). {self._last_words(member)}"
+            f"start it again with shop.start({member[0]!r}). {self._end_of_log(member)}"
         )
 
-    def _last_words(self, member: Member) -> str:
+    def _end_of_log(self, member: Member) -> str:
         lines = log_file(self._folder, member).read_text(errors="replace").splitlines()[-12:]
         tail = "\n".join(f"    {line}" for line in lines)
         return f"The end of its log:\n{tail}" if tail else "Its log is empty."

@@ -94,8 +94,8 @@ class Moment:
     def __repr__(self) -> str:
         if self.last is None:
             return f"Before the first of {self.total} events"
-        said = f"{self.last.type} of order {self.last.order_id}"
-        return f"After event {self.n} of {self.total}, {said}"
+        last = f"{self.last.type} of order {self.last.order_id}"
+        return f"After event {self.n} of {self.total}, {last}"
 
 
 def at(folder: Path, n: int) -> Moment:

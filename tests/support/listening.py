@@ -57,7 +57,7 @@ def say_everything(shop: Shop, so_far: Any) -> None:
     shop.cancel(order)
     for service in ("payment", "inventory"):
         shop.kill(service)
-    shop.processes.start(("inventory", "1"), told={"ECOM_HOLD_SECONDS": "0.1"})
+    shop.processes.start(("inventory", "1"), extra={"ECOM_HOLD_SECONDS": "0.1"})
     shop.place("emil@example.com", {"YOYO": 1})
     shop.wait_until(lambda: any(heard.key == "inventory.expired" for heard in so_far()))
     shop.start("payment")

@@ -107,7 +107,7 @@ def test_before_the_first_event_there_is_only_stock(tmp_path):
     assert repr(moment) == f"Before the first of {len(past_of(tmp_path).log)} events"
 
 
-def test_a_moment_shows_what_services_had_heard_by_then(tmp_path):
+def test_a_moment_shows_what_services_had_consumed_by_then(tmp_path):
     """Step by step through one order: who had done what after each of its events."""
     world = Shuffled(tmp_path, seed=1)
     world.place(0, card="4242")

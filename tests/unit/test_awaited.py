@@ -39,9 +39,9 @@ def test_what_is_awaited_is_named(tmp_path, key):
 
 
 def test_what_each_service_owes_is_in_the_contract():
-    """For each event and listener but notification: events that this very service may say."""
-    heard = {(key, name) for key in EVENTS for name in CONTRACT.listeners(key)}
-    assert set(ANSWERED_BY) == {pair for pair in heard if pair[1] != "notification"}
+    """For each event and listener but notification: events that this very service may publish."""
+    consumed = {(key, name) for key in EVENTS for name in CONTRACT.listeners(key)}
+    assert set(ANSWERED_BY) == {pair for pair in consumed if pair[1] != "notification"}
     for (_, service), answers in ANSWERED_BY.items():
         assert {EVENTS[answer].producer for answer in answers} == {service}
 

@@ -159,12 +159,12 @@ def test_every_history_is_whole_and_in_order(tmp_path, seed):
     log = past_of(tmp_path).log
     for order_id in frames.orders(tmp_path).order_id:
         account = history(tmp_path, order_id)
-        said = [each.event.key for each in log if each.subject == order_id]
+        published = [each.event.key for each in log if each.subject == order_id]
         told = sorted((s.label, s.target) for s in account.steps if s.kind == "event")
         consumed_by = {
             key: CONTRACT.listeners(key) or (kind.producer,) for key, kind in EVENTS.items()
         }
-        assert told == sorted((key, name) for key in said for name in consumed_by[key])
+        assert told == sorted((key, name) for key in published for name in consumed_by[key])
         for service in ("order", "inventory", "payment"):
             states = [s.label for s in account.steps if (s.kind, s.source) == ("state", service)]
             for before, after in pairwise(states):
@@ -175,7 +175,7 @@ def test_every_history_is_whole_and_in_order(tmp_path, seed):
 
 @pytest.mark.parametrize("seed", [0, 2])
 def test_nothing_is_told_before_its_cause(tmp_path, seed):
-    """By the ids in the log: a service speaks only after the step in which it heard the cause."""
+    """By the ids in the log: a service publishes only after it has consumed the cause."""
     Shuffled(tmp_path, seed, trouble=0.1, hold=20.0).shop(10)
     log = {logged.id: logged for logged in past_of(tmp_path).log}
     for logged in log.values():
@@ -183,9 +183,9 @@ def test_nothing_is_told_before_its_cause(tmp_path, seed):
         if cause is not None:
             steps = history(tmp_path, logged.subject).steps
             told = [(s.label, s.target) for s in steps if s.kind == "event"]
-            heard = told.index((cause.event.key, logged.event.producer))
-            said = [i for i, (label, _) in enumerate(told) if label == logged.event.key]
-            assert min(said) > heard
+            consumed = told.index((cause.event.key, logged.event.producer))
+            published = [i for i, (label, _) in enumerate(told) if label == logged.event.key]
+            assert min(published) > consumed
 
 
 def test_a_log_that_cannot_be_replayed_still_has_a_history(world):

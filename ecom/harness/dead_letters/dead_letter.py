@@ -86,7 +86,7 @@ def read_letter(service: str, headers: dict[str, Any] | None, body: bytes) -> De
     """What lies in the dead-letter queue of `service`. Reads anything, never raises."""
     found = headers or {}
     kept = plain(found)
-    told = _told_by_broker(found) if "x-first-death-reason" in found else _told(found)
+    story = _story_of_broker(found) if "x-first-death-reason" in found else _story(found)
     event_id = kept.get("ce-id")
     content = event_id if is_id(event_id) else f"{sorted(kept.items())}{body!r}"
     return DeadLetter(
@@ -96,11 +96,11 @@ def read_letter(service: str, headers: dict[str, Any] | None, body: bytes) -> De
         type=_text(kept, "ce-type"),
         headers=kept,
         body=body,
-        **told,
+        **story,
     )
 
 
-def _told(headers: dict[str, Any]) -> dict[str, Any]:
+def _story(headers: dict[str, Any]) -> dict[str, Any]:
     attempts = _text(headers, "dead-attempts")
     return {
         "reason": _text(headers, "dead-reason") or "unknown",
@@ -112,7 +112,7 @@ def _told(headers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told_by_broker(headers: dict[str, Any]) -> dict[str, Any]:
+def _story_of_broker(headers: dict[str, Any]) -> dict[str, Any]:
     """How it failed where the process died and could not write one. `x-death` is not counted, as
     brokers differ in it; but the delivery limit was reached."""
     times = DELIVERY_LIMIT + 1

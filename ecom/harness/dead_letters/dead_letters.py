@@ -116,7 +116,7 @@ class DeadLetters:
         with open(self._folder / "dropped.log", "a") as log:
 
             def write(_: Operator, letter: DeadLetter) -> None:
-                log.write(json.dumps(_obituary(letter, reason)) + "\n")
+                log.write(json.dumps(_record(letter, reason)) + "\n")
                 log.flush()
                 os.fsync(log.fileno())
 
@@ -197,8 +197,8 @@ def _bytes(body: Body | None) -> bytes | None:
     return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
 
 
-def _obituary(letter: DeadLetter, why: str) -> dict[str, Any]:
-    told = {column: getattr(letter, column) for column in COLUMNS}
+def _record(letter: DeadLetter, why: str) -> dict[str, Any]:
+    story = {column: getattr(letter, column) for column in COLUMNS}
     body = letter.body.decode(errors="backslashreplace")
     dropped = rfc3339(time.time())
-    return {"dropped": dropped, "why": why, **told, "headers": letter.headers, "body": body}
+    return {"dropped": dropped, "why": why, **story, "headers": letter.headers, "body": body}

@@ -48,8 +48,8 @@ class Choreography(Picture):
 
     def _notes(self) -> list[str]:
         """A line for each service that consumes every event."""
-        unheard = [key for key in self._contract.by_key if not self._contract.listeners(key)]
-        alone = f", and it alone to {', '.join(unheard)}" if unheard else ""
+        unconsumed = [key for key in self._contract.by_key if not self._contract.listeners(key)]
+        alone = f", and it alone to {', '.join(unconsumed)}" if unconsumed else ""
         return [f"{name} listens to everything{alone}" for name in self._loggers]
 
     def figure(self) -> Figure:

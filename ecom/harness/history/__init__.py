@@ -1,1 +1,1 @@
-"""What became of an order, told and drawn; and the tables as they stood at any moment before."""
+"""What became of a saga, in words and drawn; and the tables as they stood at any moment before."""

@@ -1,4 +1,4 @@
-"""Sequence diagrams: who told whom what, top to bottom, as a picture and in words."""
+"""Sequence diagrams: what passed between whom, top to bottom, as a picture and in words."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING

@@ -14,13 +14,12 @@ import msgspec
 import pandas as pd
 
 from ecom.contract.envelope import derived_id
-from ecom.harness.history.attempts import attempts_of, forgotten_by
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.narrative import Words, asked, dead_letter, retried
 from ecom.harness.history.past import Past
 from ecom.harness.history.replay import CannotReplay, Handling, Replay
 from ecom.harness.history.step import Step
-from ecom.runtime.tables import Effect
+from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 
 _PATIENCE = 5  # deadlines and callers come after what could be done meanwhile: so many steps
 
@@ -75,9 +74,11 @@ class _Account:
     def __init__(self, past: Past, subject: str, handled: list[Handling], words: Words) -> None:
         self._contract, self._services, self._words = past.saga.contract, past.saga.services, words
         self._log = {each.id: each for each in past.log if each.subject == subject}
-        self._noted = attempts_of(past, subject)
+        self._inbox = {(name, row.id): row for name, row in past.all_rows(Inbox, subject)}
+        self._requested = {row.id: row for _, row in past.all_rows(Effect, subject)}
+        self._outbox, self._timers = past.all_rows(Outbox, subject), past.all_rows(Timer, subject)
         # Without a replay, it takes a look at the counters to know what was handled long ago.
-        self._forgotten = {} if handled else {it: {*forgotten_by(past, it)} for it in past.services}
+        self._forgotten = {} if handled else {it: {*past.forgotten(it)} for it in past.services}
         self._handled = [*handled, *self._unhandled({(it.service, it.cause) for it in handled})]
         # What led to each: by its id, the number of what published it, or asked for it.
         self._led = {id_: i for i, each in enumerate(self._handled) for id_ in each.published}
@@ -127,28 +128,28 @@ class _Account:
     # ── what is told of it ────────────────────────────────────────────────────────────────────
     def _steps(self, each: Handling) -> list[Step]:
         """What a service was told, how often it had to try, what changed, and what it did."""
-        service, row = each.service, self._noted.inbox.get((each.service, each.cause))
+        service, row = each.service, self._inbox.get((each.service, each.cause))
         if each.cause in self._forgotten.get(service, ()):
             return [Step("event", each.message.producer, service, each.message.key)]
         if not each.how:
             return self._words.unhandled(each.message, service, row)
-        steps = list(self._heard(each))
+        steps = list(self._consumed(each))
         steps += [
             dead_letter(service, letter, "replayed")
-            for of, letter in self._noted.dead
-            if (of, letter.id) == (service, each.cause)
+            for of, letter in self._outbox
+            if (letter.exchange, of, letter.id) == ("dead", service, each.cause)
         ]
         if row and row.attempts > 1:
             steps.append(retried(service, service, "tried", row))
         changes = (self._words.change(before, after) for before, after in each.changes)
         steps += [Step("state", service, service, change) for change in changes if change]
         for effect in each.asked:
-            steps += asked(service, self._effect(effect), self._noted.effects.get(effect.id))
+            steps += asked(service, self._effect(effect), self._requested.get(effect.id))
         keys = [event.key for event in each.published.values()]
-        unheard = (key for key in keys if not self._contract.listeners(key))
-        return steps + [Step("event", service, service, key) for key in unheard]
+        unconsumed = (key for key in keys if not self._contract.listeners(key))
+        return steps + [Step("event", service, service, key) for key in unconsumed]
 
-    def _heard(self, each: Handling) -> Iterator[Step]:
+    def _consumed(self, each: Handling) -> Iterator[Step]:
         service, reason = each.service, getattr(each.message, "reason", "")
         word = self._words.message(type(each.message))
         if each.how == "event":
@@ -168,16 +169,15 @@ class _Account:
 
     def _loose_ends(self) -> Iterator[Step]:
         """Dead letters of nothing known, events on their way to the log, timers that still run."""
-        known = {*self._log, *self._noted.effects, *(each.cause for each in self._handled)}
-        for service, letter in self._noted.dead:
-            if letter.id not in known:
-                yield dead_letter(service, letter)
-        for id_, row in self._noted.published.items():
-            if id_ not in self._log:
-                service = self._contract.by_key[row.type].producer
+        known = {*self._log, *self._requested, *(each.cause for each in self._handled)}
+        for service, row in self._outbox:
+            if row.exchange == "dead" and row.id not in known:
+                yield dead_letter(service, row)
+        for service, row in self._outbox:
+            if row.exchange == "events" and row.id not in self._log:
                 where = "not in the log yet" if row.done_at else "not with the broker yet"
                 for listener in self._contract.listeners(row.type) or (service,):
                     yield Step("event", service, listener, row.type, where, "awaited")
-        for service, timer in self._noted.timers:
+        for service, timer in self._timers:
             word = self._words.message(self._services[service].kind_named(timer.type))
             yield Step("timer", service, service, word, self._words.unless, "awaited")

@@ -1,5 +1,6 @@
 """The past of a saga: the log of its events, and what its services noted of their own work."""
 
+from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ecom.contract.event import Event, subject_of
 from ecom.runtime.saga import Saga
-from ecom.runtime.tables import Handled
-from ecom.stores.base import R, Row
+from ecom.runtime.tables import Handled, Inbox
+from ecom.stores.base import Counter, R, Row
 from ecom.stores.query import key_of
 from ecom.stores.reader import Reader
 
@@ -69,8 +70,28 @@ class Past:
         with Reader(self.folder) as reader:
             return sorted(reader[service].rows(kind, **conditions), key=key_of)
 
+    def all_rows(self, kind: type[R], subject: str) -> list[tuple[str, R]]:
+        """The rows of one saga in all services' databases, each with its service."""
+        found = ((name, self.rows(name, kind, subject=subject)) for name in self.services)
+        return [(name, row) for name, rows in found for row in rows]
+
     def notes_of(self, service: str) -> Iterator[Note]:
         """All that a service has handled, in order."""
         for row in self.rows(service, Handled):
             for it in row.messages:
                 yield Note(row.at, it) if isinstance(it, str) else Note(row.at, *it)
+
+    def forgotten(self, service: str) -> Iterator[str]:
+        """The ids of the events that a service has handled so long ago that it has no row of them:
+        of each type the first in the log, as many as its counters say."""
+        inbox = self.rows(service, Inbox)
+        counted = {row.name: row.value for row in self.rows(service, Counter)}
+        known = {row.id for row in inbox}
+        kept = Tally(row.type for row in inbox if row.state != "waiting")
+        consumed = self.saga.contract.consumed_by(service)
+        left = {key: counted.get(f"handled:{key}", 0) - kept[key] for key in consumed}
+        for logged in self.log:
+            key = logged.event.key
+            if left.get(key, 0) > 0 and logged.id not in known:
+                left[key] -= 1
+                yield logged.id

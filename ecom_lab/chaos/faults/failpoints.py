@@ -61,7 +61,7 @@ def _start(bed: Testbed, service: str, plan: dict[str, deque[str]], armed: dict[
         armed[service] = plan[service].popleft()
         told["ECOM_FAILPOINT"] = f"{armed[service]}/{bed.random.randint(1, 6)}"
     try:
-        bed.processes.start((service, "1"), target="ecom_lab.chaos.process:main", told=told)
+        bed.processes.start((service, "1"), target="ecom_lab.chaos.process:main", extra=told)
     except ServiceDied:
         if not told:
             raise  # else it has struck before the service was ready

@@ -43,5 +43,5 @@ def roll(bed: Testbed) -> Iterator[str]:
         for service in bed.random.sample(SERVICES, len(SERVICES)):
             bed.burst(len(SERVICES))
             bed.leave(service)
-            bed.processes.start((service, "1"), target=RELEASE, told=told)
+            bed.processes.start((service, "1"), target=RELEASE, extra=told)
         yield "all restarted as release N+1" if told else "all restarted as release N"
