@@ -12,10 +12,11 @@ from then on, and inboxes absorb what was not lost. Neither message is stored.
 
 import logging
 from collections import Counter as Tally
+from copy import copy
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from ecom.contract.contract import Contract
 from ecom.runtime.memory import Gaps
@@ -56,14 +57,11 @@ class GapDetection:
 
     def volatile(self) -> Gaps:
         """What is known just now."""
-        known = dict(self._right), dict(self._short), dict(self._times), dict(self._questions)
-        return Gaps(*known, frozenset(self._again))
+        return Gaps(*map(copy, astuple(self._known)))
 
     def restore(self, gaps: Gaps) -> None:
         """Know what was known when `volatile` was called; `Gaps` says what it means."""
-        self._right, self._short = dict(gaps.right), dict(gaps.short)
-        self._times, self._questions = Tally(gaps.times), Tally(gaps.questions)
-        self._again = set(gaps.again)
+        self._known = Gaps(*map(copy, astuple(gaps)))
 
     def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Announce]:
         """The tally of our own events, if it is time; `published` are rows that are under way.
@@ -72,8 +70,8 @@ class GapDetection:
         what the listener lacks.
         """
         unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
-        self._again.intersection_update([row.seq for row in unsent])
-        out = published | self._again
+        self._known.again.intersection_update([row.seq for row in unsent])
+        out = published | self._known.again
         waiting = Tally(row.type for row in unsent if row.seq not in out)
         sent = {key: tx.counted(f"emitted:{key}") - waiting[key] for key in self._ours}
         if not any(sent.values()) or len(unsent) == UNSENT:
@@ -98,19 +96,19 @@ class GapDetection:
         return []
 
     def _compare(self, tally: Sent, tx: Transaction) -> list[Announce]:
-        missing = {}
+        missing, known = {}, self._known
         for key, sent in tally.sent.items():
             if key not in self._heard:
                 continue
-            lacking, before = sent - tx.counted(f"handled:{key}"), self._short.pop(key, 0)
+            lacking, before = sent - tx.counted(f"handled:{key}"), known.short.pop(key, 0)
             if lacking <= 0:
-                self._right[key] = tally.at
-                del self._times[key]
+                known.right[key] = tally.at
+                del known.times[key]
                 continue
-            self._short[key] = lacking
-            self._times[key] += 1
+            known.short[key] = lacking
+            known.times[key] += 1
             if before:
-                since = self._right.get(key, 0.0) if self._times[key] < IN_VAIN else 0.0
+                since = known.right.get(key, 0.0) if known.times[key] < IN_VAIN else 0.0
                 missing[key] = (min(lacking, before), since)
         if not missing:
             return []
@@ -120,11 +118,12 @@ class GapDetection:
     def _answer(
         self, who: str, key: str, number: int, since: float, tx: Transaction, now: float
     ) -> None:
-        self._questions[who, key, number, since] += 1
-        if self._questions[who, key, number, since] not in ANSWERED:
+        asked = self._known.questions
+        asked[who, key, number, since] += 1
+        if asked[who, key, number, since] not in ANSWERED:
             return
         rows = tx[Outbox].where(exchange="events", type=key, done_at=MoreThan(since - SLACK))
         log.warning("%s misses %d %s: sending %d again", who, number, key, len(rows))
-        self._again.update(row.seq for row in rows)
+        self._known.again.update(row.seq for row in rows)
         for row in rows:
             tx[Outbox].put(replace(row, done_at=None, due=now))

@@ -1,8 +1,9 @@
 """What a process keeps in memory between two steps, and so loses in a crash."""
 
+from collections import Counter
 from typing import Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ecom.runtime.tables import Effect, Outbox
 
@@ -24,9 +25,9 @@ class Gaps(Struct, frozen=True):
 
     right: dict[str, float] = {}  # event type → `at` of the last tally that was right
     short: dict[str, int] = {}  # event type → how many were missing at the last tally
-    times: dict[str, int] = {}  # event type → tallies in a row that found some missing
-    questions: dict[Question, int] = {}  # how often each was asked
-    again: frozenset[int] = frozenset()  # outbox rows that are being sent again
+    times: Counter[str] = field(default_factory=Counter)  # tallies in a row that found some missing
+    questions: Counter[Question] = field(default_factory=Counter)  # how often each was asked
+    again: set[int] = set()  # outbox rows that are being sent again
 
 
 class Memory(Struct, frozen=True):

@@ -137,7 +137,7 @@ class Runtime:
                 assert_never(it)
 
     def _delivery(self, delivery: messages.Delivery, tx: Transaction, now: float) -> None:
-        headers, body = delivery.headers or {}, delivery.body
+        headers, body = wire = delivery.headers or {}, delivery.body
         if is_control(delivery.key):
             if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
                 self._announcements += self._gaps.answer(delivery, tx, now)
@@ -155,23 +155,22 @@ class Runtime:
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
             failure = Failure("malformed", str(refused))
-            dead_letters.set_aside(work, delivery.exchange, delivery.key, (headers, body), failure)
+            dead_letters.set_aside(work, delivery.exchange, delivery.key, wire, failure)
             return
         seen = tx[Inbox].get(envelope.id)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
             if seen is not None:
                 tx.count(f"handled:{envelope.type}", -1)  # it is to be handled again
             row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
-            self._event(row, read, (headers, body), tx, now)
+            self._event(row, read, wire, tx, now)
         else:
             tx.count("duplicates")
 
     def _event(self, row: Inbox, read: Read, wire: Wire, tx: Transaction, now: float) -> None:
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
-        reason, (headers, body) = "failed", wire
-        error: Exception | None = None
+        error: Exception | None
         if isinstance(read, Refused):
-            reason, error = "malformed", read
+            error = read
         else:
             envelope, event = read
             cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
@@ -183,9 +182,10 @@ class Runtime:
             policy = self.service.retry_for(self._contract.by_key.get(row.type))
             if not isinstance(error, Impossible | Refused) and row.attempts < policy.attempts:
                 due = now + policy.delay(row.attempts, self._jitter())
-                row = replace(row, state="waiting", due=due, headers=plain(headers), body=body)
-                tx[Inbox].put(row)
+                headers, body = plain(wire[0]), wire[1]
+                tx[Inbox].put(replace(row, state="waiting", due=due, headers=headers, body=body))
                 return
+            reason = "malformed" if error is read else "failed"
             failure = Failure(reason, said, row.attempts, row.at)
             work = self._work(Cause("", "", ""), tx, now)
             dead_letters.set_aside(work, "events", row.type, wire, failure)
@@ -195,12 +195,12 @@ class Runtime:
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
         attempts = row.attempts + 1
         again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
-        headers, body = row.headers or {}, row.body or b""
+        wire = row.headers or {}, row.body or b""
         try:
-            read: Read = decode(self._contract, headers, body)
+            read: Read = decode(self._contract, *wire)
         except Refused as refused:  # another release could read it
             read = refused
-        self._event(again, read, (headers, body), tx, now)
+        self._event(again, read, wire, tx, now)
 
     def _command(self, command: messages.Command, tx: Transaction, now: float) -> Any:
         cause = Cause(command.id, command.id, command.traceparent)

@@ -123,25 +123,19 @@ class Cause(Struct, frozen=True):
     traceparent: str
 
 
+@dataclass(eq=False)
 class Work:
     """One message's unit of work, all or nothing, inside the batch's transaction."""
 
-    def __init__(
-        self,
-        service: str,
-        replica: str,
-        tx: Transaction,
-        cause: Cause,
-        now: float,
-        envelope: Envelope | None = None,
-    ) -> None:
-        self._service = service
-        self._replica = replica
-        self._tx = tx
-        self._mark = tx.savepoint()
-        self.cause = cause
-        self.envelope = envelope  # of the event being handled, if it is one
-        self.now = now  # epoch seconds; the only clock a handler may read
+    _service: str
+    _replica: str
+    _tx: Transaction
+    cause: Cause
+    now: float  # epoch seconds; the only clock a handler may read
+    envelope: Envelope | None = None  # of the event being handled, if it is one
+
+    def __post_init__(self) -> None:
+        self._mark = self._tx.savepoint()
 
     def __getitem__(self, kind: type[R]) -> Table[R]:
         """The table of these rows, e.g. `work[Order].get("1001")`."""

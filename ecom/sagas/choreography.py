@@ -18,10 +18,10 @@ def choreography(hold_seconds: float = HOLD_SECONDS) -> Saga:
     services = (
         order.service().answering(
             {
-                events.InventoryCommitted: order.updating(order.on_inventory_committed),
-                events.InventoryFailed: order.updating(order.on_failure),
-                events.InventoryExpired: order.updating(order.on_failure),
-                events.PaymentFailed: order.updating(order.on_failure),
+                events.InventoryCommitted: partial(order.updating, order.on_inventory_committed),
+                events.InventoryFailed: partial(order.updating, order.on_failure),
+                events.InventoryExpired: partial(order.updating, order.on_failure),
+                events.PaymentFailed: partial(order.updating, order.on_failure),
             }
         ),
         inventory.service().answering(

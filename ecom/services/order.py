@@ -6,7 +6,6 @@ and sells stock whose hold has just expired.
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -23,7 +22,7 @@ from ecom.events import (
     OrderCreated,
     PaymentFailed,
 )
-from ecom.runtime.service import NOTHING, Handler, Lifecycle, Service, Work
+from ecom.runtime.service import NOTHING, Lifecycle, Service, Work
 from ecom.stores.base import Index, Row
 
 PENDING, CONFIRMED, CANCELLED = "PENDING", "CONFIRMED", "CANCELLED"
@@ -162,12 +161,8 @@ class Orders:
         self._work[Order].put(replace(order, state=state, reason=reason, ended_at=self._work.now))
 
 
-def updating(handler: Callable[[Any, OrderStatusUpdater], None]) -> Handler:
+def updating(handler: Callable[[Any, OrderStatusUpdater], None], event: Any, work: Work) -> None:
     """Give an event handler the orders of its unit of work."""
-    return partial(_update, handler)
-
-
-def _update(handler: Callable[[Any, OrderStatusUpdater], None], event: Any, work: Work) -> None:
     handler(event, Orders(work))
 
 

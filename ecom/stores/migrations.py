@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
+from msgspec.structs import fields
+
 from ecom.stores import sql
 from ecom.stores.base import Row, StoreBroken
 
@@ -140,8 +142,8 @@ def _missing(found: Found, kinds: list[type[Row]], views: Mapping[str, str]) -> 
         if columns is None:
             yield sql.create_table(kind)
         else:
-            new = (name for name in kind.__struct_fields__ if name not in columns)
-            yield from (sql.add_column(kind, name) for name in new)
+            new = (field for field in fields(kind) if field.name not in columns)
+            yield from (sql.add_column(kind, field) for field in new)
         for index in kind.indexes:
             if sql.index_name(kind, index) not in found.indexes:
                 yield sql.create_index(kind, index)

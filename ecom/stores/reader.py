@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ecom.errors import ShopError
@@ -21,7 +20,7 @@ PATIENCE = 10.0  # seconds to wait for a database that is being restored after a
 
 
 class Database(SqliteStore):
-    """One database. Conditions are those of `Table.where`; rows come in no particular order."""
+    """One database. Conditions are those of `Table.where`."""
 
     def __init__(self, folder: Path, name: str) -> None:
         path = (folder / f"{name}.db").absolute()
@@ -44,39 +43,38 @@ class Database(SqliteStore):
             self.rollback()
 
     def rows(self, kind: type[R], **conditions: Any) -> list[R]:
-        """The rows that meet all conditions."""
-        found = self._values(kind, kind.__struct_fields__, conditions)
-        return [sql.columns_of(kind).to_row(row) for row in found]
+        """The rows that meet all conditions, in the order of `Table.where`."""
+        return self.select(kind, conditions, None)
 
     def values(self, kind: type[Row], *columns: str, **conditions: Any) -> list[tuple[Any, ...]]:
-        """Columns of the rows that meet all conditions, as they are stored."""
-        return self._values(kind, columns, conditions)
-
-    def _values(self, kind: type[Row], columns: tuple[str, ...], conditions: dict) -> list[tuple]:
-        statement = sql.values(kind, columns, sql.shape_of(conditions))
-        return self._run(statement, tuple(sql.values_of(conditions))).fetchall()
+        """Columns of the rows that meet all conditions, as they are stored, in any order."""
+        return self._ask(kind, "{0}", columns, conditions)
 
     def count(self, kind: type[Row], **conditions: Any) -> int:
         """How many rows meet all conditions."""
-        statement = sql.count(kind, (), 0, sql.shape_of(conditions))
-        return self._run(statement, tuple(sql.values_of(conditions))).fetchone()[0]
-
-    def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
-        """How many rows there are of each value of a column."""
-        return dict(self._run(sql.count(kind, (column,), 0, ())).fetchall())
-
-    def repeated(self, kind: type[Row], *columns: str) -> list[tuple[Any, ...]]:
-        """The values of columns that several rows share."""
-        return [row[:-1] for row in self._run(sql.count(kind, columns, 1, ()))]
+        return self._ask(kind, "count(*)", (), conditions)[0][0]
 
     def least(self, kind: type[Row], column: str, **conditions: Any) -> Any:
         """The least value of a column where rows meet all conditions; None if none does."""
-        statement = sql.least(kind, column, sql.shape_of(conditions))
-        return self._run(statement, tuple(sql.values_of(conditions))).fetchone()[0]
+        return self._ask(kind, "min({0})", (column,), conditions)[0][0]
+
+    def _ask(
+        self, kind: type[Row], what: str, columns: tuple[str, ...], which: dict
+    ) -> list[tuple]:
+        statement = sql.select(kind, what, columns, sql.shape_of(which))
+        return self._run(statement, tuple(sql.values_of(which))).fetchall()
+
+    def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
+        """How many rows there are of each value of a column."""
+        return dict(self._run(sql.count(kind, (column,))).fetchall())
+
+    def repeated(self, kind: type[Row], *columns: str) -> list[tuple[Any, ...]]:
+        """The values of columns that several rows share."""
+        return [row[:-1] for row in self._run(sql.count(kind, columns, 1))]
 
     def counters(self) -> dict[str, int]:
         """All counters by name."""
-        return dict(self._values(Counter, ("name", "value"), {}))
+        return dict(self.values(Counter, "name", "value"))
 
     def tables(self) -> list[str]:
         """The names of all tables."""
@@ -115,7 +113,5 @@ class Reader:
     def __enter__(self) -> "Reader":
         return self
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, get_args
 
 import msgspec
-from msgspec.structs import astuple, fields
+from msgspec.structs import FieldInfo, astuple, fields
 
 from ecom.stores.base import Index, Row, StoreBroken
 from ecom.stores.query import AtMost, Bound, MoreThan
@@ -20,18 +20,15 @@ class Columns:
     def __init__(self, kind: type[Row]) -> None:
         self.kind = kind
         self.names = kind.__struct_fields__
-        types = {field.name: _plain_type(field.type) for field in fields(kind)}
-        self.sql_types = {name: type_ or "TEXT" for name, type_ in types.items()}
         self._json = [
             (i, msgspec.json.Decoder(field.type).decode)
             for i, field in enumerate(fields(kind))
-            if types[field.name] is None
+            if _plain_type(field.type) is None
         ]
-        columns = ", ".join(self.names)
         self.key = self.names[0]
-        self.select = f"SELECT {columns} FROM {kind.table}"
-        self.fetch = f"{self.select} WHERE {self.key} = ?"
-        self.fetch_many = f"{self.select} WHERE {self.key} IN (SELECT value FROM json_each(?))"
+        select = f"SELECT {', '.join(self.names)} FROM {kind.table} WHERE {self.key}"
+        self.fetch = f"{select} = ?"
+        self.fetch_many = f"{select} IN (SELECT value FROM json_each(?))"
         # Most rows end in columns that are empty: to bind those costs a quarter of a row.
         self.filled = max(i for i, it in enumerate(fields(kind), 1) if it.default is not None)
         self.delete = f"DELETE FROM {kind.table} WHERE {self.key} = ?"
@@ -93,45 +90,27 @@ def _operator(wanted: Any) -> str:
 
 
 @cache
+def select(kind: type[Row], what: str, names: tuple[str, ...], shape: Shape) -> str:
+    """What of the rows that meet the conditions; in `what`, {0} stands for these columns."""
+    columns_of(kind).check((*names, *(column for column, _ in shape)))
+    tests = " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
+    return f"SELECT {what.format(', '.join(names))} FROM {kind.table} WHERE {tests}"
+
+
+@cache
 def where(kind: type[Row], shape: Shape) -> str:
     """The rows that meet the conditions, as `in_order` sorts them; the last value is the limit."""
-    columns = columns_of(kind)
+    names = columns_of(kind).names
     bounded = [column for column, operator in shape if operator in _BOUNDS.values()]
-    order = ", ".join(dict.fromkeys((*bounded, columns.key)))
-    return f"{columns.select} WHERE {_tests(kind, shape)} ORDER BY {order} LIMIT ?"
+    order = ", ".join(dict.fromkeys((*bounded, names[0])))
+    return f"{select(kind, '{0}', names, shape)} ORDER BY {order} LIMIT ?"
 
 
 @cache
-def values(kind: type[Row], names: tuple[str, ...], shape: Shape) -> str:
-    """Columns of all rows that meet the conditions, in no particular order."""
-    return f"SELECT {_columns(kind, names)} FROM {kind.table} WHERE {_tests(kind, shape)}"
-
-
-@cache
-def count(kind: type[Row], by: tuple[str, ...], more_than: int, shape: Shape) -> str:
-    """How many rows meet the conditions: for all values of these columns that so many have."""
-    counted = f"count(*) FROM {kind.table} WHERE {_tests(kind, shape)}"
-    if not by:
-        return f"SELECT {counted}"
-    names = _columns(kind, by)
-    return f"SELECT {names}, {counted} GROUP BY {names} HAVING count(*) > {more_than}"
-
-
-@cache
-def least(kind: type[Row], name: str, shape: Shape) -> str:
-    """The least value of a column among the rows that meet the conditions."""
-    tests = _tests(kind, shape)
-    return f"SELECT min({_columns(kind, (name,))}) FROM {kind.table} WHERE {tests}"
-
-
-def _columns(kind: type[Row], names: tuple[str, ...]) -> str:
-    columns_of(kind).check(names)
-    return ", ".join(names)
-
-
-def _tests(kind: type[Row], shape: Shape) -> str:
-    columns_of(kind).check(column for column, _ in shape)
-    return " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
+def count(kind: type[Row], by: tuple[str, ...], more_than: int = 0) -> str:
+    """How many rows there are, for all values of these columns that more than so many have."""
+    counted = select(kind, "{0}, count(*)", by, ())
+    return f"{counted} GROUP BY {', '.join(by)} HAVING count(*) > {more_than}"
 
 
 @cache
@@ -165,33 +144,31 @@ def change(kind: type[Row], changed: tuple[str, ...]) -> str:
 # ── Making ────────────────────────────────────────────────────────────────────────────────────
 def create_table(kind: type[Row]) -> str:
     """Make the table. Defaults are in it, too: another release may write rows without a column."""
-    columns = columns_of(kind)
-    key, *others = (_declared(kind, name) for name in columns.names)
+    key, *others = map(_declared, fields(kind))
     return f"CREATE TABLE {kind.table} ({', '.join([f'{key} PRIMARY KEY', *others])})"
 
 
-def add_column(kind: type[Row], name: str) -> str:
+def add_column(kind: type[Row], field: FieldInfo) -> str:
     """Add a column to a table that lacks it. Raises `StoreBroken` if rows could not do without."""
-    field = next(field for field in fields(kind) if field.name == name)
     if field.required:
         raise StoreBroken(
-            f"The table {kind.table} lacks the column {name}: the database was made by another "
-            "release of this package. Use that one; there may be orders in the database."
+            f"The table {kind.table} lacks the column {field.name}: the database was made by "
+            "another release of this package. Use that one; there may be orders in the database."
         )
-    return f"ALTER TABLE {kind.table} ADD COLUMN {_declared(kind, name)}"
+    return f"ALTER TABLE {kind.table} ADD COLUMN {_declared(field)}"
 
 
-def _declared(kind: type[Row], name: str) -> str:
-    field = next(field for field in fields(kind) if field.name == name)
-    declared = f"{name} {columns_of(kind).sql_types[name]}"
+def _declared(field: FieldInfo) -> str:
+    plain = _plain_type(field.type)
+    declared = f"{field.name} {plain or 'TEXT'}"
     if field.required or field.default is None:
         return declared
     made = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    value = made if _plain_type(field.type) else msgspec.json.encode(made).decode()
-    return f"{declared} DEFAULT {_literal(value)}"
+    return f"{declared} DEFAULT {literal(made if plain else msgspec.json.encode(made).decode())}"
 
 
-def _literal(value: str | float | bytes) -> str:
+def literal(value: str | float | bytes) -> str:
+    """A value as SQL writes it."""
     if isinstance(value, bytes):
         return f"x'{value.hex()}'"
     return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else repr(value)

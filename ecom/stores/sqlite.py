@@ -156,15 +156,7 @@ class _Schema:
 
     def look(self) -> Found:
         """What is there, all of one moment: another start may be migrating just now."""
-        if self._db.in_transaction:
-            return self._look()
-        self._db.execute("BEGIN")
-        try:
-            return self._look()
-        finally:
-            self._db.execute("ROLLBACK")
-
-    def _look(self) -> Found:
+        self._db.execute("SAVEPOINT look")  # a transaction, or a part of the one that there is
         made = self._db.execute(
             "SELECT type, name, sql, CASE type WHEN 'table' THEN "
             "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
@@ -177,6 +169,7 @@ class _Schema:
         if SchemaVersion.table in tables:
             values = self._db.execute(columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
             version = values and SchemaVersion(*values)
+        self._db.execute("RELEASE look")
         return Found(tables, set(of_type["index"]), of_type["view"], version)
 
     def run(self, statement: str, *values: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ecom.stores.base import Row
 from ecom.stores.migrations import SchemaVersion
+from ecom.stores.sql import literal
 
 MACHINERY = """
 CREATE VIEW outbox_unsent AS
@@ -68,16 +69,12 @@ def views_of(kinds: Iterable[type[Row]], own: str = "") -> list[View]:
     views = _read(own + MACHINERY)
     told = [(view.name, "view", view.about) for view in views]
     told += [(kind.table, "table", sentence_of(kind)) for kind in (*kinds, SchemaVersion)]
-    return views + _read(_ABOUT.format(",\n".join(map(_literal, told))))
+    rows = (f"({', '.join(map(literal, row))})" for row in told)
+    return views + _read(_ABOUT.format(",\n".join(rows)))
 
 
 def _read(text: str) -> list[View]:
     return [View(name, about, sql) for sql, name, about in _VIEW.findall(text)]
-
-
-def _literal(row: tuple[str, ...]) -> str:
-    """A row of texts as SQL writes it."""
-    return "({})".format(", ".join("'{}'".format(text.replace("'", "''")) for text in row))
 
 
 def sentence_of(thing: Any) -> str:

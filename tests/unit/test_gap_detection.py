@@ -128,7 +128,7 @@ def test_after_asking_in_vain_for_the_latest_all_are_asked_for(pair):
     pair.order.now += 100
     lost = pair.place()
     pair.order.now += 100
-    pair.audit.runtime._gaps._right["order.created"] = pair.order.now
+    pair.audit.runtime._gaps._known.right["order.created"] = pair.order.now
     sent = []
     for _ in range(10):
         pair.count()

@@ -11,7 +11,6 @@ from ecom.contract.event import Event, subject_of
 from ecom.runtime.saga import Saga
 from ecom.runtime.tables import Handled, Inbox
 from ecom.stores.base import Counter, R, Row
-from ecom.stores.query import key_of
 from ecom.stores.reader import Reader
 
 
@@ -68,7 +67,7 @@ class Past:
     def rows(self, service: str, kind: type[R], **conditions: Any) -> list[R]:
         """The rows of a service's database that meet the conditions, by their keys."""
         with Reader(self.folder) as reader:
-            return sorted(reader[service].rows(kind, **conditions), key=key_of)
+            return reader[service].rows(kind, **conditions)
 
     def all_rows(self, kind: type[R], subject: str) -> list[tuple[str, R]]:
         """The rows of one saga in all services' databases, each with its service."""
