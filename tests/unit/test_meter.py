@@ -15,7 +15,7 @@ from ecom.stores import sql
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
 from ecom.telemetry.metrics import Metrics
-from ecom.telemetry.numbers import _AGES, _DEPTHS
+from ecom.telemetry.pages import _AGES, _DEPTHS
 from ecom_lab.shop import SAGA
 
 

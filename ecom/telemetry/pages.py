@@ -1,4 +1,4 @@
-"""Metrics of a service's database: how much it has done, and what waits. Read when asked for.
+"""Pages of metrics for Prometheus: what a process counts in memory, and what its database says.
 
 Counters are counted there in the transaction that does the work: so they survive restarts. Depths
 are counted by an index each. Replicas of a service share a database, and all say the same of it:
@@ -6,20 +6,30 @@ are counted by an index each. Replicas of a service share a database, and all sa
 """
 
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, make_wsgi_app
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from ecom.errors import ShopError
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import Row, StoreUnavailable
 from ecom.stores.query import ANY, MoreThan
 from ecom.stores.reader import Database
+from ecom.telemetry.metrics import Metrics
 
+PATIENCE = 10.0  # seconds for a request to come
 _BY_TYPE = {
     "handled": ("ecom_events_handled", "Events handled: done, or dead; each is counted once."),
     "emitted": ("ecom_events_emitted", "Events emitted: they are, or will be, published."),
@@ -29,7 +39,11 @@ _COUNTERS = {
     "replayed": ("ecom_replayed", "Messages that an operator put into our queue again."),
     "dead": ("ecom_dead_letters", "Messages set aside as dead letters."),
 }
-_READABLE = ("ecom_database_readable", "Whether the database could be read for this page.")
+_SECONDS = "How long steps (one transaction each) took."
+_INPUTS = "How many inputs a step handled."
+_LAG = "Age of the oldest event of the last batch when that was committed; 0: none waits."
+_CONNECTED = "Whether the broker is connected."
+_READABLE = "Whether the database could be read for this page."
 _DEPTHS: dict[str, tuple[str, type[Row], dict[str, Any]]] = {  # each counted by an index
     "outbox_unsent": ("Messages the broker has not confirmed yet.", Outbox, {"done_at": None}),
     "inbox_waiting": ("Events that failed and wait for another try.", Inbox, {"due": ANY}),
@@ -56,33 +70,62 @@ _AGES: dict[str, tuple[str, type[Row], str, dict[str, Any]]] = {
 log = logging.getLogger("ecom.metrics")
 
 
-class Numbers:
-    """A collector for Prometheus's registry. `collect` may be called from any thread."""
+class Pages:
+    """Pages of one process's metrics, for any thread; a collector for Prometheus's registry."""
 
-    def __init__(self, folder: Path, service: str) -> None:
-        self._folder, self._service = folder, service
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics, self._service = metrics, metrics.service
         self._highest: dict[str, int] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def page(self) -> bytes:
+        """All metrics, in Prometheus's format."""
+        return generate_latest(self._registry)
+
+    def serve(self, listening: socket.socket) -> None:
+        """Serve pages on this socket, for ever."""
+        server = _Server(listening.getsockname(), _Handler, bind_and_activate=False)
+        server.socket.close()
+        server.socket, (server.server_name, server.server_port) = listening, server.server_address
+        server.setup_environ()
+        server.set_app(make_wsgi_app(self._registry))
+        server.serve_forever()
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, one after the other; of a database that cannot be read, only that."""
+        yield self._gauge("ecom_lag_seconds", _LAG, self._metrics.lag)
+        yield self._gauge("ecom_broker_connected", _CONNECTED, self._metrics.connected())
+        for name, help, histogram in (
+            ("ecom_step_seconds", _SECONDS, self._metrics.seconds),
+            ("ecom_step_inputs", _INPUTS, self._metrics.inputs),
+        ):
+            family = HistogramMetricFamily(name, help, labels=["service"])
+            family.add_metric([self._service], histogram.buckets(), histogram.sum)
+            yield family
         try:
             found = self._read()
         except (ShopError, StoreUnavailable) as error:
             log.warning("The database cannot be read for its metrics: %s", error)
-            yield gauge(self._service, *_READABLE, 0)
-        else:
-            yield gauge(self._service, *_READABLE, 1)
-            yield from found
+            found = []
+        yield self._gauge("ecom_database_readable", _READABLE, bool(found))
+        yield from found
+
+    def _gauge(self, name: str, help: str, value: float) -> Metric:
+        family = GaugeMetricFamily(name, help, labels=["service"])
+        family.add_metric([self._service], value)
+        return family
 
     def _read(self) -> list[Metric]:
-        with closing(Database(self._folder, self._service)) as read, read.moment():
+        with closing(Database(self._metrics.folder, self._service)) as read, read.moment():
             found, now = list(self._counters(read.counters())), time.time()
             for name, (help, kind, which) in _DEPTHS.items():
-                found.append(gauge(self._service, f"ecom_{name}", help, read.count(kind, **which)))
+                found.append(self._gauge(f"ecom_{name}", help, read.count(kind, **which)))
             for name, (what, kind, column, which) in _AGES.items():
                 age = max(0.0, now - (read.least(kind, column, **which) or now))
                 help = f"Age of the oldest {what}."
-                found.append(gauge(self._service, f"ecom_{name}_oldest_seconds", help, age))
+                found.append(self._gauge(f"ecom_{name}_oldest_seconds", help, age))
             return found
 
     def _counters(self, counters: dict[str, int]) -> Iterator[Metric]:
@@ -105,8 +148,13 @@ class Numbers:
         return self._highest[key]
 
 
-def gauge(service: str, name: str, help: str, value: float) -> Metric:
-    """A gauge of one service."""
-    family = GaugeMetricFamily(name, help, labels=["service"])
-    family.add_metric([service], value)
-    return family
+class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a log that others fill is of no use."""
+
+
+class _Server(ThreadingWSGIServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: whoever asked did not ask well, or has gone."""
