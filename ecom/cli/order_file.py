@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,12 +27,12 @@ STOCKROOM = "stockroom@example.com"
 TOO_MANY = f"more than {MAX_LINES:,} lines in one order"
 BEYOND = "quantity or price beyond what an order may have"
 
-Line = tuple[str, int, int]  # sku, units (below zero: taken back), pence a unit
+Line = dict[str, Any]  # as the API takes it: sku, quantity, unit_price (pence)
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """An invoice that is an order, of units above zero."""
+    """An invoice that is an order."""
 
     invoice: str
     customer: str
@@ -69,8 +70,7 @@ class Story:
         """Units of each product that all the orders together ask for."""
         units: Counter[str] = Counter()
         for order in self.purchases:
-            for sku, quantity, _ in order.lines:
-                units[sku] += quantity
+            units.update(_units(order.lines))
         return units
 
     def shelves(self, share: float) -> dict[str, int]:
@@ -133,11 +133,8 @@ def _skip_lines(table: pd.DataFrame) -> None:
     skip("Quantity", "quantity below zero, at a price", ~back & (units < 0) & (pence > 0))
     skip("Quantity", BEYOND, units.abs() > MAX_QUANTITY)
     skip("UnitPrice", BEYOND, pence > MAX_PRICE)
-    skip(
-        "InvoiceNo",
-        TOO_MANY,
-        ~back & (table.groupby(["InvoiceNo", "reason"]).cumcount() >= MAX_LINES),
-    )
+    place = table.groupby(["InvoiceNo", "reason"]).cumcount()  # among those that are left
+    skip("InvoiceNo", TOO_MANY, ~back & (place >= MAX_LINES))
 
 
 def _tell(table: pd.DataFrame) -> tuple[list[Purchase | Cancellation], dict[str, str]]:
@@ -146,15 +143,14 @@ def _tell(table: pd.DataFrame) -> tuple[list[Purchase | Cancellation], dict[str,
     in_vain: dict[str, str] = {}
     orders: dict[tuple, list[str]] = defaultdict(list)  # (customer, units) → invoices
     bought: set[tuple[str, str]] = set()  # (customer, sku)
-    for invoice, customer, lines in _invoices(table):
-        units = Counter()
-        for sku, quantity, _ in lines:
-            units[sku] += abs(quantity)
+    for invoice, customer, is_adjustment, lines in _invoices(table):
+        units = _units(lines)
         whole = customer, frozenset(units.items())
         if not invoice.startswith("C"):
             orders[whole].append(invoice)
             bought.update((customer, sku) for sku in units)
-            actions.append(_purchase(invoice, customer, lines))
+            address = STOCKROOM if is_adjustment else _address(invoice, customer)
+            actions.append(Purchase(invoice, address, lines))
         elif not customer:
             in_vain[invoice] = GUEST
         elif orders[whole]:
@@ -165,18 +161,26 @@ def _tell(table: pd.DataFrame) -> tuple[list[Purchase | Cancellation], dict[str,
     return actions, in_vain
 
 
-def _invoices(table: pd.DataFrame) -> Iterator[tuple[str, str, list[Line]]]:
-    """Number, customer and lines of each invoice, by the time of its first line."""
-    columns = table.StockCode, table.units.astype(int), table.pence.astype(int)
-    lines = table.assign(line=list(zip(*columns, strict=True))).groupby("InvoiceNo", sort=False)
-    invoices = lines.agg({"CustomerID": "first", "line": list, "at": "first"})
+def _invoices(table: pd.DataFrame) -> Iterator[tuple[str, str, bool, list[Line]]]:
+    """Number, customer, whether all is below zero, and lines: invoices by their first line's time.
+
+    What is below zero is taken back, or off the shelf: its units are above zero in `lines`."""
+    columns = {"sku": table.StockCode, "quantity": table.units.abs(), "unit_price": table.pence}
+    lines = pd.DataFrame(columns).astype({"quantity": int, "unit_price": int})
+    marked = table.assign(is_below=table.units < 0, line=lines.to_dict("records"))
+    parts = {"CustomerID": "first", "is_below": "all", "line": list, "at": "first"}
+    invoices = marked.groupby("InvoiceNo", sort=False).agg(parts)
     return invoices.sort_values("at", kind="stable").drop(columns="at").itertuples(name=None)
 
 
-def _purchase(invoice: str, customer: str, lines: list[Line]) -> Purchase:
-    """An order with an address for a customer of the file, a guest, or the stockroom."""
+def _units(lines: list[Line]) -> Counter[str]:
+    units: Counter[str] = Counter()
+    for line in lines:
+        units[line["sku"]] += line["quantity"]
+    return units
+
+
+def _address(invoice: str, customer: str) -> str:
+    """An e-mail address for a customer of the file, or a guest."""
     digits = "".join(c for c in customer.removesuffix(".0") if c.isalnum())
-    address = f"customer-{digits}@example.com" if digits else f"guest-{invoice}@example.com"
-    if all(quantity < 0 for _, quantity, _ in lines):
-        address = STOCKROOM
-    return Purchase(invoice, address, [(sku, abs(n), pence) for sku, n, pence in lines])
+    return f"customer-{digits}@example.com" if digits else f"guest-{invoice}@example.com"

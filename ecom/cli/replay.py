@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -83,20 +82,15 @@ def _act(story: Story, shop: Shop) -> None:
     with tqdm(total=len(actions), desc="orders sent", disable=None, leave=False) as bar:
         for some in (actions[at : at + AT_ONCE] for at in range(0, len(actions), AT_ONCE)):
             orders = [action for action in some if isinstance(action, Purchase)]
-            placed = shop.place_many(map(_order, orders))
+            placed = shop.place_many(
+                {"customer": order.customer, "lines": order.lines, "card": CARD_THAT_PAYS}
+                for order in orders
+            )
             numbers.update(zip((order.invoice for order in orders), placed, strict=True))
             for action in some:
                 if isinstance(action, Cancellation):
                     shop.cancel(numbers[action.of])
             bar.update(len(some))
-
-
-def _order(purchase: Purchase) -> dict[str, Any]:
-    lines = [
-        {"sku": sku, "quantity": quantity, "unit_price": pence}
-        for sku, quantity, pence in purchase.lines
-    ]
-    return {"customer": purchase.customer, "lines": lines, "card": CARD_THAT_PAYS}
 
 
 def _report(story: Story, shop: Shop, seconds: float) -> Report:

@@ -31,13 +31,19 @@ class Answer(Struct, frozen=True):
 class HttpGateway:
     """The provider at `url`, one merchant's account: shops that share one would share their keys.
 
-    Connections are kept and reused, as many as there are calls at a time. A call that takes more
-    than `TIMEOUT`, or that the caller cancels, takes its connection with it.
+    It is made in the event loop that it is used in. Connections are kept and reused, as many as
+    there are calls at a time. A call that takes more than `TIMEOUT`, or that the caller cancels,
+    takes its connection with it.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._session: aiohttp.ClientSession | None = None
+        self._session = aiohttp.ClientSession(
+            # No limit: the runtime bounds how many there are.
+            connector=aiohttp.TCPConnector(limit=0, ssl=_proof(url)),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
     async def capture(self, key: str, effect: Capture) -> Captured | Declined:
         """Take money from the card."""
@@ -53,8 +59,7 @@ class HttpGateway:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session:
-            await self._session.close()
+        await self._session.close()
 
     async def _ask(
         self, what: str, key: str, effect: Capture | Refund, outcomes: tuple[str, ...]
@@ -64,7 +69,7 @@ class HttpGateway:
         if context := traceparent.get():
             headers["traceparent"] = context
         body = msgspec.json.encode(effect)
-        call = self._opened().post(
+        call = self._session.post(
             f"{self._url}/{what}", data=body, headers=headers, allow_redirects=False
         )
         try:
@@ -80,16 +85,6 @@ class HttpGateway:
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
             raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # No limit: the runtime bounds how many there are.
-                connector=aiohttp.TCPConnector(limit=0, ssl=_proof(self._url)),
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
 
 
 def _proof(url: str) -> ssl.SSLContext | bool:

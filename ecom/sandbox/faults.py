@@ -21,6 +21,9 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
 
 
+NONE = Faults()
+
+
 class Luck:
     """The fate of each call: drawn from the seed, its key, and how often that key was asked.
 
@@ -28,14 +31,14 @@ class Luck:
     """
 
     def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+        self.faults = faults
         self._asked: Counter[str] = Counter()
 
     def of(self, key: str) -> Fate:
         """The fate of the next call under `key`."""
-        faults = self._faults
-        if faults.down:
-            return "before"
+        faults = self.faults
+        if faults.down or faults == NONE:
+            return "before" if faults.down else "well"
         self._asked[key] += 1
         chances = {
             "before": faults.fail_before,

@@ -45,8 +45,7 @@ class HttpServer:
     """The HTTP interface of a `SandboxGateway`."""
 
     def __init__(self, gateway: SandboxGateway) -> None:
-        self._gateway = gateway
-        self._set(Faults())
+        self._gateway, self._luck = gateway, Luck(Faults())
 
     def application(self) -> web.Application:
         """The web application."""
@@ -54,8 +53,8 @@ class HttpServer:
         app.router.add_post("/captures", partial(self._perform, CaptureIn, gateway.capture))
         app.router.add_post("/refunds", partial(self._perform, RefundIn, gateway.refund))
         app.router.add_get("/ledger", self._ledger)
-        app.router.add_get("/faults", self._get_faults)
-        app.router.add_put("/faults", self._put_faults)
+        app.router.add_get("/faults", self._faults)
+        app.router.add_put("/faults", self._faults)
         return app
 
     async def _perform(
@@ -66,13 +65,13 @@ class HttpServer:
         key = request.headers.get("Idempotency-Key", "")
         if not 1 <= len(key) <= 200:
             raise msgspec.ValidationError("an Idempotency-Key of 1 to 200 characters is needed")
-        fate = self._luck.of(key) if self._faults != Faults() else "well"
+        luck, fate = self._luck, self._luck.of(key)
         if fate == "before":
             raise OutcomeUnknown("the provider is out of order")
         result = await performer(key, effect)
         answer = Answer(key, type(result).__name__.lower(), getattr(result, "reason", ""))
-        if self._faults.delay:
-            await asyncio.sleep(self._faults.delay)
+        if luck.faults.delay:
+            await asyncio.sleep(luck.faults.delay)
         if fate == "after" and request.transport:
             request.transport.abort()
         if fate == "twice" and request.transport:
@@ -84,15 +83,10 @@ class HttpServer:
     async def _ledger(self, request: web.Request) -> web.Response:
         return _json(self._gateway.ledger())
 
-    async def _get_faults(self, request: web.Request) -> web.Response:
-        return _json(self._faults)
-
-    async def _put_faults(self, request: web.Request) -> web.Response:
-        self._set(msgspec.json.decode(await request.read(), type=Faults))
-        return await self._get_faults(request)
-
-    def _set(self, faults: Faults) -> None:
-        self._faults, self._luck = faults, Luck(faults)
+    async def _faults(self, request: web.Request) -> web.Response:
+        if request.method == "PUT":
+            self._luck = Luck(msgspec.json.decode(await request.read(), type=Faults))
+        return _json(self._luck.faults)
 
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

@@ -23,7 +23,7 @@ def keep_token(folder: Path) -> str:
     token = os.environ.get("ECOM_HTTP_TOKEN") or kept_token(folder) or secrets.token_urlsafe(32)
     draft = token_file(folder).with_suffix(".tmp")
     draft.unlink(missing_ok=True)  # whatever its mode was
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token)
+    draft.touch(0o600, exist_ok=False)
+    draft.write_text(token)
     draft.replace(token_file(folder))
     return token

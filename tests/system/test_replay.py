@@ -40,6 +40,11 @@ def line(invoice, sku="KITE", quantity=1, day=1, price="1.50", customer="17850.0
     return (invoice, sku, quantity, DAY.format(day), price, customer)
 
 
+def ordered(*lines):
+    """Lines of an order as the API takes them, of (sku, units, pence a unit)."""
+    return [dict(zip(("sku", "quantity", "unit_price"), line, strict=True)) for line in lines]
+
+
 @pytest.mark.parametrize("name", ["orders.csv", "orders.csv.gz"])
 def test_each_invoice_is_an_order(retail_file, name):
     """Its lines as they are, in pence, in order of time; gzipped or not; guests get an address."""
@@ -54,9 +59,11 @@ def test_each_invoice_is_an_order(retail_file, name):
     )
     assert story.actions == [
         Purchase(
-            "1", "customer-17850@example.com", [("KITE", 3, 255), ("KITE", 1, 0), ("GLOBE", 2, 29)]
+            "1",
+            "customer-17850@example.com",
+            ordered(("KITE", 3, 255), ("KITE", 1, 0), ("GLOBE", 2, 29)),
         ),
-        Purchase("2", "guest-2@example.com", [("KITE", 1, 150)]),
+        Purchase("2", "guest-2@example.com", ordered(("KITE", 1, 150))),
     ]
     assert not story.skipped
 
@@ -126,7 +133,10 @@ def test_a_line_that_cannot_be_ordered_is_counted(retail_file, reason, bad):
     """Its reason is named; the rest of its invoice is ordered."""
     story = read(retail_file(bad, line("1", "GLOBE"), line("2")))
     assert story.skipped == {reason: 1}
-    assert [action.lines for action in story.actions] == [[("GLOBE", 1, 150)], [("KITE", 1, 150)]]
+    assert [action.lines for action in story.actions] == [
+        ordered(("GLOBE", 1, 150)),
+        ordered(("KITE", 1, 150)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +168,7 @@ def test_every_line_is_accounted_for(retail_file):
 def test_a_stock_adjustment_is_an_order_for_nothing(retail_file):
     """Units written off leave the shelf without money: an order by the stockroom, and counted."""
     story = read(retail_file(line("1", quantity=-38, price="0", customer="")))
-    assert story.actions == [Purchase("1", STOCKROOM, [("KITE", 38, 0)])]
+    assert story.actions == [Purchase("1", STOCKROOM, ordered(("KITE", 38, 0)))]
     assert story.adjustments == 1
     assert story.demand() == {"KITE": 38}
 
