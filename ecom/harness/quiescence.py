@@ -179,13 +179,13 @@ class Monitor(Reader):
 
     def never_handled(self, service: str) -> set[str]:
         """The ids of the events that `service` should have handled and did not."""
-        heard = set(self.contract.consumed_by(service))
+        consumed = set(self.contract.consumed_by(service))
         handled = {id_ for (id_,) in self[service].values(Inbox, "id")}
         return {
             id_
             for each in self.contract.services
             for id_, key in self[each].values(Outbox, "id", "type", exchange="events")
-            if key in heard and id_ not in handled
+            if key in consumed and id_ not in handled
         }
 
 

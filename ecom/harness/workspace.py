@@ -12,7 +12,8 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakSet
 
@@ -70,16 +71,8 @@ def folder_of(name: str) -> Path:
 
 def holder_of(folder: Path) -> int | None:
     """The pid of the process that has the shop in `folder` open, or None."""
-    try:
-        lock = os.open(folder / "lock", os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _pid(lock)
-    finally:
-        os.close(lock)
+    with suppress(FileNotFoundError), _locked(folder, fcntl.LOCK_SH) as (lock, is_free):
+        return None if is_free else _pid(lock)
     return None
 
 
@@ -87,18 +80,28 @@ def clear_abandoned(forget: Callable[[str], bool]) -> None:
     """Remove each abandoned temporary folder, once `forget` has done the same at the broker."""
     for marker in (home() / "shops").glob("*/temporary"):
         folder = marker.parent
-        try:
-            lock = os.open(folder / "lock", os.O_RDWR)
-        except FileNotFoundError:
-            continue  # another shop has just cleared it away
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if forget(folder.name):
+        # There is no lock any more if another shop has just cleared it away.
+        with suppress(FileNotFoundError), _locked(folder, fcntl.LOCK_EX) as (_, is_free):
+            if is_free and forget(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[tuple[int, bool]]:
+    """The lock of a folder, taken for now if it is free. Raises `FileNotFoundError`."""
+    lock = os.open(folder / "lock", os.O_RDWR)
+    try:
+        yield lock, _take(lock, kind)
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def name_for(folder: Path | None) -> str:
@@ -112,20 +115,16 @@ def _move_in(folder: Path) -> int:
     """Take the folder's lock, waiting for services that are ending. Raises `ShopBusy`."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     begun = time.monotonic()
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            owner = _pid(lock)
-            patience = 0.5 if _is_alive(owner) else LEAVING_SECONDS
-            if time.monotonic() - begun > patience:
-                os.close(lock)
-                raise ShopBusy(
-                    f"The shop in {folder} is open in process {owner}: close it there first, "
-                    "or choose another name."
-                ) from None
-            time.sleep(0.02)
+    while not _take(lock):
+        owner = _pid(lock)
+        patience = 0.5 if _is_alive(owner) else LEAVING_SECONDS
+        if time.monotonic() - begun > patience:
+            os.close(lock)
+            raise ShopBusy(
+                f"The shop in {folder} is open in process {owner}: close it there first, "
+                "or choose another name."
+            )
+        time.sleep(0.02)
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock

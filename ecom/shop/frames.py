@@ -78,11 +78,13 @@ def emails(folder: Path, order_id: str | None = None) -> pd.DataFrame:
     """order_id, to, subject, body: what customers were told; the outcome before the refund."""
     with Reader(folder) as read:
         mails = read["mailbox"].rows(Mail, **_of(order_id))
-    found = [(it.order_id, it.to_address, it.subject, it.body) for it in sorted(mails, key=_told)]
+    found = [
+        (it.order_id, it.to_address, it.subject, it.body) for it in sorted(mails, key=_by_outcome)
+    ]
     return _frame(found, order_id="str", to="str", subject="str", body="str")
 
 
-def _told(mail: Mail) -> tuple:
+def _by_outcome(mail: Mail) -> tuple:
     refund, cancelled = mail.subject.startswith("Refund"), mail.subject.endswith("Cancelled")
     return by_number(mail.order_id), refund, cancelled, mail.message_id
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from ecom.contract.event import Event
 from ecom.errors import ShopError
 from ecom.events import InventoryProcessed, OrderCreated
-from ecom.harness.history import history as told
+from ecom.harness.history import history as harness
 from ecom.harness.history.history import History
 from ecom.harness.history.narrative import Words, change_of_state
 from ecom.harness.history.past import Logged, Past
@@ -48,7 +48,7 @@ def history(folder: Path, order_id: str) -> History:
     if order is None:
         raise ShopError(f"There is no order {order_id!r}.")
     title = f"Order {order_id}: " + ", ".join(filter(None, (order.state, order.reason)))
-    return told.history(past_of(folder), order_id, title, WORDS)
+    return harness.history(past_of(folder), order_id, title, WORDS)
 
 
 # ── its past ──────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""When each order was accepted and when it ended, as audit heard of it: a strip for every order."""
+"""When each order was accepted and when it ended, as the log has it: a line for every order."""
 
 from datetime import datetime
 from functools import cached_property

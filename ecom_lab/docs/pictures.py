@@ -26,9 +26,9 @@ def lived(shop: "Shop") -> Iterator[tuple[str, Picture]]:
     """File name and picture of what became of two orders in this new shop."""
     order = shop.place("ada@example.com", {"MOON": 1})
     shop.settle()
-    yield "out_of_stock.svg", shop.history(order).diagram
+    yield "out_of_stock.svg", shop.history(order)
     order = shop.place("ada@example.com", {"TEAPOT": 2})
     shop.settle()
     shop.cancel(order)
     shop.settle()
-    yield "cancelled_after_confirmation.svg", shop.history(order).diagram
+    yield "cancelled_after_confirmation.svg", shop.history(order)

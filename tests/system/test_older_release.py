@@ -36,5 +36,5 @@ def test_a_shop_of_an_earlier_release_opens_and_goes_on(folder, broker):
         assert shop.books().balanced
         for order_id in states.index:
             history = shop.history(order_id)
-            assert "Without its changes of state" in history.diagram.title
+            assert "Without its changes of state" in history.title
             assert history.awaited == []

@@ -107,7 +107,7 @@ def test_an_expired_hold_shows_the_deadline_after_what_it_waited_for(tmp_path):
     assert what(account, "effect") == ["payment → provider capture £1.00 [awaited] (no answer yet)"]
     kinds = [step.kind for step in account.steps]
     assert kinds.index("effect") < kinds.index("retry") < kinds.index("timer")
-    assert account.diagram.title == "Order 1001: CANCELLED, hold expired"
+    assert account.title == "Order 1001: CANCELLED, hold expired"
 
 
 def test_retries_of_a_call_are_told_with_the_last_error(world):
@@ -193,7 +193,7 @@ def test_a_log_that_cannot_be_replayed_still_has_a_history(world):
     world.finish()
     meddle(world, "audit", "DELETE FROM events WHERE type = 'inventory.processed'")
     account = history(world.folder, "1001")
-    assert "Without its changes of state. The log cannot be replayed" in account.diagram.title
+    assert "Without its changes of state. The log cannot be replayed" in account.title
     assert what(account, "state") == []
     assert what(account, "event") == [
         "order → inventory order.created",

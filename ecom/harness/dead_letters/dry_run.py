@@ -68,7 +68,7 @@ class DryRun(Struct, frozen=True):
         lines = [f"It {self.outcome}{': ' + self.error if self.error else ''}"]
         lines += ["  {} {}: {} {!r} → {!r}".format(*change) for change in self.changed]
         lines += ["  emits {} of order {}: {}".format(*event) for event in self.published]
-        lines += ["  asks for {} under {}: {}".format(*effect) for effect in self.requested]
+        lines += ["  requests {} under {}: {}".format(*effect) for effect in self.requested]
         return "\n".join(lines)
 
 

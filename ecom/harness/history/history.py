@@ -8,14 +8,13 @@ depend on each other come in the order of the contract, however they raced.
 from collections.abc import Iterator
 from itertools import product
 from operator import itemgetter
-from typing import Any
 
 import msgspec
 import pandas as pd
 
 from ecom.contract.envelope import derived_id
 from ecom.harness.history.diagram import Diagram
-from ecom.harness.history.narrative import Words, asked, dead_letter, retried
+from ecom.harness.history.narrative import Words, dead_letter, requested, retried
 from ecom.harness.history.past import Past
 from ecom.harness.history.replay import CannotReplay, Handling, Replay
 from ecom.harness.history.step import Step
@@ -24,11 +23,8 @@ from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 _PATIENCE = 5  # deadlines and callers come after what could be done meanwhile: so many steps
 
 
-class History:
-    """One saga's history; shows itself as a sequence diagram, and in words where there is none."""
-
-    def __init__(self, steps: list[Step], diagram: Diagram) -> None:
-        self.steps, self.diagram = steps, diagram
+class History(Diagram):
+    """One saga's history: the sequence diagram of its steps, and what can be read from them."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -41,12 +37,6 @@ class History:
     def awaited(self) -> list[str]:
         """What has not happened yet, a line each; empty when the saga has come to its end."""
         return [" ".join(str(step).split()) for step in self.steps if step.status == "awaited"]
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        return self.diagram._repr_mimebundle_(**kwargs)
-
-    def __repr__(self) -> str:
-        return self.diagram.text
 
 
 def history(past: Past, subject: str, title: str, words: Words) -> History:
@@ -65,7 +55,7 @@ def history(past: Past, subject: str, title: str, words: Words) -> History:
         handled, title = [], f"{title}. Without its changes of state. {trouble}"
     failures = {key for key, event in past.saga.contract.by_key.items() if event.failure}
     steps = list(_Account(past, subject, handled, words).steps())
-    return History(steps, Diagram(title, steps, failures, words.lifelines))
+    return History(title, steps, failures, words.lifelines)
 
 
 class _Account:
@@ -80,12 +70,12 @@ class _Account:
         # Without a replay, it takes a look at the counters to know what was handled long ago.
         self._forgotten = {} if handled else {it: {*past.forgotten(it)} for it in past.services}
         self._handled = [*handled, *self._unhandled({(it.service, it.cause) for it in handled})]
-        # What led to each: by its id, the number of what published it, or asked for it.
+        # What led to each: by its id, the number of what published it, or requested it.
         self._led = {id_: i for i, each in enumerate(self._handled) for id_ in each.published}
         self._effects: dict[str, Effect] = {}  # by the id of the answer
         answers = {type(each.message).__name__ for each in handled if each.how == "answer"}
         for i, each in enumerate(handled):
-            for effect, kind in product(each.asked, answers):
+            for effect, kind in product(each.requested, answers):
                 self._led[derived_id(effect.id, kind)] = i
                 self._effects[derived_id(effect.id, kind)] = effect
 
@@ -122,12 +112,12 @@ class _Account:
                 own = before.get(each.service, 0) if each.how else 0
                 depths[i] = max(own, led) + (_PATIENCE if from_outside else 1)
                 if each.how == "event" or self._words.message(type(each.message)):
-                    before[each.service] = depths[i]  # what is not told orders nothing
+                    before[each.service] = depths[i]  # what has no step orders nothing
         return depths
 
-    # ── what is told of it ────────────────────────────────────────────────────────────────────
+    # ── its steps ───────────────────────────────────────────────────────────────────────────
     def _steps(self, each: Handling) -> list[Step]:
-        """What a service was told, how often it had to try, what changed, and what it did."""
+        """What a service consumed, how often it was tried, what changed, and what came of it."""
         service, row = each.service, self._inbox.get((each.service, each.cause))
         if each.cause in self._forgotten.get(service, ()):
             return [Step("event", each.message.producer, service, each.message.key)]
@@ -143,8 +133,8 @@ class _Account:
             steps.append(retried(service, service, "tried", row))
         changes = (self._words.change(before, after) for before, after in each.changes)
         steps += [Step("state", service, service, change) for change in changes if change]
-        for effect in each.asked:
-            steps += asked(service, self._effect(effect), self._requested.get(effect.id))
+        for effect in each.requested:
+            steps += requested(service, self._effect(effect), self._requested.get(effect.id))
         keys = [event.key for event in each.published.values()]
         unconsumed = (key for key in keys if not self._contract.listeners(key))
         return steps + [Step("event", service, service, key) for key in unconsumed]
@@ -163,7 +153,7 @@ class _Account:
             yield Step("answer", whom, service, word, reason)
 
     def _effect(self, row: Effect) -> tuple[str, str, str]:
-        """The kind of step, whom it asks, and for what."""
+        """The kind of step, of whom it is requested, and what."""
         kinds = {kind.__name__: kind for it in self._services.values() for kind in it.effects}
         return self._words.effect(msgspec.json.decode(row.body, type=kinds[row.type]))
 

@@ -1,4 +1,4 @@
-"""How each thing that can happen in a saga is told: one step, or a few, of its history."""
+"""What each thing that can happen in a saga is called: one step, or a few, of its history."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,9 +22,9 @@ class Words:
     """What a saga's own things are called; each has a word that needs to know nothing of them."""
 
     caller: str = "caller"  # whose the commands are
-    # A command, timer or answer by its type; one whose word is empty is not told.
+    # A command, timer or answer by its type; one whose word is empty has no step.
     messages: Mapping[type[Struct], str] = field(default_factory=dict)
-    # An effect: the kind of its step, whom it asks, and for what.
+    # An effect: the kind of its step, of whom it is requested, and what.
     effect: Callable[[Struct], tuple[str, str, str]] = lambda effect: (
         "effect", "outside", type(effect).__name__
     )  # fmt: skip
@@ -55,9 +55,9 @@ class Words:
         return [Step("event", producer, service, key, status="dead"), given_up(service, row)]
 
 
-def asked(service: str, told: tuple[str, str, str], row: Effect | None) -> list[Step]:
-    """What a service asked of the world, and how often it had to."""
-    kind, whom, what = told
+def requested(service: str, effect: tuple[str, str, str], row: Effect | None) -> list[Step]:
+    """An effect that a service requested, and how often it was tried: see `Words.effect`."""
+    kind, whom, what = effect
     if row is None or row.state == "done":
         steps = [Step(kind, service, whom, what)]
     elif row.state == "dead":

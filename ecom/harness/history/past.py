@@ -51,7 +51,7 @@ class Past:
 
     @cached_property
     def services(self) -> tuple[str, ...]:
-        """Those that do something: whoever hears everything keeps the log."""
+        """Those that do something: whoever consumes everything keeps the log."""
         contract = self.saga.contract
         return tuple(name for name in contract.services if not contract.consumes_all(name))
 

@@ -18,7 +18,7 @@ from ecom.errors import ShopError
 from ecom.harness.history.past import Logged, Note, Past
 from ecom.runtime.service import Cause, Work, timer_id
 from ecom.runtime.tables import Effect, Outbox, Timer
-from ecom.stores.base import Row, Transaction
+from ecom.stores.base import R, Row, Transaction
 from ecom.stores.memory import MemoryStore
 
 
@@ -34,7 +34,7 @@ class Handling(NamedTuple):
     cause: str  # id of the event, or of the command, timer or answer
     message: Struct
     published: dict[str, Event]  # by id
-    asked: list[Effect]
+    requested: list[Effect]
     changes: list[tuple[Row | None, Row | None]]  # before, after: rows of the saga watched
 
     def concerns(self, subject: str) -> bool:
@@ -42,7 +42,7 @@ class Handling(NamedTuple):
         if self.how != "command" and subject_of(self.message) == subject:
             return True
         subjects = {subject_of(event) for event in self.published.values()}
-        return subject in subjects.union(effect.subject for effect in self.asked)
+        return subject in subjects.union(effect.subject for effect in self.requested)
 
 
 def tables_at(past: Past, n: int) -> dict[type[Row], list[Row]]:
@@ -118,11 +118,14 @@ class Replay:
         work = Work(self._name, "1", self.tx, Cause(cause, "", ""), now)
         self._service.handlers[type(message)](message, work)
         kinds = self._past.saga.contract.by_key
-        sent = [self.tx[Outbox].get(seq + 1) for seq in range(outbox, self.tx.counted("outbox"))]
-        asked = [self.tx[Effect].get(seq + 1) for seq in range(effects, self.tx.counted("effects"))]
+        requested, sent = self._added(Effect, effects), self._added(Outbox, outbox)
         published = {row.id: msgspec.json.decode(row.body, type=kinds[row.type]) for row in sent}
         changes = [pair for pair in zip(before, self._rows(), strict=True) if pair[0] != pair[1]]
-        return Handling(self._name, how, cause, message, published, asked, changes)
+        return Handling(self._name, how, cause, message, published, requested, changes)
+
+    def _added(self, kind: type[R], before: int) -> list[R]:
+        """The rows that were numbered since there were so many."""
+        return [self.tx[kind][seq + 1] for seq in range(before, self.tx.counted(kind.table))]
 
     def _rows(self) -> list[Row | None]:
         """The rows of the saga watched."""
