@@ -63,25 +63,28 @@ def definitions(
     `passwords` are by service; `operator` is an existing user, who may do everything in the vhost.
     """
     grants = {user(shop, service): grant(contract, shop, service) for service in passwords}
-    everything = {"user": operator, "vhost": shop, "configure": ALL, "write": ALL, "read": ALL}
-    granted = [
-        {"user": name, "vhost": shop, "configure": it.configure, "write": it.write, "read": it.read}
-        for name, it in grants.items()
-    ]
-    topics = [
-        {"user": name, "vhost": shop, "exchange": exchange, "write": keys, "read": ALL}
-        for name, it in grants.items()
-        for exchange, keys in it.topics.items()
-    ]
-    users = [
-        {"name": user(shop, service), "password": password, "tags": ""}
-        for service, password in passwords.items()
-    ]
+    rights = grants | {operator: Grant(ALL, ALL, ALL, {})}
     return {
         "vhosts": [{"name": shop}],
-        "users": users,
-        "permissions": [*granted, everything],
-        "topic_permissions": topics,
+        "users": [
+            {"name": user(shop, service), "password": password, "tags": ""}
+            for service, password in passwords.items()
+        ],
+        "permissions": [
+            {
+                "user": who,
+                "vhost": shop,
+                "configure": it.configure,
+                "write": it.write,
+                "read": it.read,
+            }
+            for who, it in rights.items()
+        ],
+        "topic_permissions": [
+            {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ALL}
+            for who, it in rights.items()
+            for exchange, keys in it.topics.items()
+        ],
     }
 
 

@@ -25,6 +25,7 @@ def read(folder: Path) -> Accounts:
     with Reader(folder) as reader:
         mails = reader["mailbox"].values(Mail, "order_id", "subject")
         counted = sum((Counter(reader[it].counters()) for it in contract.services), Counter())
+        log = Counter(reader["audit"].values(Entry, "order_id", "type"))
         return Accounts(
             orders=reader["order"].rows(Order),
             stock=reader["inventory"].rows(Stock),
@@ -33,8 +34,8 @@ def read(folder: Path) -> Accounts:
             ledger=reader["gateway"].rows(Movement),
             told=[(order_id, told) for order_id, mail in mails if (told := _outcome(mail))],
             said={key: counted[f"emitted:{key}"] for key in contract.by_key},
-            logged=reader["audit"].tally(Entry, "type"),
-            twice=reader["audit"].repeated(Entry, "order_id", "type"),
+            logged=Counter(key for _, key in log.elements()),
+            twice=[event for event, times in log.items() if times > 1],
         )
 
 

@@ -43,9 +43,9 @@ class MemoryStore:
         self._tables[kind] = rows
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
-        there = {key_of(row): row for row in self.fetch_many(kind, [key_of(row) for row in rows])}
         values = {name: getattr(rows[0], name) for name in columns}
-        self.write(kind, [replace(row, **values) for row in there.values()], [])
+        found = self.fetch_many(kind, [key_of(row) for row in rows])
+        self.write(kind, [replace(row, **values) for row in found], [])
 
     def commit(self) -> None:
         self._before = None

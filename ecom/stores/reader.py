@@ -66,11 +66,7 @@ class Database(SqliteStore):
 
     def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
         """How many rows there are of each value of a column."""
-        return dict(self._run(sql.count(kind, (column,))).fetchall())
-
-    def repeated(self, kind: type[Row], *columns: str) -> list[tuple[Any, ...]]:
-        """The values of columns that several rows share."""
-        return [row[:-1] for row in self._run(sql.count(kind, columns, 1))]
+        return dict(self._run(sql.tally(kind, column)).fetchall())
 
     def counters(self) -> dict[str, int]:
         """All counters by name."""
@@ -89,26 +85,24 @@ class Database(SqliteStore):
         return [column for column, _ in about], found
 
 
-class Reader:
+class Reader(dict[str, Database]):
     """The databases in `folder`, by name; to be closed, or used by `with`.
 
     Raises `ShopError` for a database that there is not, or that this release cannot read.
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder = folder
-        self._open: dict[str, Database] = {}
 
-    def __getitem__(self, name: str) -> Database:
-        if name not in self._open:
-            self._open[name] = Database(self._folder, name)
-        return self._open[name]
+    def __missing__(self, name: str) -> Database:
+        database = self[name] = Database(self._folder, name)
+        return database
 
     def close(self) -> None:
         """Close what was opened."""
-        for database in self._open.values():
-            database.close()
-        self._open.clear()
+        while self:
+            self.popitem()[1].close()
 
     def __enter__(self) -> "Reader":
         return self

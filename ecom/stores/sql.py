@@ -107,10 +107,9 @@ def where(kind: type[Row], shape: Shape) -> str:
 
 
 @cache
-def count(kind: type[Row], by: tuple[str, ...], more_than: int = 0) -> str:
-    """How many rows there are, for all values of these columns that more than so many have."""
-    counted = select(kind, "{0}, count(*)", by, ())
-    return f"{counted} GROUP BY {', '.join(by)} HAVING count(*) > {more_than}"
+def tally(kind: type[Row], column: str) -> str:
+    """How many rows there are of each value of a column."""
+    return f"{select(kind, '{0}, count(*)', (column,), ())} GROUP BY {column}"
 
 
 @cache

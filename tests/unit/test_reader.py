@@ -59,7 +59,6 @@ def test_rows_and_their_columns_are_found_under_conditions(read):
 def test_rows_are_counted_and_compared_where_they_are(read):
     assert (read.count(Lamp), read.count(Lamp, due=ANY), read.count(Lamp, watts=9)) == (3, 2, 0)
     assert read.tally(Lamp, "watts") == {5: 2, 7: 1}
-    assert read.repeated(Lamp, "watts") == [(5,)]
     assert read.least(Lamp, "due", watts=MoreThan(5)) == 3.0
     assert read.least(Lamp, "due", watts=9) is None
     assert read.counters() == {"lamps": 3}
