@@ -25,34 +25,28 @@ NEWS = ("failed", "expired", "cancelled", "released", "refunded")
 
 def _performers(service: str, settings: Settings) -> Performers | None:
     """The performers of this service's effects: on the network if settings name it, else files."""
+    # Imported where needed: each service pays for its own imports only.
     if service == "payment":
-        gateway = _gateway(settings)
+        if settings.gateway_url is None:
+            from ecom.sandbox.gateway import SandboxGateway
+
+            gateway: Any = SandboxGateway(settings.folder, time.time)
+        else:
+            from ecom.effects.http_gateway import HttpGateway
+
+            gateway = HttpGateway(settings.gateway_url)
         return Performers({Capture: gateway.capture, Refund: gateway.refund}, gateway.close)
     if service == "notification":
-        mailer = _mailer(settings)
+        if settings.smtp_url is None:
+            from ecom.sandbox.mailbox import Mailbox
+
+            mailer: Any = Mailbox(settings.folder, settings.shop, time.time)
+        else:
+            from ecom.effects.smtp import SmtpMailer
+
+            mailer = SmtpMailer(settings.smtp_url, settings.shop, time.time)
         return Performers({SendMail: mailer.send}, mailer.close)
     return None
-
-
-# Imported where needed: each service pays for its own imports only.
-def _gateway(settings: Settings) -> Any:
-    if settings.gateway_url is None:
-        from ecom.sandbox.gateway import SandboxGateway
-
-        return SandboxGateway(settings.folder, time.time)
-    from ecom.effects.http_gateway import HttpGateway
-
-    return HttpGateway(settings.gateway_url)
-
-
-def _mailer(settings: Settings) -> Any:
-    if settings.smtp_url is None:
-        from ecom.sandbox.mailbox import Mailbox
-
-        return Mailbox(settings.folder, settings.shop, time.time)
-    from ecom.effects.smtp import SmtpMailer
-
-    return SmtpMailer(settings.smtp_url, settings.shop, time.time)
 
 
 def _open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:

@@ -16,7 +16,7 @@ from ecom.process import child
 PATIENCE = 60.0  # seconds that stopping may take
 
 
-class OwnNode(Node):
+class EphemeralNode(Node):
     """A RabbitMQ node in a new folder; both are gone after `close`, and with this process."""
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from ecom.broker.ports import free, is_epmd, usable
 
 START_SECONDS = 90.0  # a boot takes 4 to 7 s on an idle machine
 STOP_SECONDS = 30.0
+SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 # An error in RabbitMQ's log, but not the deeply indented report of the crash that follows it.
 TELLING = re.compile(r"\[(error|warning)\] <[\d.]+> {0,2}\S")
@@ -90,7 +91,8 @@ class Node:
     def stop(self) -> None:
         """End the node and its epmd, cleanly if it can; whoever started it. Harmless if none."""
         if pid := self._pid():
-            _signal(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
             _wait(lambda: not self.alive(), STOP_SECONDS)
         self.kill()
         with suppress(FileNotFoundError, BrokerUnavailable):  # never started; uninstalled
@@ -98,9 +100,8 @@ class Node:
 
     def kill(self) -> None:
         """End the node as a power cut would; its epmd stays, for the next start or for `stop`."""
-        if pid := self._pid():
-            _signal(-pid, signal.SIGKILL)
-            _wait(lambda: not self.alive(), STOP_SECONDS)
+        self.signal(signal.SIGKILL)
+        _wait(lambda: not self.alive(), STOP_SECONDS)
         (self.folder / "running").unlink(missing_ok=True)
         self._process = None
 
@@ -114,7 +115,8 @@ class Node:
     def signal(self, number: int) -> None:
         """Send a signal to the node and all its helpers, if it lives."""
         if pid := self._pid():
-            _signal(-pid, number)
+            with suppress(ProcessLookupError):
+                os.killpg(pid, number)
 
     def alive(self) -> bool:
         """Whether the node's process exists (not: whether it serves clients already)."""
@@ -135,7 +137,7 @@ class Node:
 
         def gone() -> bool:
             if is_epmd(port):
-                subprocess.run(["epmd", "-kill"], env=environ, capture_output=True)
+                subprocess.run(["epmd", "-kill"], env=environ, **SILENT)
             return not is_epmd(port)
 
         _wait(gone, 5.0)
@@ -180,7 +182,7 @@ class Node:
         port = self._identity()["ports"]["amqp"]
         command = [scripts / "rabbitmqctl", "--quiet", "await_startup", "--timeout", "60"]
         while self.alive() and time.monotonic() < deadline:
-            if not free(port) and _succeeds(command, environ):
+            if not free(port) and not subprocess.run(command, env=environ, **SILENT).returncode:
                 return
             time.sleep(0.1)
         ended = "did not come up in time" if self.alive() else "ended while starting"
@@ -196,20 +198,10 @@ class Node:
         return "\n".join(([line for line in lines if TELLING.search(line)] or lines)[-15:])
 
 
-def _signal(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while not (met := condition()) and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return met
-
-
-def _succeeds(command: list[str | Path], environ: dict[str, str]) -> bool:
-    return subprocess.run(command, env=environ, capture_output=True).returncode == 0
 
 
 def _command_line(pid: int) -> str:

@@ -175,9 +175,8 @@ def start(
     `keep`. `imports` are loaded once for all children, besides the target's module: but for one
     that is `fresh`, an interpreter of its own. Once we have gone, it has `patience` seconds to end.
     """
-    told = os.environ if environment is None else environment
-    its = tuple(told.items())
-    order = Order(name, target, pickle.dumps(arguments), its, imports, fresh, patience)
+    told = dict(os.environ if environment is None else environment)
+    order = Order(name, target, pickle.dumps(arguments), told, imports, fresh, patience)
     return Child(_server.order(order, log.fileno(), *keep))
 
 

@@ -149,18 +149,16 @@ class Process:
                 start = time.time()
                 for output in self._runtime.step(batch, start):
                     self._carry_out(output)
-                self._observe(batch, start, time.time())
+                end = time.time()
+                self.metrics.step(batch, start, end)
+                if self._tracer is not None:
+                    self._tracer.handled(batch, start, end)
                 return
             except StoreUnavailable as error:
                 if start > complained + COMPLAINT_SECONDS:
                     log.warning("The database is unavailable, trying again: %s", error)
                     complained = start
                 await asyncio.sleep(random.uniform(0.01, 0.1))
-
-    def _observe(self, batch: list[Input], start: float, end: float) -> None:
-        self.metrics.step(batch, start, end)
-        if self._tracer is not None:
-            self._tracer.handled(batch, start, end)
 
     def _carry_out(self, output: Output) -> None:
         match output:

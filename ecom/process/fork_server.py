@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pkgutil import resolve_name
 from typing import NamedTuple, NoReturn
@@ -47,7 +47,7 @@ class Order(NamedTuple):
     name: str = ""
     target: str = ""
     arguments: bytes = b""  # pickled, for the child alone to read
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: Mapping[str, str] = {}
     imports: tuple[str, ...] = ()
     fresh: bool = False  # in an interpreter of its own
     patience: float = 10.0  # seconds that it may take to end once its starter has gone
