@@ -90,6 +90,6 @@ def wait_for():
 
 @pytest.fixture
 def outside(tmp_path):
-    """Local stand-ins for the outside world, none of them started yet."""
+    """The sandbox's servers, none of them started yet."""
     with outer(tmp_path) as outside:
         yield outside

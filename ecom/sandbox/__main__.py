@@ -20,7 +20,7 @@ from ecom.telemetry.logs import write_logs
 async def _serve(name: str) -> None:
     server, folder, stop = SERVERS[name], Path(os.environ["ECOM_FOLDER"]), until_stopped()
     given = urlsplit(os.environ[server.variable])
-    # Our parent may have reserved the port (see `standins`).
+    # Our parent may have reserved the port (see `Sandbox`).
     listening = socket.create_server((given.hostname, given.port or 0), reuse_port=True)
     # Imported here: each of the two pays for its own server only.
     async with import_module(server.module).serve(folder, listening):
@@ -29,7 +29,7 @@ async def _serve(name: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one stand-in from the environment's settings."""
+    """Run one of the two from the environment's settings."""
     (name,) = arguments
     write_logs(name, "WARNING")
     asyncio.run(_serve(name))

@@ -1,6 +1,5 @@
 """Which program each process of a shop runs, and what it is told that no other is."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,12 +16,12 @@ OUTSIDE = {"payment": "ECOM_GATEWAY_URL", "notification": "ECOM_SMTP_URL"}
 
 def programs(urls: Mapping[str, str], token: str, outside: Mapping[str, str]) -> dict[str, Program]:
     """The programs of services and provisioner. `urls` is where each finds the broker, and as
-    whom, `token` what the HTTP API asks for, `outside` where payment provider and mail server are,
-    unless our own environment says it."""
+    whom, `token` what the HTTP API asks for, `outside` where payment provider and mail server are.
+    """
     secrets = {service: {"ECOM_AMQP_URL": url} for service, url in urls.items()}
     secrets["order"]["ECOM_HTTP_TOKEN"] = token
     for service, variable in OUTSIDE.items():
-        secrets[service][variable] = outside.get(variable, os.environ.get(variable, ""))
+        secrets[service][variable] = outside[variable]
     return {
         service: Program("ecom.serve:serve", ([service],), IMPORTS.get(service, ()), its)
         for service, its in secrets.items()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ecom.process.driver import database, provide
 from ecom.runtime.saga import Saga
+from ecom.sandbox.gateway import open_ledger
+from ecom.sandbox.mailbox import open_mails
 from ecom.services.inventory import Stock
 from ecom.shop.views import views_of
 from ecom.stores.base import Transaction
@@ -14,10 +16,12 @@ EMPTY: Mapping[str, int] = {}
 
 
 def provision(saga: Saga, folder: Path, stock: Mapping[str, int] = EMPTY) -> None:
-    """Make every service's database with its views, or bring it up to date, and fill the shelves;
-    harmless to repeat."""
+    """Make every service's database with its views, and the sandbox's, or bring it up to date, and
+    fill the shelves; harmless to repeat."""
     for service in saga.services.values():
         provide(service, folder, views_of(service))
+    open_ledger(folder).close()
+    open_mails(folder).close()
     stock_shelves(folder, stock)
 
 

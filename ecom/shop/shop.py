@@ -20,7 +20,7 @@ from ecom.harness.tenancy import address, forget, prepare
 from ecom.harness.workspace import Workspace, clear_abandoned
 from ecom.process import child
 from ecom.sagas.choreography import choreography
-from ecom.sandbox.standins import StandIns
+from ecom.sandbox.sandbox import Sandbox
 from ecom.settings import Settings
 from ecom.shop import catalogue
 from ecom.shop.api_client import Client
@@ -81,9 +81,9 @@ class Shop(Records):
         return self
 
     def _open(self) -> None:
-        self._processes, self._client, self._lease, self._standins = None, None, None, None
+        self._processes, self._client, self._lease, self._sandbox = None, None, None, None
         child.prepare("ecom.serve", "ecom.api.app")  # it takes as long as what follows
-        self._standins = StandIns(self.folder, self._as_processes)
+        self._sandbox = Sandbox(self._as_processes)
         if self._amqp_url is None:
             self._lease = lease()
         broker = self._amqp_url or self._lease.url
@@ -96,7 +96,7 @@ class Shop(Records):
             provisioned.result()
         clear_abandoned(lambda name: forget(contract, broker, name))
         self._forget = partial(forget, contract, broker, self.name)
-        its = programs(urls, self._token, self._standins.environment) | self._standins.programs
+        its = programs(urls, self._token, self._sandbox.environment) | self._sandbox.programs
         told = environment(self.folder, self.name, self._hold_seconds)
         self._processes = Processes(self.folder, its, told, self._workspace.lock)
         self._client = Client(partial(_api, self._processes), self._token)
@@ -120,8 +120,8 @@ class Shop(Records):
                 forgotten = _is_for_once(workspace) and self._forget()
         finally:
             workspace.leave(remove=forgotten)
-            if self._standins:
-                self._standins.close()
+            if self._sandbox:
+                self._sandbox.close()
             if self._lease:
                 self._lease.close()
 
@@ -231,7 +231,7 @@ class Shop(Records):
         E.g. `fail_before=0.1, fail_after=0.1`; `delay=2.5`; `down=True`. Nothing: all is well.
         """
         self._staffed()
-        self._standins.set_faults(faults)
+        self._sandbox.set_faults(faults)
 
     @property
     def processes(self) -> Processes:

@@ -42,7 +42,7 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
 
 def test_a_process_is_told_no_secrets_but_its_own(broker, monkeypatch):
     """The API's token is the order's alone, each password its service's, and what is known of mail
-    server and payment provider, theirs who ask them; the stand-ins have none. Nor does anybody
+    server and payment provider, theirs who ask them; the sandbox has none. Nor does anybody
     inherit the operator's from the process that opened the shop."""
     token = "the-token-of-the-door-of-this-shop"
     monkeypatch.setenv("ECOM_HTTP_TOKEN", token)

@@ -3,17 +3,17 @@
 from importlib import import_module
 from pkgutil import resolve_name
 
-from ecom.sandbox.standins import StandIns
+from ecom.sandbox.sandbox import Sandbox
 from ecom.shop.programs import programs
 from ecom_lab.shop import SERVICES
 
 
-def test_what_processes_call_is_there_and_so_is_what_is_loaded_for_them(tmp_path):
+def test_what_processes_call_is_there_and_so_is_what_is_loaded_for_them():
     """A module that is not found would be no error, only slow: each process would load its own."""
-    standins = StandIns(tmp_path, as_processes=True)
-    its = programs(dict.fromkeys(SERVICES, "amqp://"), "", standins.environment)
-    its |= standins.programs
-    standins.close()
+    sandbox = Sandbox(as_processes=True)
+    its = programs(dict.fromkeys(SERVICES, "amqp://"), "", sandbox.environment)
+    its |= sandbox.programs
+    sandbox.close()
     assert set(its) == {*SERVICES, "gateway", "mail"}
     for program in its.values():
         assert callable(resolve_name(program.target))

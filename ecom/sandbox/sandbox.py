@@ -2,7 +2,6 @@
 
 import os
 import socket
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,29 +9,24 @@ import httpx
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.processes import Program
 from ecom.sandbox import SERVERS
-from ecom.sandbox.gateway import open_ledger
-from ecom.sandbox.mailbox import open_mails
 
 
-class StandIns:
+class Sandbox:
     """A payment provider and a mail server to run beside the services: processes, or files.
 
     A server that the environment names is not ours, nor are its books: ours are empty then. The
     ports are ours until `close`: a server that is killed and started again keeps its address.
     """
 
-    def __init__(self, folder: Path, as_processes: bool) -> None:
-        open_ledger(folder).close()
-        open_mails(folder).close()
+    def __init__(self, as_processes: bool) -> None:
         self._ports: dict[str, socket.socket] = {}
-        self.environment: dict[str, str] = {}
+        self.environment: dict[str, str] = {}  # where the servers are; "": files
         for name, server in SERVERS.items():
-            if not as_processes:
-                self.environment[server.variable] = ""
-            elif not os.environ.get(server.variable):
+            address = os.environ.get(server.variable, "") if as_processes else ""
+            if as_processes and not address:
                 self._ports[name] = _reserve()
                 address = server.url.format(*self._ports[name].getsockname())
-                self.environment[server.variable] = address
+            self.environment[server.variable] = address
 
     @property
     def programs(self) -> dict[str, Program]:
