@@ -33,7 +33,7 @@ def read(folder: Path) -> Accounts:
             payments=reader["payment"].rows(Payment),
             ledger=reader["gateway"].rows(Movement),
             told=[(order_id, told) for order_id, mail in mails if (told := _outcome(mail))],
-            said={key: counted[f"emitted:{key}"] for key in contract.by_key},
+            emitted={key: counted[f"emitted:{key}"] for key in contract.by_key},
             logged=Counter(key for _, key in log.elements()),
             twice=[event for event, times in log.items() if times > 1],
         )

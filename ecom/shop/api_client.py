@@ -39,13 +39,12 @@ class Client:
 
         Raises `OrderRefused`.
         """
-        chunks = (orders[i : i + AT_ONCE] for i in range(0, len(orders), AT_ONCE))
-        return [order_id for chunk in chunks for order_id in self._place(chunk)]
-
-    def _place(self, orders: list[dict[str, Any]]) -> list[str]:
-        # The same key for a second try: the orders are placed once, whatever became of the first.
-        accepted = self._ask("POST", "/orders", orders, {"Idempotency-Key": uuid4().hex})
-        return [order["order_id"] for order in accepted]
+        placed: list[str] = []
+        for first in range(0, len(orders), AT_ONCE):
+            # The same key for a second try: placed once, whatever became of the first.
+            key, some = {"Idempotency-Key": uuid4().hex}, orders[first : first + AT_ONCE]
+            placed += (order["order_id"] for order in self._ask("POST", "/orders", some, key))
+        return placed
 
     def cancel(self, order_id: str) -> None:
         """Ask for this order to be undone. Raises `OrderRefused`."""

@@ -29,7 +29,7 @@ class Accounts:
     payments: list[Payment]
     ledger: Sequence["Movement"]  # of the payment provider
     told: list[tuple[str, str]]  # (order, outcome) of each e-mail that reports an outcome
-    said: Mapping[str, int]  # event type → how many distinct ones were emitted
+    emitted: Mapping[str, int]  # event type → how many distinct ones were emitted
     logged: Mapping[str, int]  # event type → how many the audit log holds
     twice: list[tuple[str, str]]  # (order, event type) that the audit log holds more than once
 
@@ -63,8 +63,7 @@ class Books:
 
 def pounds(pence: int) -> str:
     """`41250` → `£412.50`."""
-    sign = "-" if pence < 0 else ""
-    return f"{sign}£{abs(pence) // 100:,}.{abs(pence) % 100:02}"
+    return f"{'-' * (pence < 0)}£{abs(pence) // 100:,}.{abs(pence) % 100:02}"
 
 
 def close_books(accounts: Accounts) -> Books:
@@ -186,10 +185,10 @@ def _judge_mails(accounts: Accounts) -> Iterator[str]:
 
 
 def _judge_audit(accounts: Accounts) -> Iterator[str]:
-    for key in sorted({*accounts.said, *accounts.logged}):
-        said, logged = accounts.said.get(key, 0), accounts.logged.get(key, 0)
-        if said != logged:
-            yield f"{said} {key} were emitted, {logged} are in the audit log"
+    for key in sorted({*accounts.emitted, *accounts.logged}):
+        emitted, logged = accounts.emitted.get(key, 0), accounts.logged.get(key, 0)
+        if emitted != logged:
+            yield f"{emitted} {key} were emitted, {logged} are in the audit log"
     for order_id, key in accounts.twice:
         yield f"order {order_id} has more than one {key} in the audit log"
 

@@ -16,12 +16,7 @@ class Records:
     """The records of the shop in `folder`, which need not be open any more."""
 
     def __init__(self, folder: Path | str) -> None:
-        self._folder = Path(folder)
-
-    @property
-    def folder(self) -> Path:
-        """Where the databases are."""
-        return self._folder
+        self.folder = Path(folder)
 
     def orders(self) -> pd.DataFrame:
         """order_id, customer, lines, total (pence), state, reason."""

@@ -44,7 +44,7 @@ GOOD = Accounts(
         movement("1002", "refund", "refunded", 900),
     ],
     told=[("1001", "CONFIRMED"), ("1002", "CANCELLED")],
-    said={"order.created": 2, "order.confirmed": 1},
+    emitted={"order.created": 2, "order.confirmed": 1},
     logged={"order.created": 2, "order.confirmed": 1},
     twice=[],
 )

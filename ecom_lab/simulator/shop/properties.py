@@ -60,7 +60,7 @@ def accounts(view: View) -> balance.Accounts:
         payments=list(view.rows("payment", Payment).values()),
         ledger=view.services["payment"].ledger,
         told=[(id_, outcome) for id_ in orders(view) for outcome in _mails(view, id_)],
-        said=sum((_counted(view, name, "emitted:") for name in PUBLISHING), Tally()),
+        emitted=sum((_counted(view, name, "emitted:") for name in PUBLISHING), Tally()),
         logged=Tally(type_ for _, type_ in log),
         twice=[each for each, times in Tally(log).items() if times > 1],
     )
