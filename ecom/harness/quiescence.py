@@ -189,7 +189,7 @@ class Monitor(Reader):
         }
 
 
-def wait_until_quiet(
+def wait_until_settled(
     monitor: Monitor,
     processes: Processes,
     dead_letters: Callable[[str], set[str]],
@@ -240,6 +240,6 @@ def _why(monitor: Monitor, look: Look, processes: Processes, timeout: float) -> 
         first = ", ".join(monitor.pending())
         noun = monitor.counted.noun
         reasons.append(f"{total - ended} of {total} {noun} have not ended: {first}, …")
-    return f"Not quiet after {timeout:g} seconds. Still awaited:\n" + "\n".join(
+    return f"Not settled after {timeout:g} seconds. Still awaited:\n" + "\n".join(
         f"  - {reason}" for reason in reasons
     )

@@ -15,7 +15,7 @@ from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.harness.diagrams.live.glance import Glance
 from ecom.harness.diagrams.live.view import watched
 from ecom.harness.processes import Processes
-from ecom.harness.quiescence import wait_until_quiet
+from ecom.harness.quiescence import wait_until_settled
 from ecom.harness.tenancy import address, forget, prepare
 from ecom.harness.workspace import Workspace, clear_abandoned
 from ecom.process import child
@@ -185,23 +185,23 @@ class Shop(Records):
         return self._client.token(customer)
 
     def settle(self, timeout: float = 60.0, bar: Any = None) -> None:
-        """Wait, at most `timeout` seconds, until all is quiet. Raises `NotSettled`, `ServiceDied`.
+        """Wait, at most `timeout` seconds, until it is settled. Raises `NotSettled`, `ServiceDied`.
 
-        Quiet: every event handled by all who hear it, nothing to be sent, performed or retried.
+        Settled: every event handled by all its listeners, nothing to be sent, performed or retried.
         `bar` is told how many more orders have ended; without it, there is a progress bar.
         """
         processes = self._staffed()
         with monitor(self.folder, self._dead.awaited) as looking:
-            wait_until_quiet(looking, processes, self._dead.event_ids, timeout, bar)
+            wait_until_settled(looking, processes, self._dead.event_ids, timeout, bar)
 
     def watch(self, seconds: float = 60.0) -> Glance:
-        """Show orders flow, live, until all is quiet or `seconds` are over; how it stands then."""
+        """Show orders flow, live, until it is settled or `seconds` are over; how it stands then."""
         return watched(monitor(self.folder), lambda view: self.settle(seconds, view))
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Wait, at most `timeout` seconds, until `condition()` is true. Raises `NotSettled`.
 
-        For what happens while the shop is not quiet: `shop.wait_until(lambda: shop.emails().size)`.
+        For what happens before the shop is settled: `shop.wait_until(lambda: shop.emails().size)`.
         """
         deadline = time.monotonic() + timeout
         while not condition():

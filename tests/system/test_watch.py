@@ -27,7 +27,7 @@ from ecom_lab.shop import SAGA, SERVICES
 
 ORDERS = [{"customer": f"buyer{n}@example.com", "lines": {"MOON": 1}} for n in range(5)]
 SVG = "{http://www.w3.org/2000/svg}"
-ENDED = "5 orders: 3 CONFIRMED, 2 CANCELLED. All is quiet."
+ENDED = "5 orders: 3 CONFIRMED, 2 CANCELLED. All is settled."
 
 CELL = """
 import time
@@ -62,11 +62,11 @@ def busy():
 
 
 # ── what is seen ──────────────────────────────────────────────────────────────────────────────
-def test_watching_ends_when_all_is_quiet(shop):
+def test_watching_ends_when_all_is_settled(shop):
     """As `settle` does; and says how the shop stands, the same however the orders raced."""
     seen = shop.watch()
     assert repr(seen) == seen.text == ENDED
-    assert seen.is_quiet
+    assert seen.is_settled
     assert seen.states == {"PENDING": 0, "CONFIRMED": 3, "CANCELLED": 2}
     assert not any(seen.waiting(kind) for kind in WAITING)
     assert seen.published == len(shop.events())
@@ -80,7 +80,7 @@ def test_watching_says_what_is_awaited_when_its_time_is_over(shop):
         other.kill("inventory")
         other.place("ada@example.com", {"MOON": 1})
         seen = other.watch(seconds=0.3)
-        assert not seen.is_quiet
+        assert not seen.is_settled
         assert "  - inventory has not handled 1 order.created" in seen.text.splitlines()
         assert seen.services["inventory"]["unhandled"] == 1
         other.start("inventory")
@@ -219,7 +219,7 @@ def test_the_command_watches_until_the_shop_closes_or_ctrl_c(workspace, command,
         workspace.leave(remove=False)  # nobody is in; the databases stay
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert out == "No orders. All is quiet.\n"
+    assert out == "No orders. All is settled.\n"
     assert "\r" in shown
     assert "\n" not in shown
     os.close(terminal)
@@ -237,5 +237,5 @@ def test_the_command_needs_a_shop_that_is_open(command):
 
 def test_where_nobody_looks_nothing_is_shown(shop, capfd):
     """Neither notebook nor terminal, as in a script's log: it only waits."""
-    assert watched(monitor(shop.folder), lambda view: view.update()).is_quiet
+    assert watched(monitor(shop.folder), lambda view: view.update()).is_settled
     assert capfd.readouterr() == ("", "")

@@ -38,7 +38,7 @@ class Glance:
     """How sagas stood at one moment; shows itself in a notebook.
 
     `services` is, by service, the number of each kind of `WAITING`; dead letters are counted since
-    the databases were made. `is_quiet` says whether all was done that can be done.
+    the databases were made. `is_settled` says whether all was done that can be done.
     """
 
     counted: Counted
@@ -46,7 +46,7 @@ class Glance:
     services: dict[str, dict[str, int]]
     published: int  # events, since the databases were made
     awaited: tuple[str, ...]  # what was not done yet, a sentence each
-    is_quiet: bool
+    is_settled: bool
 
     @property
     def total(self) -> int:
@@ -59,15 +59,15 @@ class Glance:
 
     @property
     def text(self) -> str:
-        """In words: the same for the same sagas, however they raced, once all is quiet."""
+        """In words: the same for the same sagas, however they raced, once all is settled."""
         noun = self.counted.noun
         states = ", ".join(f"{n:,} {state}" for state, n in self.states.items() if n)
         found = f"{self.total:,} {noun}: {states}." if self.total else f"No {noun}."
         dead = self.waiting("dead")
         found += f" Dead letters: {dead:,}." if dead else ""
-        if self.is_quiet:
-            return f"{found} All is quiet."
-        return "\n".join([f"{found} Not quiet yet:", *(f"  - {each}" for each in self.awaited)])
+        if self.is_settled:
+            return f"{found} All is settled."
+        return "\n".join([f"{found} Not settled yet:", *(f"  - {each}" for each in self.awaited)])
 
     def svg(self, rates: Sequence[float] = ()) -> str:
         """The picture, with its words for those who do not see it; `rates` are events a second
@@ -108,9 +108,9 @@ class Glance:
     def __repr__(self) -> str:
         return self.text
 
-    def quiet(self) -> "Glance":
-        """The same, known to be quiet."""
-        return replace(self, is_quiet=True, awaited=())
+    def settled(self) -> "Glance":
+        """The same, known to be settled."""
+        return replace(self, is_settled=True, awaited=())
 
 
 def rates(glances: Sequence[Glance]) -> list[float]:

@@ -53,12 +53,12 @@ class View:
 def watched(monitor: Monitor, settle: Callable[[View], None]) -> Glance:
     """Show what `monitor` sees while `settle(view)` waits; how it stands afterwards.
 
-    That `settle` runs out of time, or is interrupted, only means that it is not quiet yet.
+    That `settle` runs out of time, or is interrupted, only means that it is not settled yet.
     """
     with monitor:
         with View(monitor) as view, suppress(NotSettled, KeyboardInterrupt):
             settle(view)
-            return glance(monitor).quiet()
+            return glance(monitor).settled()
         return glance(monitor)
 
 
