@@ -3,7 +3,7 @@
 Started by `child` with a socket as its stdin; with each order on it come the files that the child
 needs. It has no threads and no connections, and ends when the socket is closed, which the kernel
 does however its starter dies; with it ends a pipe that each child watches. Where to fork is not
-safe, a child goes on in an interpreter of its own.
+safe, or a module has been edited since, a child goes on in an interpreter of its own.
 """
 
 import atexit
@@ -67,6 +67,7 @@ class Server:
     """Forks children as ordered, and reports their pids and statuses."""
 
     def __init__(self) -> None:
+        self._begun = time.time()
         self._control = socket.socket(fileno=0)
         self._children: dict[int, tuple[str, socket.socket, int]] = {}  # name, news, log
         self._ahead: list[str] = []  # modules to be imported when there is nothing else to do
@@ -99,7 +100,7 @@ class Server:
     def _fork(self, order: Order, news: socket.socket, log: int, *kept: int) -> None:
         if not order.fresh:
             _load(*order.imports, order.target.partition(":")[0])
-        is_fresh = order.fresh or not _can_fork()
+        is_fresh = order.fresh or not _can_fork() or _is_edited(self._begun)
         gc.freeze()  # else a child that collects garbage copies all that we share
         pid = 0
         self._children[pid] = order.name, news, log
@@ -164,6 +165,13 @@ def _load(*modules: str) -> None:
 def _can_fork() -> bool:
     """Whether this process can be forked: on macOS never, as its libraries start threads."""
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+
+
+def _is_edited(since: float) -> bool:
+    """Whether a module that is imported, and not just installed, was written after that time."""
+    files = [getattr(module, "__file__", None) or sys.prefix for module in sys.modules.values()]
+    ours = [file for file in files if not file.startswith((sys.prefix, sys.base_prefix))]
+    return any(os.path.exists(file) and os.path.getmtime(file) > since for file in ours)
 
 
 def _begin_anew(order: Order, lifeline: int, kept: Iterable[int]) -> NoReturn:

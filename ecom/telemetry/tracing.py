@@ -97,15 +97,15 @@ class Tracer:
         self._subject = f"ecom.{contract.subject}"
         self._export = export
         self.close = close  # sends what was not sent yet; may take as long as the network likes
-        own = [kind for kind in service.handlers if not issubclass(kind, Event)]
-        self._own = [kind.__name__ for kind in own]
+        self._own = [kind.__name__ for kind in service.handlers if not issubclass(kind, Event)]
         broker = urlsplit(settings.amqp_url)
-        self._messaging: About = {
+        messaging = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": exchange(settings.shop),
+            "server.address": broker.hostname,
+            "server.port": broker.port,
         }
-        where = {"server.address": broker.hostname, "server.port": broker.port}
-        self._messaging |= {name: value for name, value in where.items() if value}
+        self._messaging: About = {name: value for name, value in messaging.items() if value}
 
     def handled(self, batch: Sequence[Any], start: float, end: float) -> None:
         """A step has handled these inputs; commands are answered."""

@@ -187,6 +187,25 @@ def test_children_end_when_the_process_they_were_forked_from_is_killed(start, lo
     assert child.call("children:say", "again", seconds=30) == "again"
 
 
+def test_a_module_that_is_edited_is_imported_anew(tmp_path):
+    """Children run what is in the file, not what their fork server has imported."""
+    (tmp_path / "edited.py").write_text("def said(): return 'before'")
+    code = f"""
+import sys
+from ecom.process import child
+sys.path.append({str(tmp_path)!r})
+print(child.call("edited:said", imports=("edited",), seconds=30), flush=True)
+sys.stdin.readline()
+print(child.call("edited:said", imports=("edited",), seconds=30))
+"""
+    with holder(code) as process:
+        assert process.stdout.readline() == "before\n"
+        (tmp_path / "edited.py").write_text("def said(): return 'afterwards'")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "afterwards\n"
+
+
 # ── whoever starts them ───────────────────────────────────────────────────────────────────────────
 def holder(code, *arguments, **options):
     """A process that starts children; it does not import from the current folder itself."""
