@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
 from pydantic import Field
 
-from ecom.api.auth import Authentication, check_token, customer_of
+from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import handle_errors, responses
 from ecom.api.limits import MAX_CONNECTIONS, BodyLimit
 from ecom.api.schemas import (
@@ -34,7 +34,6 @@ from ecom.api.schemas import (
     TokenOut,
     order_out,
 )
-from ecom.api.tokens import TOKEN_SECONDS, customer_token
 from ecom.contract.envelope import derived_id, new_id, rfc3339
 from ecom.errors import ShopError
 from ecom.events import Line

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from serving import ORDER, connect, nowhere
 
 from ecom import Shop
-from ecom.api.auth import check_token
-from ecom.api.tokens import customer_token, signing_key, verified_customer
+from ecom.api.auth import check_token, customer_token, signing_key, verified_customer
 from ecom.errors import ShopError
 from ecom.settings import Settings
 from ecom.shop.credentials import token_file
