@@ -69,26 +69,23 @@ async def place_orders(
     request: Request, order: OneOrMany, idempotency_key: Key = None
 ) -> OrderOut | list[OrderOut]:
     """Place one order, or a list of them. Under one `Idempotency-Key`, orders are placed once."""
-    orders = order if isinstance(order, list) else [order]
+    is_one = isinstance(order, OrderIn)
+    orders = [order] if is_one else order
     if (customer := customer_of(request)) and any(it.customer != customer for it in orders):
         raise HTTPException(403, f"this token places orders of {customer} only")
     # No key has a newline, so the keys of two customers are never the same.
     key = f"{customer}\n{idempotency_key}" if customer and idempotency_key else idempotency_key
-    commands = _commands(order, key)
+    commands = _commands(orders, is_one, key)
     # The first one alone: if the key was used for another request, nothing is placed.
-    placed = await _place(request, commands[:1])
-    placed += await _place(request, commands[1:])
-    if isinstance(order, OrderIn):
-        return order_out(placed[0])
-    return [order_out(each, lines=False) for each in placed]
+    placed = await _place(request, commands[:1]) + await _place(request, commands[1:])
+    shown = [order_out(each, lines=is_one) for each in placed]
+    return shown[0] if is_one else shown
 
 
-def _commands(order: OrderIn | list[OrderIn], key: str | None) -> list[PlaceOrder]:
+def _commands(orders: list[OrderIn], is_one: bool, key: str | None) -> list[PlaceOrder]:
     """What to do. The digest is that of the whole request: a key stands for all of it."""
-    orders = order if isinstance(order, list) else [order]
     contents = [(it.customer, it.card, _lines(it)) for it in orders]
-    whole = msgspec.json.encode((isinstance(order, list), contents))
-    digest = hashlib.sha256(whole).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode((not is_one, contents))).hexdigest()
     # No header has a space, so no other request's key is one of these.
     keys = [key, *(key and f"{key} {n}" for n in range(1, len(orders)))]
     return [
