@@ -170,8 +170,12 @@ def _can_fork() -> bool:
 def _is_edited(since: float) -> bool:
     """Whether a module that is imported, and not just installed, was written after that time."""
     files = [getattr(module, "__file__", None) or sys.prefix for module in sys.modules.values()]
-    ours = [file for file in files if not file.startswith((sys.prefix, sys.base_prefix))]
-    return any(os.path.exists(file) and os.path.getmtime(file) > since for file in ours)
+    for file in files:
+        if not file.startswith((sys.prefix, sys.base_prefix)):
+            with suppress(OSError):
+                if os.stat(file).st_mtime > since:
+                    return True
+    return False
 
 
 def _begin_anew(order: Order, lifeline: int, kept: Iterable[int]) -> NoReturn:
