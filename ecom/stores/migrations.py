@@ -68,12 +68,18 @@ def migrate(schema: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]
             return
         with schema.transaction():
             found = schema.look()
-            if found.number < VERSION:
-                _take(STEPS[found.number], schema, found)
-            elif not _is_done(found, kinds, views):
-                for statement in _missing(found, kinds, views):
-                    schema.run(statement)
-                _say_version(schema, found, VERSION, STEPS[-1].oldest_reader)
+            if _is_done(found, kinds, views):
+                return  # by another start, meanwhile
+            if (number := found.number) < VERSION:
+                step, version, missing = STEPS[number], number + 1, _missing(found, kinds[-1:], {})
+                step.apply(schema, found)
+            else:
+                step, version, missing = STEPS[-1], VERSION, _missing(found, kinds, views)
+            for statement in missing:
+                schema.run(statement)
+            oldest = max(step.oldest_reader, found.version.oldest_reader if found.version else 0)
+            row = SchemaVersion("machinery", version, oldest)
+            schema.run(sql.put(SchemaVersion, 3, 1), *sql.columns_of(SchemaVersion).to_sql(row))
 
 
 def check_readable(version: SchemaVersion | None, where: str) -> None:
@@ -112,19 +118,6 @@ def _name_the_subject(schema: Schema, found: Found) -> None:
 
 STEPS = (Step(_name_indexes, 0), Step(_name_the_subject, 2))
 VERSION = len(STEPS)
-
-
-def _take(step: Step, schema: Schema, found: Found) -> None:
-    step.apply(schema, found)
-    if SchemaVersion.table not in found.tables:
-        schema.run(sql.create_table(SchemaVersion))
-    _say_version(schema, found, found.number + 1, step.oldest_reader)
-
-
-def _say_version(schema: Schema, found: Found, version: int, oldest_reader: int) -> None:
-    oldest_reader = max(oldest_reader, found.version.oldest_reader if found.version else 0)
-    row = SchemaVersion("machinery", version, oldest_reader)
-    schema.run(sql.put(SchemaVersion, 3, 1), *sql.columns_of(SchemaVersion).to_sql(row))
 
 
 # ── What needs no step ────────────────────────────────────────────────────────────────────────
