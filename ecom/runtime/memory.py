@@ -15,7 +15,7 @@ class Window(Struct, Generic[OutRow], frozen=True):
     """What a replica knows of one table of outgoing rows (see `ecom.runtime.relay`)."""
 
     is_open: bool
-    under_way: tuple[OutRow, ...] = ()  # taken on, and not known to be done
+    under_way: dict[int, OutRow] = {}  # by seq: taken on, and not known to be done
     last: int = 0  # its own rows up to this seq have been taken on
     behind: bool = True  # there may be others in the table than those being written
 

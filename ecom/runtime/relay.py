@@ -20,56 +20,50 @@ from ecom.stores.query import AtMost, MoreThan
 class Relay(Generic[OutRow]):
     """One replica's view of one table of outgoing rows."""
 
-    def __init__(self, kind: type[OutRow], owner: str, window: int, is_open: bool = False) -> None:
+    def __init__(self, kind: type[OutRow], owner: str, most: int, is_open: bool = False) -> None:
         self._kind: type[OutRow] = kind
-        self._owner = owner
-        self._window = window
-        self._open = is_open
-        self._under_way: dict[int, OutRow] = {}
-        self._last = 0  # see `Window` for what these mean
-        self._behind = True
-        self._reached = self._last, self._behind  # what these become if this choice is committed
+        self._owner, self._most = owner, most
+        self._window: Window[OutRow] = Window(is_open)
+        self._reached = 0, True  # what `last` and `behind` become if this choice is committed
 
     @property
     def under_way(self) -> set[int]:
         """The rows that were taken on and are not known to be done."""
-        return set(self._under_way)
+        return set(self._window.under_way)
 
     def volatile(self) -> Window[OutRow]:
         """What is known of the table just now, between two steps."""
-        return Window(self._open, tuple(self._under_way.values()), self._last, self._behind)
+        return replace(self._window, under_way=dict(self._window.under_way))
 
     def restore(self, window: Window[OutRow]) -> None:
         """Know what was known when `volatile` was called."""
-        self._open, self._last, self._behind = window.is_open, window.last, window.behind
-        self._under_way = {row.seq: row for row in window.under_way}
+        self._window = replace(window, under_way=dict(window.under_way))
 
     def open(self) -> None:
         """A new connection: whatever is not known to be sent is sent (again), oldest first."""
-        self._open = True
-        self._under_way.clear()
-        self._last, self._behind = 0, True
+        self._window = Window(is_open=True)
 
     def close(self) -> None:
         """No connection: leave rows in the table."""
-        self._open = False
+        self._window = replace(self._window, is_open=False)
 
     def choose(self, tx: Transaction, now: float, ticked: bool) -> list[OutRow]:
         """The rows to take on once the transaction is committed. The table is searched only if it
         may have more than the transaction, or when time has passed: one query a batch is a tenth of
         the cost of a single message."""
-        last, search = self._last, self._behind or ticked
+        window, under_way = self._window, self._window.under_way
+        last, search = window.last, window.behind or ticked
         self._reached = last, True
         # Until `started`: a commit whose answer is lost may have been made all the same.
-        self._last, self._behind = 0, True
-        room = self._window - len(self._under_way)
-        if not self._open or room <= 0:
+        self._window = Window(window.is_open, under_way)
+        room = self._most - len(under_way)
+        if not window.is_open or room <= 0:
             return []
         chosen = {row.seq: row for row in self._due(tx, now, room)} if ticked else {}
         ours, reached = self._ours(tx, room, last, search), last
         behind = len(ours) >= room
         for row in ours:
-            if row.seq not in chosen and row.seq not in self._under_way:
+            if row.seq not in chosen and row.seq not in under_way:
                 if len(chosen) == room:
                     behind = True  # rows that were due have filled the window
                     break
@@ -93,35 +87,34 @@ class Relay(Generic[OutRow]):
         for row in tx[self._kind].where(limit=room, due=AtMost(now)):
             row = replace(row, owner=self._owner, due=now + LEASE)
             tx[self._kind].put(row)
-            if row.seq not in self._under_way:
+            if row.seq not in self._window.under_way:
                 rows.append(row)
         return rows
 
     def started(self, rows: Iterable[OutRow]) -> None:
         """The transaction that chose these is committed; they are under way."""
-        for row in rows:
-            self._under_way[row.seq] = row
-        self._last, self._behind = self._reached
+        self._window.under_way.update((row.seq, row) for row in rows)
+        self._window = Window(self._window.is_open, self._window.under_way, *self._reached)
 
     def pending(self, seq: int, tx: Transaction) -> OutRow | None:
         """The row, unless it is done already, perhaps by another replica."""
         row = tx[self._kind].get(seq)
         if row is not None and row.done_at is None:
             return row
-        self._under_way.pop(seq, None)
+        self._window.under_way.pop(seq, None)
         return None
 
     def done(self, seqs: Iterable[int], tx: Transaction, now: float) -> None:
         """Mark rows as done."""
         for seq in seqs:
-            row = self._under_way.get(seq) or self.pending(seq, tx)
+            row = self._window.under_way.get(seq) or self.pending(seq, tx)
             if row is not None:
                 self.finish(row, tx, now)
 
     def finish(self, row: OutRow, tx: Transaction, now: float, **columns: Any) -> None:
         """Mark this row as done, and change these columns of it."""
         tx[self._kind].change(row, done_at=now, due=None, **columns)
-        self._under_way.pop(row.seq, None)
+        self._window.under_way.pop(row.seq, None)
 
     def again(self, seqs: Iterable[int], tx: Transaction, due: float) -> None:
         """The broker did not take these: try again at `due`."""
@@ -133,4 +126,4 @@ class Relay(Generic[OutRow]):
     def later(self, row: OutRow, due: float, tx: Transaction) -> None:
         """Try this row again at `due`."""
         tx[self._kind].put(replace(row, due=due))
-        self._under_way.pop(row.seq, None)
+        self._window.under_way.pop(row.seq, None)

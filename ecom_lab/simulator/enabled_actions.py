@@ -72,7 +72,7 @@ def _overdue(
     for kind, window, most in zip((Outbox, Effect), both, windows, strict=True):
         if not window.is_open:
             continue
-        under_way = {row.seq for row in window.under_way}
+        under_way = window.under_way
         for seq, row in local.tables.get(kind, {}).items():
             if row.done_at is not None or row.due is None or seq in under_way:
                 continue

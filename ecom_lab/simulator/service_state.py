@@ -115,7 +115,7 @@ class Canon:
 def _done(window: Window[Any], kind: type[Row], local: ServiceState) -> int:
     """How many rows a replica holds to be under way though a sibling has done them."""
     rows = local.tables.get(kind, {})
-    return sum(row.seq not in rows or rows[row.seq].done_at is not None for row in window.under_way)
+    return sum(seq not in rows or rows[seq].done_at is not None for seq in window.under_way)
 
 
 def _inbox(rows: Iterable[Inbox]) -> list[Any]:
@@ -169,7 +169,7 @@ def _stage(row: Any, windows: list[Window[Any] | None]) -> tuple[str, list[str]]
 def _way(seq: int, window: Window[Any] | None) -> str:
     if window is None:
         return "down"
-    if any(row.seq == seq for row in window.under_way):
+    if seq in window.under_way:
         return "under way"
     return "waits" if seq <= window.last else "behind" if window.behind else "new"
 

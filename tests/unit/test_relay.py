@@ -187,8 +187,8 @@ def test_what_a_process_remembers_can_be_handed_to_another(hand):
     hand.give(order(1), order(2))
     hand.give(Confirmed([1]), Failed(1, "no answer"))
     memory = hand.runtime.volatile()
-    assert [row.seq for row in memory.outbox.under_way] == [2]
-    assert [row.seq for row in memory.effects.under_way] == [2]
+    assert list(memory.outbox.under_way) == [2]
+    assert list(memory.effects.under_way) == [2]
     hand.runtime = Runtime(hand.saga, hand.service.name, hand.store, "1", lambda: 0.5)
     hand.runtime.restore(memory)
     assert hand.runtime.volatile() == memory
