@@ -95,7 +95,7 @@ class Message(NamedTuple):
     body: bytes
 
 
-Heard = Callable[[Message], None]
+OnMessage = Callable[[Message], None]
 
 
 class Connection(AsyncioConnection):
@@ -108,14 +108,14 @@ class Connection(AsyncioConnection):
     """
 
     _corked: list[bytes] | None = None
-    _consumer: tuple[bytes, Heard] | None = None  # whose messages go past pika's codec
+    _consumer: tuple[bytes, OnMessage] | None = None  # whose messages go past pika's codec
 
-    def consume(self, channel: Channel, queue: str, heard: Heard) -> str:
-        """Give the queue's messages to `heard`, and no more to an earlier consumer, which the
+    def consume(self, channel: Channel, queue: str, on_message: OnMessage) -> str:
+        """Give the queue's messages to `on_message`, and no more to an earlier consumer, which the
         caller cancels; returns the consumer's tag."""
 
         def by_pika(_: Channel, method: Any, properties: Any, body: bytes) -> None:
-            heard(
+            on_message(
                 Message(
                     method.delivery_tag,
                     method.redelivered,
@@ -128,7 +128,7 @@ class Connection(AsyncioConnection):
             )
 
         tag: str = channel.basic_consume(queue, by_pika)
-        self._consumer = tag.encode(), heard
+        self._consumer = tag.encode(), on_message
         return tag
 
     def publish(
@@ -169,11 +169,11 @@ class Connection(AsyncioConnection):
 
     def _take(self, data: bytes) -> int:
         """Hand on the messages that `data` begins with; where they end."""
-        at, (consumer, heard) = 0, self._consumer
+        at, (consumer, on_message) = 0, self._consumer
         while (found := read_message(data, at)) is not None and found.consumer == consumer:
             at = found.end
-            heard(Message(*found[2:]))
-            consumer, heard = self._consumer
+            on_message(Message(*found[2:]))
+            consumer, on_message = self._consumer
         return at
 
     def _adapter_emit_data(self, data: bytes) -> None:

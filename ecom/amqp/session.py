@@ -41,7 +41,8 @@ class Session:
         self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
         self._returned: set[str] = set()
         self._published = 0
-        self._heard = self._heard_before = self._acked = 0  # tags of the last delivery, and ack
+        # Tags of the last delivery, now and at the last check, and of the last ack.
+        self._delivered = self._delivered_before = self._acked = 0
         self._to_ack: int | None = None  # the tag that waits to be acknowledged
         self._silence = 0  # messages to ourselves in a row without an echo
         self._user: str | None = None  # as whom we are connected
@@ -75,9 +76,9 @@ class Session:
         echo. While messages are in hand it waits: ending would count against their delivery limit.
         """
         consumers = await self._consumers()
-        silent = consumers == 1 and self._heard == self._heard_before == self._acked
+        silent = consumers == 1 and self._delivered == self._delivered_before == self._acked
         self._silence = self._silence + 1 if silent else 0
-        self._heard_before = self._heard
+        self._delivered_before = self._delivered
         if consumers == 0 or self._silence == SILENCE:
             self._end(ConnectionError("our queue has gone silent"))
         self.announce(Announce(topology.echo(self._service), b""))
@@ -183,7 +184,7 @@ class Session:
             self._end(error)
 
     def _on_message(self, it: Message) -> None:
-        self._heard = it.tag
+        self._delivered = it.tag
         self._put(Delivery(self._epoch, it.tag, it.exchange, it.key, it.headers, it.body, it.user))
         if self._careful and not it.redelivered:
             self._careful = False

@@ -71,14 +71,8 @@ def definitions(
             for service, password in passwords.items()
         ],
         "permissions": [
-            {
-                "user": who,
-                "vhost": shop,
-                "configure": it.configure,
-                "write": it.write,
-                "read": it.read,
-            }
-            for who, it in rights.items()
+            {"user": who, "vhost": shop, "configure": configure, "write": write, "read": read}
+            for who, (configure, write, read, _) in rights.items()
         ],
         "topic_permissions": [
             {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ALL}

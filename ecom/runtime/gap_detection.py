@@ -11,7 +11,7 @@ from then on, and inboxes absorb what was not lost. Neither message is stored.
 """
 
 import logging
-from collections import Counter as Tally
+from collections import Counter
 from copy import copy
 
 import msgspec
@@ -33,7 +33,7 @@ ANSWERED = (1, 4, 16)  # which repetitions of the same question are answered
 log = logging.getLogger("ecom")
 
 
-class Sent(Struct, frozen=True):
+class Tally(Struct, frozen=True):
     """A tally: event type → how many were published, by the producer's clock at `at`."""
 
     at: float
@@ -72,11 +72,11 @@ class GapDetection:
         unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
         self._known.again.intersection_update([row.seq for row in unsent])
         out = published | self._known.again
-        waiting = Tally(row.type for row in unsent if row.seq not in out)
+        waiting = Counter(row.type for row in unsent if row.seq not in out)
         sent = {key: tx.counted(f"emitted:{key}") - waiting[key] for key in self._ours}
         if not any(sent.values()) or len(unsent) == UNSENT:
             return []
-        return [Announce(f"{self._service}.tally", msgspec.json.encode(Sent(now, sent)))]
+        return [Announce(f"{self._service}.tally", msgspec.json.encode(Tally(now, sent)))]
 
     def answer(self, delivery: Delivery, tx: Transaction, now: float) -> list[Announce]:
         """The messages to publish in answer to a tally or a question."""
@@ -85,7 +85,7 @@ class GapDetection:
             return []  # an echo: it only has to arrive
         try:
             if what == "tally":
-                return self._compare(msgspec.json.decode(delivery.body, type=Sent), tx)
+                return self._compare(msgspec.json.decode(delivery.body, type=Tally), tx)
             asked = msgspec.json.decode(delivery.body, type=Missing)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             log.warning("Not a %s of %s: %s", what, who, error)
@@ -95,7 +95,7 @@ class GapDetection:
                 self._answer(who, key, number, since, tx, now)
         return []
 
-    def _compare(self, tally: Sent, tx: Transaction) -> list[Announce]:
+    def _compare(self, tally: Tally, tx: Transaction) -> list[Announce]:
         missing, known = {}, self._known
         for key, sent in tally.sent.items():
             if key not in self._heard:

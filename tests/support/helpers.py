@@ -122,13 +122,13 @@ class Hand:
         self.now += seconds
         return self.give(Tick())
 
-    def hear(self, event: Any, id: str = "event-1") -> list[Any]:
-        """Give one event; the events it makes the service say."""
-        return said(self.give(delivery(event, id)))
+    def handle(self, event: Any, id: str = "event-1") -> list[Any]:
+        """Give one event; the events that the service publishes."""
+        return published(self.give(delivery(event, id)))
 
     def makes(self, event: Any, id: str = "event-1") -> list[Any]:
-        """Give one event; the effects it makes the service ask for."""
-        return asked(self.give(delivery(event, id)))
+        """Give one event; the effects that the service requests."""
+        return requested(self.give(delivery(event, id)))
 
     def rows(self, kind: type, **conditions: Any) -> list[Any]:
         """Committed rows of one table."""
@@ -139,12 +139,12 @@ class Hand:
         return self.store.fetch(kind, key)
 
 
-def said(outputs: Iterable[Any]) -> list[str]:
+def published(outputs: Iterable[Any]) -> list[str]:
     """The routing keys of the events published."""
     return [out.row.type for out in outputs if isinstance(out, Publish)]
 
 
-def asked(outputs: Iterable[Any]) -> list[Any]:
+def requested(outputs: Iterable[Any]) -> list[Any]:
     """The effects to perform."""
     return [out.effect for out in outputs if isinstance(out, Perform)]
 

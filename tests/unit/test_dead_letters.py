@@ -1,7 +1,7 @@
 """Dead letters that are replayed, in the runtime: a second chance, but no second effect."""
 
 import pytest
-from helpers import delivery, said
+from helpers import delivery, published
 from msgspec.structs import replace
 from tower import CREATED, POLICY, Bell, Tower, dead_letters, order
 
@@ -44,8 +44,8 @@ def letter(tower, hand):
 def test_a_replay_is_handled_once_however_often_it_comes(hand, letter):
     """Three replays in one batch, and a fourth later: one ring, the event said once."""
     out = hand.give(*[replayed(letter)] * 3)
-    assert said(out) == ["inventory.committed"]
-    assert said(hand.give(replayed(letter))) == []
+    assert published(out) == ["inventory.committed"]
+    assert published(hand.give(replayed(letter))) == []
     assert hand.row(Bell, "1").rung == 1
     assert hand.row(Inbox, "created-1").state == "done"
     assert hand.row(Counter, "replayed").value == 4

@@ -1,7 +1,7 @@
 """What a broker loses after it has confirmed it is noticed, asked for, and sent again."""
 
 import pytest
-from helpers import EXAMPLES, Hand, said
+from helpers import EXAMPLES, Hand, published
 
 from ecom.runtime.messages import (
     Announce,
@@ -169,5 +169,5 @@ def test_garbage_under_these_keys_does_nothing(pair, key, body):
     """No dead letter, no answer, no exception; the order stays as sent."""
     pair.place()
     outputs = pair.order.give(Delivery(1, 1, "shop.events", key, None, body))
-    assert announced(outputs) == said(outputs) == []
+    assert announced(outputs) == published(outputs) == []
     assert pair.sent_again() == []

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 import pytest
-from helpers import EXAMPLES, Hand, said
+from helpers import EXAMPLES, Hand, published
 from msgspec.structs import replace
 
 from ecom.events import Line
@@ -40,7 +40,7 @@ def state(hand, order_id="1001"):
 
 
 def test_stock_is_held_until_a_deadline(shelves):
-    assert shelves.hear(CREATED) == ["inventory.processed"]
+    assert shelves.handle(CREATED) == ["inventory.processed"]
     assert (stock(shelves), state(shelves)) == ((1, 2, 0), "HELD")
     assert [timer.due for timer in shelves.rows(Timer)] == [60.0]
 
@@ -59,7 +59,7 @@ def test_an_order_is_held_whole_or_not_at_all(shelves, lines, reason, caplog):
     """One line that cannot be held, also in sum over lines, and nothing of the order is."""
     with caplog.at_level("INFO"):
         lines = tuple(Line(sku, units) for sku, units in lines)
-        assert shelves.hear(replace(CREATED, lines=lines)) == ["inventory.failed"]
+        assert shelves.handle(replace(CREATED, lines=lines)) == ["inventory.failed"]
     assert (stock(shelves), stock(shelves, "TOP-HAT")) == ((3, 0, 0), (1, 0, 0))
     assert state(shelves) == "REJECTED"
     assert "Failed to reserve stock" in caplog.text
@@ -68,13 +68,13 @@ def test_an_order_is_held_whole_or_not_at_all(shelves, lines, reason, caplog):
 
 def test_several_lines_are_held_in_sum(shelves):
     lines = (Line("TEA-COSY", 1), Line("TOP-HAT", 1), Line("TEA-COSY", 2))
-    assert shelves.hear(replace(CREATED, lines=lines)) == ["inventory.processed"]
+    assert shelves.handle(replace(CREATED, lines=lines)) == ["inventory.processed"]
     assert (stock(shelves), stock(shelves, "TOP-HAT")) == ((0, 3, 0), (0, 1, 0))
 
 
 def test_the_last_unit_goes_to_one_of_two(shelves):
     hats = [replace(CREATED, order_id=str(n), lines=(Line("TOP-HAT", 1),)) for n in (1, 2)]
-    assert [shelves.hear(hat, hat.order_id) for hat in hats] == [
+    assert [shelves.handle(hat, hat.order_id) for hat in hats] == [
         ["inventory.processed"],
         ["inventory.failed"],
     ]
@@ -82,45 +82,45 @@ def test_the_last_unit_goes_to_one_of_two(shelves):
 
 
 def test_payment_in_time_commits_the_stock_and_ends_the_deadline(shelves):
-    shelves.hear(CREATED, "a")
-    assert shelves.hear(PAID, "b") == ["inventory.committed"]
+    shelves.handle(CREATED, "a")
+    assert shelves.handle(PAID, "b") == ["inventory.committed"]
     assert (stock(shelves), state(shelves)) == ((1, 0, 2), "COMMITTED")
     assert shelves.rows(Timer) == []
-    assert said(shelves.wait(1_000)) == []
+    assert published(shelves.wait(1_000)) == []
 
 
 def test_a_deadline_before_payment_puts_the_stock_back(shelves):
     """The arbiter has decided: payment that comes later does nothing here."""
-    shelves.hear(CREATED, "a")
-    assert said(shelves.wait(59.9)) == []
-    assert said(shelves.wait(0.1)) == ["inventory.expired"]
+    shelves.handle(CREATED, "a")
+    assert published(shelves.wait(59.9)) == []
+    assert published(shelves.wait(0.1)) == ["inventory.expired"]
     assert (stock(shelves), state(shelves)) == ((3, 0, 0), "EXPIRED")
-    assert shelves.hear(PAID, "b") == []
-    assert shelves.hear(CANCELLED, "c") == []
+    assert shelves.handle(PAID, "b") == []
+    assert shelves.handle(CANCELLED, "c") == []
     assert (stock(shelves), state(shelves)) == ((3, 0, 0), "EXPIRED")
 
 
 @pytest.mark.parametrize("before", [[CREATED], [CREATED, PAID]], ids=["held", "committed"])
 def test_cancelling_puts_held_and_committed_stock_back(shelves, before):
     for n, event in enumerate(before):
-        shelves.hear(event, str(n))
-    assert shelves.hear(CANCELLED, "c") == ["inventory.released"]
+        shelves.handle(event, str(n))
+    assert shelves.handle(CANCELLED, "c") == ["inventory.released"]
     assert (stock(shelves), state(shelves)) == ((3, 0, 0), "RELEASED")
     assert shelves.rows(Timer) == []
-    assert shelves.hear(CANCELLED, "d") == []
-    assert said(shelves.wait(1_000)) == []
+    assert shelves.handle(CANCELLED, "d") == []
+    assert published(shelves.wait(1_000)) == []
 
 
 def test_a_cancellation_that_overtakes_the_order_leaves_a_tombstone(shelves):
-    assert shelves.hear(CANCELLED, "a") == []
-    assert shelves.hear(CREATED, "b") == []
+    assert shelves.handle(CANCELLED, "a") == []
+    assert shelves.handle(CREATED, "b") == []
     assert (stock(shelves), state(shelves)) == ((3, 0, 0), "CANCELLED")
-    assert shelves.hear(PAID, "c") == []
+    assert shelves.handle(PAID, "c") == []
 
 
 def test_a_rejected_order_that_is_cancelled_has_nothing_to_give_back(shelves):
-    shelves.hear(replace(CREATED, lines=(Line("TEA-COSY", 9),)), "a")
-    assert shelves.hear(CANCELLED, "b") == []
+    shelves.handle(replace(CREATED, lines=(Line("TEA-COSY", 9),)), "a")
+    assert shelves.handle(CANCELLED, "b") == []
     assert stock(shelves) == (3, 0, 0)
 
 
@@ -128,7 +128,7 @@ def test_a_rejected_order_that_is_cancelled_has_nothing_to_give_back(shelves):
 def test_whatever_order_messages_come_in_a_cancelled_order_holds_nothing(shelves, events):
     """Payment that comes before the order it is for is tried again until it has come."""
     for n, event in enumerate(events):
-        shelves.hear(event, str(n))
+        shelves.handle(event, str(n))
     for _ in range(10):
         shelves.wait(10)
     assert stock(shelves) == (3, 0, 0)

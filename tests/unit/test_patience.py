@@ -4,7 +4,7 @@ Told in steps, not in seconds: how long a step takes is for the benchmarks to sa
 """
 
 import pytest
-from helpers import said
+from helpers import published
 from tower import Bell, Tower, order
 
 from ecom.runtime.messages import Ack, Tick
@@ -45,7 +45,7 @@ def test_what_comes_is_handled_in_the_step_it_comes_in(tower):
         hand.now += 1.0
         out = hand.give(Tick(), order(n, tag=n + 1))
         assert Ack(1, n + 1) in out
-        assert said(out).count("inventory.committed") == 1
+        assert published(out).count("inventory.committed") == 1
         assert hand.row(Bell, str(n)).rung == 1
 
 
@@ -71,5 +71,5 @@ def test_a_busy_database_costs_no_attempt(tower):
     with pytest.raises(StoreUnavailable):
         hand.give(order("new"), order(CROWD))
     assert hand.row(Inbox, "created-new") is None
-    assert said(hand.give(order("new"), order(CROWD))) == ["inventory.committed"] * 2
+    assert published(hand.give(order("new"), order(CROWD))) == ["inventory.committed"] * 2
     assert hand.row(Inbox, "created-new").attempts == 1

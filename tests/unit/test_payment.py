@@ -1,7 +1,7 @@
 """Payment: money is captured once at most, and given back once whenever an order is undone."""
 
 import pytest
-from helpers import EXAMPLES, Hand, asked, said
+from helpers import EXAMPLES, Hand, published, requested
 
 from ecom.runtime.messages import Performed
 from ecom.services.payment import Capture, Captured, Declined, Payment, Refund, Refunded
@@ -18,7 +18,7 @@ def till():
 def result(hand, seq, result):
     """What the provider's answer leads to: events said, effects asked for."""
     out = hand.give(Performed(seq, result))
-    return said(out), asked(out)
+    return published(out), requested(out)
 
 
 def paid(hand):

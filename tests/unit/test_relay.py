@@ -1,7 +1,7 @@
 """What leaves a service: nothing is lost, nothing is sent for ever, and not too much at a time."""
 
 import pytest
-from helpers import Hand, said
+from helpers import Hand, published
 from tower import Ring, Tower, order
 
 from ecom.runtime.messages import (
@@ -218,7 +218,7 @@ def sibling(hand):
 def test_a_dead_siblings_rows_are_adopted_after_its_lease(hand, sibling):
     """Not before: it may be at work. Each is adopted once."""
     hand.give(order(1))
-    assert said(sibling.wait(LEASE - 1)) == []
+    assert published(sibling.wait(LEASE - 1)) == []
     out = sibling.wait(1)
     assert (sent(out), performed(out)) == ([1], [1])
     assert sent(sibling.wait(1)) == []

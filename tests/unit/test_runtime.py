@@ -1,7 +1,7 @@
 """The sans-IO runtime: what comes out of a step, in which order, and what is kept of it."""
 
 import pytest
-from helpers import answers, asked, said, steady
+from helpers import answers, published, requested, steady
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -68,7 +68,7 @@ def test_one_ack_covers_a_batch_and_each_channel_has_its_own(hand):
 def test_a_duplicate_does_nothing_but_is_acked(hand, batches):
     out = [each for size in batches for each in hand.give(*[order(1)] * size)]
     assert hand.row(Bell, "1").rung == 1
-    assert len(said(out)) == len(asked(out)) == 1
+    assert len(published(out)) == len(requested(out)) == 1
     assert len([each for each in out if isinstance(each, Ack)]) == len(batches)
 
 
@@ -78,7 +78,7 @@ def test_a_failing_message_undoes_only_itself(tower, hand):
     out = hand.give(order(1), order(2), order(3))
     assert [bell.order_id for bell in hand.rows(Bell)] == ["1", "3"]
     assert [out.row.subject for out in out if isinstance(out, Publish)] == ["1", "3"]
-    assert [effect.order_id for effect in asked(out)] == ["1", "3"]
+    assert [effect.order_id for effect in requested(out)] == ["1", "3"]
     assert [timer.subject for timer in hand.rows(Timer)] == ["1", "3"]
     assert hand.row(Inbox, "created-2").state == "waiting"
     assert Ack(1, 1) in out
@@ -166,4 +166,4 @@ def test_a_broken_database_is_no_fault_of_the_message(tower, hand):
     with pytest.raises(StoreBroken):
         hand.give(order(1))
     assert hand.rows(Inbox) == []
-    assert said(hand.give(order(1))) == ["inventory.committed"]
+    assert published(hand.give(order(1))) == ["inventory.committed"]

@@ -1,7 +1,7 @@
 """Services: a message in; state, events and effects out. Order, notification and audit."""
 
 import pytest
-from helpers import EXAMPLES, Hand, answers, asked, said
+from helpers import EXAMPLES, Hand, answers, published, requested
 
 from ecom.events import Line
 from ecom.runtime.messages import Command, Performed
@@ -25,12 +25,12 @@ def orders():
 def place(hand, key=None, digest="", id="place"):
     command = PlaceOrder("lotte@example.com", "4242", (Line("TEA-COSY", 2, 1250),) * 2, key, digest)
     out = hand.give(Command(id, command))
-    return answers(out)[0], said(out)
+    return answers(out)[0], published(out)
 
 
 def cancel(hand, order_id="1001"):
     out = hand.give(Command("cancel", CancelOrder(order_id)))
-    return answers(out)[0], said(out)
+    return answers(out)[0], published(out)
 
 
 def test_an_order_is_accepted_as_pending_with_its_total_in_pence():
@@ -66,7 +66,7 @@ def test_one_idempotency_key_is_one_order(orders):
     ],
 )
 def test_a_pending_order_ends_as_it_is_told(orders, key, state, reason, event):
-    assert orders.hear(EXAMPLES[key]) == [event]
+    assert orders.handle(EXAMPLES[key]) == [event]
     order = orders.row(Order, "1001")
     assert (order.state, order.reason, order.ended_at) == (state, reason, orders.now)
 
@@ -79,13 +79,13 @@ def test_a_cancelled_order_stays_as_it_was_cancelled(orders, key):
     cancelled, events = cancel(orders)
     assert (cancelled.state, cancelled.reason) == ("CANCELLED", "cancelled by customer")
     assert events == ["order.cancelled"]
-    assert orders.hear(EXAMPLES[key]) == []
+    assert orders.handle(EXAMPLES[key]) == []
     assert cancel(orders) == (cancelled, [])
 
 
 def test_a_confirmed_order_can_still_be_cancelled_but_not_confirmed_again(orders):
-    orders.hear(COMMITTED)
-    assert orders.hear(COMMITTED, "another") == []
+    orders.handle(COMMITTED)
+    assert orders.handle(COMMITTED, "another") == []
     order, events = cancel(orders)
     assert (order.state, events) == ("CANCELLED", ["order.cancelled"])
 
@@ -113,7 +113,7 @@ def subjects(hand, *keys):
     """The subjects of all mails, each handed over, as these events come one after the other."""
     mails = [mail for n, key in enumerate(keys) for mail in hand.makes(EXAMPLES[key], str(n))]
     for seq in range(1, 10):
-        mails += asked(hand.give(Performed(seq, MailSent("1001"))))
+        mails += requested(hand.give(Performed(seq, MailSent("1001"))))
     assert {mail.to for mail in mails} <= {"lotte@example.com"}
     return [mail.subject for mail in mails]
 
@@ -145,7 +145,7 @@ def test_a_customer_is_told_each_outcome_once_and_no_stale_one(post, keys, mails
 def test_audit_keeps_every_event_once_in_the_order_it_came():
     hand = Hand(SAGA.services["audit"])
     for key in [*EVENTS, *EVENTS]:
-        assert hand.hear(EXAMPLES[key], key) == []
+        assert hand.handle(EXAMPLES[key], key) == []
     kept = sorted(hand.rows(Entry), key=lambda entry: entry.n)
     assert [entry.type for entry in kept] == list(EVENTS)
     assert [entry.n for entry in kept] == list(range(1, 12))
