@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 from ecom.broker.lease import Node, lease
@@ -78,13 +79,24 @@ def clustered() -> Iterator[tuple[str, Cluster]]:
 
 @contextmanager
 def own_folder(name: str) -> Iterator[Path]:
-    """A folder of our own while it lasts; whoever wants it too, waits."""
-    folder = home() / "chaos" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    """A folder of our own while it lasts: the first of that name which nobody is using."""
+    for number in count(1):
+        folder = home() / "chaos" / f"{name}-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if _locked(lock):
+                yield folder
+                shutil.rmtree(folder, ignore_errors=True)  # after a failure, its logs may tell
+                return
+        finally:
+            os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    """Whether the lock was free, and is ours now."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)  # after a failure, its logs may tell
-    finally:
-        os.close(lock)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
