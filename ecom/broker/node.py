@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ecom.broker.configuration import configuration
 from ecom.broker.installation import BrokerUnavailable, environment, find_rabbitmq
 from ecom.broker.management import Management
 from ecom.broker.ports import free, is_epmd, usable
@@ -22,22 +23,6 @@ SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEV
 
 # An error in RabbitMQ's log, but not the deeply indented report of the crash that follows it.
 TELLING = re.compile(r"\[(error|warning)\] <[\d.]+> {0,2}\S")
-
-CONFIG = """\
-# The only user; without it there would be a guest with a known password.
-default_user = ecom
-default_pass = {password}
-# Shops come and go through its HTTP interface. What it would count all day, nobody looks at.
-management.tcp.ip = 127.0.0.1
-management.tcp.port = {http}
-management_agent.disable_metrics_collector = true
-# Enough for notebooks, and kind to a laptop.
-vm_memory_high_watermark.absolute = 768MB
-disk_free_limit.absolute = 50MB
-raft.wal_max_size_bytes = 67108864
-num_acceptors.tcp = 2
-{config}
-"""
 
 
 class Node:
@@ -161,12 +146,9 @@ class Node:
         identity["ports"] = usable(identity["ports"])
         self._write("identity.json", json.dumps(identity))
         self._write(".erlang.cookie", identity["cookie"])
-        known = {"password": identity["password"], "http": identity["ports"]["http"]}
-        self._write("rabbitmq.conf", CONFIG.format(config=self.config, **known))
-        self._write("rabbitmq-env.conf", "")
-        self._write("enabled_plugins", "[rabbitmq_management].")
-        # Erlang's own resolver fails where a bare machine has no /etc/hosts.
-        self._write("inetrc", '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n')
+        password, http = identity["password"], identity["ports"]["http"]
+        for name, text in configuration(password, http, self.config).items():
+            self._write(name, text)
         return self._environment(scripts)
 
     def _write(self, name: str, text: str) -> None:

@@ -172,10 +172,10 @@ def _units(lines: tuple[str, ...]) -> dict[str, int]:
 @as_json
 def orders(state: str | None, name: str, as_json: bool) -> None:
     """List the orders and how each ended."""
-    from ecom.shop import frames
+    from ecom.shop import dataframes
     from ecom.shop.balance import pounds
 
-    frame = frames.orders(shop_folder(name), state)
+    frame = dataframes.orders(shop_folder(name), state)
     if as_json:
         click.echo(json.dumps(frame.to_dict("records")))
     elif frame.empty:

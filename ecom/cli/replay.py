@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ecom.cli.order_file import Cancellation, Purchase, Story, read
 from ecom.errors import NotSettled
-from ecom.shop import frames
+from ecom.shop import dataframes
 from ecom.shop.api_client import AT_ONCE
 from ecom.shop.catalogue import CARD_THAT_PAYS
 from ecom.shop.shop import Shop
@@ -95,7 +95,7 @@ def _act(story: Story, shop: Shop) -> None:
 
 def _report(story: Story, shop: Shop, seconds: float) -> Report:
     books = shop.books()
-    orders = frames.orders(shop.folder)
+    orders = dataframes.orders(shop.folder)
     cancelled = orders[orders.state == "CANCELLED"]
     return Report(
         orders=books.orders,

@@ -9,7 +9,7 @@ from typing import Any
 from ecom.errors import ServiceDown
 from ecom.harness.processes import read_note
 from ecom.harness.workspace import holder_of
-from ecom.runtime.service import Retry
+from ecom.runtime.retry import Retry
 from ecom.sagas.choreography import choreography
 from ecom.shop.live import monitor
 

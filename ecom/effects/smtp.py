@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 
 from ecom.effects import TIMEOUT
-from ecom.effects.letter import SENDER, Letter, message_id
+from ecom.effects.mime import SENDER, Letter, message_id
 from ecom.process.performers import NotDone
 from ecom.runtime.context import traceparent
 from ecom.runtime.service import Impossible

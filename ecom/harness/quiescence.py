@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled
-from ecom.harness.lifecycle import states_of
 from ecom.harness.processes import Processes
 from ecom.harness.progress import progress
+from ecom.harness.states import states_of
 from ecom.runtime.service import Lifecycle
 from ecom.runtime.tables import Effect, Inbox, Outbox
 from ecom.stores.base import Row

@@ -17,6 +17,7 @@ from msgspec import Struct
 from ecom.contract.envelope import Envelope, Refused, derived_id, encode, rfc3339, trace_after
 from ecom.contract.event import Event, subject_of
 from ecom.runtime.context import handling
+from ecom.runtime.retry import Retry
 from ecom.runtime.tables import Effect, Outbox, Timer
 from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable, Table, Transaction
 
@@ -29,23 +30,6 @@ log = logging.getLogger("ecom")
 
 class Impossible(Exception):
     """This can never succeed, however often it is tried: dead-letter it at once."""
-
-
-@dataclass(frozen=True)
-class Retry:
-    """Exponential backoff with full jitter: wait up to base × factor^(n-1) seconds, capped.
-
-    After Brooker, "Exponential Backoff and Jitter" (2015). After `attempts`: a dead letter.
-    """
-
-    base: float = 0.2
-    factor: float = 2.0
-    cap: float = 30.0
-    attempts: int = 6
-
-    def delay(self, attempt: int, jitter: float) -> float:
-        """Seconds to wait after the `attempt`-th failure (1, 2, …); `jitter` is in [0, 1)."""
-        return min(self.cap, self.base * self.factor ** min(attempt - 1, 60)) * jitter
 
 
 class Lifecycle(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ecom.effects.letter import SENDER, Letter, message_id
+from ecom.effects.mime import SENDER, Letter, message_id
 from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import BOUNCES
 from ecom.sandbox.journal import Journal

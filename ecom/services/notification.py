@@ -21,7 +21,8 @@ from ecom.events import (
     PaymentFailed,
     PaymentRefunded,
 )
-from ecom.runtime.service import Retry, Service, Work
+from ecom.runtime.retry import Retry
+from ecom.runtime.service import Service, Work
 from ecom.stores.base import Row
 
 log = logging.getLogger("ecom.notification")

@@ -14,7 +14,8 @@ from ecom.events import (
     PaymentProcessed,
     PaymentRefunded,
 )
-from ecom.runtime.service import NOTHING, Lifecycle, Retry, Service, Work
+from ecom.runtime.retry import Retry
+from ecom.runtime.service import NOTHING, Lifecycle, Service, Work
 from ecom.stores.base import Row
 
 PENDING, CAPTURED, DECLINED = "PENDING", "CAPTURED", "DECLINED"

@@ -13,7 +13,7 @@ from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
 from ecom.services.order import Order
 from ecom.services.payment import Payment
-from ecom.shop.frames import by_number
+from ecom.shop.dataframes import by_number
 from ecom.shop.history import entries_of, past_of
 from ecom.stores.base import Row
 from ecom.stores.query import key_of

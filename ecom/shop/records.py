@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from ecom.harness.history.history import History
-from ecom.shop import accounts, frames, moment
+from ecom.shop import accounts, dataframes, moment
 from ecom.shop.balance import Books
 from ecom.shop.history import history
 from ecom.shop.moment import Moment
@@ -20,27 +20,27 @@ class Records:
 
     def orders(self) -> pd.DataFrame:
         """order_id, customer, lines, total (pence), state, reason."""
-        return frames.orders(self.folder)
+        return dataframes.orders(self.folder)
 
     def events(self, order: str | None = None) -> pd.DataFrame:
         """order_id, type, producer, caused_by, reason: causes before effects."""
-        return frames.events(self.folder, order)
+        return dataframes.events(self.folder, order)
 
     def stock(self) -> pd.DataFrame:
         """sku, initial, available, held, committed."""
-        return frames.stock(self.folder)
+        return dataframes.stock(self.folder)
 
     def emails(self, order: str | None = None) -> pd.DataFrame:
         """order_id, to, subject, body."""
-        return frames.emails(self.folder, order)
+        return dataframes.emails(self.folder, order)
 
     def ledger(self) -> pd.DataFrame:
         """order_id, kind, amount (pence), outcome: the payment provider's own book."""
-        return frames.ledger(self.folder)
+        return dataframes.ledger(self.folder)
 
     def table(self, service: str, name: str) -> pd.DataFrame:
         """A table of a service's database, or of `gateway` or `mailbox`, as it is."""
-        return frames.table(self.folder, service, name)
+        return dataframes.table(self.folder, service, name)
 
     def books(self) -> Books:
         """Whether the books balance, in one line. Meaningful once `settle` has returned."""

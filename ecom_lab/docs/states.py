@@ -15,7 +15,7 @@ from ecom.contract.event import Event
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture, in_words
 from ecom.harness.diagrams.rendering import MARGIN, paper, width_of_text, write
-from ecom.harness.lifecycle import hopeful, states_of
+from ecom.harness.states import hopeful, states_of
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import NOTHING, Lifecycle
 from ecom.stores.base import Row

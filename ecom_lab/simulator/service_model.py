@@ -15,6 +15,7 @@ from ecom.runtime.memory import Memory, Window
 from ecom.runtime.messages import Confirmed, Tick
 from ecom.runtime.tables import Effect, Inbox, Outbox
 from ecom_lab.simulator.broker import Held
+from ecom_lab.simulator.crash_points import CrashPoint, Environment, Fault, StepDriver, Tripwire
 from ecom_lab.simulator.durability import StaleDisk, Tables
 from ecom_lab.simulator.enabled_actions import (
     Input,
@@ -27,7 +28,6 @@ from ecom_lab.simulator.inputs import prepared
 from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.scenario import POISON, Scenario
 from ecom_lab.simulator.service_state import GONE, Canon, ProcessState, ServiceState, replaced
-from ecom_lab.simulator.step import CrashPoint, Environment, Fault, StepDriver, Tripwire
 
 # Which faults may strike before which point of a step; and before a call of the outside world.
 STRIKES = {

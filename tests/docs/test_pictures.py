@@ -13,7 +13,7 @@ from ecom import Shop
 from ecom.harness.diagrams.choreography import Choreography
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step
-from ecom.harness.lifecycle import states_of
+from ecom.harness.states import states_of
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.timeline import CONFIRMED, OPEN, Timeline, timeline
 from ecom_lab.docs import pictures as documents

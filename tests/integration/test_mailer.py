@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from posting import ID, InFile, OverSmtp, kept, mail, use
 
-from ecom.effects.letter import Letter
+from ecom.effects.mime import Letter
 from ecom.effects.smtp import SmtpMailer
 from ecom.process.performers import Performers
 from ecom.runtime.messages import Failed, Perform, Performed

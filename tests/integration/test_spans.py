@@ -14,7 +14,7 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from posting import OverSmtp, mail, tried
 
 from ecom.effects.http_gateway import HttpGateway
-from ecom.effects.letter import Letter
+from ecom.effects.mime import Letter
 from ecom.harness.processes import STOP_SECONDS
 from ecom.process.performers import Performers
 from ecom.runtime import context

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ecom.harness.lifecycle import hopeful
+from ecom.harness.states import hopeful
 from ecom.runtime.service import NOTHING, Handler, Service
 from ecom.services import payment
 from ecom_lab.shop import SAGA

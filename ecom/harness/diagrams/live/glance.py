@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from ecom.harness.diagrams import palette
-from ecom.harness.lifecycle import hopeful
 from ecom.harness.quiescence import Counted, Monitor
+from ecom.harness.states import hopeful
 
 EVERY = 0.25  # seconds between two glances
 WAITING = {  # what waits, by kind (see `Look.waiting`), and where
