@@ -4,6 +4,7 @@ import base64
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -202,6 +203,7 @@ def read_until(terminal, words):
     """What the terminal shows, up to these words."""
     shown = ""
     while words not in shown:
+        assert select.select([terminal], [], [], 60)[0], f"only this was shown: {shown!r}"
         shown += os.read(terminal, 1_000).decode()
     return shown
 

@@ -4,6 +4,7 @@ In a notebook it is a display that is updated: it needs no widgets, so it works 
 shown at all, and leaves nothing behind that only a running kernel could draw.
 """
 
+import shutil
 import sys
 import time
 from collections import deque
@@ -75,6 +76,8 @@ def _screen() -> "Display | tqdm | None":
     """Where there is one to look at: a display in a notebook, a line of a terminal's stderr."""
     if in_notebook():
         return Display()
-    return (
-        tqdm(bar_format="{desc}", leave=False, dynamic_ncols=True) if sys.stderr.isatty() else None
-    )
+    if not sys.stderr.isatty():
+        return None
+    # In a terminal that does not tell its size tqdm would show nothing.
+    columns, lines = shutil.get_terminal_size()
+    return tqdm(bar_format="{desc}", leave=False, ncols=columns, nrows=lines)
