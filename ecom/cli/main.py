@@ -122,9 +122,9 @@ def down(name: str) -> None:
 def status(name: str, as_json: bool) -> None:
     """Show what runs, what waits, and how the orders stand.
 
-    By service: events not yet handled, events not yet sent, effects not yet done, what is tried
-    again, and how many dead letters there have ever been (`ecom dead list` shows those that are
-    left). Below: the retry policies.
+    By service: events not yet handled, events not yet sent, effects not yet done, what has failed
+    and is tried again (events and effects), and the dead letters that lie there (`ecom dead
+    list`). Below: the retry policies.
     """
     from ecom.cli.status import status_of
 

@@ -17,6 +17,7 @@ POLICY = (
     "{service}, {kind}: {attempts} attempts, waits of up to {base:g} s × {factor:g}ⁿ, "
     "at most {cap:g} s"
 )
+UNKNOWN = "An effect that may have happened all the same is tried until its outcome is known."
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Status:
             cells = "".join(f"{_cell(values[name]):>11}" for name in columns)
             lines.append(f"{service:<14}{cells}")
         states = ", ".join(f"{n:,} {state}" for state, n in self.orders.items()) or "none yet"
-        return "\n".join([*lines, f"orders: {states}", *map(POLICY.format_map, self.retries)])
+        return "\n".join(
+            [*lines, f"orders: {states}", *map(POLICY.format_map, self.retries), UNKNOWN]
+        )
 
 
 def policies() -> list[dict[str, Any]]:

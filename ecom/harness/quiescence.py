@@ -21,9 +21,9 @@ from ecom.harness.processes import Processes
 from ecom.harness.progress import progress
 from ecom.harness.states import states_of
 from ecom.runtime.service import Lifecycle
-from ecom.runtime.tables import Effect, Inbox, Outbox
+from ecom.runtime.tables import Effect, Inbox, Letter, Outbox
 from ecom.stores.base import Row
-from ecom.stores.query import ANY, key_of
+from ecom.stores.query import ANY, MoreThan, key_of
 from ecom.stores.reader import Reader
 
 LOOK_SECONDS = 0.03  # between two looks
@@ -50,19 +50,20 @@ class Look:
 
     contract: Contract
     counters: dict[str, dict[str, int]]
-    backlog: dict[str, dict[str, int]]  # unsent, effects, retries, replays
+    backlog: dict[str, dict[str, int]]  # what is counted in `Monitor.look`
 
     def waiting(self) -> dict[str, dict[str, int]]:
-        """What waits at each service: unhandled, unsent, effects, retries; and `dead`, how many
-        dead letters there have ever been."""
+        """What waits at each service: unhandled, unsent, effects (asked for and not done), retries
+        (events and effects that have failed), and the dead letters that lie there."""
         unhandled = Counter[str]()
         for (service, _), gap in self.unhandled().items():
             unhandled[service] += gap
         return {
             service: {
                 "unhandled": max(0, unhandled[service]),
-                **{kind: backlog[kind] for kind in ("unsent", "effects", "retries")},
-                "dead": self.counters[service].get("dead", 0),
+                **{kind: backlog[kind] for kind in ("unsent", "effects")},
+                "retries": backlog["retries"] + backlog["retrying"],
+                "dead": backlog["dead"],
             }
             for service, backlog in self.backlog.items()
         }
@@ -90,8 +91,8 @@ class Look:
         return not any(backlog[kind] for backlog in self.backlog.values() for kind in _UNDER_WAY)
 
     def nothing_left(self) -> bool:
-        """Whether nothing is awaited, and there has never been a dead letter."""
-        return not self.awaited() and not any(it.get("dead") for it in self.counters.values())
+        """Whether nothing is awaited, and no dead letter lies there."""
+        return not self.awaited() and not any(it["dead"] for it in self.backlog.values())
 
     def awaited(self) -> list[str]:
         """One sentence about each thing that is not done; empty when this look shows none."""
@@ -114,14 +115,19 @@ _UNDER_WAY = {
     "unsent": "{} messages not confirmed by the broker",
     "effects": "{} effects to be performed",
     "retries": "{} messages waiting for another try",
-    "replays": "{} replayed dead letters on their way",
+    "replays": "{} dead letters, replayed or dropped, on their way",
 }
+
+
+def taken_back(counters: Mapping[str, int]) -> int:
+    """How many dead letters were replayed or dropped, of which this service has been told."""
+    return counters.get("replayed", 0) + counters.get("dropped", 0)
 
 
 class Monitor(Reader):
     """Looks at the databases in `folder`, again and again, over open connections that only read.
 
-    `replayed`: how many replayed dead letters each service must have taken, in its whole life.
+    `replayed`: how many dead letters, replayed or dropped, each service must have been told of.
     """
 
     def __init__(
@@ -145,8 +151,10 @@ class Monitor(Reader):
                     "unsent": database.count(Outbox, done_at=None),
                     "effects": database.count(Effect, done_at=None),
                     "retries": database.count(Inbox, due=ANY),
+                    "retrying": database.count(Effect, done_at=None, attempts=MoreThan(0)),
+                    "dead": database.count(Letter, ended_at=None),
                 }
-            taken = counters[service].get("replayed", 0)
+            taken = taken_back(counters[service])
             backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
         return Look(self.contract, counters, backlog)
 

@@ -13,12 +13,14 @@ from msgspec.structs import replace
 
 from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, Wire, is_id, rfc3339
 from ecom.runtime.service import Service, Work
-from ecom.runtime.tables import Effect
+from ecom.runtime.tables import Effect, Letter
 from ecom.stores.base import Transaction
 
 log = logging.getLogger("ecom")
 
 EFFECT_HEADER = "ecom-effect"  # of a dead letter: the number of the effect it was
+LETTER_HEADER = "dead-letter"  # the number of a dead letter; in a queue: which one is replayed …
+DROPPED_HEADER = "dead-dropped"  # … or dropped, and why
 MAX_HEADERS = 40
 MAX_TEXT = 500  # characters of a header: with MAX_HEADERS, all fit one AMQP frame
 
@@ -36,7 +38,9 @@ def set_aside(work: Work, exchange: str, key: str, wire: Wire, failure: Failure)
     """Put a dead letter into the outbox."""
     kept, body = plain(wire[0]), wire[1]
     id_, subject = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
+    number = work.count("dead")
     told = {
+        LETTER_HEADER: str(number),
         "dead-reason": failure.reason,
         "dead-exception": failure.error[:MAX_TEXT],
         "dead-attempts": str(failure.attempts),
@@ -46,7 +50,8 @@ def set_aside(work: Work, exchange: str, key: str, wire: Wire, failure: Failure)
         "dead-key": key[:255],
     }
     work.send("dead", id_, "dead", subject, kept | told, body)
-    work.count("dead")
+    what = failure.reason, id_, _id(kept.get("ce-type")), subject, failure.error[:MAX_TEXT]
+    work[Letter].put(Letter(number, *what, failure.attempts, work.now))
     about = {"subject": subject, "event": id_, "attempt": failure.attempts}
     log.error("Dead letter (%s): %s", failure.reason, failure.error, extra=about)
 
@@ -57,6 +62,20 @@ def set_effect_aside(work: Work, row: Effect, error: str, attempts: int) -> None
     headers[EFFECT_HEADER] = str(row.seq)
     failure = Failure("effect failed", error, attempts, row.created_at)
     set_aside(work, "effects", row.type, (headers, row.body), failure)
+
+
+def taken_back(headers: Headers, tx: Transaction, now: float) -> bool:
+    """An operator has put this into our queue: the dead letter that it was, if it was one, lies
+    there no more. Whether it was dropped, so that there is nothing to handle."""
+    why, number = headers.get(DROPPED_HEADER), str(headers.get(LETTER_HEADER))
+    state = "replayed" if why is None else "dropped"
+    tx.count(state)
+    known = number.isascii() and number.isdecimal() and len(number) < 16  # a database's integer
+    row = tx[Letter].get(int(number)) if known else None
+    if row is not None and row.ended_at is None:
+        text = None if why is None else str(why)[:MAX_TEXT]
+        tx[Letter].put(replace(row, state=state, ended_at=now, why=text))
+    return why is not None
 
 
 def replay_effect(seq: Any, body: bytes, service: Service, tx: Transaction, now: float) -> None:

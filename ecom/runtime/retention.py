@@ -1,6 +1,6 @@
 """Retention: inbox, outbox and effect rows that are done are deleted after a week, in steps."""
 
-from ecom.runtime.tables import Effect, Inbox, Outbox
+from ecom.runtime.tables import Effect, Inbox, Letter, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost
 
@@ -19,3 +19,5 @@ def forget_old(tx: Transaction, now: float) -> None:
         tx[Outbox].delete(outbox.seq)
     for effect in tx[Effect].where(limit=STEP, state="done", done_at=old):
         tx[Effect].delete(effect.seq)
+    for letter in tx[Letter].where(limit=STEP, ended_at=old):
+        tx[Letter].delete(letter.number)

@@ -142,8 +142,8 @@ class Runtime:
             if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
                 self._announcements += self._gaps.answer(delivery, tx, now)
             return
-        if not delivery.exchange:
-            tx.count("replayed")
+        if not delivery.exchange and dead_letters.taken_back(headers, tx, now):
+            return
         try:
             if EFFECT_HEADER in headers and not delivery.exchange:
                 replay_effect(headers[EFFECT_HEADER], body, self.service, tx, now)
@@ -233,9 +233,9 @@ class Runtime:
             return
         policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
         attempts = row.attempts + 1
-        log.warning("Failed to do %s: %s", row.key, error, extra=about(row))
+        again = replace(row, attempts=attempts, last_error=error)
+        log.warning("Failed to do %s: %s", row.key, error, extra=about(again))
         if not failed.final and (failed.unknown or attempts < policy.attempts):
-            again = replace(row, attempts=attempts, last_error=error)
             self._effects.later(again, now + policy.delay(attempts, self._jitter()), tx)
             return
         self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")

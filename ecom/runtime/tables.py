@@ -97,6 +97,26 @@ class Handled(Row, frozen=True):
     messages: list[Any]
 
 
+class Letter(Row, frozen=True):
+    """A dead letter of this service, and what became of it: all counts of them are of these."""
+
+    table = "dead_letters"
+    indexes = (Index(("number",), empty="ended_at"), Index(("ended_at",), filled="ended_at"))
+
+    number: int
+    reason: str  # malformed, failed, effect failed
+    id: str  # of the event or the effect; of what is malformed, whatever it says
+    type: str
+    subject: str
+    error: str
+    attempts: int
+    at: float  # when it was set aside, epoch seconds
+    state: str = "dead"  # dead, replayed, dropped
+    ended_at: float | None = None  # when an operator replayed or dropped it; None: it lies there
+    why: str | None = None  # it was dropped
+
+
 # Tallies: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
-# `replayed`, `duplicates`, `dead`, `outbox`, `effects`, `orders`, `events`, `transactions`.
-MACHINERY = (Inbox, Outbox, Effect, Timer, Handled, Counter)
+# `replayed`, `dropped`, `duplicates`, `dead`, `outbox`, `effects`, `transactions`, and how many
+# rows of its own a service has made: `orders`, `events`.
+MACHINERY = (Inbox, Outbox, Effect, Timer, Handled, Letter, Counter)

@@ -34,13 +34,9 @@ SELECT type, subject, key, attempts, datetime(due, 'unixepoch') AS next_try, las
 FROM effects WHERE done_at IS NULL ORDER BY seq;
 
 CREATE VIEW dead AS
--- What was given up: messages and effects. `ecom dead` shows and mends them.
-SELECT 'message' AS what, type, subject, attempts, last_error,
-       datetime(at, 'unixepoch') AS since, id
-FROM inbox WHERE state = 'dead'
-UNION ALL
-SELECT 'effect', type, subject, attempts, last_error, datetime(created_at, 'unixepoch'), id
-FROM effects WHERE state = 'dead';
+-- Dead letters that lie there. `ecom dead` shows and mends them.
+SELECT number, reason, type, subject, attempts, error, datetime(at, 'unixepoch') AS since, id
+FROM dead_letters WHERE ended_at IS NULL ORDER BY number;
 
 CREATE VIEW timers_running AS
 -- What the service will do by itself, and when; the next one first.

@@ -23,7 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from ecom.errors import ShopError
-from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Timer
 from ecom.stores.base import Row, StoreUnavailable
 from ecom.stores.query import ANY, MoreThan
 from ecom.stores.reader import Database
@@ -37,6 +37,7 @@ _BY_TYPE = {
 _COUNTERS = {
     "duplicates": ("ecom_duplicates", "Events that came again, and were ignored."),
     "replayed": ("ecom_replayed", "Messages that an operator put into our queue again."),
+    "dropped": ("ecom_dropped", "Dead letters that an operator dropped."),
     "dead": ("ecom_dead_letters", "Messages set aside as dead letters."),
 }
 _SECONDS = "How long steps (one transaction each) took."
@@ -47,17 +48,12 @@ _READABLE = "Whether the database could be read for this page."
 _DEPTHS: dict[str, tuple[str, type[Row], dict[str, Any]]] = {  # each counted by an index
     "outbox_unsent": ("Messages the broker has not confirmed yet.", Outbox, {"done_at": None}),
     "inbox_waiting": ("Events that failed and wait for another try.", Inbox, {"due": ANY}),
-    "inbox_dead": ("Events that were given up; a replay takes one away.", Inbox, {"state": "dead"}),
+    "dead_letters_left": ("Dead letters not replayed or dropped.", Letter, {"ended_at": None}),
     "effects_pending": ("Effects asked for and not done.", Effect, {"done_at": None}),
     "effects_retrying": (
         "Effects among the pending ones that failed before.",
         Effect,
         {"done_at": None, "attempts": MoreThan(0)},
-    ),
-    "effects_dead": (
-        "Effects that were given up; a replay takes one away.",
-        Effect,
-        {"done_at": ANY, "state": "dead"},
     ),
     "timers_set": ("Deadlines to come.", Timer, {}),
 }

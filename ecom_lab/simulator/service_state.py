@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from ecom.runtime.memory import Memory, Window
 from ecom.runtime.service import LEASE
-from ecom.runtime.tables import Counter, Effect, Handled, Inbox, Outbox, Timer
+from ecom.runtime.tables import Counter, Effect, Handled, Inbox, Letter, Outbox, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.durability import Tables
 
 NOW = 0.0
 NOISE = ("transactions", "outbox", "effects", "duplicates")  # counters no decision looks at
+_TOLD = (Handled, Letter)  # written for people only
 GONE = "gone"  # a process that stays dead
 
 
@@ -94,7 +95,7 @@ class Canon:
 
     def _tables(self, tables: Tables, processes: ProcessStates) -> list[Any]:
         in_order = sorted(tables.items(), key=lambda item: item[0].table)
-        some = ((kind, rows) for kind, rows in in_order if rows and kind is not Handled)
+        some = ((kind, rows) for kind, rows in in_order if rows and kind not in _TOLD)
         return [(kind.table, self._text(kind, rows, processes)) for kind, rows in some]
 
     def _text(self, kind: type[Row], rows: dict[Any, Any], processes: ProcessStates) -> Any:

@@ -87,7 +87,7 @@ def scraped(broker):
                 ("ecom_duplicates_total", None): 1,
                 ("ecom_replayed_total", None): 3,
                 ("ecom_dead_letters_total", None): 1,
-                ("ecom_inbox_dead", None): 1,
+                ("ecom_dead_letters_left", None): 1,
                 ("ecom_timers_set", None): 1,
             },
         ),
@@ -102,7 +102,7 @@ def scraped(broker):
         (
             "notification",
             {
-                ("ecom_effects_dead", None): 1,
+                ("ecom_dead_letters_left", None): 1,
                 ("ecom_dead_letters_total", None): 1,
                 ("ecom_effects_pending", None): 0,
             },

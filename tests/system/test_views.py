@@ -92,8 +92,8 @@ def test_what_is_open_or_given_up_is_found(read):
     assert [row["subject"] for row in read("inventory", "timers_running")] == ["1005"]
     assert [row["key"] for row in read("payment", "effects_open")] == ["capture/1005"]
     dead = read("notification", "dead")
-    assert [(row["what"], row["subject"]) for row in dead] == [("effect", "1004")]
-    assert "cannot stand" in dead[0]["last_error"]
+    assert [(row["reason"], row["subject"]) for row in dead] == [("effect failed", "1004")]
+    assert "cannot stand" in dead[0]["error"]
 
 
 def test_unsent_and_waiting_messages_are_found(tmp_path):

@@ -6,10 +6,11 @@ from msgspec.structs import replace
 from tower import CREATED, POLICY, Bell, Tower, dead_letters, order
 
 from ecom.harness.dead_letters.dead_letter import read_letter
+from ecom.runtime.dead_letters import DROPPED_HEADER
 from ecom.runtime.messages import Delivery, Failed, Perform
 from ecom.runtime.retention import RETENTION
 from ecom.runtime.service import Impossible
-from ecom.runtime.tables import Counter, Effect, Inbox
+from ecom.runtime.tables import Counter, Effect, Inbox, Letter
 
 
 @pytest.fixture
@@ -123,6 +124,57 @@ def test_an_effects_letter_that_was_spoilt_says_so_and_can_be_replayed_once_mend
     mended = spoilt.edited({}, good.body)
     hand.give(Delivery(1, 1, "", "shop.inventory", mended.to_replay(), mended.body))
     assert hand.row(Effect, 1).state == "pending"
+
+
+def dropped(letter, why="a test"):
+    """What the service is told when an operator drops one."""
+    mark = read_letter("inventory", *_parts(letter)).mark
+    return Delivery(1, 1, "", "shop.inventory", mark | {DROPPED_HEADER: why}, b"")
+
+
+def states(hand):
+    return [(row.reason, row.state, row.ended_at, row.why) for row in hand.rows(Letter)]
+
+
+def test_each_dead_letter_has_a_state_whatever_it_was(tower, hand):
+    """An event, an effect and what nobody can read: lying there, then dropped, with when and why;
+    or replayed, and lying there again as another letter if that fails."""
+    hand.give(order(1))
+    hand.give(Failed(1, "Impossible: no such bell", final=True))
+    tower.trouble["2"] = [Impossible("no clapper"), Impossible("no rope")]
+    hand.give(order(2))
+    hand.give(replace(order(3), body=b"["))
+    reasons = ["effect failed", "failed", "malformed"]
+    assert states(hand) == [(reason, "dead", None, None) for reason in reasons]
+    letters = dead_letters(hand)
+    hand.now = 60.0
+    hand.give(dropped(letters[0]), dropped(letters[2], "nonsense"), replayed(letters[1]))
+    hand.now = 90.0
+    hand.give(dropped(letters[0], "again"))
+    assert states(hand) == [
+        ("effect failed", "dropped", 60.0, "a test"),
+        ("failed", "replayed", 60.0, None),
+        ("malformed", "dropped", 60.0, "nonsense"),
+        ("failed", "dead", None, None),
+    ]
+    assert hand.row(Effect, 1).state == "dead"
+    assert hand.row(Counter, "dropped").value == 3
+
+
+@pytest.mark.parametrize("number", ["x", "", "7", "9" * 5_000, "²", None, 2.5, ["1"]])
+def test_a_letter_that_there_is_not_is_dropped_in_peace(hand, letter, number, tmp_path):
+    """Whatever its mark is, no other letter is taken for it, and nothing fails."""
+    told = {DROPPED_HEADER: "a test", "dead-letter": number}
+    hand.give(Delivery(1, 1, "", "shop.inventory", told, b""))
+    assert [row.state for row in hand.rows(Letter)] == ["dead"]
+    assert len(dead_letters(hand)) == 1
+
+
+def test_no_event_can_say_that_it_is_a_letter_or_dropped(hand):
+    """What a message says of dead letters is forgotten when it becomes one."""
+    mark = {DROPPED_HEADER: "hush", "dead-letter": "1"}
+    hand.give(replace(order(1), headers=order(1).headers | mark, body=b"["))
+    assert replayed(dead_letters(hand)[0]).headers.keys() & mark.keys() == {"dead-letter"}
 
 
 def _parts(letter):

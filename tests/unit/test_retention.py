@@ -3,7 +3,7 @@
 import pytest
 
 from ecom.runtime.retention import RETENTION, STEP, forget_old
-from ecom.runtime.tables import MACHINERY, Effect, Inbox, Outbox
+from ecom.runtime.tables import MACHINERY, Effect, Inbox, Letter, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.sqlite import SqliteStore, prepare
@@ -75,7 +75,10 @@ def test_only_what_is_done_and_old_goes(store):
     put(store, Inbox("recent", "order.created", "1001", "done", NOW - 1))
     put(store, outbox(1, 0.0), outbox(2, None), outbox(3, NOW - 1))
     put(store, effect(1, 0.0, "done"), effect(2, 0.0, "dead"), effect(3, None, "pending"))
+    of = "failed", "id", "order.created", "1001", "KeyError: 1", 1, 0.0
+    put(store, Letter(1, *of), Letter(2, *of, "dropped", 0.0, "a test"))
     forget(store)
+    assert [row.number for row in left(store, Letter)] == [1]
     assert {row.id for row in left(store, Inbox)} == {"waiting", "dead", "recent"}
     assert {row.seq for row in left(store, Outbox)} == {2, 3}
     assert {row.seq for row in left(store, Effect)} == {2, 3}

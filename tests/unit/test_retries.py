@@ -100,6 +100,18 @@ def test_a_failing_effect_is_tried_just_so_often_under_one_key_and_then_buried(h
     assert hand.row(Effect, 1).state == "dead"
 
 
+def test_the_log_counts_attempts_as_the_database_does(hand, caplog):
+    """Of an effect as of an event: how often it has been tried so far."""
+    hand.give(order(1))
+    for n in range(1, POLICY.attempts + 1):
+        caplog.clear()
+        hand.give(Failed(1, "no answer"))
+        assert (
+            {record.attempt for record in caplog.records} == {n} == {hand.row(Effect, 1).attempts}
+        )
+        hand.wait(5)
+
+
 def test_an_effect_that_can_never_succeed_is_buried_at_once(hand):
     hand.give(order(1))
     hand.give(Failed(1, "Impossible: no such bell", final=True))

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ecom.contract.envelope import is_id, rfc3339
 from ecom.contract.topology import DELIVERY_LIMIT
 from ecom.errors import ShopError
-from ecom.runtime.dead_letters import EFFECT_HEADER, Failure, plain
+from ecom.runtime.dead_letters import EFFECT_HEADER, LETTER_HEADER, Failure, plain
 
 _WORD = re.compile(r"[\w-]+")
 
@@ -38,6 +38,7 @@ class DeadLetter(Struct, frozen=True):
     origin: str  # the exchange it came from; "effects" for an effect
     headers: dict[str, Any]  # as they were published
     body: bytes
+    number: str = ""  # its row among the service's own; "": the service set nothing aside
 
     @property
     def data(self) -> Any:
@@ -79,7 +80,13 @@ class DeadLetter(Struct, frozen=True):
     def to_replay(self) -> dict[str, Any]:
         """Its headers in the service's queue. Only an effect keeps the mark of effects."""
         is_effect = self.origin in ("effects", "")
-        return {k: v for k, v in self.headers.items() if k != EFFECT_HEADER or is_effect}
+        kept = {k: v for k, v in self.headers.items() if k != EFFECT_HEADER or is_effect}
+        return kept | self.mark
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """By what the service knows which letter is meant."""
+        return {LETTER_HEADER: self.number} if self.number else {}
 
 
 def read_letter(service: str, headers: dict[str, Any] | None, body: bytes) -> DeadLetter:
@@ -109,6 +116,7 @@ def _story(headers: dict[str, Any]) -> dict[str, Any]:
         "first": _text(headers, "dead-first"),
         "last": _text(headers, "dead-last"),
         "origin": _text(headers, "dead-exchange"),
+        "number": _text(headers, LETTER_HEADER),
     }
 
 

@@ -8,6 +8,7 @@ event id. Letters are streamed, so there may be a hundred thousand.
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,6 +23,8 @@ from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
 from ecom.harness.dead_letters.dry_run import DryRun, dry_run
+from ecom.harness.quiescence import taken_back
+from ecom.runtime.dead_letters import DROPPED_HEADER, MAX_TEXT
 from ecom.runtime.saga import Saga
 from ecom.stores.reader import Reader
 
@@ -40,7 +43,7 @@ class DeadLetters:
         self._saga = saga
         self._services = saga.contract.services
         self._url, self._shop, self._folder = amqp_url, shop, folder
-        # Service → what its counter `replayed` says once it has taken all that was replayed here.
+        # Service → how many replayed or dropped here it has noted, once it has noted all.
         self.awaited: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -98,27 +101,23 @@ class DeadLetters:
         def send(at: Operator, letter: DeadLetter) -> None:
             new = letter.edited(headers or {}, _bytes(body))
             at.send(queue(self._shop, new.service), new.to_replay(), new.body)
-            sent[new.service] = sent.get(new.service, 0) + 1
 
-        sent: dict[str, int] = {}
-        before = {service: self._replayed(service) for service in self._services}
-        try:
-            return self._take(which, send)
-        finally:
-            for service, number in sent.items():
-                self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
+        return self._take(which, send)
 
     def drop(self, which: Which, reason: str) -> int:
         """Delete dead letters; returns how many. Each, whole, is written to `dropped.log` in the
-        shop's folder, with the reason: a line of JSON, on disk before the letter goes."""
+        shop's folder, with the reason: a line of JSON, on disk before the letter goes. Its service
+        is told, and counts it no more."""
         if not reason.strip():
             raise ShopError("Say why: drop(which, 'reason').")
         with open(self._folder / "dropped.log", "a") as log:
 
-            def write(_: Operator, letter: DeadLetter) -> None:
+            def write(at: Operator, letter: DeadLetter) -> None:
                 log.write(json.dumps(_record(letter, reason)) + "\n")
                 log.flush()
                 os.fsync(log.fileno())
+                told = letter.mark | {DROPPED_HEADER: reason[:MAX_TEXT]}
+                at.send(queue(self._shop, letter.service), told, b"")
 
             return self._take(which, write)
 
@@ -142,13 +141,19 @@ class DeadLetters:
     def _take(self, which: Which, act: Callable[[Operator, DeadLetter], None]) -> int:
         """Do something with each chosen letter, after which it goes; how many there were."""
         wanted, key = _wanted(which)
-        found = []
-        with self._operator() as at:
-            for letter, held in self._letters(at):
-                if key(letter) in wanted:
-                    act(at, letter)
-                    held.done()
-                    found.append(key(letter))
+        found, told = [], Counter[str]()
+        before = {service: self._noted(service) for service in self._services}
+        try:
+            with self._operator() as at:
+                for letter, held in self._letters(at):
+                    if key(letter) in wanted:
+                        act(at, letter)
+                        told[letter.service] += 1
+                        held.done()
+                        found.append(key(letter))
+        finally:
+            for service, number in told.items():
+                self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
         if missing := wanted - set(found):
             raise _no_letter(min(missing), len(found))
         return len(found)
@@ -156,9 +161,9 @@ class DeadLetters:
     def _operator(self) -> AbstractContextManager[Operator]:
         return operator(self._url, f"{self._shop}.dead-letters")
 
-    def _replayed(self, service: str) -> int:
+    def _noted(self, service: str) -> int:
         with Reader(self._folder) as read:
-            return read[service].counters().get("replayed", 0)
+            return taken_back(read[service].counters())
 
     def _letters(
         self, at: Operator, service: str | None = None

@@ -37,8 +37,8 @@ NUMBER, SHARE = 58, 40  # in each, the room for a number, and for a bar before i
 class Glance:
     """How sagas stood at one moment; shows itself in a notebook.
 
-    `services` is, by service, the number of each kind of `WAITING`; dead letters are counted since
-    the databases were made. `is_settled` says whether all was done that can be done.
+    `services` is, by service, the number of each kind of `WAITING`. `is_settled` says whether all
+    was done that can be done.
     """
 
     counted: Counted
