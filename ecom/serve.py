@@ -7,10 +7,11 @@ server, and its HTTP API. Settings come from the environment.
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from ecom.contract.permissions import PROVISIONER
-from ecom.process.driver import Process, main
+from ecom.process.driver import Process, database, main
 from ecom.process.performers import Performers
 from ecom.process.provisioner import provide
 from ecom.runtime.saga import Saga
@@ -53,11 +54,14 @@ def _open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     """Serve the order service's HTTP API."""
     from ecom.api.app import Backend, open_api
     from ecom.stores.reader import Database
+    from ecom.stores.sqlite import BUSY_SECONDS, try_write
 
     return open_api(
         Backend(
             settings=process.settings,
-            store=Database(process.settings.folder, process.name),
+            # No wait of the event loop's: what cannot be read at once is unavailable.
+            store=Database(process.settings.folder, process.name, BUSY_SECONDS),
+            try_write=partial(try_write, database(process.settings.folder, process.name)),
             ask=process.ask,
             connected=lambda: process.bus.connected,
             metrics=process.metrics.page,

@@ -12,6 +12,7 @@ import hashlib
 import os
 import socket
 import time
+from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -22,8 +23,8 @@ from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, R
 from pydantic import Field
 
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
-from ecom.api.errors import handle_errors, responses
-from ecom.api.limits import MAX_CONNECTIONS, BodyLimit
+from ecom.api.errors import documented, handle_errors, responses
+from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, OneLength, OrdersRoute
 from ecom.api.schemas import (
     ADDRESS,
     Health,
@@ -40,6 +41,7 @@ from ecom.events import Line
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import CancelOrder, NoSuchOrder, Order, PlaceOrder
 from ecom.settings import Settings
+from ecom.stores.base import StoreUnavailable
 from ecom.stores.query import MoreThan
 from ecom.stores.reader import Database
 from ecom.telemetry.metrics import TYPE
@@ -57,14 +59,22 @@ class Backend:
     settings: Settings
     store: Database  # over a connection of its own: it sees what is committed
     ask: Callable[[str, Any, str], Awaitable[Order]]  # id, command, traceparent → its answer
+    try_write: Callable[[], None]  # from any thread; raises `StoreUnavailable`
     connected: Callable[[], bool]  # to the broker
     metrics: Callable[[], bytes]  # a page for Prometheus
 
 
+COMMAND_SECONDS = 10.0  # after so many, a command that was not handled never will be
+
 router = APIRouter(generate_unique_id_function=lambda route: route.name)
 
 
-@router.post("/orders", status_code=202, **responses(403, body=True))
+_orders = APIRouter(
+    route_class=OrdersRoute, generate_unique_id_function=router.generate_unique_id_function
+)
+
+
+@_orders.post("/orders", status_code=202, **responses(403, body=True))
 async def place_orders(
     request: Request, order: OneOrMany, idempotency_key: Key = None
 ) -> OrderOut | list[OrderOut]:
@@ -100,9 +110,26 @@ def _lines(order: OrderIn) -> tuple[Line, ...]:
 async def _place(request: Request, commands: list[PlaceOrder]) -> list[Order]:
     ask, trace, now = _backend(request).ask, _callers_trace(request), time.time()
     # Under a key, too: repeating it returns the existing order, and no event has this id.
-    return await asyncio.gather(
-        *[ask(new_id(now, os.urandom(9)), command, trace) for command in commands]
-    )
+    asked = [ask(new_id(now, os.urandom(9)), command, trace) for command in commands]
+    return await _answers(request, asyncio.gather(*asked))
+
+
+async def _answers(request: Request, asked: asyncio.Future[Any]) -> Any:
+    """What is answered, while the caller waits, in time; else nothing is done any more."""
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({asked, leaving}, timeout=COMMAND_SECONDS, return_when=FIRST_COMPLETED)
+        if asked.done():
+            return asked.result()
+        raise StoreUnavailable("the database cannot be written just now: try again")
+    finally:
+        leaving.cancel()
+        asked.cancel()  # and so is every command that is not handled yet
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _callers_trace(request: Request) -> str:
@@ -146,7 +173,7 @@ async def cancel_order(request: Request, order_id: OrderPath) -> OrderOut:
     backend = _backend(request)
     command_id = derived_id(backend.settings.shop, f"cancel/{order_id}")
     trace = _trace_of(backend, order_id) or _callers_trace(request)
-    return order_out(await backend.ask(command_id, CancelOrder(order_id), trace))
+    return order_out(await _answers(request, backend.ask(command_id, CancelOrder(order_id), trace)))
 
 
 def _trace_of(backend: Backend, order_id: str) -> str:
@@ -178,13 +205,14 @@ async def create_customer_token(request: Request, customer: CustomerPath) -> Tok
     if (secret := _backend(request).settings.http_token) is None:
         raise HTTPException(409, "no token is asked for here: with ECOM_HTTP_TOKEN set, it is")
     expires = int(time.time()) + TOKEN_SECONDS
-    token = customer_token(secret, customer, expires)
+    token = customer_token(secret, customer, expires, _backend(request).settings.shop)
     return TokenOut(customer=customer, token=token, expires_at=rfc3339(expires))
 
 
-@router.get("/health")
-async def get_health(request: Request) -> Health:
-    """Whether orders are accepted (they are, if this answers), and whether the broker is there."""
+@router.get("/health", responses={503: documented(503)})
+def get_health(request: Request) -> Health:  # in a thread: it may have to wait
+    """Whether orders are accepted, which it tries, and whether the broker is there."""
+    _backend(request).try_write()
     return Health(status="ok", broker=_backend(request).connected())
 
 
@@ -200,12 +228,22 @@ def _backend(request: Request) -> Backend:
 
 def application(backend: Backend | None = None) -> FastAPI:
     """The web application (without a backend: to read its OpenAPI document)."""
-    app = FastAPI(title="ecom", version="1", description=__doc__, docs_url=None, redoc_url=None)
-    app.include_router(router)
+    app = FastAPI(
+        title="ecom",
+        version="1",
+        description=__doc__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # to whatever Host the caller names
+    )
+    for each in (_orders, router):
+        app.include_router(each)
     app.state.backend = backend
     handle_errors(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Authentication, token=backend.settings.http_token if backend else None)
+    told = (backend.settings.http_token, backend.settings.shop) if backend else (None, "")
+    app.add_middleware(Authentication, *told)
+    app.add_middleware(OneLength)
     return app
 
 
@@ -225,7 +263,7 @@ def open_api(backend: Backend) -> tuple[str, Coroutine[Any, Any, None]]:
         ) from error
     config = uvicorn.Config(
         application(backend),
-        http="h11",  # and no other parser: it is the one that limits a request's head, to 64 KiB
+        http=Connection,  # over h11, which limits a request's head to 64 KiB
         ws="none",
         log_config=None,
         access_log=False,

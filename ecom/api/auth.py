@@ -21,7 +21,7 @@ TOKEN_SECONDS = 24 * 3_600  # how long a customer's token is good for
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}")
 _TOKEN = re.compile(rf"[!-~]{{{MIN_TOKEN},}}")
-_AUDIENCE = "ecom api"  # other things signed with the same secret are not tokens of ours
+_AUDIENCE = "ecom api"  # of this shop: what else is signed with the same secret is none of ours
 _METHOD = "HS256"  # whatever a token says of itself
 
 
@@ -47,8 +47,8 @@ def customer_of(request: Request) -> str | None:
 class Authentication:
     """Middleware that answers 401 unless the checkout's token or a customer's is there."""
 
-    def __init__(self, app: Any, token: str | None) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: Any, token: str | None, shop: str) -> None:
+        self._app, self._token, self._shop = app, token, shop
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         scope["customer"] = None
@@ -56,7 +56,7 @@ class Authentication:
             token = _bearer(scope["headers"])
             # How long this takes does not tell where the two differ.
             if not hmac.compare_digest(token.encode(), self._token.encode()):
-                scope["customer"] = verified_customer(self._token, token)
+                scope["customer"] = verified_customer(self._token, token, self._shop)
                 if scope["customer"] is None:
                     await _UNAUTHORIZED(scope, receive, send)
                     return
@@ -78,21 +78,22 @@ _UNAUTHORIZED = JSONResponse(
 
 
 # ── customers' tokens ─────────────────────────────────────────────────────────────────────────
-def customer_token(secret: str, customer: str, expires: int) -> str:
-    """The customer's token, good until `expires` (epoch seconds)."""
+def customer_token(secret: str, customer: str, expires: int, shop: str) -> str:
+    """The customer's token for this shop, good until `expires` (epoch seconds)."""
     import jwt  # here, and below: it takes 40 ms, and a shop may do without customers' tokens
 
-    claims = {"sub": customer, "aud": _AUDIENCE, "exp": expires}
+    claims = {"sub": customer, "aud": f"{_AUDIENCE} {shop}", "exp": expires}
     return jwt.encode(claims, signing_key(secret), _METHOD)
 
 
-def verified_customer(secret: str, token: str) -> str | None:
-    """Whose token this is; None if we did not make it, or if it has expired."""
+def verified_customer(secret: str, token: str, shop: str) -> str | None:
+    """Whose token this is; None if this shop did not make it, or if it has expired."""
     import jwt
 
     key, needed = signing_key(secret), {"require": ["sub", "exp"]}
     try:
-        return jwt.decode(token, key, [_METHOD], needed, audience=_AUDIENCE)["sub"]
+        claims = jwt.decode(token, key, [_METHOD], needed, audience=f"{_AUDIENCE} {shop}")
+        return claims["sub"] or None
     except jwt.InvalidTokenError:
         return None
 

@@ -35,15 +35,16 @@ class ValidationErrors(BaseModel):
 
 
 _DESCRIPTIONS = {
-    400: "The body cannot be read as JSON at all.",
+    400: "The body cannot be read as JSON at all, or its length is told in two ways.",
     401: "There is no token, or one that is forged or has expired.",
     403: "The token is a customer's, and this is not theirs to do.",
     404: "There is nothing of that name; to a customer, another's order is nothing.",
     408: "The body did not come in time.",
     409: "No tokens are needed here: ECOM_HTTP_TOKEN is not set.",
-    413: "The body is too large.",
+    413: "The body is too large, or one of its orders is.",
     422: "Something is wrong with what was sent: where, and what.",
-    503: "The database is not to be had just now: try again.",
+    503: "The database cannot be had just now, and what was not done yet never will be: try again, "
+    "under the same Idempotency-Key if there was one.",
 }
 _BODY = (400, 408, 413)  # of a request that has one
 _STATUSES = {NoSuchOrder: 404, KeyReused: 422, StoreUnavailable: 503}
@@ -57,13 +58,18 @@ _SCHEME = {
 
 def responses(*statuses: int, body: bool = False) -> dict[str, Any]:
     """For a route that asks for a token: what it may answer besides success, as documented."""
-    documented: dict[int, dict[str, Any]] = {
-        status: {"model": Error, "description": _DESCRIPTIONS[status]}
+    every = {
+        status: documented(status)
         for status in sorted({401, 422, 503, *statuses, *(_BODY if body else ())})
     }
-    documented[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    documented[422]["model"] = ValidationErrors
-    return {"responses": documented, "openapi_extra": {"security": [{"token": []}]}}
+    every[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    every[422]["model"] = ValidationErrors
+    return {"responses": every, "openapi_extra": {"security": [{"token": []}]}}
+
+
+def documented(status: int) -> dict[str, Any]:
+    """An error's place in the document."""
+    return {"model": Error, "description": _DESCRIPTIONS[status]}
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -86,7 +92,11 @@ async def _answer(status: int, _: Request, error: Exception) -> JSONResponse:
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     """Which field is wrong, and why; never what was sent: it may be a card, or not even text."""
     detail = [
-        {"loc": [str(part)[:100] for part in each["loc"]], "msg": each["msg"], "type": each["type"]}
+        {
+            "loc": [str(part)[:100] for part in each["loc"]],
+            "msg": each["msg"][:300],
+            "type": each["type"],
+        }
         for each in error.errors()[:MAX_FIELD_ERRORS]
     ]
     return JSONResponse({"detail": detail}, 422)

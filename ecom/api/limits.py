@@ -1,13 +1,87 @@
 """How much a caller may send, how slowly, and over how many connections."""
 
 import asyncio
+import json
+from asyncio import TimerHandle, Transport
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from fastapi import HTTPException
+import msgspec
+from fastapi import HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from h11 import IDLE
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ecom.api.schemas import MAX_ORDERS
+from ecom.contract.envelope import MAX_BODY
 
 MAX_CONNECTIONS = 500  # then 503: files and sockets for the rest of the process must remain
+MAX_ACCEPTED = 600  # beyond these, a connection is closed at once, whatever it would say
+HEAD_SECONDS = 10.0  # a request's head must be there in so many
 MAX_REQUEST = 16 * 1024 * 1024  # bytes of a body
 BODY_SECONDS = 60.0  # a body must be there in so many
+# Bytes of one order: its event holds it (see `OrderIn`), but a name may be escaped here, é as
+# \u00e9, in three times as many.
+MAX_ORDER = 3 * MAX_BODY
+
+
+class Connection(H11Protocol):
+    """A connection that is closed if there are too many, or if it is silent where a request's head
+    should come; so silent ones leave room for others, before any token is asked for."""
+
+    head_seconds = HEAD_SECONDS
+    _awaiting: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MAX_ACCEPTED:
+            transport.abort()
+        else:
+            self._awaiting = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not IDLE:
+            self._forget()
+        elif self._awaiting is None:  # a further head has begun
+            self._awaiting = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _forget(self) -> None:
+        if self._awaiting is not None:
+            self._awaiting.cancel()
+            self._awaiting = None
+
+    def _give_up(self) -> None:
+        self._awaiting = None
+        if self.conn.their_state is IDLE:
+            self.transport.abort()
+
+
+class OneLength:
+    """Answers 400 to a request that tells its length in two ways: a proxy before us may believe the
+    other, and take a part of one caller's request for another's (RFC 9112, 6.3)."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        names = {name for name, _ in scope["headers"]}
+        has_both = {b"content-length", b"transfer-encoding"} <= names
+        is_old = b"transfer-encoding" in names and scope["http_version"] == "1.0"
+        await (_TWO_LENGTHS if has_both or is_old else self._app)(scope, receive, send)
+
+
+_TWO_LENGTHS = JSONResponse(
+    {"detail": "either Content-Length or Transfer-Encoding says how long a body is, not both"},
+    400,
+    {"Connection": "close"},
+)
 
 
 class BodyLimit:
@@ -42,3 +116,32 @@ def _fits(size: int) -> None:
     if size > MAX_REQUEST:
         # The rest is dropped unread: closing the connection would lose our answer.
         raise HTTPException(413, f"the body is over {MAX_REQUEST} bytes")
+
+
+class OrdersRoute(APIRoute):
+    """A route whose body is an order or a list of them, each of a bounded size."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """As FastAPI wants it."""
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            return await handle(_Orders(request.scope, request.receive))
+
+        return bounded
+
+
+class _Orders(Request):
+    async def json(self) -> Any:
+        """The body, looked at before it is read: to read the objects and to name the mistakes of
+        16 MiB of nonsense would keep everybody waiting for seconds."""
+        body = await self.body()
+        orders = [body]
+        if body.lstrip().startswith(b"["):
+            with suppress(ValueError, RecursionError):  # else as one order, which may be refused
+                orders = msgspec.json.decode(body, type=list[msgspec.Raw])
+        if len(orders) > MAX_ORDERS:
+            raise HTTPException(422, f"orders: at most {MAX_ORDERS} in one request")
+        if any(len(memoryview(order)) > MAX_ORDER for order in orders):
+            raise HTTPException(413, f"an order is over {MAX_ORDER} bytes, or this is no list")
+        return json.loads(body)

@@ -82,13 +82,14 @@ class TokenOut(BaseModel):
 
 
 class Health(BaseModel):
-    """That orders are accepted, and whether the broker is there."""
+    """That orders are accepted, as the database can be written, and whether the broker is there."""
 
     status: Literal["ok"]
     broker: bool
 
 
-Orders = Annotated[list[OrderIn], Field(min_length=1, max_length=MAX_ORDERS)]
+# The first that is wrong is named, and no further ones are looked at.
+Orders = Annotated[list[OrderIn], Field(min_length=1, max_length=MAX_ORDERS, fail_fast=True)]
 # Told apart by shape, so that a mistake is reported once and where it is.
 OneOrMany = Annotated[
     Annotated[OrderIn, Tag("order")] | Annotated[Orders, Tag("orders")],

@@ -142,9 +142,10 @@ class Process:
             self.put(TallyDue())
 
     async def _step(self, batch: list[Input]) -> None:
-        """One transaction; while the database is unavailable, the same batch again, soon."""
+        """One transaction; while the database is unavailable, the same batch again, soon, but for
+        the commands of those who do not wait any more: none is handled behind their backs."""
         complained = 0.0
-        while True:
+        while batch := [it for it in batch if not (type(it) is Command and it.token.cancelled())]:
             try:
                 start = time.time()
                 for output in self._runtime.step(batch, start):

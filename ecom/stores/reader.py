@@ -22,11 +22,11 @@ PATIENCE = 10.0  # seconds to wait for a database that is being restored after a
 class Database(SqliteStore):
     """One database. Conditions are those of `Table.where`."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, patience: float = PATIENCE) -> None:
         path = (folder / f"{name}.db").absolute()
         try:
             self._db = sqlite3.connect(
-                f"{path.as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None
+                f"{path.as_uri()}?mode=ro", uri=True, timeout=patience, isolation_level=None
             )
         except sqlite3.OperationalError as error:
             raise ShopError(f"There is no database {path}.") from error

@@ -110,6 +110,19 @@ class SqliteStore:
             raise meaning(error) from error
 
 
+def try_write(path: Path) -> None:
+    """Begin to write, and take it back. Raises `StoreUnavailable` if that fails for a second."""
+    store, deadline = SqliteStore(path), time.monotonic() + 1.0
+    with closing(store):
+        while True:
+            try:
+                store.begin()
+                return store.rollback()
+            except StoreUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+
+
 def meaning(error: sqlite3.DatabaseError) -> Exception:
     """Whether to wait is of use; SQLite's primary error codes tell."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:

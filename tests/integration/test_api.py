@@ -5,6 +5,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import httpx
 import pytest
 import serving
 from helpers import Hand
@@ -94,7 +95,7 @@ BAD = {  # what is wrong: the order, and the field that the answer must name
         "lines",
     ),
     "names too long for an event": (
-        {**ORDER, "lines": [{**LINE, "sku": "𝄞" * 64}] * 1_000},
+        {**ORDER, "lines": [{**LINE, "sku": "𝄞" * 64}] * 900},
         "lines",
     ),
     "an unknown field no text can hold": ({**ORDER, "\ud800": 1}, "order"),
@@ -253,17 +254,57 @@ def test_our_own_client_places_more_in_as_many_requests_as_it_takes(api):
     assert count(api) == before + wanted
 
 
-def test_whoever_locks_the_database_keeps_nobody_else_waiting(tmp_path):
-    """A shell, say, amid a transaction: an order waits for it, and nothing else does."""
+@pytest.fixture
+def locked(tmp_path):
+    """A client, and a transaction of somebody else's, in a shell, say."""
     with (
         serving.api(tmp_path) as api,
         closing(sqlite3.connect(tmp_path / "order.db", isolation_level=None)) as foreign,
-        ThreadPoolExecutor(1) as pool,
     ):
         foreign.execute("BEGIN IMMEDIATE")
+        yield api, foreign
+
+
+def test_whoever_locks_the_database_keeps_nobody_else_waiting(locked):
+    """An order waits for it, and nothing else does."""
+    api, foreign = locked
+    with ThreadPoolExecutor(1) as pool:
         placing = pool.submit(api.post, "/orders", json=ORDER, timeout=60)
-        for _ in range(20):
+        for _ in range(5):
             assert api.get("/orders", timeout=4).json() == []
         assert not placing.done()
         foreign.execute("ROLLBACK")
         assert placing.result().status_code == 202
+
+
+def test_a_command_has_a_deadline_and_is_never_done_after_it(locked):
+    """It is answered 503, as documented; so does a look at its health, which tries to write."""
+    api, foreign = locked
+    with ThreadPoolExecutor(2) as pool:
+        placing = pool.submit(api.post, "/orders", json=ORDER, timeout=60)
+        cancelling = pool.submit(api.post, "/orders", json=[ORDER] * 3, timeout=60)
+        assert api.get("/health").status_code == 503
+        for answer in (placing.result(), cancelling.result()):
+            assert (answer.status_code, "try again" in answer.json()["detail"]) == (503, True)
+    foreign.execute("ROLLBACK")
+    assert place(api).status_code == 202
+    assert api.get("/health").status_code == 200
+    assert count(api) == 1
+
+
+def test_an_order_whose_customer_went_away_is_not_placed(locked):
+    """They had no answer, and may have ordered elsewhere."""
+    api, foreign = locked
+    with pytest.raises(httpx.ReadTimeout):
+        api.post("/orders", json=ORDER, timeout=0.5)
+    assert api.get("/orders").json() == []  # it is known by now that they are gone
+    foreign.execute("ROLLBACK")
+    assert place(api).status_code == 202
+    assert count(api) == 1
+
+
+@pytest.mark.parametrize("path", ["/orders/", "/health/", "//orders", "/orders/1/history/"])
+def test_what_is_not_there_is_not_elsewhere(api, path):
+    """A redirect would lead to whatever host the caller names."""
+    answer = api.get(path, headers={"Host": "evil.example"})
+    assert (answer.status_code, "location" in answer.headers) == (404, False)

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 
 import pytest
 import serving
+import uvicorn
 from fastapi import HTTPException
 from serving import ORDER, connect
+from uvicorn.server import ServerState
 
-from ecom.api.limits import MAX_CONNECTIONS, BodyLimit
+from ecom.api.limits import MAX_ACCEPTED, MAX_CONNECTIONS, MAX_ORDER, BodyLimit, Connection
 
 HEAD = (
     b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
@@ -80,6 +83,86 @@ def test_too_many_connections_are_refused_and_forgotten(api):
         with connect(api) as socket:
             socket.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert socket.recv(1_000).startswith(b"HTTP/1.1 503 ")
+
+
+def test_silent_connections_above_a_number_are_closed_at_once(api):
+    """Before they have sent a byte; those below it are not."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(connect(api)) for _ in range(MAX_ACCEPTED)]
+        assert stack.enter_context(connect(api)).recv(1) == b""
+        held[0].sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert held[0].recv(1_000).startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_head_that_does_not_come_is_not_awaited_for_ever(first):
+    """Nor one of which something comes, nor the second on a connection."""
+
+    class Hasty(Connection):
+        head_seconds = 0.1
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def scene():
+        loop = asyncio.get_running_loop()
+        config = uvicorn.Config(application, http=Hasty, lifespan="off", log_config=None)
+        made = partial(Hasty, config, ServerState(), {}, loop)
+        async with await loop.create_server(made, "127.0.0.1", 0) as server, asyncio.timeout(30):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(first)
+            if first:
+                await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"G")
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.1\r\nContent-Length: 3", "HTTP/1.0"])
+def test_a_request_that_tells_its_length_in_two_ways_is_refused(api, head):
+    """And its connection is closed: nobody agrees on what comes next. So is HTTP/1.0's, which
+    knows no chunks."""
+    with connect(api) as socket:
+        lines = f"GET /health {head}\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        socket.sendall(lines.encode())
+        with socket.makefile("rb") as answer:
+            said = answer.read()  # to the end
+    assert said.startswith(b"HTTP/1.1 400 ")
+
+
+CROWD = ",".join(f'"k{n}":0' for n in range(1_300_000))
+NONSENSE = {
+    "an order of unknown keys": (f'{{"customer":"a@b","card":"x","lines":[],{CROWD}}}', 413),
+    "one in a list": (f"[{{{CROWD}}}]", 413),
+    "a crowd of orders": ("[" + "{}," * 5_000_000 + "{}]", 422),
+    "no list": ("[" + "{}," * 300_000, 413),
+    "a list in a list": ("[" * 1_000_000, 413),
+    "not a number": (f"[NaN,{{{CROWD}}}]", 413),
+    "a mistake in each order": ("[" + '{"x":1},' * 999 + "{}]", 422),
+    "many keys": (f"{{{CROWD[:700_000].rpartition(',')[0]}}}", 422),
+}
+
+
+@pytest.mark.parametrize(("body", "status"), NONSENSE.values(), ids=NONSENSE)
+def test_megabytes_of_nonsense_are_refused_shortly_and_unread(api, body, status):
+    """An order is no larger than an event, whatever a list may be; few mistakes are named."""
+    answer = api.post("/orders", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert len(answer.content) < 5_000
+
+
+def test_an_order_with_all_its_names_escaped_is_taken(api):
+    """As many programs write them: an event holds it, though it is three times as long here."""
+    lines = [{"sku": "é" * 60 + f"{n:03}", "quantity": 1, "unit_price": 1} for n in range(1_000)]
+    body = json.dumps({**ORDER, "lines": lines})
+    assert MAX_ORDER / 2 < len(body) < MAX_ORDER
+    assert api.post(
+        "/orders", content=body, headers={"Content-Type": "application/json"}
+    ).is_success
 
 
 def test_after_all_that_orders_are_taken(api, wait_for):

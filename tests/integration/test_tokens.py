@@ -174,9 +174,9 @@ def test_only_the_checkout_is_given_tokens(checkout, customer):
 def test_a_token_ends_with_its_time_and_with_the_secret_it_was_made_from(checkout):
     now = int(time.time())
     for token, status in (
-        (customer_token(TOKEN, LOTTE, now + 600), 200),
-        (customer_token(TOKEN, LOTTE, now - 1), 401),
-        (customer_token(TOKEN + "x", LOTTE, now + 600), 401),
+        (customer_token(TOKEN, LOTTE, now + 600, "shop"), 200),
+        (customer_token(TOKEN, LOTTE, now - 1, "shop"), 401),
+        (customer_token(TOKEN + "x", LOTTE, now + 600, "shop"), 401),
     ):
         answer = httpx.get(f"{checkout.base_url}/orders", headers=bearer(token))
         assert answer.status_code == status
@@ -187,23 +187,23 @@ def test_a_token_ends_with_its_time_and_with_the_secret_it_was_made_from(checkou
 def test_a_token_names_its_customer_until_it_expires(name, seconds):
     """And not one character of it can be changed."""
     now = int(time.time())
-    made = customer_token(TOKEN, name, now + seconds)
+    made = customer_token(TOKEN, name, now + seconds, "shop")
     assert re.fullmatch(r"[!-~]+", made)
-    assert verified_customer(TOKEN, made) == name
-    assert verified_customer(TOKEN, customer_token(TOKEN, name, now)) is None
+    assert verified_customer(TOKEN, made, "shop") == name
+    assert verified_customer(TOKEN, customer_token(TOKEN, name, now, "shop"), "shop") is None
     for place in range(len(made)):
         forged = made[:place] + ("0" if made[place] != "0" else "1") + made[place + 1 :]
-        assert verified_customer(TOKEN, forged) is None
+        assert verified_customer(TOKEN, forged, "shop") is None
 
 
 @steady
 @given(st.text() | st.lists(st.binary()).map(lambda parts: ".".join(map(base64url, parts))))
 def test_what_we_did_not_make_is_nobodys_token(text):
-    assert verified_customer(TOKEN, text) is None
+    assert verified_customer(TOKEN, text, "shop") is None
 
 
 KEY = signing_key(TOKEN)
-CLAIMS = {"sub": LOTTE, "aud": "ecom api", "exp": 2**40}
+CLAIMS = {"sub": LOTTE, "aud": "ecom api shop", "exp": 2**40}
 DEEP = b"[" * 100_000
 
 
@@ -213,9 +213,12 @@ NEARLY = {
     "unsigned": jwt.encode(CLAIMS, None, "none"),
     "another audience": jwt.encode({**CLAIMS, "aud": "another"}, KEY, "HS256"),
     "any audience": jwt.encode({"sub": LOTTE, "exp": 2**40}, KEY, "HS256"),
-    "nobody": jwt.encode({"aud": "ecom api", "exp": 2**40}, KEY, "HS256"),
+    "nobody": jwt.encode({"aud": "ecom api shop", "exp": 2**40}, KEY, "HS256"),
+    "an empty name": jwt.encode({**CLAIMS, "sub": ""}, KEY, "HS256"),
+    "another shop": customer_token(TOKEN, LOTTE, 2**40, "another"),
+    "no shop": jwt.encode({**CLAIMS, "aud": "ecom api"}, KEY, "HS256"),
     "a number": jwt.encode({**CLAIMS, "sub": 7}, KEY, "HS256"),
-    "without end": jwt.encode({"aud": "ecom api", "sub": LOTTE}, KEY, "HS256"),
+    "without end": jwt.encode({"aud": "ecom api shop", "sub": LOTTE}, KEY, "HS256"),
     "soon": jwt.encode({**CLAIMS, "exp": "soon"}, KEY, "HS256"),
     "never": jwt.encode({**CLAIMS, "exp": float("inf")}, KEY, "HS256"),
     "no claims": jwt.api_jws.encode(b"none", KEY, "HS256"),
@@ -227,14 +230,14 @@ NEARLY = {
 @pytest.mark.parametrize("token", NEARLY.values(), ids=NEARLY)
 def test_what_is_not_quite_a_token_is_none(token):
     """Signed with another secret or none, or in another way; for another audience; ill-formed."""
-    assert verified_customer(TOKEN, jwt.encode(CLAIMS, KEY, "HS256")) == LOTTE
-    assert verified_customer(TOKEN, token) is None
+    assert verified_customer(TOKEN, jwt.encode(CLAIMS, KEY, "HS256"), "shop") == LOTTE
+    assert verified_customer(TOKEN, token, "shop") is None
 
 
 @pytest.mark.parametrize("token", ["ssh-rsa-" + "x" * 32, "-----BEGIN-PUBLIC-KEY-----" * 2])
 def test_a_secret_that_looks_like_a_key_of_another_kind_signs_tokens_too(token):
     check_token("0.0.0.0", token)
-    assert verified_customer(token, customer_token(token, LOTTE, 2**40)) == LOTTE
+    assert verified_customer(token, customer_token(token, LOTTE, 2**40, "shop"), "shop") == LOTTE
 
 
 @pytest.mark.parametrize(
