@@ -113,7 +113,7 @@ class Server:
             os.close(file)
         _tell(news, pid)
         if not pid:
-            self._bury(pid, os.EX_OSERR)
+            self._ended(pid, os.EX_OSERR)
 
     def _be_child(self, order: Order, is_fresh: bool, kept: Iterable[int]) -> NoReturn:
         """A session and a log of its own, and nothing of the server's but the end of its life."""
@@ -137,9 +137,9 @@ class Server:
     def _reap(self, *_: object) -> None:
         with suppress(ChildProcessError):  # there is none
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                self._bury(ended[0], os.waitstatus_to_exitcode(ended[1]))
+                self._ended(ended[0], os.waitstatus_to_exitcode(ended[1]))
 
-    def _bury(self, pid: int, status: int) -> None:
+    def _ended(self, pid: int, status: int) -> None:
         name, news, log = self._children.pop(pid)
         with suppress(OSError):  # the disk may be full
             if name:

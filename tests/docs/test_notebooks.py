@@ -40,7 +40,7 @@ VARIANTS = [
         "balanced: 3 orders, 0 confirmed, 3 cancelled, £0.00 captured and kept",
     ),
     (
-        "05_retry_and_bury",
+        "05_retry_and_set_aside",
         {"SKU": "GLOBE", "STOCK": 4, "BUYERS": 2, "PRICE": 100},
         "balanced: 2 orders, 0 confirmed, 2 cancelled, £0.00 captured and kept",
     ),

@@ -39,7 +39,7 @@ def mortal(broker, bare, tmp_path):
 
 
 def test_a_message_that_kills_is_set_aside_alone(broker, bare, mortal, put, tmp_path, wait_for):
-    """However many were in hand with it: all neighbours are handled, once, and only it is buried,
+    """However many were in hand with it: neighbours are handled, once, and only it is set aside,
     after no more deaths than the limit allows, with the reason in plain words."""
     poison = [f"poison-{n}" for n in range(3)]
     orders = [str(n) for n in range(PREFETCH + 200)]

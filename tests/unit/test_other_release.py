@@ -37,7 +37,7 @@ def is_well(hand):
 
 
 @pytest.mark.parametrize(("type_", "body"), [("Chargeback", b"{}"), ("Capture", b'{"sum": 1}')])
-def test_an_effect_is_left_to_others_for_some_tries_and_then_buried(hand, type_, body):
+def test_an_effect_is_left_to_others_for_some_tries_and_then_set_aside(hand, type_, body):
     """It is of a type, or a shape, that is not known here; meanwhile all else goes on."""
     stored(hand, Effect(1, "x", type_, "1001", "new/1001", body, "c", "", 0.0, "1", 60.0))
     assert is_well(hand)
@@ -59,7 +59,7 @@ def test_a_deadline_waits_for_the_release_that_knows_it(hand):
     assert dead_letters(hand) == []
 
 
-def test_a_message_that_waits_is_buried_at_once_as_one_that_arrives_would_be(hand):
+def test_a_message_that_waits_is_set_aside_at_once_as_one_that_arrives_would_be(hand):
     """Its dead letter has the body, for the release that can read it."""
     body = BODY.replace(b'"total"', b'"sum"')
     stored(hand, Inbox("event-9", "inventory.processed", "1001", "waiting", 0.0, 2, 0.0,

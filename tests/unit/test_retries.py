@@ -1,4 +1,4 @@
-"""What becomes of messages, effects and deadlines that fail: tried again, so often, then buried."""
+"""What becomes of messages, effects and deadlines that fail: tried so often, then set aside."""
 
 import pytest
 from helpers import EXAMPLES, delivery, wire
@@ -45,7 +45,7 @@ def test_each_wait_is_within_its_backoff_and_each_retry_at_its_time(jitter):
     assert hand.row(Bell, "1").rung == 1
 
 
-def test_a_permanent_failure_is_tried_just_so_often_and_then_buried_once(tower, hand):
+def test_a_permanent_failure_is_tried_just_so_often_and_then_set_aside_once(tower, hand):
     """As often as the policy says; then one dead letter that tells its whole story."""
     tower.trouble["1"] = [ValueError(f"cracked {n}") for n in range(10)]
     hand.now = 1_000.0
@@ -72,7 +72,7 @@ def test_a_permanent_failure_is_tried_just_so_often_and_then_buried_once(tower, 
     assert hand.row(Counter, "handled:order.created").value == 1
 
 
-def test_what_can_never_succeed_is_buried_at_once(tower, hand):
+def test_what_can_never_succeed_is_set_aside_at_once(tower, hand):
     """`Impossible`, and an event this service has no handler for."""
     tower.trouble["1"] = [Impossible("no clapper")]
     hand.give(order(1), delivery(EXAMPLES["order.cancelled"], "cancelled-1"))
@@ -89,7 +89,7 @@ def test_a_message_with_a_crowd_of_headers_survives_its_retry(tower, hand):
     assert hand.row(Bell, "1").rung == 1
 
 
-def test_a_failing_effect_is_tried_just_so_often_under_one_key_and_then_buried(hand):
+def test_a_failing_effect_is_tried_just_so_often_under_one_key_and_then_set_aside(hand):
     tries = [each for each in hand.give(order(1)) if isinstance(each, Perform)]
     for _ in range(10):
         hand.give(*[Failed(each.row.seq, "no answer") for each in tries[-1:]])
@@ -112,7 +112,7 @@ def test_the_log_counts_attempts_as_the_database_does(hand, caplog):
         hand.wait(5)
 
 
-def test_an_effect_that_can_never_succeed_is_buried_at_once(hand):
+def test_an_effect_that_can_never_succeed_is_set_aside_at_once(hand):
     hand.give(order(1))
     hand.give(Failed(1, "Impossible: no such bell", final=True))
     assert dead_letters(hand)[0].headers["dead-attempts"] == "1"
@@ -140,7 +140,7 @@ def test_a_failing_timer_never_gives_up(tower, hand):
 
 
 @pytest.mark.parametrize("number", ["x", "", "7", "9" * 30, str(2**63), None, ["1"], 2.5, b"1"])
-def test_a_replayed_effect_that_there_is_not_is_buried_again(hand, number, tmp_path):
+def test_a_replayed_effect_that_there_is_not_is_set_aside_again(hand, number, tmp_path):
     """In a real database, too, where a number may be too large to be asked for."""
     prepare(tmp_path / "tower.db", (Bell, *MACHINERY))
     hand.store = SqliteStore(tmp_path / "tower.db")
@@ -150,7 +150,7 @@ def test_a_replayed_effect_that_there_is_not_is_buried_again(hand, number, tmp_p
     hand.store.close()
 
 
-def test_a_replayed_effect_of_another_shape_is_buried_again(hand):
+def test_a_replayed_effect_of_another_shape_is_set_aside_again(hand):
     """Its neighbours are not disturbed, however deep its body is."""
     hand.give(order(1))
     hand.give(Failed(1, "no such bell", final=True))

@@ -161,7 +161,7 @@ def test_what_a_batch_will_want_is_read_at_once(hand):
 
 
 def test_a_broken_database_is_no_fault_of_the_message(tower, hand):
-    """It ends the step, and is neither tried again nor buried."""
+    """It ends the step, and is neither tried again nor set aside."""
     tower.trouble["1"] = [StoreBroken("no such column")]
     with pytest.raises(StoreBroken):
         hand.give(order(1))
