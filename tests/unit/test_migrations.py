@@ -228,7 +228,7 @@ def test_a_database_that_only_a_later_release_may_read_is_refused_untouched(path
 
 
 def test_a_database_without_a_column_that_has_no_default_is_refused_before_anything(recorded):
-    """As if another release had renamed it: nothing may be consumed, and nothing set aside for it."""
+    """As if another release had renamed it: nothing is consumed, and nothing set aside for it."""
     with closing(sqlite3.connect(recorded / "order.db")) as db:
         db.execute("ALTER TABLE orders RENAME COLUMN total TO amount")
     with pytest.raises(StoreBroken, match="orders lacks the column total"):
