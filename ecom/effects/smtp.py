@@ -36,7 +36,8 @@ class SmtpMailer:
 
     async def send(self, key: str, effect: SendMail) -> MailSent:
         """Hand one mail over. Raises `Impossible` for an address that the server refuses for good,
-        and for text that would not stay within its header."""
+        and for text that would not stay within its header; for all else `NotDone`, also without an
+        answer: under its Message-ID, a mail may come twice."""
         letter = Letter(
             message_id=message_id(key, self._shop),
             order_id=effect.order_id,
@@ -49,9 +50,9 @@ class SmtpMailer:
         )
         written = letter.as_bytes()
         options = [] if letter.is_ascii else ["SMTPUTF8"]
-        async with asyncio.timeout(TIMEOUT), self._free:
+        async with self._free:  # which may take long, and none of the time for the dialogue
             try:
-                async with self._connection() as connection:
+                async with asyncio.timeout(TIMEOUT), self._connection() as connection:
                     whom = self._sender, [effect.to]
                     await connection.sendmail(*whom, written, mail_options=options)
             except aiosmtplib.SMTPRecipientsRefused as refused:
@@ -62,7 +63,7 @@ class SmtpMailer:
                 raise Impossible(f"{effect.to} needs a server that speaks SMTPUTF8") from error
             except (aiosmtplib.SMTPException, OSError, ValueError) as error:
                 raise NotDone(f"{type(error).__name__}: {error}") from error
-        return MailSent(effect.order_id)
+        return MailSent(effect.order_id, key)
 
     async def close(self) -> None:
         """Close the connections."""

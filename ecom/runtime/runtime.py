@@ -211,9 +211,7 @@ class Runtime:
         row = self._effects.pending(performed.seq, tx)
         if row is None:
             return
-        result = performed.result
-        cause = Cause(derived_id(row.id, type(result).__name__), row.correlation, row.traceparent)
-        error = self._run(result, self._work(cause, tx, now), row.seq)[1]
+        error = self._result(row, performed.result, tx, now)
         if error is None:
             self._effects.finish(row, tx, now, attempts=row.attempts + 1, state="done")
         else:
@@ -231,7 +229,8 @@ class Runtime:
     def _failed(self, failed: messages.Failed, tx: Transaction, now: float) -> None:
         if (row := self._effects.pending(failed.seq, tx)) is None:
             return
-        policy, error = self.service.retry_for(self.service.kind_named(row.type)), failed.error
+        kind, error = self.service.kind_named(row.type), failed.error
+        policy = self.service.retry_for(kind)
         attempts = row.attempts + 1
         again = replace(row, attempts=attempts, last_error=error)
         log.warning("Failed to do %s: %s", row.key, error, extra=about(again))
@@ -241,6 +240,13 @@ class Runtime:
         self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
         dead_letters.set_effect_aside(work, row, error, attempts)
+        if kind and (told := self.service.given_up.get(kind)):
+            self._result(row, told(row), tx, now)
+
+    def _result(self, row: Effect, result: Struct, tx: Transaction, now: float) -> Exception | None:
+        """Handle what became of an effect."""
+        cause = Cause(derived_id(row.id, type(result).__name__), row.correlation, row.traceparent)
+        return self._run(result, self._work(cause, tx, now), row.seq)[1]
 
     def _tick(self, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):

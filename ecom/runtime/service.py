@@ -48,6 +48,8 @@ class Service:
     handlers: Mapping[type[Struct], Handler]  # by message: event, timer, effect result, command
     effects: tuple[type[Struct], ...] = ()
     retries: Mapping[type[Struct], Retry] = field(default_factory=dict)  # exceptions to Retry()
+    # By effect: what the service is told, as of a result, when one is given up.
+    given_up: Mapping[type[Struct], Callable[[Effect], Struct]] = field(default_factory=dict)
     transitions: Mapping[type[Row], Lifecycle] = field(default_factory=dict)  # of rows with a state
 
     def answering(self, handlers: Mapping[type[Struct], Handler]) -> "Service":

@@ -49,7 +49,7 @@ class Mailbox:
         if bounces(to):
             raise Impossible(f"there is no mailbox {to}")
         await self._mails.write_once(Mail(id_, order_id, to, *text, now))
-        return MailSent(order_id)
+        return MailSent(order_id, key)
 
     async def close(self) -> None:
         """Close the file."""

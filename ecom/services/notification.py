@@ -3,7 +3,7 @@
 Several events may report one cancellation (stock ran out, so the order was cancelled); the
 customer is told at the first. A confirmation that arrives after the cancellation is ignored. The
 mails of one order are sent one after another: a mail that is retried must not arrive after one that
-says the opposite.
+says the opposite. One that is given up is a dead letter, and the next is sent.
 """
 
 import logging
@@ -38,9 +38,17 @@ class SendMail(Struct, frozen=True):
 
 
 class MailSent(Struct, frozen=True):
-    """The mail server has accepted the mail."""
+    """The mail server has accepted the mail with this key; "" is the first of the order's mails."""
 
     order_id: str
+    key: str = ""
+
+
+class MailGivenUp(Struct, frozen=True):
+    """The mail with this key was refused for good, or tried for hours in vain."""
+
+    order_id: str
+    key: str
 
 
 class Told(Row, frozen=True):
@@ -86,9 +94,11 @@ def tell_refunded(event: PaymentRefunded, work: Work) -> None:
         _mail(replace(told, refunded=True), "refunded", subject, body, work)
 
 
-def mail_sent(sent: MailSent, work: Work) -> None:
-    """The order's next mail may be sent."""
-    told = work[Told][sent.order_id]
+def send_next(ended: MailSent | MailGivenUp, work: Work) -> None:
+    """The order's next mail may be sent; unless one was replayed, and others are under way."""
+    told = work[Told][ended.order_id]
+    if not told.mails or ended.key not in ("", told.mails[0][0]):
+        return
     left = told.mails[1:]
     work[Told].put(replace(told, mails=left))
     if left:
@@ -113,7 +123,8 @@ def service() -> Service:
     return Service(
         name="notification",
         rows=(Told,),
-        handlers={MailSent: mail_sent},
+        handlers={MailSent: send_next, MailGivenUp: send_next},
         effects=(SendMail,),
-        retries={SendMail: Retry(attempts=25)},  # about ten minutes of a mail server's absence
+        retries={SendMail: Retry(cap=60.0, attempts=720)},  # about six hours
+        given_up={SendMail: lambda row: MailGivenUp(row.subject, row.key)},
     )

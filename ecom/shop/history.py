@@ -19,7 +19,7 @@ from ecom.runtime.service import Work
 from ecom.sagas.choreography import HOLD_SECONDS, choreography
 from ecom.services.audit import Entry
 from ecom.services.inventory import HoldDeadline, Reservation, Stock, hold_stock
-from ecom.services.notification import MailSent, SendMail, Told
+from ecom.services.notification import MailGivenUp, MailSent, SendMail, Told
 from ecom.services.order import CancelOrder, Order, PlaceOrder
 from ecom.services.payment import Captured, Declined, Payment, Refunded
 from ecom.stores.base import Row
@@ -115,6 +115,7 @@ WORDS = Words(
         Declined: "declined",
         Refunded: "refunded",
         MailSent: "",
+        MailGivenUp: "",
     },
     effect=_effect,
     change=_change,

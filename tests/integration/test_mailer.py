@@ -158,8 +158,8 @@ def test_what_became_of_a_mail_is_told_to_the_service(tmp_path):
         return Mailbox(tmp_path, shop, lambda: 5.0)
 
     nobody = SmtpMailer("smtp://127.0.0.1:1", "tea", lambda: 5.0)
-    assert asyncio.run(run(mailbox("tea"))) == Performed(1, MailSent("1001"))
-    assert asyncio.run(run(mailbox("toys"))) == Performed(1, MailSent("1001"))
+    assert asyncio.run(run(mailbox("tea"))) == Performed(1, MailSent("1001", "confirmed/1001"))
+    assert asyncio.run(run(mailbox("toys"))) == Performed(1, MailSent("1001", "confirmed/1001"))
     refused = asyncio.run(run(mailbox("tea"), to="gone@bounce.example"))
     assert (type(refused), refused.final) == (Failed, True)
     unsent = asyncio.run(run(nobody))

@@ -4,9 +4,10 @@ import pytest
 from helpers import EXAMPLES, Hand, answers, published, requested
 
 from ecom.events import Line
-from ecom.runtime.messages import Command, Performed
+from ecom.runtime.messages import Command, Delivery, Failed, Performed, Tick
+from ecom.runtime.tables import Outbox
 from ecom.services.audit import Entry
-from ecom.services.notification import MailSent
+from ecom.services.notification import MailSent, SendMail, Told
 from ecom.services.order import CancelOrder, KeyReused, NoSuchOrder, Order, PlaceOrder
 from ecom_lab.shop import CONTRACT, EVENTS, SAGA
 
@@ -139,6 +140,32 @@ def subjects(hand, *keys):
 )
 def test_a_customer_is_told_each_outcome_once_and_no_stale_one(post, keys, mails):
     assert subjects(post, *keys) == mails
+
+
+def test_a_mail_that_is_given_up_does_not_hold_back_the_orders_later_ones(post):
+    """It is a dead letter; the next mail is sent, and so are those of events that are yet to come.
+    When it is replayed, the others stay one after another."""
+    post.makes(EXAMPLES["order.confirmed"], "1")
+    assert post.makes(EXAMPLES["order.cancelled"], "2") == []
+    out = post.give(Failed(1, "550 no", final=True))
+    assert [mail.subject for mail in requested(out)] == ["Order #1001 Cancelled"]
+    assert len(post.rows(Outbox, exchange="dead")) == 1
+    assert post.makes(EXAMPLES["payment.refunded"], "3") == []
+    letter = post.rows(Outbox, exchange="dead")[0]
+    replayed = Delivery(1, 4, "", "notification", letter.headers, letter.body)
+    post.give(replayed, Tick())
+    assert requested(post.give(Performed(1, MailSent("1001", "confirmed/1001")))) == []
+    out = post.give(Performed(2, MailSent("1001", "cancelled/1001")))
+    assert [mail.subject for mail in requested(out)] == ["Refund for Order #1001"]
+    post.give(Performed(3, MailSent("1001", "refunded/1001")))
+    assert post.row(Told, "1001").mails == ()
+
+
+def test_mail_is_tried_for_hours(post):
+    """Not minutes, as a mail server may be away for long; and not for ever."""
+    policy = post.service.retry_for(SendMail)
+    hours = sum(policy.delay(n, 0.5) for n in range(1, policy.attempts)) / 3600
+    assert 4 < hours < 24
 
 
 # ── audit ─────────────────────────────────────────────────────────────────────────────────────

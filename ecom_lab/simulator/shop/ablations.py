@@ -58,6 +58,12 @@ def _impatient(scenario: Scenario) -> Scenario:
     return replace(scenario, saga=scenario.saga.replacing(service))
 
 
+def _without_mails_given_up(scenario: Scenario) -> Scenario:
+    """Notification is not told that a mail was given up."""
+    service = replace(scenario.saga.services["notification"], given_up={})
+    return replace(scenario, saga=scenario.saga.replacing(service))
+
+
 def _keyless(scenario: Scenario) -> Scenario:
     """Orders carry no idempotency key."""
     clients = [(it, structs.replace(it.requests[0], key=None)) for it in scenario.clients]
@@ -149,6 +155,12 @@ AROUND = (  # the database, the broker, the API, the outside world
         "The mails of an order overtake each other.",
         domain.send_in_any_order,
         one("fails"),
+    ),
+    Ablation(
+        "mails-go-on",
+        "A mail that is given up holds back the order's later ones.",
+        _without_mails_given_up,
+        performing("notification", outside.Unwilling())(CALM),
     ),
 )
 # Handlers of a service without a safeguard, and a world that shows it.

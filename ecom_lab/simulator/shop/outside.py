@@ -69,10 +69,10 @@ class Mailer:
 
     def perform(
         self, ledger: Ledger, seq: int, key: str, mail: SendMail
-    ) -> tuple[Ledger, Performed]:
+    ) -> tuple[Ledger, Performed | Failed]:
         if not any(known.key == key for known in ledger):
             ledger = (*ledger, Booking(mail.order_id, key, mail.subject, mail.to))
-        return ledger, Performed(seq, MailSent(mail.order_id))
+        return ledger, Performed(seq, MailSent(mail.order_id, key))
 
 
 # ── without a safeguard ───────────────────────────────────────────────────────────────────────
@@ -90,10 +90,22 @@ class Keyless(Provider):
         return super().book(ledger, seq, key, effect, outcome)
 
 
+class Unwilling(Mailer):
+    """Confirmations reach the customer, though the mail server says that it has refused them."""
+
+    def perform(
+        self, ledger: Ledger, seq: int, key: str, mail: SendMail
+    ) -> tuple[Ledger, Performed | Failed]:
+        ledger, answer = super().perform(ledger, seq, key, mail)
+        refused = key.startswith("confirmed/")
+        return ledger, Failed(seq, "550 no", final=True) if refused else answer
+
+
 class NewMessageId(Mailer):
     """Every attempt at a mail is a mail of its own."""
 
     def perform(
         self, ledger: Ledger, seq: int, key: str, mail: SendMail
     ) -> tuple[Ledger, Performed]:
-        return super().perform(ledger, seq, f"{key}#{len(ledger)}", mail)
+        ledger, _ = super().perform(ledger, seq, f"{key}#{len(ledger)}", mail)
+        return ledger, Performed(seq, MailSent(mail.order_id, key))
