@@ -6,6 +6,7 @@ is integer pence. Readers ignore fields they do not know, so a field may be adde
 to change or remove one, add a new event type.
 """
 
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -20,6 +21,12 @@ MAX_PENCE = 10**15
 # Python's `$` also matches before a newline at the end; the `(?!\n)` forbids that, in any dialect.
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 ADDRESS = r"^[^@\s\x00-\x1f\x7f<>,;]+@[^@\s\x00-\x1f\x7f<>,;]+$(?!\n)"
+# Whom a mail can be sent to: the dot-atoms of RFC 5322 and 6531, in all dialects of regular
+# expressions. Events may come from a release that took others, too.
+_OTHER = r"\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"  # spaces and invisible ones
+_WORD = rf"[^\x00-\x20\x22(),.:;<>?@\[\\\]\x7f-\xa0{_OTHER}]+"
+_LABEL = rf"[^\x00-\x2c./\x3a-\x40\x5b-\x60\x7b-\xa0{_OTHER}]+"
+MAILABLE = rf"^{_WORD}(\.{_WORD})*@{_LABEL}(\.{_LABEL})*$"
 Text = Annotated[str, Meta(min_length=1, max_length=254, pattern=PRINTABLE)]
 OrderId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$(?!\n)")]
 Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
@@ -35,6 +42,13 @@ UNKNOWN_PRODUCT = "unknown product"
 CARD_DECLINED = "card declined"
 HOLD_EXPIRED = "hold expired"
 CUSTOMER_CANCELLED = "cancelled by customer"
+
+
+def is_mailable(address: str) -> bool:
+    """Whether a mail can be sent to this address; also by its length, by RFC 5321 in octets."""
+    size = len(address.encode(errors="replace"))
+    local = len(address.partition("@")[0].encode(errors="replace"))
+    return size <= 254 and local <= 64 and bool(re.fullmatch(MAILABLE, address))
 
 
 class Line(Struct, frozen=True):

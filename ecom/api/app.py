@@ -26,7 +26,6 @@ from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_o
 from ecom.api.errors import documented, handle_errors, responses
 from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, OneLength, OrdersRoute
 from ecom.api.schemas import (
-    ADDRESS,
     Health,
     HistoryEntry,
     OneOrMany,
@@ -37,7 +36,7 @@ from ecom.api.schemas import (
 )
 from ecom.contract.envelope import derived_id, new_id, rfc3339
 from ecom.errors import ShopError
-from ecom.events import Line
+from ecom.events import MAILABLE, Line
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import CancelOrder, NoSuchOrder, Order, PlaceOrder
 from ecom.settings import Settings
@@ -48,7 +47,7 @@ from ecom.telemetry.metrics import TYPE
 from ecom.telemetry.tracing import context_from
 
 OrderPath = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
-CustomerPath = Annotated[str, Field(max_length=254, pattern=ADDRESS)]
+CustomerPath = Annotated[str, Field(max_length=254, pattern=MAILABLE)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
 
 

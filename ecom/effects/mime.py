@@ -13,13 +13,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from ecom.events import is_mailable
 from ecom.runtime.service import Impossible
 
 # Unicode's line ends are in, because Python's header folding would break lines there; encoded words
 # ("=?utf-8?q?=0D=0A?="), because it would decode them; lone surrogates are no text.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|=\\?")
-_WORD = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\xa0-\U0010ffff-]+"  # RFC 5322's atom, and RFC 6531's
-_ADDRESS = re.compile(rf"{_WORD}(\.{_WORD})*@{_WORD}(\.{_WORD})*")
 _MIME = [b"Content-Type", b"Content-Transfer-Encoding", b"MIME-Version"]
 _SHORT = 60  # characters of a value that fits its line
 SENDER = "orders@ecom.example"
@@ -65,7 +64,7 @@ class Letter(Struct, frozen=True):
             if _UNFIT.search(value):
                 raise Impossible(f"{value!r} cannot stand in a header")
         for address in (self.sender, self.to):
-            if not _ADDRESS.fullmatch(address):
+            if not is_mailable(address):
                 raise Impossible(f"{address!r} is no plain address")
 
     def as_bytes(self) -> bytes:

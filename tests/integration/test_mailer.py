@@ -9,9 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from posting import ID, InFile, OverSmtp, kept, mail, use
+from pydantic import ValidationError
 
+from ecom.api.schemas import LineIn, OrderIn
 from ecom.effects.mime import Letter
 from ecom.effects.smtp import SmtpMailer
+from ecom.events import MAILABLE
 from ecom.process.performers import Performers
 from ecom.runtime.messages import Failed, Perform, Performed
 from ecom.runtime.service import Impossible
@@ -201,3 +204,47 @@ def test_a_letter_says_when_it_was_written():
     letter = Letter(ID, "1001", "orders@ecom.example", "ada@example.com", "Hello", "", 0.0)
     read = message_from_bytes(letter.as_bytes(), policy=default)
     assert read["Date"] == "Thu, 01 Jan 1970 00:00:00 -0000"
+
+
+# ── Addresses ─────────────────────────────────────────────────────────────────────────────────
+ODD = st.text(st.characters() | st.sampled_from("@@..-=?_'\"([a "), max_size=80)
+
+
+def accepted(address):
+    """Whether the API takes an order of this customer."""
+    try:
+        OrderIn(customer=address, card="4242", lines=[LineIn(sku="TEA", quantity=1)])
+    except ValidationError:
+        return False
+    return True
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.from_regex(MAILABLE, fullmatch=True) | ODD | st.builds("{}@{}".format, ODD, ODD))
+@example("ada..lovelace@docomo.ne.jp")
+@example(".ada@example.com")
+@example("ada=?utf-8?q?=40?=@example.com")
+@example("ada@example.com\n")
+@example("ada@example..com")
+@example("ada@b_cher.example")
+@example("é" * 100 + "@example.com")
+@example("a" * 65 + "@example.com")
+@example("ada@" + "é" * 200 + ".com")
+@example("józef@bücher.example")
+@example("o'neil+tea=x@example.com")
+def test_an_address_that_is_accepted_can_be_mailed(address):
+    """And no other is: one definition for whoever takes an order and whoever sends its mails. What
+    is accepted arrives as it was given."""
+    letter = Letter(ID, "1001", "orders@ecom.example", address, "Hello", "", 5.0)
+    if not accepted(address):
+        with pytest.raises(Impossible):
+            letter.check()
+        return
+    read = message_from_bytes(letter.as_bytes(), policy=default)
+    assert read["To"].addresses[0].addr_spec.encode(errors="surrogateescape") == address.encode()
+
+
+def test_usual_and_unusual_addresses_are_accepted():
+    """The refusals above are not of everything."""
+    good = ["ada@example.com", "o'neil+tea=x@example.co.uk", "józef@bücher.example", "a@b"]
+    assert [address for address in good if not accepted(address)] == []
