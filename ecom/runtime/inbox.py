@@ -1,14 +1,29 @@
-"""Reading ahead: the rows that a batch will need are read at once, one query a table."""
+"""The inbox: telling duplicates; and reading ahead the rows of a batch, one query a table."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from ecom.contract.envelope import is_id
+from ecom.contract.contract import Contract
+from ecom.contract.envelope import Envelope, is_id
 from ecom.contract.event import subject_of
 from ecom.runtime.messages import Delivery, Performed
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox
 from ecom.stores.base import Row, Transaction
+
+
+def find(envelope: Envelope, contract: Contract, tx: Transaction) -> tuple[str, Inbox | None]:
+    """An event's key in the inbox, and its row there, if it is a duplicate.
+
+    Ids are unique per source, as CloudEvents say, and may be derived by others: where another
+    producer has used this one first, the key has the producer before the id.
+    """
+    seen = tx[Inbox].get(envelope.id)
+    first = contract.by_key.get(seen.type) if seen else None
+    if first is None or first.producer == envelope.producer:
+        return envelope.id, seen
+    key = f"{envelope.producer}/{envelope.id}"
+    return key, tx[Inbox].get(key)
 
 
 def read_ahead(inputs: Iterable[Any], service: Service, tx: Transaction) -> None:

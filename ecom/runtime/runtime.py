@@ -18,11 +18,10 @@ from ecom.contract.envelope import Envelope, Refused, Wire, decode, derived_id
 from ecom.contract.event import Event
 from ecom.contract.permissions import check_right, sender
 from ecom.contract.topology import is_control
-from ecom.runtime import dead_letters, messages
+from ecom.runtime import dead_letters, inbox, messages
 from ecom.runtime.context import about
 from ecom.runtime.dead_letters import EFFECT_HEADER, Failure, describe, plain, replay_effect
 from ecom.runtime.gap_detection import GapDetection
-from ecom.runtime.inbox import read_ahead
 from ecom.runtime.memory import Memory
 from ecom.runtime.relay import Relay
 from ecom.runtime.retention import forget_old
@@ -83,7 +82,7 @@ class Runtime:
         acks: dict[int, int] = {}
         self._announcements, self._replies, self._notes = [], [], []
         try:
-            read_ahead(inputs, self.service, tx)
+            inbox.read_ahead(inputs, self.service, tx)
             for each in inputs:
                 self._take(each, tx, now)
                 if isinstance(each, messages.Delivery):
@@ -157,11 +156,11 @@ class Runtime:
             failure = Failure("malformed", str(refused))
             dead_letters.set_aside(work, delivery.exchange, delivery.key, wire, failure)
             return
-        seen = tx[Inbox].get(envelope.id)
+        key, seen = inbox.find(envelope, self._contract, tx)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
             if seen is not None:
                 tx.count(f"handled:{envelope.type}", -1)  # it is to be handled again
-            row = Inbox(envelope.id, envelope.type, envelope.subject, "done", now)
+            row = Inbox(key, envelope.type, envelope.subject, "done", now)
             self._event(row, read, wire, tx, now)
         else:
             tx.count("duplicates")
@@ -174,7 +173,7 @@ class Runtime:
         else:
             envelope, event = read
             cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
-            error = self._run(event, self._work(cause, tx, now, envelope), row.id)[1]
+            error = self._run(event, self._work(cause, tx, now, envelope, wire[1]), envelope.id)[1]
         if error is not None:
             said = describe(error)
             row = replace(row, state="dead", last_error=said)
@@ -274,5 +273,5 @@ class Runtime:
             self._notes.append(id if work.envelope else (id, type(message).__name__, message))
         return answer, error
 
-    def _work(self, cause: Cause, tx: Transaction, now: float, envelope: Any = None) -> Work:
-        return Work(self.service.name, self._replica, tx, cause, now, envelope)
+    def _work(self, cause: Cause, tx: Transaction, now: float, *event: Any) -> Work:
+        return Work(self.service.name, self._replica, tx, cause, now, *event)

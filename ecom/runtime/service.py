@@ -119,6 +119,7 @@ class Work:
     cause: Cause
     now: float  # epoch seconds; the only clock a handler may read
     envelope: Envelope | None = None  # of the event being handled, if it is one
+    body: bytes = b""  # of that event, as it came
 
     def __post_init__(self) -> None:
         self._mark = self._tx.savepoint()

@@ -14,7 +14,7 @@ class Inbox(Row, frozen=True):
     table = "inbox"
     indexes = (Index(("due", "id"), filled="due"), Index(("state", "at")), SUBJECT)
 
-    id: str
+    id: str  # the event's, or `producer/id` (see `ecom.runtime.inbox.find`)
     type: str
     subject: str
     state: str  # done, waiting, dead

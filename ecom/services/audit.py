@@ -1,18 +1,16 @@
 """Audit: consumes every event and keeps it, as the event log that the notebooks tabulate."""
 
-import msgspec
-
 from ecom.contract.event import Event
 from ecom.runtime.service import Service, Work
 from ecom.stores.base import Row
 
 
 class Entry(Row, frozen=True):
-    """One event, in the order in which audit consumed it."""
+    """One event, in the order in which audit consumed it; `body` is text as it came."""
 
     table = "events"
 
-    id: str
+    id: str  # or `producer/id`, if another producer had used that id before
     n: int
     type: str
     order_id: str
@@ -27,11 +25,15 @@ def keep(event: Event, work: Work) -> None:
     """Append the event to the log, once."""
     about = work.envelope
     assert about is not None  # whatever audit handles is an event
-    if work[Entry].get(about.id) is not None:
+    seen, id_ = work[Entry].get(about.id), about.id
+    if seen is not None and seen.producer != about.producer:
+        id_ = f"{about.producer}/{about.id}"
+        seen = work[Entry].get(id_)
+    if seen is not None:
         return  # replayed after the inbox's retention
     what = about.type, about.subject, about.time, about.producer
-    body = msgspec.json.encode(event).decode()
-    entry = about.id, work.count("events"), *what, about.causation, about.correlation, body
+    body = work.body.decode()  # with what a later release may have added to it
+    entry = id_, work.count("events"), *what, about.causation, about.correlation, body
     work[Entry].put(Entry(*entry))
 
 
