@@ -6,6 +6,7 @@ Only this module and `ecom.amqp` use pika. Whatever happens becomes an input of 
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
@@ -16,9 +17,10 @@ from ecom.amqp.connection import TROUBLE, parameters, why
 from ecom.amqp.session import Session
 from ecom.contract import topology
 from ecom.contract.contract import Contract
-from ecom.runtime.messages import Ack, Announce, Publish, PublisherDown, PublisherUp
+from ecom.runtime.messages import Ack, Announce, Publish, PublisherDown, PublisherUp, Rejected
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
+STEADY = 30.0  # seconds after which a session was a good one, though nothing was confirmed
 
 log = logging.getLogger("ecom.bus")
 
@@ -36,14 +38,20 @@ class Bus:
         self.ready = asyncio.Event()  # set once it has been connected
 
     async def run(self) -> None:
-        """Stay connected until cancelled: whatever ends a session, another follows."""
-        wait = FIRST_WAIT
+        """Stay connected until cancelled: whatever ends a session, another follows.
+
+        If the broker ended it for what was published, the next one publishes row by row: the row
+        that ends this, too, is rejected, so that all others leave.
+        """
+        wait, suspects = FIRST_WAIT, list[int]()
         while True:
             self._epoch += 1
-            session = Session(self._shop, self._service, self._epoch, self._put)
+            carefully = bool(suspects)
+            session = Session(self._shop, self._service, self._epoch, self._put, carefully)
+            opened = time.monotonic()
             try:
                 await session.open(self._parameters)
-                self._session, wait = session, FIRST_WAIT
+                self._session = session
                 self._put(PublisherUp())
                 self.ready.set()
                 log.info("Connected to the broker")
@@ -53,7 +61,12 @@ class Bus:
             finally:
                 self._session = None
                 await session.close()
+            suspects = session.suspects
+            if carefully and len(suspects) == 1:
+                self._put(Rejected(suspects, why(reason)))
             self._put(PublisherDown())
+            if session.proven or time.monotonic() - opened > STEADY:
+                wait = FIRST_WAIT
             lost = "No connection to the broker (%s); next attempt in %.1f s"
             log.warning(lost, why(reason), wait)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))

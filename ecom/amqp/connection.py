@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 from pika import SSLOptions, URLParameters, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
-from pika.exceptions import AMQPError, ChannelClosedByBroker, InvalidFrameError
+from pika.exceptions import (
+    AMQPError,
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    InvalidFrameError,
+)
 from pika.frame import Header
 
 from ecom.amqp.codec import JSON, PERSISTENT, read_message, write_message
@@ -22,7 +27,13 @@ UNREADABLE = "unreadable-headers"  # the header that says why there are no other
 # Of the socket, in one call and in one turn of the loop; with pika it is 4,096 and 102,400 bytes.
 # What comes in one turn makes one transaction.
 READ_AT_ONCE, READ_A_TURN = 262_144, 1_048_576
+MARGIN = 64  # bytes of a header's frame that are not its properties, and some more
 TROUBLE = (AMQPError, OSError)  # what is raised when the broker cannot be reached, or refuses
+FORCED, NOT_FOUND = 320, 404  # replies that say nothing about a message: shut down, not declared
+
+
+class Unsendable(Exception):
+    """This message cannot be sent over this connection; the text says why."""
 
 
 def parameters(url: str) -> URLParameters:
@@ -62,15 +73,24 @@ def why(error: object) -> str:
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
         provisioner = "does it run? (python -m ecom.serve provisioner)"
         return f"{error.reply_text}; the shop's provisioner declares it: {provisioner}"
-    if isinstance(error, ChannelClosedByBroker) and error.reply_code == 406:
-        made = "somebody made it otherwise, an earlier version perhaps"
-        return f"{error.reply_text}; {made}: delete it, once it is empty"
+    if isinstance(error, ChannelClosedByBroker) and "inequivalent arg" in error.reply_text:
+        made = "it was made otherwise, perhaps by another release, and may hold orders"
+        return f"{error.reply_text}; {made}: leave it, and use another vhost or name for the shop"
+    if isinstance(error, ChannelClosedByBroker) and "acknowledgement" in error.reply_text:
+        late = "a message was in hand for longer than this broker's consumer_timeout allows"
+        return f"{error.reply_text}; {late}, and is delivered again"
     if (said := _untrusted(error)) is not None:
         return (
             f"its certificate is not trusted: {said.rstrip('.')}; ECOM_AMQP_CA names the PEM file "
             "of the authority that must have signed it, for the host in the URL"
         )
     return repr(error)
+
+
+def is_refusal(error: object) -> bool:
+    """Whether the broker closed a channel or connection for what was sent over it."""
+    closed = isinstance(error, ChannelClosedByBroker | ConnectionClosedByBroker)
+    return closed and error.reply_code not in (FORCED, NOT_FOUND)
 
 
 def _untrusted(error: object) -> str | None:
@@ -134,12 +154,17 @@ class Connection(AsyncioConnection):
     def publish(
         self, channel: Channel, exchange: str, key: str, headers: dict, body: bytes, id: str
     ) -> None:
-        """Publish a message of ours: JSON, persistent, mandatory, with the connection's user id."""
+        """Publish a message of ours: JSON, persistent, mandatory, with the connection's user id.
+
+        Raises `Unsendable` if its properties cannot be encoded, or do not fit a frame.
+        """
         user = self.params.credentials.username
         frames = None
         if channel.is_open and 0 < len(body) <= self._body_max_length:  # it makes one frame
             frames = write_message(channel.channel_number, exchange, key, headers, body, id, user)
         if frames is not None:
+            if len(frames) - len(body) > self._body_max_length:
+                raise Unsendable(f"its headers do not fit a frame of {self.params.frame_max} bytes")
             self._output_marshaled_frames([frames])
             return
         properties = spec.BasicProperties(
@@ -149,7 +174,16 @@ class Connection(AsyncioConnection):
             message_id=id,
             user_id=user,
         )
+        self._try(properties)
         channel.basic_publish(exchange, key, body, properties, mandatory=True)
+
+    def _try(self, properties: spec.BasicProperties) -> None:
+        try:
+            size = sum(map(len, properties.encode()))
+        except Exception as error:
+            raise Unsendable(f"its properties cannot be encoded: {error!r}") from error
+        if size > self._body_max_length - MARGIN:
+            raise Unsendable(f"its headers do not fit a frame of {self.params.frame_max} bytes")
 
     def _proto_connection_made(self, transport: Any) -> None:
         transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES = READ_AT_ONCE, READ_A_TURN

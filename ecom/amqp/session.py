@@ -14,7 +14,7 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
-from ecom.amqp.connection import TROUBLE, Connection, Message
+from ecom.amqp.connection import TROUBLE, Connection, Message, Unsendable, is_refusal
 from ecom.contract import topology
 from ecom.runtime.messages import Announce, Confirmed, Delivery, Rejected
 from ecom.runtime.tables import Outbox
@@ -31,7 +31,14 @@ log = logging.getLogger("ecom.bus")
 class Session:
     """Both connections, from opening them until either is lost."""
 
-    def __init__(self, shop: str, service: str, epoch: int, put: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        shop: str,
+        service: str,
+        epoch: int,
+        put: Callable[[Any], None],
+        one_by_one: bool = False,
+    ) -> None:
         self._shop = shop
         self._service = service
         self._epoch = epoch
@@ -41,6 +48,10 @@ class Session:
         self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
         self._returned: set[str] = set()
         self._published = 0
+        self._one_by_one = one_by_one  # publish each row only when the one before is confirmed
+        self._waiting: deque[Outbox] = deque()  # rows that wait for that
+        self._refusal: Exception | None = None  # for which the broker closed our publishing channel
+        self.proven = False  # whether anything was confirmed
         # Tags of the last delivery, now and at the last check, and of the last ack.
         self._delivered = self._delivered_before = self._acked = 0
         self._to_ack: int | None = None  # the tag that waits to be acknowledged
@@ -119,11 +130,22 @@ class Session:
 
     async def _channel(self, connection: Connection) -> Channel:
         channel = await self._call(lambda callback: connection.channel(on_open_callback=callback))
-        channel.add_on_close_callback(lambda _, error: self._end(error))
+        channel.add_on_close_callback(self._on_close)
         channel.add_on_cancel_callback(
             lambda frame: self._end(ConnectionError("our queue is gone"))
         )
         return channel
+
+    def _on_close(self, channel: Channel, error: Exception) -> None:
+        if channel is getattr(self, "_out", None) and is_refusal(error):
+            self._refusal = error
+        self._end(error)
+
+    @property
+    def suspects(self) -> list[int]:
+        """The rows of which one made the broker end this session, if that is why it ended: those
+        that were published and not confirmed."""
+        return [seq for seq, _ in self._unconfirmed.values()] if self._refusal else []
 
     def _end(self, error: Exception) -> None:
         if not self.ended.done():
@@ -142,6 +164,9 @@ class Session:
                     await asyncio.sleep(0.005)
 
     def publish(self, row: Outbox) -> None:
+        if self._one_by_one and self._unconfirmed:
+            self._waiting.append(row)
+            return
         if row.exchange == "dead":
             exchange, key = topology.dead_exchange(self._shop), self._service
         else:
@@ -150,6 +175,9 @@ class Session:
         try:
             connection = self._out.connection
             connection.publish(self._out, exchange, key, row.headers, row.body, message_id)
+        except Unsendable as error:
+            self._put(Rejected([row.seq], str(error)))
+            return
         except pika.exceptions.AMQPError as error:
             self._end(error)
             return
@@ -214,6 +242,11 @@ class Session:
             self._put(Confirmed(sent))
         if unsent:
             self._put(Rejected(unsent))
+        self.proven = True
+        if self._one_by_one and (sent or unsent):
+            while self._waiting and not self._unconfirmed:
+                self.publish(self._waiting.popleft())
+            self._one_by_one = bool(self._unconfirmed)
 
     def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
         """What one confirm is about: one message, or all up to it. They may overtake others."""

@@ -83,8 +83,7 @@ def _folder() -> Path:
         folder.chmod(0o700)
     except PermissionError as error:
         raise BrokerUnavailable(
-            f"{folder} belongs to another user: delete it as that user, or set ECOM_HOME to a "
-            "folder of your own."
+            f"{folder} belongs to another user: set ECOM_HOME to a folder of your own."
         ) from error
     return folder
 

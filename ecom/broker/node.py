@@ -169,8 +169,8 @@ class Node:
             time.sleep(0.1)
         ended = "did not come up in time" if self.alive() else "ended while starting"
         raise BrokerUnavailable(
-            f"The private RabbitMQ {ended}; its logs are in {self.folder} (which may be deleted to "
-            f"begin afresh), and these are the last lines:\n{self._last_lines()}"
+            f"The private RabbitMQ {ended}; its logs are in {self.folder}, beside its queues (set "
+            f"ECOM_HOME to begin elsewhere), and these are the last lines:\n{self._last_lines()}"
         )
 
     def _last_lines(self) -> str:

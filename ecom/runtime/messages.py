@@ -40,9 +40,13 @@ class Confirmed(Struct, frozen=True):
 
 
 class Rejected(Struct, frozen=True):
-    """The broker returned (no queue is bound) or refused these outbox rows."""
+    """The broker returned (no queue is bound) or refused these outbox rows.
+
+    `error`, if sending one ended our connection or could not even be tried, says why.
+    """
 
     seqs: list[int]
+    error: str = ""
 
 
 class Performed(Struct, frozen=True):

@@ -33,6 +33,8 @@ from ecom.stores.query import AtMost
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
+LONGEST_PAUSE = 600.0  # seconds between two tries of what the broker refuses
+NOBODY = ""  # the owner of a row that no replica takes on before it is due
 AT_ONCE = 200  # timers and retries handled in one transaction, at most
 
 Read = tuple[Envelope, Event] | Refused  # what a message is, or why it can never be handled
@@ -125,7 +127,7 @@ class Runtime:
             case messages.Failed():
                 self._failed(it, tx, now)
             case messages.Rejected():
-                self._outbox.again(it.seqs, tx, now + 1.0)
+                self._rejected(it, tx, now)
             case messages.PublisherUp():
                 self._outbox.open()
             case messages.PublisherDown():
@@ -264,6 +266,20 @@ class Runtime:
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
         forget_old(tx, now)
+
+    def _rejected(self, it: messages.Rejected, tx: Transaction, now: float) -> None:
+        """Try again soon what was returned. What ended a connection is set aside in the outbox,
+        where nothing that is taken on finds it, until it is due: it waits as long as it is old."""
+        if not it.error:
+            self._outbox.again(it.seqs, tx, now + 1.0)
+            return
+        for seq in it.seqs:
+            if (row := self._outbox.pending(seq, tx)) is not None:
+                pause = min(max(LEASE, now - row.created_at), LONGEST_PAUSE)
+                said = "Cannot publish %s, and try again in %d s: %s"
+                extra = {"subject": row.subject, "event": row.id}
+                log.error(said, row.type, pause, it.error, extra=extra)
+                self._outbox.later(replace(row, owner=NOBODY), now + pause, tx)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(self, message: Struct, work: Work, id: str | int) -> tuple[Any, Exception | None]:

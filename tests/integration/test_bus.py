@@ -7,6 +7,7 @@ from contextlib import closing
 import pika
 import pytest
 from helpers import EXAMPLES, wire
+from msgspec.structs import replace
 from pika.frame import Method
 from wiretap import Proxy, Tap, publish, tapped
 
@@ -172,6 +173,54 @@ def fates(tap):
     return tuple(
         sorted(seq for each in tap.of(kind) for seq in each.seqs) for kind in (Confirmed, Rejected)
     )
+
+
+async def fates_of(rows, url, shop):
+    """Publish these, and after each reconnect what is not settled yet, as the runtime does; what
+    was confirmed, what was rejected with which error, and how often it was connected."""
+
+    def settled(tap, kind):
+        return {seq: each for each in tap.of(kind) for seq in each.seqs}
+
+    async with tapped(url, shop, "order") as tap:
+        connected = 0
+        while True:
+            ups = len(tap.of(PublisherUp))
+            done = settled(tap, Confirmed), settled(tap, Rejected)
+            if len(done[0]) + len(done[1]) == len(rows):
+                return sorted(done[0]), {seq: it.error for seq, it in done[1].items()}, ups
+            if ups > connected:
+                connected = ups
+                for each in rows:
+                    if each.seq not in done[0] and each.seq not in done[1]:
+                        tap.bus.publish(Publish(each))
+            await asyncio.sleep(0.005)
+
+
+def with_headers(seq, **headers):
+    good = row(seq)
+    return replace(good, headers=good.headers | headers)
+
+
+def test_a_row_for_which_the_broker_ends_the_session_is_rejected_alone(broker, shop):
+    """All others leave, in two reconnects; the text says what the broker said."""
+    bad = with_headers(50, CC="order.cancelled")  # a list, the broker says, and closes the channel
+    rows = [bad if seq == 50 else row(seq) for seq in range(1, 101)]
+    confirmed, rejected, ups = asyncio.run(asyncio.wait_for(fates_of(rows, broker, shop), 20))
+    assert confirmed == [seq for seq in range(1, 101) if seq != 50]
+    assert list(rejected) == [50]
+    assert "PRECONDITION_FAILED" in rejected[50]
+    assert ups == 3
+
+
+@pytest.mark.parametrize("headers", [{"x": "y" * 8_000}, {"x": ["y" * 8_000]}, {"x" * 300: "y"}])
+def test_what_fits_no_frame_is_rejected_before_it_is_sent(broker, shop, headers):
+    """Text, or what pika encodes, or what nobody can encode: nothing ends the session for it."""
+    url = f"{broker}?frame_max=8192"
+    rows = [row(1), with_headers(2, **headers), row(3)]
+    confirmed, rejected, ups = asyncio.run(asyncio.wait_for(fates_of(rows, url, shop), 20))
+    assert (confirmed, list(rejected), ups) == ([1, 3], [2], 1)
+    assert rejected[2]
 
 
 def test_a_cut_connection_is_made_anew_and_unacked_messages_come_again(broker, shop):

@@ -65,6 +65,25 @@ def test_nothing_is_sent_without_a_connection_and_all_of_it_with_the_next(hand):
     assert sent(hand.give(PublisherUp(), order(4))) == [1, 2, 3, 4]
 
 
+def test_a_row_that_the_broker_refuses_is_set_aside_and_tried_ever_more_rarely(hand):
+    """No reconnect and no restart takes it on, all others leave, and it is never forgotten: tried
+    after as long as it is old, ten minutes at most."""
+    hand.give(order(1), order(2))
+    hand.give(Rejected([1], "PRECONDITION_FAILED"), PublisherDown())
+    assert sent(hand.give(PublisherUp())) == [2]
+    assert sent(hand.restart()) == [2]
+    assert sent(hand.wait(LEASE - 1)) == []
+    pauses = []
+    for _ in range(6):
+        started = hand.now
+        while 1 not in sent(hand.wait(10)):
+            pass
+        pauses.append(hand.now - started)
+        hand.give(Rejected([1], "PRECONDITION_FAILED"), Confirmed([2]))
+    assert pauses == [10, 70, 140, 280, 560, 600]
+    assert unsent(hand) == [1]
+
+
 def test_a_returned_row_is_sent_again_a_little_later(hand):
     """Not at once: a queue that is missing would make us spin."""
     hand.give(order(1))
