@@ -59,6 +59,7 @@ def test_a_permanent_failure_is_tried_just_so_often_and_then_set_aside_once(towe
     assert {name: letter.headers[name] for name in headers} == headers | {"ce-subject": "1"}
     story = {name: value for name, value in letter.headers.items() if name not in headers}
     assert story == {
+        "dead-letter": "1",
         "dead-reason": "failed",
         "dead-exception": "ValueError: cracked 3",
         "dead-attempts": "4",
