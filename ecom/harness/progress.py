@@ -2,6 +2,9 @@
 
 import sys
 import time
+from collections.abc import Sequence
+from html import escape
+from textwrap import shorten
 from types import TracebackType
 from typing import Any
 
@@ -11,11 +14,19 @@ from tqdm import tqdm
 def progress(total: int, what: str) -> "tqdm | NotebookBar":
     """A bar for `total` things: in a notebook a display, in a terminal on stderr, else silent.
 
-    It has `update(n)` and `close()`, and is a context manager.
+    It has `update(n)`, `set_postfix_str(words)` and `close()`, and is a context manager.
     """
     if in_notebook():
         return NotebookBar(total, what)
     return tqdm(total=total, desc=what, leave=False, disable=not sys.stderr.isatty())
+
+
+def waits_for(awaited: Sequence[str], room: int = 90) -> str:
+    """What is awaited, in one line of so many characters."""
+    if not awaited:
+        return "all is settled"
+    more = f", and {len(awaited) - 1} more" if len(awaited) > 1 else ""
+    return shorten(f"waits for: {awaited[0]}", room - len(more), placeholder=" …") + more
 
 
 def in_notebook() -> bool:
@@ -50,7 +61,7 @@ class NotebookBar:
 
     def __init__(self, total: int, what: str) -> None:
         self.n = 0
-        self._total, self._what = total, what
+        self._total, self._what, self._said = total, what, ""
         self._drawn = time.monotonic()
         self._display = Display()
         self.close = self._display.close
@@ -61,7 +72,11 @@ class NotebookBar:
         if time.monotonic() - self._drawn > 0.1:
             self._drawn = time.monotonic()
             bar = f'<progress value="{self.n}" max="{self._total}"></progress>'
-            self._display.show(f"{self._what} {bar} {self.n} of {self._total}")
+            self._display.show(f"{self._what} {bar} {self.n} of {self._total}{self._said}")
+
+    def set_postfix_str(self, words: str) -> None:
+        """Say this beside the bar, from its next update on."""
+        self._said = f", {escape(words)}"
 
     def __enter__(self) -> "NotebookBar":
         return self

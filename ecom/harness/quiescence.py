@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled
 from ecom.harness.processes import Processes
-from ecom.harness.progress import progress
+from ecom.harness.progress import progress, waits_for
 from ecom.harness.states import states_of
 from ecom.runtime.service import Lifecycle
 from ecom.runtime.tables import Effect, Inbox, Letter, Outbox
@@ -27,7 +27,11 @@ from ecom.stores.query import ANY, MoreThan, key_of
 from ecom.stores.reader import Reader
 
 LOOK_SECONDS = 0.03  # between two looks
+TELL_SECONDS = 1.0  # after which, and between which, a bar is told what is awaited
 STUCK_SECONDS = 1.0  # without a change, after which the dead letters are read
+
+
+NONE: Mapping[str, str] = {}
 
 
 class Counted(NamedTuple):
@@ -94,8 +98,11 @@ class Look:
         """Whether nothing is awaited, and no dead letter lies there."""
         return not self.awaited() and not any(it["dead"] for it in self.backlog.values())
 
-    def awaited(self) -> list[str]:
-        """One sentence about each thing that is not done; empty when this look shows none."""
+    def awaited(self, errors: Mapping[str, str] = NONE) -> list[str]:
+        """One sentence about each thing that is not done; empty when this look shows none.
+
+        `errors`: by service, why what it tries again has failed (see `Monitor.last_errors`).
+        """
         few = "{0} has not handled {2} {1}"
         many = "{0} handled {2} {1} that no service of this shop published"
         sentences = [
@@ -103,14 +110,16 @@ class Look:
             for (service, key), gap in self.unhandled().items()
         ]
         for service, backlog in self.backlog.items():
+            why = f" ({errors[service]})" if service in errors else ""
             sentences += [
-                f"{service}: {_UNDER_WAY[kind].format(backlog[kind])}"
+                f"{service}: {_UNDER_WAY[kind].format(backlog[kind])}{why * (kind in _FAILING)}"
                 for kind in _UNDER_WAY
                 if backlog[kind]
             ]
         return sentences
 
 
+_FAILING = ("effects", "retries")
 _UNDER_WAY = {
     "unsent": "{} messages not confirmed by the broker",
     "effects": "{} effects to be performed",
@@ -175,6 +184,10 @@ class Monitor(Reader):
         rows = self[it.service].select(it.kind, {"state": it.under_way}, limit)
         return [str(key_of(row)) for row in rows]
 
+    def awaited(self) -> list[str]:
+        """One sentence about each thing that is not done now, and why it failed if it did."""
+        return self.look().awaited(self.last_errors())
+
     def last_errors(self) -> dict[str, str]:
         """Service → the error that its latest retry follows."""
         found = {}
@@ -212,7 +225,7 @@ def wait_until_settled(
     _, total = monitor.ended()
     shown = progress(total, f"{monitor.counted.noun} ended") if bar is None else nullcontext(bar)
     with shown as bar:
-        begun = same_since = time.monotonic()
+        begun = same_since = told = time.monotonic()
         before = None
         while True:
             processes.check()
@@ -229,6 +242,9 @@ def wait_until_settled(
                 raise NotSettled(_why(monitor, look, processes, timeout))
             ended, _ = monitor.ended()
             bar.update(ended - bar.n)
+            if now - told > TELL_SECONDS and hasattr(bar, "set_postfix_str"):
+                told = now
+                bar.set_postfix_str(waits_for(look.awaited(monitor.last_errors())))
             time.sleep(LOOK_SECONDS)
 
 
@@ -240,9 +256,7 @@ def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set
 
 def _why(monitor: Monitor, look: Look, processes: Processes, timeout: float) -> str:
     """What is still awaited, one thing a line."""
-    reasons = processes.missing() + look.awaited()
-    errors = monitor.last_errors().items()
-    reasons += [f"{service} last failed with {error}" for service, error in errors]
+    reasons = processes.missing() + look.awaited(monitor.last_errors())
     ended, total = monitor.ended()
     if ended < total:
         first = ", ".join(monitor.pending())

@@ -11,6 +11,7 @@ from ecom.services.inventory import Reservation, Stock
 from ecom.services.order import CANCELLED, CONFIRMED, Order
 from ecom.services.payment import Payment
 from ecom.shop.balance import Accounts, Books, close_books
+from ecom.shop.live import monitor
 from ecom.stores.reader import Reader
 
 
@@ -22,7 +23,7 @@ def books(folder: Path) -> Books:
 def read(folder: Path) -> Accounts:
     """What all parts of the shop in `folder` hold."""
     contract = choreography().contract
-    with Reader(folder) as reader:
+    with Reader(folder) as reader, monitor(folder) as looking:
         mails = reader["mailbox"].values(Mail, "order_id", "subject")
         counted = sum((Counter(reader[it].counters()) for it in contract.services), Counter())
         log = Counter(reader["audit"].values(Entry, "order_id", "type"))
@@ -36,6 +37,7 @@ def read(folder: Path) -> Accounts:
             emitted={key: counted[f"emitted:{key}"] for key in contract.by_key},
             logged=Counter(key for _, key in log.elements()),
             twice=[event for event, times in log.items() if times > 1],
+            awaited=looking.awaited(),
         )
 
 

@@ -32,6 +32,7 @@ class Accounts:
     emitted: Mapping[str, int]  # event type → how many distinct ones were emitted
     logged: Mapping[str, int]  # event type → how many the audit log holds
     twice: list[tuple[str, str]]  # (order, event type) that the audit log holds more than once
+    awaited: Sequence[str] = ()  # what is under way, a sentence each
 
 
 @dataclass(frozen=True)
@@ -131,11 +132,11 @@ def _judge_orders(accounts: Accounts) -> Iterator[str]:
     for order in accounts.orders:
         id_ = order.order_id
         states = stock.get(id_, "none"), payments.get(id_, "none")
-        for wrong in _judge_order(order, *states, kept[id_]):
-            yield f"order {id_} is {order.state} but {wrong}"
+        wrongs = _judge_order(order, *states, kept[id_], "; ".join(accounts.awaited))
+        yield from (f"order {id_} is {order.state} but {wrong}" for wrong in wrongs)
 
 
-def _judge_order(order: Order, stock: str, payment: str, kept: int) -> Iterator[str]:
+def _judge_order(order: Order, stock: str, payment: str, kept: int, awaited: str) -> Iterator[str]:
     if order.state == "CONFIRMED":
         if stock != "COMMITTED":
             yield f"its stock is {stock}, not COMMITTED"
@@ -152,6 +153,8 @@ def _judge_order(order: Order, stock: str, payment: str, kept: int) -> Iterator[
             yield f"{pounds(kept)} was not refunded"
         if not order.reason:
             yield "nobody says why"
+    elif awaited:
+        yield f"still under way: {awaited}"
     else:
         yield "its hold has not run out" if stock == "HELD" else "nothing is under way"
 

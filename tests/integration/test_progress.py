@@ -10,6 +10,7 @@ with progress(3, "orders ended") as bar:
         until = time.monotonic() + {seconds}
         while time.monotonic() < until:
             pass
+        bar.set_postfix_str("waits for: <you>")
         bar.update(1)
 """
 
@@ -18,4 +19,4 @@ def test_a_bar_leaves_the_same_output_however_long_it_took():
     """It draws while it lasts; stored outputs are equal, so that nbval can compare them."""
     quick, slow = displayed(*(CELL.format(seconds=seconds) for seconds in (0, 0.15)))
     assert quick.stored == slow.stored == [{"text/html": "", "text/plain": ""}]
-    assert any("2 of 3" in html for html in slow.drawn)
+    assert any("2 of 3, waits for: &lt;you&gt;" in html for html in slow.drawn)

@@ -17,7 +17,7 @@ import pytest
 from displaying import displayed
 
 from ecom import Shop
-from ecom.errors import ServiceDown
+from ecom.errors import NotSettled, ServiceDown
 from ecom.harness.diagrams.live.glance import SHOWN, WAITING, Glance, glance
 from ecom.harness.diagrams.live.view import line, watched
 from ecom.harness.workspace import Workspace
@@ -84,8 +84,38 @@ def test_watching_says_what_is_awaited_when_its_time_is_over(shop):
         assert not seen.is_settled
         assert "  - inventory has not handled 1 order.created" in seen.text.splitlines()
         assert seen.services["inventory"]["unhandled"] == 1
+        awaited = (
+            "order 1001 is PENDING but still under way: inventory has not handled 1 order.created"
+        )
+        assert awaited in other.books().problems
         other.start("inventory")
         assert other.watch().states["CONFIRMED"] == 1
+
+
+class Bar:
+    """A progress bar that keeps what it is told."""
+
+    n = 0
+
+    def __init__(self):
+        self.said = []
+
+    def update(self, n):
+        self.n += n
+
+    def set_postfix_str(self, words):
+        self.said.append(words)
+
+
+def test_settling_says_what_it_waits_for_and_why(shop):
+    """While it waits, beside the bar; and when its time is over, in the error."""
+    with Shop({"MOON": 1}, amqp_url=shop.amqp_url) as other:
+        other.gateway(down=True)
+        other.place("ada@example.com", {"MOON": 1})
+        bar = Bar()
+        with pytest.raises(NotSettled, match=r"payment: 1 effects to be performed \(.+\)"):
+            other.settle(timeout=2.0, bar=bar)
+        assert bar.said[-1].startswith("waits for: payment: 1 effects to be performed (")
 
 
 def test_an_interrupt_ends_the_watching_only(shop):
@@ -144,6 +174,8 @@ def test_the_picture_says_it_all(busy):
     words = [text.text for text in root.iter(f"{SVG}text")]
     for each in ("PENDING", "700", "1,200", "34", "5", "2", "1", "dead letters", "4,000"):
         assert each in words
+    assert "Waits for: payment has not handled 1200 x" in words
+    assert "All is settled" in busy.settled().svg()
     assert root.find(f"{SVG}desc").text == busy.text
     assert "<script" not in svg
 
@@ -170,7 +202,8 @@ def test_a_terminal_gets_one_line(busy):
     """Orders, what waits, and the pace."""
     assert line([replace(busy, published=3_900), busy]) == (
         "700 pending, 200 confirmed, 100 cancelled | "
-        "1,200 unhandled, 34 unsent, 5 effects, 2 retries, 1 dead | 400 events/s"
+        "1,200 unhandled, 34 unsent, 5 effects, 2 retries, 1 dead | 400 events/s | "
+        "waits for: payment has not handled 1200 x"
     )
 
 

@@ -100,6 +100,9 @@ BROKEN = {
     "order 1002 is CANCELLED but its stock is HELD": changed("reservations", 1, state="HELD"),
     "order 1002 is CANCELLED but nobody says why": changed("orders", 1, reason=None),
     "order 1001 is PENDING but nothing is under way": changed("orders", 0, state="PENDING"),
+    "order 1001 is PENDING but still under way: inventory has not handled 1 order.created": replace(
+        changed("orders", 0, state="PENDING"), awaited=["inventory has not handled 1 order.created"]
+    ),
     "order 1001 was charged 2 times": more("ledger", movement("1001", "capture", "captured", 4125)),
     "order 1002 was refunded 2 times": more("ledger", movement("1002", "refund", "refunded", 900)),
     "order 1002 paid £9.00 and was refunded £8.99": changed("ledger", 2, amount=899),

@@ -67,7 +67,6 @@ def test_a_permanent_failure_is_tried_just_so_often_and_then_set_aside_once(towe
         "dead-last": "1970-01-01T00:17:10.000Z",
         "dead-exchange": "events",
         "dead-key": "order.created",
-        "dead-letter": "1",
     }
     assert hand.row(Inbox, "created-1").state == "dead"
     assert hand.row(Bell, "1") is None

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from ecom.harness.diagrams import palette
+from ecom.harness.progress import waits_for
 from ecom.harness.quiescence import Counted, Monitor
 from ecom.harness.states import hopeful
 
@@ -73,9 +74,10 @@ class Glance:
         """The picture, with its words for those who do not see it; `rates` are events a second
         before, the latest last."""
         middle = max(ABOVE, 48 + BAR_ROW * len(self.states))
-        height = middle + 35 + ROW * len(self.services)
+        height = middle + 61 + ROW * len(self.services)
         parts = [_text(16, 24, self.counted.noun.capitalize(), "bold"), *self._bars()]
         parts += _waiting(self.services, middle)
+        parts.append(_text(16, height - 14, waits_for(self.awaited).capitalize()))
         if rates:
             parts += _pace(rates[-SHOWN:])
         title, words = escape(self.text.splitlines()[0]), escape(self.text)
@@ -121,7 +123,7 @@ def rates(glances: Sequence[Glance]) -> list[float]:
 def glance(monitor: Monitor) -> Glance:
     """How they stand now. A few indexed queries: about a millisecond."""
     look, states = monitor.look(), monitor.states()
-    awaited = tuple(look.awaited())
+    awaited = tuple(look.awaited(monitor.last_errors()))
     counted, published = monitor.counted, look.published()
     return Glance(counted, states, look.waiting(), published, awaited, not awaited)
 

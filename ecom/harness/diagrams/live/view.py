@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ecom.errors import NotSettled
 from ecom.harness.diagrams.live.glance import EVERY, SHOWN, WAITING, Glance, glance, rates
-from ecom.harness.progress import Display, in_notebook
+from ecom.harness.progress import Display, in_notebook, waits_for
 from ecom.harness.quiescence import Monitor
 
 
@@ -69,7 +69,7 @@ def line(glances: Sequence[Glance]) -> str:
     states = ", ".join(f"{n:,} {state.lower()}" for state, n in now.states.items())
     waits = ", ".join(f"{now.waiting(kind):,} {kind}" for kind in WAITING)
     pace = [0.0, *rates(glances)][-1]
-    return f"{states} | {waits} | {pace:,.0f} events/s"
+    return f"{states} | {waits} | {pace:,.0f} events/s | {waits_for(now.awaited)}"
 
 
 def _screen() -> "Display | tqdm | None":
