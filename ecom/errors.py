@@ -18,7 +18,7 @@ class ServiceDown(ShopError):
 
 
 class OrderRefused(ShopError):
-    """The order service refused a request; nothing of it was done."""
+    """An order, or a wish about one, was refused; nothing of it was done."""
 
 
 class NotSettled(ShopError):

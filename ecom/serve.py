@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ecom.contract.permissions import PROVISIONER
+from ecom.errors import ShopError
 from ecom.process.driver import Process, database, main
 from ecom.process.performers import Performers
 from ecom.process.provisioner import provide
@@ -75,9 +76,15 @@ def serve(
     release: Callable[[float], Saga] = choreography,
 ) -> None:
     """Run one service from the environment's settings, as this kind of process, of this saga."""
+    try:
+        settings = Settings.from_environment()
+        saga = release(settings.hold_seconds)
+        known = [*saga.services, PROVISIONER]
+        if len(arguments) != 1 or arguments[0] not in known:
+            raise ShopError(f"Use: python -m ecom.serve with one of {', '.join(known)}.")
+    except ShopError as error:
+        sys.exit(str(error))
     (name,) = arguments
-    settings = Settings.from_environment()
-    saga = release(settings.hold_seconds)
     if name == PROVISIONER:
         provide(saga.contract, settings)
         return

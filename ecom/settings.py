@@ -1,9 +1,70 @@
-"""Where things are and how long they take: one frozen object, read from the environment."""
+"""Where things are and how long they take: one frozen object, read from the environment.
 
+Also where any value from outside becomes ours: `number` and `text`.
+"""
+
+import operator
 import os
+import re
 from dataclasses import MISSING, dataclass, field, fields
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
+
+from ecom.errors import ShopError
+
+LONGEST_HOLD = 366 * 86_400.0  # seconds
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def shown(value: Any) -> str:
+    """A value as a refusal may quote it: short, on one line, whatever it is."""
+    try:
+        words = repr(value)
+    except Exception:
+        words = f"a {type(value).__name__}"
+    words = " ".join(_CONTROLS.sub(" ", words).encode(errors="backslashreplace").decode().split())
+    return words if len(words) <= 80 else words[:79] + "…"
+
+
+@overload
+def number(what: str, value: Any, least: float, most: float, *, whole: Literal[True]) -> int: ...
+
+
+@overload
+def number(what: str, value: Any, least: float, most: float, *, whole: bool = False) -> float: ...
+
+
+def number(what: str, value: Any, least: float, most: float, *, whole: bool = False) -> float:
+    """The number that `value` is: of Python, numpy, pandas or decimal, but no truth value, no text.
+
+    Raises `ShopError`, and nothing else, naming `what` it should have been.
+    """
+    try:
+        if type(value).__name__ in ("bool", "bool_", "timedelta64"):  # numbers, to numpy
+            raise TypeError
+        known: Any = value if isinstance(value, Real | Decimal) else operator.index(value)
+        if not least <= known <= most:  # before it is written out: there is Decimal("1e999999999")
+            raise ValueError
+        result = int(known) if whole else float(known)
+        if whole and result != known:
+            raise ValueError
+    except Exception as error:
+        kind = "a whole number" if whole else "a number"
+        bounds = f"from {least:,} to {most:,}" if most < float("inf") else f"of at least {least:,}"
+        raise ShopError(f"{what} must be {kind} {bounds}, not {shown(value)}.") from error
+    return result
+
+
+def text(what: str, value: Any) -> str:
+    """The text that `value` is. Raises `ShopError`, and nothing else."""
+    try:
+        if isinstance(value, str) and value.encode() is not None:
+            return str(value)
+    except UnicodeEncodeError:
+        pass
+    raise ShopError(f"{what} must be text, not {shown(value)}.")
 
 
 def home() -> Path:
@@ -33,13 +94,38 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read `ECOM_AMQP_URL`, `ECOM_FOLDER`, … Raises `KeyError` for what has no default; what is
-        empty counts as not there."""
+        """Read `ECOM_AMQP_URL`, `ECOM_FOLDER`, …; what is empty counts as not there.
+
+        Raises `ShopError`, which names the variable, and its value unless that is a secret.
+        """
         found: dict[str, Any] = {}
         for it in fields(cls):
             name = f"ECOM_{it.name.upper()}"
-            value = os.environ[name] if it.default is MISSING else os.environ.get(name)
-            kind: Any = it.type if it.type in (Path, float, int) else str
-            if value:
-                found[it.name] = kind(value)
+            if value := os.environ.get(name):
+                found[it.name] = _read(name, value, it.name)
+            elif it.default is MISSING:
+                raise ShopError(f"{name} is not set: a process of a shop cannot do without it.")
         return cls(**found)
+
+
+# The least and the most of what is a number, and whether it is whole; in seconds, but for the port.
+_BOUNDS: dict[str, tuple[float, float, bool]] = {
+    "hold_seconds": (0, LONGEST_HOLD, False),
+    "tally_seconds": (0.01, 86_400, False),
+    "http_port": (0, 65_535, True),
+}
+
+
+def _read(name: str, value: str, setting: str) -> Any:
+    if setting == "folder":
+        return Path(value).expanduser()
+    if setting in ("shop", "replica") and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+        raise ShopError(f"{name} must be letters, digits, '.', '_' and '-', not {shown(value)}.")
+    if setting not in _BOUNDS:
+        return value
+    least, most, whole = _BOUNDS[setting]
+    try:
+        given: Any = int(value) if whole else float(value)
+    except ValueError:
+        given = value
+    return number(name, given, least, most, whole=whole)

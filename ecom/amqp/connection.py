@@ -6,6 +6,7 @@ import ssl
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from pika import SSLOptions, URLParameters, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
@@ -44,7 +45,7 @@ def parameters(url: str) -> URLParameters:
     the broker asks for a certificate, too, `ECOM_AMQP_CERT` and `ECOM_AMQP_KEY` name ours. Raises
     `ShopError` for files that cannot be read.
     """
-    result = URLParameters(url)
+    result = _parsed("ECOM_AMQP_URL", url)
     if result.heartbeat is None:  # the URL may say `?heartbeat=…`
         result.heartbeat = HEARTBEAT
     result.blocked_connection_timeout = BLOCKED_SECONDS
@@ -52,6 +53,24 @@ def parameters(url: str) -> URLParameters:
     if result.ssl_options is not None:
         result.ssl_options = SSLOptions(_certificates(), server_hostname=result.host)
     return result
+
+
+def check_url(what: str, url: Any) -> str:
+    """The URL itself, if it is one of a broker. Raises `ShopError`, which quotes none of it."""
+    _parsed(what, url)
+    return url
+
+
+def _parsed(what: str, url: Any) -> URLParameters:
+    try:
+        if urlsplit(url).scheme in ("amqp", "amqps"):
+            return URLParameters(url)
+    except Exception:  # whose text may quote a part of the password
+        pass
+    raise ShopError(
+        f"{what} must be like amqp://user:password@host:5672/vhost, with all that is not a letter "
+        "or a digit written as %40 and so on."
+    )
 
 
 def _certificates() -> ssl.SSLContext:

@@ -12,7 +12,6 @@ import hashlib
 import os
 import socket
 import time
-from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -24,7 +23,7 @@ from pydantic import Field
 
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import documented, handle_errors, responses
-from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, OneLength, OrdersRoute
+from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, OneLength, OrdersRoute, in_time
 from ecom.api.schemas import (
     Health,
     HistoryEntry,
@@ -40,7 +39,6 @@ from ecom.events import MAILABLE, Line
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import CancelOrder, NoSuchOrder, Order, PlaceOrder
 from ecom.settings import Settings
-from ecom.stores.base import StoreUnavailable
 from ecom.stores.query import MoreThan
 from ecom.stores.reader import Database
 from ecom.telemetry.metrics import TYPE
@@ -62,8 +60,6 @@ class Backend:
     connected: Callable[[], bool]  # to the broker
     metrics: Callable[[], bytes]  # a page for Prometheus
 
-
-COMMAND_SECONDS = 10.0  # after so many, a command that was not handled never will be
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name)
 
@@ -110,25 +106,7 @@ async def _place(request: Request, commands: list[PlaceOrder]) -> list[Order]:
     ask, trace, now = _backend(request).ask, _callers_trace(request), time.time()
     # Under a key, too: repeating it returns the existing order, and no event has this id.
     asked = [ask(new_id(now, os.urandom(9)), command, trace) for command in commands]
-    return await _answers(request, asyncio.gather(*asked))
-
-
-async def _answers(request: Request, asked: asyncio.Future[Any]) -> Any:
-    """What is answered, while the caller waits, in time; else nothing is done any more."""
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait({asked, leaving}, timeout=COMMAND_SECONDS, return_when=FIRST_COMPLETED)
-        if asked.done():
-            return asked.result()
-        raise StoreUnavailable("the database cannot be written just now: try again")
-    finally:
-        leaving.cancel()
-        asked.cancel()  # and so is every command that is not handled yet
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    return await in_time(request, asyncio.gather(*asked))
 
 
 def _callers_trace(request: Request) -> str:
@@ -172,7 +150,7 @@ async def cancel_order(request: Request, order_id: OrderPath) -> OrderOut:
     backend = _backend(request)
     command_id = derived_id(backend.settings.shop, f"cancel/{order_id}")
     trace = _trace_of(backend, order_id) or _callers_trace(request)
-    return order_out(await _answers(request, backend.ask(command_id, CancelOrder(order_id), trace)))
+    return order_out(await in_time(request, backend.ask(command_id, CancelOrder(order_id), trace)))
 
 
 def _trace_of(backend: Backend, order_id: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from asyncio import TimerHandle, Transport
+from asyncio import FIRST_COMPLETED, TimerHandle, Transport
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,12 +16,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ecom.api.schemas import MAX_ORDERS
 from ecom.contract.envelope import MAX_BODY
+from ecom.stores.base import StoreUnavailable
 
 MAX_CONNECTIONS = 500  # then 503: files and sockets for the rest of the process must remain
 MAX_ACCEPTED = 600  # beyond these, a connection is closed at once, whatever it would say
 HEAD_SECONDS = 10.0  # a request's head must be there in so many
 MAX_REQUEST = 16 * 1024 * 1024  # bytes of a body
 BODY_SECONDS = 60.0  # a body must be there in so many
+COMMAND_SECONDS = 10.0  # a command that was not handled in so many never will be
 # Bytes of one order: its event holds it (see `OrderIn`), but a name may be escaped here, é as
 # \u00e9, in three times as many.
 MAX_ORDER = 3 * MAX_BODY
@@ -145,3 +147,22 @@ class _Orders(Request):
         if any(len(memoryview(order)) > MAX_ORDER for order in orders):
             raise HTTPException(413, f"an order is over {MAX_ORDER} bytes, or this is no list")
         return json.loads(body)
+
+
+async def in_time(request: Request, asked: asyncio.Future) -> Any:
+    """What is answered in time, while the caller waits. Raises `StoreUnavailable`: then what was
+    not done yet never will be."""
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({asked, leaving}, timeout=COMMAND_SECONDS, return_when=FIRST_COMPLETED)
+        if asked.done():
+            return asked.result()
+        raise StoreUnavailable("the database cannot be written just now: try again")
+    finally:
+        leaving.cancel()
+        asked.cancel()  # and so is every command that is not handled yet
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -52,10 +52,12 @@ def lease() -> Lease:
     """A lease on `ECOM_AMQP_URL` if set, else on the private node, started if need be (about 7 s).
 
     `with lease() as url:` gives the AMQP URL. Processes that ask at once share one node. Raises
-    `BrokerUnavailable`.
+    `BrokerUnavailable`, and `ShopError` for a URL that is none.
     """
     if url := os.environ.get("ECOM_AMQP_URL"):
-        return Lease(url)
+        from ecom.amqp.connection import check_url  # here: it takes 0.1 s that others need not wait
+
+        return Lease(check_url("ECOM_AMQP_URL", url))
     folder = _folder()
     with _locked(folder / "start.lock", fcntl.LOCK_EX):
         lock = _lock(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a keeper that is closing

@@ -1,12 +1,14 @@
 """A payment provider over HTTP: `POST /captures`, `POST /refunds`, under an `Idempotency-Key`."""
 
 import ssl
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
 from ecom.effects import TIMEOUT
+from ecom.errors import ShopError
 from ecom.process.performers import NotDone, OutcomeUnknown
 from ecom.runtime.context import traceparent
 from ecom.runtime.service import Impossible
@@ -37,7 +39,7 @@ class HttpGateway:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self._url = _checked(url).rstrip("/")
         self._session = aiohttp.ClientSession(
             # No limit: the runtime bounds how many there are.
             connector=aiohttp.TCPConnector(limit=0, ssl=_proof(url)),
@@ -85,6 +87,19 @@ class HttpGateway:
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
             raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return url
+    except ValueError:  # whose text may quote a part of the password
+        pass
+    raise ShopError(
+        "ECOM_GATEWAY_URL must be like https://user:password@host:8443/path, with all that is not "
+        "a letter or a digit in user and password written as %40 and so on."
+    )
 
 
 def _proof(url: str) -> ssl.SSLContext | bool:

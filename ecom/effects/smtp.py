@@ -12,6 +12,7 @@ import aiosmtplib
 
 from ecom.effects import TIMEOUT
 from ecom.effects.mime import SENDER, Letter, message_id
+from ecom.errors import ShopError
 from ecom.process.performers import NotDone
 from ecom.runtime.context import traceparent
 from ecom.runtime.service import Impossible
@@ -88,14 +89,21 @@ class SmtpMailer:
 
 
 def _parse(url: str) -> dict:
-    """The arguments of `aiosmtplib.SMTP`. Raises `ValueError` for what is no SMTP address."""
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError(f"{url!r} is no mail server: use smtp://host:port or smtps://host:port")
+    """The arguments of `aiosmtplib.SMTP`. Raises `ShopError` for what is no SMTP address."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS[parts.scheme]
+        if not parts.hostname:
+            raise ValueError
+    except (ValueError, KeyError):  # whose text may quote a part of the password
+        raise ShopError(
+            "ECOM_SMTP_URL must be like smtp://user:password@host:587 or smtps://…, with all that "
+            "is not a letter or a digit written as %40 and so on."
+        ) from None
     user = unquote(parts.username) if parts.username else None
     return {
         "hostname": parts.hostname,
-        "port": parts.port or PORTS[parts.scheme],
+        "port": port,
         "username": user,
         "password": unquote(parts.password) if parts.password else None,
         "use_tls": parts.scheme == "smtps",

@@ -6,6 +6,7 @@ long as it lives, so a free lock means that no process is left.
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ from ecom.errors import ServiceDied, ServiceDown, ShopError
 from ecom.process import child
 from ecom.process.child import Child
 from ecom.process.fork_server import how
+from ecom.settings import shown
 
 Member = tuple[str, str]  # service, replica
 
@@ -53,10 +55,14 @@ class Processes:
 
     def member(self, service: str, replica: str = "1") -> Member:
         """One of its processes. Raises `ShopError` if no service is called so."""
-        if service not in self._programs:
+        if not isinstance(service, str) or service not in self._programs:
             known = ", ".join(self._programs)
-            raise ShopError(f"There is no service {service!r}: choose of {known}.")
-        return service, replica
+            raise ShopError(f"There is no service {shown(service)}: choose of {known}.")
+        if not re.fullmatch("[A-Za-z0-9]{1,20}", str(replica)):  # a part of its files' names
+            raise ShopError(
+                f"A replica's name is 1 to 20 letters and digits, not {shown(replica)}."
+            )
+        return service, str(replica)
 
     def start(self, *members: Member, target: str = "", extra: Mapping[str, str] = EMPTY) -> None:
         """Start those that are not running, all at once, and wait until each is ready.

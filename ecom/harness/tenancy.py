@@ -37,11 +37,6 @@ def prepare(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
             f"The broker at {place or 'ECOM_AMQP_URL'} cannot be used ({why(error)}): start it, "
             "correct ECOM_AMQP_URL, or unset it for a private broker."
         ) from error
-    except ValueError as error:  # it may quote a part of the password
-        raise BrokerUnavailable(
-            "ECOM_AMQP_URL must be like amqp://user:password@host:5672/vhost, with all that is not "
-            "a letter or a digit written as %40 and so on."
-        ) from error.with_traceback(None)
     return urls
 
 

@@ -48,7 +48,7 @@ class Client:
 
     def cancel(self, order_id: str) -> None:
         """Ask for this order to be undone. Raises `OrderRefused`."""
-        self._ask("POST", f"/orders/{order_id}/cancel")
+        self._ask("POST", f"/orders/{quote(order_id, safe='')}/cancel")
 
     def token(self, customer: str) -> str:
         """A token with which this customer meets their own orders. Raises `OrderRefused`."""

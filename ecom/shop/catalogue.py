@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ecom.errors import OrderRefused, ShopError
+from ecom.shop import arguments
+
 DATA = Path(__file__).with_name("data")
 
 CARD_THAT_PAYS = "4242424242424242"
@@ -50,15 +53,29 @@ def price_of(sku: str) -> int:
     return known.unit_price if known else PRICE_OF_THE_UNKNOWN
 
 
-def order_for(customer: str, lines: Lines, card: str | None = None) -> dict[str, Any]:
-    """An order as the API wants it, at the catalogue's prices, with the customer's own card."""
-    if isinstance(lines, Mapping):
-        lines = [
-            {"sku": sku, "quantity": quantity, "unit_price": price_of(sku)}
-            for sku, quantity in lines.items()
-        ]
-    card = card or cards().get(customer, CARD_THAT_PAYS)
-    return {"customer": customer, "card": card, "lines": list(lines)}
+def order_for(
+    customer: Any = None, lines: Any = None, card: Any = None, **unknown: Any
+) -> dict[str, Any]:
+    """An order as the API wants it, at the catalogue's prices, with the customer's own card.
+
+    Raises `ShopError` for what is none.
+    """
+    if unknown:
+        raise ShopError(f"an order has customer, lines and card, but no {', '.join(unknown)}.")
+    customer = arguments.text("customer", customer)
+    card = arguments.text("card", card or cards().get(customer, CARD_THAT_PAYS))
+    return {"customer": customer, "card": card, "lines": arguments.lines(lines, price_of)}
+
+
+def orders_for(given: Any) -> list[dict[str, Any]]:
+    """Orders from arguments of `order_for`. Raises `OrderRefused`, which says of which one."""
+    orders = []
+    for n, arguments_ in enumerate(arguments.orders(given), 1):
+        try:
+            orders.append(order_for(**arguments_))
+        except ShopError as error:
+            raise OrderRefused(f"order {n}, {error}") from error
+    return orders
 
 
 def read(name: str) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import ref
 
+from ecom.amqp.connection import check_url
 from ecom.broker.lease import lease
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
@@ -22,9 +23,9 @@ from ecom.process import child
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox
 from ecom.settings import Settings
-from ecom.shop import catalogue
+from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
-from ecom.shop.catalogue import Lines, order_for
+from ecom.shop.catalogue import Lines, orders_for
 from ecom.shop.credentials import keep_token
 from ecom.shop.live import monitor
 from ecom.shop.programs import environment, programs
@@ -40,7 +41,7 @@ class Shop(Records):
     folder, its databases stay to be read; with a name, it can be opened again and goes on. An open
     shop closes itself when nobody refers to it any more, at the latest with this process.
     The payment provider and the mail server are processes, too, unless `outside` is "files": then
-    the services themselves keep their books, which is faster.
+    the services themselves keep their books, which is faster. Raises `ShopError` for what is no argument.
     """
 
     _workspace: Workspace | None = None  # while it is open
@@ -55,13 +56,13 @@ class Shop(Records):
         amqp_url: str | None = None,
         outside: Literal["processes", "files"] = "processes",
     ) -> None:
-        self._stock = dict(stock) if stock is not None else catalogue.stock()
-        self._name = name
-        self._folder = Path(folder) if folder is not None else None
-        self._hold_seconds = hold_seconds
-        self._saga = choreography(hold_seconds)
-        self._amqp_url = amqp_url
-        self._as_processes = outside == "processes"
+        self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
+        self._name = None if name is None else arguments.text("name", name)
+        self._folder = None if folder is None else arguments.folder(folder)
+        self._hold_seconds = arguments.hold(hold_seconds)
+        self._saga = choreography(self._hold_seconds)
+        self._amqp_url = None if amqp_url is None else check_url("amqp_url", amqp_url)
+        self._as_processes = arguments.choice("outside", outside, "processes", "files") != "files"
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────
     def open(self) -> "Shop":
@@ -172,17 +173,17 @@ class Shop(Records):
     def place_many(self, orders: Iterable[Mapping[str, Any]]) -> list[str]:
         """Place orders given as arguments of `place`, a thousand a request; their numbers."""
         self._staffed()
-        return self._client.place([order_for(**order) for order in orders])
+        return self._client.place(orders_for(orders))
 
     def cancel(self, order_id: str) -> None:
         """A customer changes their mind: the order will be undone. Raises as `place` does."""
         self._staffed()
-        self._client.cancel(order_id)
+        self._client.cancel(arguments.order_id(order_id))
 
     def token(self, customer: str) -> str:
         """A token with which this customer sees and cancels their own orders over HTTP."""
         self._staffed()
-        return self._client.token(customer)
+        return self._client.token(arguments.text("customer", customer))
 
     def settle(self, timeout: float = 60.0, bar: Any = None) -> None:
         """Wait, at most `timeout` seconds, until it is settled. Raises `NotSettled`, `ServiceDied`.
@@ -190,12 +191,13 @@ class Shop(Records):
         Settled: every event handled by all its listeners, nothing to be sent, performed or retried.
         `bar` is told how many more orders have ended; without it, there is a progress bar.
         """
-        processes = self._staffed()
+        processes, seconds = self._staffed(), arguments.patience("timeout", timeout)
         with monitor(self.folder, self._dead.awaited) as looking:
-            wait_until_settled(looking, processes, self._dead.event_ids, timeout, bar)
+            wait_until_settled(looking, processes, self._dead.event_ids, seconds, bar)
 
     def watch(self, seconds: float = 60.0) -> Glance:
         """Show orders flow, live, until it is settled or `seconds` are over; how it stands then."""
+        seconds = arguments.patience("seconds", seconds)
         return watched(monitor(self.folder), lambda view: self.settle(seconds, view))
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
@@ -203,7 +205,7 @@ class Shop(Records):
 
         For what happens before the shop is settled: `shop.wait_until(lambda: shop.emails().size)`.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + arguments.patience("timeout", timeout)
         while not condition():
             if time.monotonic() > deadline:
                 raise NotSettled(f"What you wait for did not happen within {timeout:g} s.")
@@ -231,7 +233,7 @@ class Shop(Records):
         E.g. `fail_before=0.1, fail_after=0.1`; `delay=2.5`; `down=True`. Nothing: all is well.
         """
         self._staffed()
-        self._sandbox.set_faults(faults)
+        self._sandbox.set_faults(arguments.faults(faults))
 
     @property
     def processes(self) -> Processes:

@@ -7,6 +7,7 @@ import pytest
 from posting import ID, OverSmtp, kept, mail, tried, use
 
 from ecom.effects.smtp import SmtpMailer
+from ecom.errors import ShopError
 from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
 
@@ -155,5 +156,5 @@ def test_a_server_that_cannot_reach_an_address_in_its_script_is_told_so():
 @pytest.mark.parametrize("url", ["http://mail.example", "mail.example:25", "smtp://", ""])
 def test_what_is_no_mail_server_is_said_at_once(url):
     """With the form that is wanted."""
-    with pytest.raises(ValueError, match="smtp://host:port"):
+    with pytest.raises(ShopError, match="smtp://user:password@host"):
         SmtpMailer(url, "tea", lambda: 5.0)

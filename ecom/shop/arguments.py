@@ -1,0 +1,135 @@
+"""What callers hand over, made ours: numbers of any kind, texts, or a sentence.
+
+Each function raises `ShopError`, which names the argument and its value, and nothing else.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from ecom.errors import ShopError
+from ecom.events import Quantity, Sku, UnitPrice
+from ecom.sandbox.faults import Faults
+from ecom.settings import LONGEST_HOLD, number, shown, text
+
+MOST_UNITS = 10**12  # on a shelf
+FOREVER = float("inf")
+
+
+def units_of_stock(stock: Any) -> dict[str, int]:
+    """Units by sku."""
+    return {
+        _sku("stock", sku): number(f"stock of {sku!r}", units, 0, MOST_UNITS, whole=True)
+        for sku, units in _pairs("stock", stock)
+    }
+
+
+def hold(seconds: Any) -> float:
+    """For how long stock is held."""
+    return number("hold_seconds", seconds, 0, LONGEST_HOLD)
+
+
+def patience(what: str, seconds: Any) -> float:
+    """How long to wait; without end, if need be."""
+    return number(what, seconds, 0, FOREVER)
+
+
+def folder(value: Any) -> Path:
+    """A folder, with `~` for the user's own."""
+    try:
+        path = Path(value).expanduser()
+        if "\0" in str(path) or path.exists() is None:  # nor more than a name can have
+            raise ValueError
+    except Exception as error:
+        raise ShopError(f"folder is no path of a folder: {shown(value)}.") from error
+    return path
+
+
+def choice(what: str, value: Any, *known: str) -> str:
+    """One of several words."""
+    if not isinstance(value, str) or value not in known:
+        raise ShopError(f"{what} must be one of {', '.join(known)}, not {shown(value)}.")
+    return value
+
+
+def orders(given: Any) -> list[dict[str, Any]]:
+    """Arguments of `place`, one after the other."""
+    try:
+        found = [_pairs("order", each) for each in given]
+        return [{text("the name of an argument", name): it for name, it in each} for each in found]
+    except ShopError:
+        raise
+    except Exception as error:
+        raise ShopError(f"orders must be a list of dictionaries, not {shown(given)}.") from error
+
+
+def lines(given: Any, price: Any) -> list[dict[str, Any]]:
+    """Lines as the API wants them; `price` is that of a sku in pence, where none is given."""
+    if isinstance(given, list | tuple):
+        found = [dict(_pairs("line", each)) for each in given]
+    else:
+        found = [{"sku": sku, "quantity": units} for sku, units in _pairs("lines", given)]
+        for line in found:
+            line["unit_price"] = price(_sku("lines", line["sku"]))
+    return [_line(f"line {n}", line) for n, line in enumerate(found, 1)]
+
+
+def _line(what: str, line: dict[str, Any]) -> dict[str, Any]:
+    if not {"sku", "quantity"} <= line.keys() <= {"sku", "quantity", "unit_price"}:
+        raise ShopError(f"{what} must have sku, quantity and perhaps unit_price: {shown(line)}.")
+    bounds = {"quantity": Quantity, "unit_price": UnitPrice}
+    return {"sku": _sku(what, line["sku"])} | {
+        name: number(f"{what}: {name}", line[name], *_bounds(kind), whole=True)
+        for name, kind in bounds.items()
+        if name in line
+    }
+
+
+def _bounds(kind: Any) -> tuple[int, int]:
+    meta = get_args(kind)[1]
+    return meta.ge, meta.le
+
+
+def order_id(value: Any) -> str:
+    """An order's id, which may be given as its number."""
+    return value if isinstance(value, str) and text("order", value) else _number_of(value)
+
+
+def _number_of(value: Any) -> str:
+    return str(number("order", value, 1, 10**18, whole=True))
+
+
+def faults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Faults of the payment provider; see `ecom.sandbox.faults.Faults`."""
+    known = {field.name: field for field in msgspec.structs.fields(Faults)}
+    return {name: _fault(name, value, known) for name, value in given.items()}
+
+
+def _fault(name: str, value: Any, known: Mapping[str, Any]) -> Any:
+    if name not in known:
+        raise ShopError(f"The gateway knows no fault {name!r}: choose of {', '.join(known)}.")
+    if isinstance(known[name].default, bool):
+        if str(value) not in ("True", "False"):  # numpy has its own
+            raise ShopError(f"{name} must be True or False, not {shown(value)}.")
+        return str(value) == "True"
+    if name == "seed":
+        return number(name, value, -(2**63), 2**63 - 1, whole=True)
+    return number(name, value, 0, 3600 if name == "delay" else 1)
+
+
+def _pairs(what: str, given: Any) -> list[tuple[Any, Any]]:
+    try:
+        return list(dict(given).items())
+    except Exception as error:
+        raise ShopError(f"{what} must be a dictionary, not {shown(given)}.") from error
+
+
+def _sku(what: str, value: Any) -> str:
+    try:
+        return msgspec.convert(text(f"{what}: sku", value), Sku)
+    except msgspec.ValidationError as error:
+        raise ShopError(
+            f"{what}: a sku is 1 to 64 characters that can be printed, not {shown(value)}."
+        ) from error
