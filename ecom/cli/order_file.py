@@ -1,10 +1,11 @@
-"""Reads a file of the *Online Retail* shape as a story: orders and cancellations, in order of time.
+"""Reads a file of the *Online Retail* shapes as a story: orders, cancellations, in order of time.
 
 Every line of the file is ordered, cancels, or is skipped for a reason that is counted. The data set
-is Chen, D. (2015), UCI Machine Learning Repository, DOI 10.24432/C5BW33.
+is Chen, D. (2015), UCI Machine Learning Repository, DOI 10.24432/C5BW33; so is *Online Retail II*.
 """
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
+from ecom.api.schemas import OrderIn
+from ecom.cli.columns import Sheet, sheet
+from ecom.cli.conventions import dates, numbers
 from ecom.errors import ShopError
 from ecom.events import MAX_LINES
+from ecom.shop.catalogue import CARD_THAT_PAYS
 
-COLUMNS = ["InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"]
 MAX_QUANTITY, MAX_PRICE = 1_000_000, 100_000_000  # units; pence
 
 PART = "cancels only part of an order"
@@ -26,6 +31,14 @@ GUEST = "cancellation by a guest, whose order cannot be known"
 STOCKROOM = "stockroom@example.com"
 TOO_MANY = f"more than {MAX_LINES:,} lines in one order"
 BEYOND = "quantity or price beyond what an order may have"
+TOO_LARGE = "an order beyond what the shop takes"
+SEVERAL = "several customers in one invoice"
+# How files spell that a customer is not known, in small letters; the data sets leave it empty.
+GUESTS = re.compile(
+    r"|-+|-1|0+|\.|\?|\\n|\(?(null|nil|none|blank|empty|missing|unknown|anonymous|guest)\)?"
+    r"|nan|nat|<na>|#?n/?a|#null!"
+)
+ROUNDED = r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+"  # a spreadsheet's way to show a long number
 
 Line = dict[str, Any]  # as the API takes it: sku, quantity, unit_price (pence)
 
@@ -55,6 +68,7 @@ class Story:
     skipped: Counter[str] = field(default_factory=Counter)  # reason → lines
     first_skipped: dict[str, str] = field(default_factory=dict)  # reason → line, column and value
     lines: int = 0
+    understood: tuple[str, ...] = ()  # how the file was read, in words
 
     @property
     def purchases(self) -> list[Purchase]:
@@ -79,40 +93,66 @@ class Story:
         return {sku: math.ceil(units * share - 1e-9) for sku, units in self.demand().items()}
 
 
-def read(path: Path) -> Story:
-    """Read a CSV file, gzipped or plain. Raises `ShopError` if it is none, or of another shape."""
-    table = _load(path)
+def read(path: Path, dates_asked: str | None = None, lenient: bool = False) -> Story:
+    """Read a file of columns, packed or plain. Raises `ShopError` if it cannot be read rightly.
+
+    `dates_asked` is `day-first` or `month-first`, for a file that does not show it. A file of which
+    less than half can be used is an error unless `lenient`, one of which nothing can always.
+    """
+    file = sheet(path)
+    table, understood = _understood(file, dates_asked)
     _skip_lines(table)
     actions, in_vain = _tell(table[table.reason == ""])
     _skip(table, "InvoiceNo", table.InvoiceNo.map(in_vain), table.InvoiceNo.isin(in_vain))
     skipped = table[table.reason != ""]
     first = {
-        line.reason: f"line {line.Index + 2}, {line.column}: {getattr(line, line.column)!r}"
-        for line in skipped.drop_duplicates("reason").itertuples()
+        row.reason: file.value(row.column, row.Index)
+        for row in skipped.drop_duplicates("reason").itertuples()
     }
-    return Story(actions, Counter(skipped.reason), first, len(table))
+    reasons = Counter(skipped.reason)
+    if not actions or (len(skipped) * 2 > len(table) and not lenient):
+        ((why, lines),) = reasons.most_common(1)
+        raise ShopError(
+            f"{len(skipped):,} of the {len(table):,} lines of {path} cannot be used; most for: "
+            f"{why} ({lines:,}, e.g. {first[why]}). It was read as {', '.join(understood)}."
+            + (" The others are replayed with --lenient." if actions else "")
+        )
+    return Story(actions, reasons, first, len(table), understood)
 
 
-def _load(path: Path) -> pd.DataFrame:
+def _understood(file: Sheet, dates_asked: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The lines, with `units`, `pence`, `at`, and whether they are of a `C` invoice (`back`)."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
-    except (OSError, EOFError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error).strip()
-        raise ShopError(f"{path} cannot be read as CSV: {why}.") from error
-    if missing := [column for column in COLUMNS if column not in table.columns]:
-        raise ShopError(f"{path} is not of the Online Retail shape: no {', '.join(missing)}.")
-    return table.assign(
-        units=pd.to_numeric(table.Quantity, errors="coerce"),
-        pence=(pd.to_numeric(table.UnitPrice, errors="coerce") * 100).round(),
-        at=pd.to_datetime(table.InvoiceDate, errors="coerce", format="mixed"),
+    quantities, pounds, decimals = numbers(file)
+    at, order = dates(file, dates_asked)
+    table = file.table
+    customers = table.CustomerID.map(_customer)
+    table = table.assign(
+        InvoiceNo=table.InvoiceNo.str.replace(r"(?<=[0-9])\.0+$", "", regex=True),
+        StockCode=table.StockCode.str.replace(r"^([0-9]+)\.0+$", r"\1", regex=True),
+        customer=customers,
+        units=quantities,
+        pence=(pounds * 100).round(),
+        pounds=pounds,
+        at=at,
         back=table.InvoiceNo.str.startswith("C"),
         reason="",  # to skip the line …
         column="",  # … for this column's value
     )
+    uneven = int(((pounds * 100 - table.pence).abs() > 1e-6).sum())
+    notes = (f"{uneven:,} prices rounded to whole pence",) if uneven else ()
+    return table, (*file.understood, decimals, order, *notes)
 
 
-def _skip(table: pd.DataFrame, column: str, reason: "str | pd.Series", lines: pd.Series) -> None:
+def _customer(text: str) -> str | None:
+    """A customer's number, also if it was a float; empty for a guest; None if it is neither."""
+    number = re.fullmatch(r"0*([1-9][0-9]{0,17})(?:[.,]0*)?", text)
+    if number:
+        return number[1]
+    bare = re.sub(r"(?<=[0-9])[.,]0+$", "", text.casefold())
+    return "" if GUESTS.fullmatch(bare) else None
+
+
+def _skip(table: pd.DataFrame, column: str, reason: str | pd.Series, lines: pd.Series) -> None:
     """Give these lines the reason, unless they have another."""
     lines = lines & (table.reason == "")
     table.loc[lines, "column"], table.loc[lines, "reason"] = column, reason
@@ -122,17 +162,25 @@ def _skip_lines(table: pd.DataFrame) -> None:
     """Skip every line that by itself cannot be replayed."""
     units, pence, back, skip = table.units, table.pence, table.back, partial(_skip, table)
     unfit = ~table.StockCode.str.fullmatch(r"[^\x00-\x1f\x7f]{1,64}")
+    skip("broken", "not the columns of the header", table.broken != "")
     skip("InvoiceNo", "no invoice number", table.InvoiceNo == "")
     skip("StockCode", "no product code", unfit)
+    for column in ("InvoiceNo", "StockCode", "CustomerID"):
+        skip(column, "rounded by a spreadsheet", table[column].str.fullmatch(ROUNDED))
+    skip("CustomerID", "customer is not a number", table.customer.isna())
+    skip("InvoiceDate", "date cannot be read", table["at"].isna())
     skip("Quantity", "quantity is not a whole number", units.isna() | (units % 1 != 0))
     skip("UnitPrice", "price is not a number", pence.isna())
-    skip("UnitPrice", "price below zero", pence < 0)
+    skip("UnitPrice", "price below zero", table.pounds < 0)
     skip("Quantity", "quantity of zero", units == 0)
     skip("Quantity", "quantity above zero in a cancellation", back & (units > 0))
     # At a price of zero it is a stock adjustment, which an order for nothing can stand for.
     skip("Quantity", "quantity below zero, at a price", ~back & (units < 0) & (pence > 0))
     skip("Quantity", BEYOND, units.abs() > MAX_QUANTITY)
     skip("UnitPrice", BEYOND, pence > MAX_PRICE)
+    kept = table[table.reason == ""]
+    several = kept.groupby("InvoiceNo").customer.nunique().loc[lambda customers: customers > 1]
+    skip("CustomerID", SEVERAL, table.InvoiceNo.isin(several.index))
     place = table.groupby(["InvoiceNo", "reason"]).cumcount()  # among those that are left
     skip("InvoiceNo", TOO_MANY, ~back & (place >= MAX_LINES))
 
@@ -147,10 +195,14 @@ def _tell(table: pd.DataFrame) -> tuple[list[Purchase | Cancellation], dict[str,
         units = _units(lines)
         whole = customer, frozenset(units.items())
         if not invoice.startswith("C"):
+            address = STOCKROOM if is_adjustment else _address(invoice, customer)
+            order = Purchase(invoice, address, lines)
+            if not _is_taken(order):
+                in_vain[invoice] = TOO_LARGE
+                continue
             orders[whole].append(invoice)
             bought.update((customer, sku) for sku in units)
-            address = STOCKROOM if is_adjustment else _address(invoice, customer)
-            actions.append(Purchase(invoice, address, lines))
+            actions.append(order)
         elif not customer:
             in_vain[invoice] = GUEST
         elif orders[whole]:
@@ -168,7 +220,7 @@ def _invoices(table: pd.DataFrame) -> Iterator[tuple[str, str, bool, list[Line]]
     columns = {"sku": table.StockCode, "quantity": table.units.abs(), "unit_price": table.pence}
     lines = pd.DataFrame(columns).astype({"quantity": int, "unit_price": int})
     marked = table.assign(is_below=table.units < 0, line=lines.to_dict("records"))
-    parts = {"CustomerID": "first", "is_below": "all", "line": list, "at": "first"}
+    parts = {"customer": "first", "is_below": "all", "line": list, "at": "first"}
     invoices = marked.groupby("InvoiceNo", sort=False).agg(parts)
     return invoices.sort_values("at", kind="stable").drop(columns="at").itertuples(name=None)
 
@@ -180,7 +232,15 @@ def _units(lines: list[Line]) -> Counter[str]:
     return units
 
 
+def _is_taken(order: Purchase) -> bool:
+    """Whether the API takes this order: one that it refuses would take others of a list along."""
+    try:
+        OrderIn(customer=order.customer, card=CARD_THAT_PAYS, lines=order.lines)
+    except ValidationError:
+        return False
+    return True
+
+
 def _address(invoice: str, customer: str) -> str:
     """An e-mail address for a customer of the file, or a guest."""
-    digits = "".join(c for c in customer.removesuffix(".0") if c.isalnum())
-    return f"customer-{digits}@example.com" if digits else f"guest-{invoice}@example.com"
+    return f"customer-{customer}@example.com" if customer else f"guest-{invoice}@example.com"

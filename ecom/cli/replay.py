@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from ecom.shop import dataframes
 from ecom.shop.api_client import AT_ONCE
 from ecom.shop.catalogue import CARD_THAT_PAYS
 from ecom.shop.shop import Shop
+
+LINES_AT_ONCE = 20_000  # of the orders in one request: well below the bytes that the API takes
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Report:
     cancelled_because: dict[str, int]  # reason → orders
     taken_back: int  # orders that a whole `C` invoice cancels
     adjustments: int  # of the orders, stock adjustments: placed at a price of zero
+    understood: tuple[str, ...]  # how the file was read, in words
     lines: int  # of the file
     skipped: dict[str, int]  # reason → lines of the file
     first_skipped: dict[str, str]  # reason → the first of them: its number, column and value
@@ -48,6 +52,7 @@ class Report:
             **{f"  {reason}": f"{n:,}" for reason, n in self.cancelled_because.items()},
             **({"never ended": f"{self.never_ended:,}"} if self.never_ended else {}),
             "stock adjustments among the orders": f"{self.adjustments:,}",
+            "file read as": ", ".join(self.understood),
             "lines of the file": f"{self.lines:,}",
             "lines skipped": f"{sum(self.skipped.values()):,}",
             **{f"  {why}": f"{n:,}, e.g. {first[why]}" for why, n in self.skipped.items()},
@@ -59,12 +64,12 @@ class Report:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 
-def replay(path: Path, share: float) -> Report:
-    """Replay the file with stock for that share of its demand. Raises `ShopError`.
+def replay(path: Path, share: float, dates: str | None = None, lenient: bool = False) -> Report:
+    """Replay the file with stock for that share of its demand. Raises `ShopError`, as `read` does.
 
     An order that never ends is in the report; it does not raise.
     """
-    story = read(path)
+    story = read(path, dates, lenient)
     with Shop(stock=story.shelves(share)) as shop:
         begun = time.monotonic()
         _act(story, shop)
@@ -78,9 +83,8 @@ def replay(path: Path, share: float) -> Report:
 def _act(story: Story, shop: Shop) -> None:
     """Place the orders, a list at a time, and cancel each one that is taken back afterwards."""
     numbers: dict[str, str] = {}  # invoice → order
-    actions = story.actions
-    with tqdm(total=len(actions), desc="orders sent", disable=None, leave=False) as bar:
-        for some in (actions[at : at + AT_ONCE] for at in range(0, len(actions), AT_ONCE)):
+    with tqdm(total=len(story.actions), desc="orders sent", disable=None, leave=False) as bar:
+        for some in _lists(story.actions):
             orders = [action for action in some if isinstance(action, Purchase)]
             placed = shop.place_many(
                 {"customer": order.customer, "lines": order.lines, "card": CARD_THAT_PAYS}
@@ -91,6 +95,20 @@ def _act(story: Story, shop: Shop) -> None:
                 if isinstance(action, Cancellation):
                     shop.cancel(numbers[action.of])
             bar.update(len(some))
+
+
+def _lists(actions: list[Purchase | Cancellation]) -> Iterator[list[Purchase | Cancellation]]:
+    """The actions, as many at a time as one request takes."""
+    some, lines = [], 0
+    for action in actions:
+        more = len(action.lines) if isinstance(action, Purchase) else 0
+        if some and (len(some) == AT_ONCE or lines + more > LINES_AT_ONCE):
+            yield some
+            some, lines = [], 0
+        some.append(action)
+        lines += more
+    if some:
+        yield some
 
 
 def _report(story: Story, shop: Shop, seconds: float) -> Report:
@@ -105,6 +123,7 @@ def _report(story: Story, shop: Shop, seconds: float) -> Report:
         cancelled_because=dict(Counter(cancelled.reason).most_common()),
         taken_back=len(story.actions) - len(story.purchases),
         adjustments=story.adjustments,
+        understood=story.understood,
         lines=story.lines,
         skipped=dict(story.skipped.most_common()),
         first_skipped=story.first_skipped,

@@ -126,7 +126,7 @@ def test_a_cancellation_before_its_order_cancels_nothing(retail_file):
         ("quantity below zero, at a price", line("1", quantity=-1)),
         ("quantity above zero in a cancellation", line("C1", quantity=1)),
         ("quantity or price beyond what an order may have", line("1", quantity=1_000_001)),
-        ("quantity or price beyond what an order may have", line("1", price="inf")),
+        ("quantity or price beyond what an order may have", line("1", price="1e400")),
     ],
 )
 def test_a_line_that_cannot_be_ordered_is_counted(retail_file, reason, bad):
@@ -150,7 +150,7 @@ def test_a_line_that_cannot_be_ordered_is_counted(retail_file, reason, bad):
 )
 def test_of_each_reason_the_first_line_is_shown(retail_file, bad, says):
     """By its number in the file (the header is the first), its column and its value."""
-    story = read(retail_file(line("2"), bad, bad))
+    story = read(retail_file(line("2"), bad, bad), lenient=True)
     assert list(story.first_skipped.values()) == [says]
 
 
