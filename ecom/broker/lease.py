@@ -48,16 +48,17 @@ class Lease:
         self.close()
 
 
-def lease() -> Lease:
-    """A lease on `ECOM_AMQP_URL` if set, else on the private node, started if need be (about 7 s).
+def lease(url: str | None = None) -> Lease:
+    """A lease on `url`, or else (None) on `ECOM_AMQP_URL`; if that is empty, or not set, on the
+    private node, started if need be (about 7 s).
 
     `with lease() as url:` gives the AMQP URL. Processes that ask at once share one node. Raises
     `BrokerUnavailable`, and `ShopError` for a URL that is none.
     """
-    if url := os.environ.get("ECOM_AMQP_URL"):
+    if asked := os.environ.get("ECOM_AMQP_URL") if url is None else url:
         from ecom.amqp.connection import check_url  # here: it takes 0.1 s that others need not wait
 
-        return Lease(check_url("ECOM_AMQP_URL", url))
+        return Lease(check_url("ECOM_AMQP_URL", asked))
     folder = _folder()
     with _locked(folder / "start.lock", fcntl.LOCK_EX):
         lock = _lock(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a keeper that is closing
@@ -68,9 +69,14 @@ def lease() -> Lease:
             raise
 
 
+def shared_node() -> Node:
+    """The node that all leases share."""
+    return Node(home() / "broker" / "node")
+
+
 def private_node(url: str) -> Node | None:
     """The node that all leases share, if `url` is its address as a lease gives it."""
-    node = Node(home() / "broker" / "node")
+    node = shared_node()
     try:
         ours = urlsplit(node.url)
     except FileNotFoundError:  # it has never been started

@@ -52,10 +52,10 @@ def _choice(command: Callable) -> Callable:
 def _letters_of(name: str) -> Iterator["DeadLetters"]:
     from ecom.broker.lease import lease
     from ecom.harness.dead_letters.dead_letters import DeadLetters
-    from ecom.harness.tenancy import address
+    from ecom.harness.tenancy import address, kept_broker
 
     folder = shop_folder(name)
-    with lease() as url:
+    with lease(kept_broker(folder)) as url:
         yield DeadLetters(choreography(), address(url, name), name, folder)
 
 

@@ -5,15 +5,18 @@ the vhost and the user that the URL names, and the shop's own are whatever begin
 """
 
 import logging
+import os
 import secrets
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from ecom.amqp.connection import TROUBLE, why
 from ecom.broker.installation import BrokerUnavailable
-from ecom.broker.lease import private_node
+from ecom.broker.lease import Lease, lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER, definitions, user, users
+from ecom.harness.workspace import keep_secret, kept_secret
 
 log = logging.getLogger("ecom")
 
@@ -52,6 +55,32 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
         service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
         for service, password in passwords.items()
     }
+
+
+def keep_broker(folder: Path, amqp_url: str) -> None:
+    """Note in the shop's folder at which broker it lives, for its owner only: a URL, or nothing,
+    which is the private one, wherever that listens."""
+    private = private_node(amqp_url) is not None
+    keep_secret(folder / "broker", "" if private else amqp_url)
+
+
+def kept_broker(folder: Path) -> str | None:
+    """The URL at which the shop in `folder` lives; "": the private broker; None: unknown."""
+    return kept_secret(folder / "broker")
+
+
+def lease_for(folder: Path) -> Lease:
+    """A lease on `ECOM_AMQP_URL`; if it is not set, on the broker at which this shop lives."""
+    return lease(None if os.environ.get("ECOM_AMQP_URL") else kept_broker(folder))
+
+
+def forget_abandoned(contract: Contract, amqp_url: str, folder: Path) -> bool:
+    """Do `forget` where that shop has lived, which need not be at `amqp_url`, where we are."""
+    url = kept_broker(folder)
+    if url == "":
+        node = shared_node()
+        return node.alive() and forget(contract, node.url, folder.name)
+    return forget(contract, url or amqp_url, folder.name)
 
 
 def forget(contract: Contract, amqp_url: str, shop: str) -> bool:

@@ -1,9 +1,10 @@
-"""By what the sagas of a shop are counted: its orders, by state."""
+"""A shop as it stands: by what its sagas are counted (orders, by state), and if it may go."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from ecom.harness.quiescence import Counted, Monitor
+from ecom.harness.workspace import Workspace
 from ecom.sagas.choreography import choreography
 from ecom.services import order
 
@@ -18,3 +19,11 @@ ORDERS = Counted(
 def monitor(folder: Path, replayed: Mapping[str, int] | None = None) -> Monitor:
     """A monitor of the shop in `folder`, which need not be open."""
     return Monitor(choreography().contract, folder, ORDERS, replayed)
+
+
+def is_for_once(workspace: Workspace) -> bool:
+    """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
+    if workspace.is_temporary or workspace.is_named:
+        return workspace.is_temporary
+    with monitor(workspace.folder) as looking:
+        return looking.look().nothing_left()

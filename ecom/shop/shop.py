@@ -10,14 +10,13 @@ from typing import Any, Literal
 from weakref import ref
 
 from ecom.amqp.connection import check_url
-from ecom.broker.lease import lease
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.harness.diagrams.live.glance import Glance
 from ecom.harness.diagrams.live.view import watched
 from ecom.harness.processes import Processes
 from ecom.harness.quiescence import wait_until_settled
-from ecom.harness.tenancy import address, forget, prepare
+from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker, lease_for, prepare
 from ecom.harness.workspace import Workspace, clear_abandoned
 from ecom.process import child
 from ecom.sagas.choreography import choreography
@@ -27,7 +26,7 @@ from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
 from ecom.shop.credentials import keep_token
-from ecom.shop.live import monitor
+from ecom.shop.live import is_for_once, monitor
 from ecom.shop.programs import environment, programs
 from ecom.shop.provision import provision
 from ecom.shop.records import Records
@@ -41,7 +40,8 @@ class Shop(Records):
     folder, its databases stay to be read; with a name, it can be opened again and goes on. An open
     shop closes itself when nobody refers to it any more, at the latest with this process.
     The payment provider and the mail server are processes, too, unless `outside` is "files": then
-    the services themselves keep their books, which is faster. Raises `ShopError` for what is no argument.
+    the services themselves keep their books, which is faster. Raises `ShopError` for what is no
+    argument.
     """
 
     _workspace: Workspace | None = None  # while it is open
@@ -86,16 +86,17 @@ class Shop(Records):
         child.prepare("ecom.serve", "ecom.api.app")  # it takes as long as what follows
         self._sandbox = Sandbox(self._as_processes)
         if self._amqp_url is None:
-            self._lease = lease()
+            self._lease = lease_for(self.folder)
         broker = self._amqp_url or self._lease.url
         self._url = address(broker, self.name)
+        keep_broker(self.folder, broker)
         self._token = keep_token(self.folder)
         contract = self._saga.contract
         with ThreadPoolExecutor(1) as aside:  # disk and broker are waited for at once
             provisioned = aside.submit(provision, self._saga, self.folder, self._stock)
             urls = prepare(contract, broker, self.name)
             provisioned.result()
-        clear_abandoned(lambda name: forget(contract, broker, name))
+        clear_abandoned(partial(forget_abandoned, contract, broker))
         self._forget = partial(forget, contract, broker, self.name)
         its = programs(urls, self._token, self._sandbox.environment) | self._sandbox.programs
         told = environment(self.folder, self.name, self._hold_seconds)
@@ -118,7 +119,7 @@ class Shop(Records):
                 self._client.close()
             if self._processes:
                 self._processes.stop()
-                forgotten = _is_for_once(workspace) and self._forget()
+                forgotten = is_for_once(workspace) and self._forget()
         finally:
             workspace.leave(remove=forgotten)
             if self._sandbox:
@@ -265,11 +266,3 @@ def _api(processes: Processes) -> str:
 def _close(shop: "ref[Shop]") -> None:
     if it := shop():  # a hook for `atexit` must keep no shop alive
         it.close()
-
-
-def _is_for_once(workspace: Workspace) -> bool:
-    """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
-    if workspace.is_temporary or workspace.is_named:
-        return workspace.is_temporary
-    with monitor(workspace.folder) as looking:
-        return looking.look().nothing_left()

@@ -1,0 +1,67 @@
+"""At which broker a shop lives: its folder says so, whoever asks, and whatever they use."""
+
+import stat
+
+import pytest
+
+from ecom.amqp.blocking import operator
+from ecom.broker.lease import shared_node
+from ecom.contract.topology import queue
+from ecom.errors import ShopError
+from ecom.harness.tenancy import (
+    address,
+    forget,
+    forget_abandoned,
+    keep_broker,
+    kept_broker,
+    prepare,
+)
+from ecom_lab.shop import CONTRACT
+
+ELSEWHERE = "amqp://ada:secret@127.0.0.1:9/%2F"  # where no broker is
+HERE = "shop-lives-here"
+
+
+@pytest.fixture
+def folder(tmp_path, broker):
+    """The folder of a shop that lives at the session's broker."""
+    folder = tmp_path / HERE
+    folder.mkdir()
+    keep_broker(folder, broker)
+    prepare(CONTRACT, broker, HERE)
+    yield folder
+    forget(CONTRACT, broker, HERE)
+
+
+def exists(broker):
+    try:
+        with operator(address(broker, HERE), "a test") as at:
+            return at.send(queue(HERE, "order"), {}, b"") is None
+    except ShopError:
+        return False
+
+
+def test_an_abandoned_shop_is_forgotten_where_it_lived(folder, broker):
+    """Not at the broker of whoever clears it away, which knows nothing of it."""
+    assert exists(broker)
+    assert forget_abandoned(CONTRACT, ELSEWHERE, folder)
+    assert not exists(broker)
+
+
+def test_an_abandoned_shop_whose_broker_is_away_stays(folder, broker):
+    """Whoever comes while that broker is there clears it away."""
+    keep_broker(folder, ELSEWHERE)
+    assert not forget_abandoned(CONTRACT, broker, folder)
+    assert exists(broker)
+
+
+def test_the_note_is_for_the_owner_only_and_outlives_a_port(folder, broker, tmp_path, monkeypatch):
+    """It may have a password in it; the private broker's address may change, so it has none."""
+    keep_broker(folder, ELSEWHERE)
+    assert kept_broker(folder) == ELSEWHERE
+    assert stat.S_IMODE((folder / "broker").stat().st_mode) == 0o600
+    keep_broker(folder, shared_node().url)
+    assert kept_broker(folder) == ""
+    assert kept_broker(tmp_path) is None
+    monkeypatch.setenv("ECOM_HOME", str(tmp_path / "another"))  # whose private broker sleeps
+    assert not forget_abandoned(CONTRACT, broker, folder)
