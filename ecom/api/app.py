@@ -30,8 +30,10 @@ from ecom.api.schemas import (
     OneOrMany,
     OrderIn,
     OrderOut,
+    OrderSummary,
     TokenOut,
     order_out,
+    order_summary,
 )
 from ecom.contract.envelope import derived_id, new_id, rfc3339
 from ecom.errors import ShopError
@@ -72,7 +74,7 @@ _orders = APIRouter(
 @_orders.post("/orders", status_code=202, **responses(403, body=True))
 async def place_orders(
     request: Request, order: OneOrMany, idempotency_key: Key = None
-) -> OrderOut | list[OrderOut]:
+) -> OrderOut | list[OrderSummary]:
     """Place one order, or a list of them. Under one `Idempotency-Key`, orders are placed once."""
     is_one = isinstance(order, OrderIn)
     orders = [order] if is_one else order
@@ -83,8 +85,7 @@ async def place_orders(
     commands = _commands(orders, is_one, key)
     # The first one alone: if the key was used for another request, nothing is placed.
     placed = await _place(request, commands[:1]) + await _place(request, commands[1:])
-    shown = [order_out(each, lines=is_one) for each in placed]
-    return shown[0] if is_one else shown
+    return order_out(placed[0]) if is_one else [order_summary(each) for each in placed]
 
 
 def _commands(orders: list[OrderIn], is_one: bool, key: str | None) -> list[PlaceOrder]:
@@ -134,13 +135,13 @@ async def list_orders(
     state: Literal["PENDING", "CONFIRMED", "CANCELLED"] | None = None,
     after: OrderPath | None = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-) -> list[OrderOut]:
+) -> list[OrderSummary]:
     """Orders by number, from the one that follows `after`."""
     wanted = {"state": state, "customer": customer_of(request)}
     conditions = {name: value for name, value in wanted.items() if value}
     conditions["number"] = MoreThan(int(after or 0))
     orders = _backend(request).store.select(Order, conditions, limit)
-    return [order_out(order, lines=False) for order in orders]
+    return [order_summary(order) for order in orders]
 
 
 @router.post("/orders/{order_id}/cancel", status_code=202, **responses(404))

@@ -1,5 +1,6 @@
 """Errors of the HTTP API: one shape for all of them, and each of them in the OpenAPI document."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -94,9 +95,43 @@ async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     detail = [
         {
             "loc": [str(part)[:100] for part in each["loc"]],
-            "msg": each["msg"][:300],
+            "msg": _words(each),
             "type": each["type"],
         }
         for each in error.errors()[:MAX_FIELD_ERRORS]
     ]
     return JSONResponse({"detail": detail}, 422)
+
+
+# What a text should be, for people; patterns are for programs, and in the document.
+_FORMS = {
+    "customer": "should be an e-mail address",
+    "card": "should be letters, digits, - and _, at most 64",
+    "sku": "should be text that can be printed",
+    "order_id": "should be an order's number",
+    "after": "should be an order's number",
+    "Idempotency-Key": "should be ASCII without spaces",
+}
+_WORDS = {
+    "missing": "is needed",
+    "extra_forbidden": "is not known here",
+    "model_type": "should be an object",
+    "model_attributes_type": "should be an object",
+    "list_type": "should be a list",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "int_parsing_size": "should be a smaller number",
+    "finite_number": "should be a whole number",
+    "string_type": "should be text",
+    "string_unicode": "should be text that can be written as UTF-8",
+    "json_invalid": "is not JSON",
+}
+
+
+def _words(error: dict[str, Any]) -> str:
+    """What is wrong, so that it follows where: `order, customer: should be an e-mail address`."""
+    if error["type"] == "string_pattern_mismatch":
+        return _FORMS.get(str(error["loc"][-1]), "should look otherwise")
+    said = re.sub("^(Value error, |Input |String |List )", "", error["msg"])
+    return _WORDS.get(error["type"], said.replace(" after validation", ""))[:300]

@@ -3,7 +3,7 @@
 Whatever is valid here is valid as an event, too: listeners must not refuse an accepted order.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
@@ -56,8 +56,8 @@ class OrderIn(BaseModel):
         return lines
 
 
-class OrderOut(BaseModel):
-    """An order as it stands; `total` in pence."""
+class OrderSummary(BaseModel):
+    """An order in a list, without its lines; `total` in pence."""
 
     order_id: str
     state: Literal["PENDING", "CONFIRMED", "CANCELLED"]
@@ -65,7 +65,12 @@ class OrderOut(BaseModel):
     customer: str
     total: int
     placed_at: str
-    lines: list[LineIn] = []
+
+
+class OrderOut(OrderSummary):
+    """An order as it stands, with its lines."""
+
+    lines: list[LineIn]
 
 
 class HistoryEntry(BaseModel):
@@ -101,15 +106,23 @@ OneOrMany = Annotated[
 ]
 
 
-def order_out(order: Order, lines: bool = True) -> OrderOut:
+def order_out(order: Order) -> OrderOut:
     """An order for the caller: never the card."""
-    shown = order.lines if lines else ()
-    return OrderOut.model_construct(
-        order_id=order.order_id,
-        state=order.state,
-        reason=order.reason,
-        customer=order.customer,
-        total=order.total,
-        placed_at=rfc3339(order.placed_at),
-        lines=[LineIn.model_construct(**msgspec.structs.asdict(line)) for line in shown],
-    )
+    lines = [LineIn.model_construct(**msgspec.structs.asdict(line)) for line in order.lines]
+    return OrderOut.model_construct(**_summary(order), lines=lines)
+
+
+def order_summary(order: Order) -> OrderSummary:
+    """The same without lines."""
+    return OrderSummary.model_construct(**_summary(order))
+
+
+def _summary(order: Order) -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "state": order.state,
+        "reason": order.reason,
+        "customer": order.customer,
+        "total": order.total,
+        "placed_at": rfc3339(order.placed_at),
+    }

@@ -9,6 +9,7 @@ import click
 
 from ecom.cli.options import as_json, of_shop, shop_folder
 from ecom.sagas.choreography import choreography
+from ecom.telemetry.logs import one_line
 
 # What a terminal shows: long texts last, and whole, as `--error` needs them.
 LETTERS = ["id", "service", "order_id", "type", "reason", "attempts", "last", "exception"]
@@ -85,10 +86,14 @@ def list_(service: str | None, groups: bool, name: str, as_json: bool) -> None:
 
 
 def _table(frame: "pd.DataFrame", columns: list[str]) -> str:
-    words = frame[columns].astype(str).map(lambda text: text.replace("\n", " "))
+    words = frame[columns].astype(str).map(_as_shown)
     padded = words.apply(lambda column: column.str.ljust(column.str.len().max()))
     lines = padded.to_string(index=False, justify="left").splitlines()
     return "\n".join(line.strip() for line in lines)
+
+
+def _as_shown(text: str) -> str:
+    return one_line(text.replace("\n", " "))
 
 
 @dead.command()
@@ -160,7 +165,7 @@ def _chosen(
     if not (service or error or everything):
         raise click.UsageError("Say which: ids, --service, --error or --all.")
     groups = letters.groups(service)
-    return groups if error is None else groups[groups.error == error]
+    return groups if error is None else groups[groups.error.map(_as_shown) == error]
 
 
 def _pairs(headers: tuple[str, ...]) -> dict[str, str | None]:

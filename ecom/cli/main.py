@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ecom.cli.dead import dead
-from ecom.cli.options import as_json, of_shop, shop_folder
+from ecom.cli.options import as_json, of_shop, say, shop_folder
 from ecom.cli.watch import watch
 from ecom.errors import ShopError
 from ecom.harness.extras import all_installed
@@ -178,12 +178,12 @@ def orders(state: str | None, name: str, as_json: bool) -> None:
 
     frame = dataframes.orders(shop_folder(name), state)
     if as_json:
-        click.echo(json.dumps(frame.to_dict("records")))
+        click.echo(json.dumps(dataframes.orders_as_json(shop_folder(name), state)))
     elif frame.empty:
         click.echo("No orders.")
     else:
         frame["total"] = frame.total.map(pounds)
-        click.echo(frame.to_string(index=False, max_colwidth=40))
+        say(frame.to_string(index=False, max_colwidth=40))
 
 
 def _finite(ctx: click.Context, option: click.Parameter, value: float) -> float:

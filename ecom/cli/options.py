@@ -5,9 +5,16 @@ from pathlib import Path
 import click
 
 from ecom.errors import ShopError
+from ecom.telemetry.logs import one_line
 
 of_shop = click.option("--name", default="ecom", show_default=True, help="Which shop.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def say(text: str) -> None:
+    """Print lines in which something of an event, or of a customer, may be: text stays text,
+    whatever a terminal would do about it."""
+    click.echo("\n".join(map(one_line, text.split("\n"))))
 
 
 def shop_folder(name: str) -> Path:

@@ -13,12 +13,6 @@ from ecom.errors import OrderRefused, ServiceDown
 
 AT_ONCE = 1_000  # orders in one request, at most
 SECONDS = 60.0  # how long one answer may take
-# What a text should be: the API tells the pattern, which is for programs.
-FORMS = {
-    "customer": "an e-mail address",
-    "card": "letters, digits, - and _, at most 64",
-    "sku": "text that can be printed",
-}
 
 
 class Client:
@@ -89,7 +83,4 @@ def _mistake(told: dict[str, Any]) -> str:
     """One thing that is wrong, for people: `order 1, line 2, quantity: should be …`."""
     path = " ".join(part for part in told["loc"] if part not in ("body", "order"))
     where = re.sub(r"(order|line)s (\d+) ", lambda it: f"{it[1]} {int(it[2]) + 1}, ", path)
-    what = re.sub("^(Value error, |Input |String )", "", told["msg"])
-    if told["type"] == "string_pattern_mismatch":
-        what = f"should be {FORMS.get(told['loc'][-1], what)}"
-    return f"{where}: {what}"
+    return f"{where}: {told['msg']}"

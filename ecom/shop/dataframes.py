@@ -5,6 +5,7 @@ explicit keys, never by time of arrival. Money is integer pence.
 """
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -46,6 +47,14 @@ def orders(folder: Path, state: str | None = None) -> pd.DataFrame:
     ]
     types = dict.fromkeys(("order_id", "customer", "lines", "total", "state", "reason"), "str")
     return _frame(found, **types | {"total": "int64"})
+
+
+def orders_as_json(folder: Path, state: str | None = None) -> list[dict[str, Any]]:
+    """The same for programs: lines as objects, in pence."""
+    found = orders(folder, state).to_dict("records")
+    with Reader(folder) as read:  # of all states: one may have changed meanwhile
+        lines = {it.order_id: msgspec.to_builtins(it.lines) for it in read["order"].rows(Order)}
+    return [it | {"lines": lines[it["order_id"]]} for it in found]
 
 
 def events(folder: Path, order_id: str | None = None) -> pd.DataFrame:

@@ -40,8 +40,7 @@ class Shop(Records):
     folder, its databases stay to be read; with a name, it can be opened again and goes on. An open
     shop closes itself when nobody refers to it any more, at the latest with this process.
     The payment provider and the mail server are processes, too, unless `outside` is "files": then
-    the services themselves keep their books, which is faster. Raises `ShopError` for what is no
-    argument.
+    the services themselves keep their books, which is faster. Wrong arguments raise `ShopError`.
     """
 
     _workspace: Workspace | None = None  # while it is open

@@ -48,8 +48,12 @@ class Line(logging.Formatter):
 
 def clean(text: str) -> str:
     """Text that stays within its line, without secrets."""
-    text = _UNFIT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-    return _CARD.sub(r"…\1", _PASSWORD.sub("…@", text))
+    return _CARD.sub(r"…\1", _PASSWORD.sub("…@", one_line(text)))
+
+
+def one_line(text: str) -> str:
+    """Text that neither ends its line nor moves a terminal's cursor, and says where it would."""
+    return _UNFIT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _value(value: object) -> str:

@@ -70,6 +70,7 @@ def test_a_shop_in_the_terminal(ecom, up):
     orders = json.loads(ecom("orders", *name, "--json").stdout)
     assert "2 × MOON £1,998.00" in ecom("orders", *name, "--state", "cancelled").stdout
     assert [order["order_id"] for order in orders] == ["1001", "1002"]
+    assert orders[0]["lines"] == [{"sku": "MOON", "quantity": 2, "unit_price": 99900}]
     assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"
     assert up.wait(20) == 0
     assert json.loads(ecom("status", *name, "--json").stdout)["services"]["audit"]["pid"] is None

@@ -1,10 +1,13 @@
 """Dead letters that are replayed, in the runtime: a second chance, but no second effect."""
 
+import re
+
 import pytest
-from helpers import delivery, published
+from helpers import delivery, published, wire
 from msgspec.structs import replace
 from tower import CREATED, POLICY, Bell, Tower, dead_letters, order
 
+from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import read_letter
 from ecom.runtime.dead_letters import DROPPED_HEADER
 from ecom.runtime.messages import Delivery, Failed, Perform
@@ -179,3 +182,22 @@ def test_no_event_can_say_that_it_is_a_letter_or_dropped(hand):
 
 def _parts(letter):
     return letter.headers, letter.body
+
+
+NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnitirw\r\n  dead-reason: none"
+
+
+def test_a_letter_is_shown_as_text_whatever_a_terminal_would_do_about_it():
+    """No sequence moves the cursor or sets the title; and no line of it looks like one of ours."""
+    wire_ = {"ce-type": NASTY, "dead-exception": NASTY, NASTY: NASTY}, NASTY.encode()
+    shown = repr(read_letter("order", *wire_))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", shown)
+    assert not any(line.startswith("  dead-reason") for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"null", b"[" * 100_000])
+def test_an_edit_that_breaks_the_body_is_refused(body):
+    """In a sentence: replayed, it would only come back."""
+    letter = read_letter("order", *wire(CREATED))
+    with pytest.raises(ShopError, match="JSON"):
+        letter.edited({}, body)

@@ -98,6 +98,16 @@ def test_the_same_steps_give_the_same_bytes(diagram):
     assert again.svg == diagram.svg
 
 
+@pytest.mark.parametrize("name", ["$x^{$@bounce.example", "$\\frac$", "a_b^c$", "<&>\"'", "%s{0}"])
+def test_text_is_text_in_a_picture(name):
+    """A customer may be called as a formula is written, or as markup is."""
+    step = Step("mail", "notification", "mailbox", name, note=name)
+    drawn = Diagram(f"Order of {name}", [step])
+    assert drawn.png
+    words = [text.text for text in ET.fromstring(drawn.svg).iter(f"{SVG}text")]
+    assert any(name in (word or "") for word in words)
+
+
 def test_the_svg_can_be_read_by_those_who_do_not_see_it(diagram):
     """Well-formed, with title and description, and every label as real text."""
     root = ET.fromstring(diagram.svg)

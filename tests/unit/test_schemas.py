@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from ecom.api.app import application
 from ecom.api.schemas import OneOrMany, OrderIn
 from ecom.contract.envelope import MAX_BODY, decode, encode
 from ecom.events import Line, OrderCreated
@@ -59,3 +60,18 @@ def event_of(order):
     headers, body = encode(envelope_for(event), event)
     assert msgspec.json.encode(decode(CONTRACT, headers, body)[1]) == body
     return body
+
+
+def test_an_operation_is_called_as_its_function():
+    """Clients are generated from the document: `get_order`, not `one_orders_order_id_get`."""
+    paths = application().openapi()["paths"].values()
+    ids = {operation["operationId"] for path in paths for operation in path.values()}
+    assert ids == {
+        "place_orders",
+        "get_order",
+        "list_orders",
+        "cancel_order",
+        "get_order_history",
+        "create_customer_token",
+        "get_health",
+    }

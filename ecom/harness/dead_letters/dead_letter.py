@@ -19,6 +19,7 @@ from ecom.contract.envelope import is_id, rfc3339
 from ecom.contract.topology import DELIVERY_LIMIT
 from ecom.errors import ShopError
 from ecom.runtime.dead_letters import EFFECT_HEADER, LETTER_HEADER, Failure, plain
+from ecom.telemetry.logs import one_line
 
 _WORD = re.compile(r"[\w-]+")
 
@@ -63,18 +64,20 @@ class DeadLetter(Struct, frozen=True):
             *(f"  {name}: {value}" for name, value in self.headers.items()),
             "  " + self.body.decode(errors="backslashreplace"),
         ]
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def edited(self, headers: Mapping[str, Any], body: bytes | None) -> "DeadLetter":
         """The letter with another body, or other headers: one of None is taken out.
 
         Raises `ShopError` if that would change its event id, by which the service recognises
-        duplicates.
+        duplicates, and for a body that is no JSON, which would come back at once.
         """
         new = {k: v for k, v in (self.headers | dict(headers)).items() if v is not None}
         id_ = self.headers.get("ce-id")
         if is_id(id_) and new.get("ce-id") != id_:
             raise ShopError("An edit cannot change ce-id: it is how duplicates are known.")
+        if body is not None and replace(self, body=body).data is None:
+            raise ShopError("An event or an effect is a JSON object, and null is none.")
         return replace(self, headers=plain(new), body=self.body if body is None else body)
 
     def to_replay(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import R, Row
 from ecom.stores.query import Key, key_of
 from ecom.stores.reader import Database
+from ecom.telemetry.logs import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ class DryRun(Struct, frozen=True):
         lines += ["  {} {}: {} {!r} → {!r}".format(*change) for change in self.changed]
         lines += ["  emits {} of order {}: {}".format(*event) for event in self.published]
         lines += ["  requests {} under {}: {}".format(*effect) for effect in self.requested]
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
 
 def _frame(rows: list[Cells], *columns: str) -> "pd.DataFrame":

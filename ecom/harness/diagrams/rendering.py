@@ -24,6 +24,7 @@ TITLE_SIZE, SIZE, SMALL = 10, 8.5, 7.5
 MARGIN = 0.15
 SHOWN_DPI, PNG_DPI = 96, 192
 HINTED = 1.05  # how much wider letters may be at a low resolution, put on whole pixels
+AS_IT_IS = {"text.parse_math": False}  # $x^2$ in a customer's name is no formula
 PNG_COLOURS = 255  # a palette makes a third of the bytes
 
 
@@ -37,7 +38,7 @@ def paper(title: str, width: float, height: float, key: str = "") -> Iterator[Ax
     wide += [width_of_text(line, SMALL) for line in key.splitlines()]
     width = max(width, max(wide) + 2 * MARGIN)
     look = {"font.family": palette.FONT, "font.size": SIZE, "text.color": palette.INK}
-    with matplotlib.rc_context(look):
+    with matplotlib.rc_context(look | AS_IT_IS):
         figure = Figure(figsize=(width, height), facecolor=palette.PAPER)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.axis("off")
@@ -55,7 +56,8 @@ def width_of_text(text: str, size: float = SIZE, **font: str) -> float:
     """How wide a line of text is; `font` as weight or style."""
     if not text.strip():
         return 0.0
-    path = TextPath((0, 0), text, size=size, prop=FontProperties(family=palette.FONT, **font))
+    with matplotlib.rc_context(AS_IT_IS):
+        path = TextPath((0, 0), text, size=size, prop=FontProperties(family=palette.FONT, **font))
     # Fonts have a point wherever a curve is widest; `get_extents` would look along each curve.
     at = path.vertices[path.codes != Path.CLOSEPOLY, 0]
     return HINTED * (at.max() - at.min()) / 72
