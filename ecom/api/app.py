@@ -35,7 +35,7 @@ from ecom.api.schemas import (
     order_out,
     order_summary,
 )
-from ecom.contract.envelope import derived_id, new_id, rfc3339
+from ecom.contract.envelope import command_id, new_id, rfc3339
 from ecom.errors import ShopError
 from ecom.events import MAILABLE, Line
 from ecom.runtime.tables import Inbox, Outbox
@@ -147,11 +147,10 @@ async def list_orders(
 @router.post("/orders/{order_id}/cancel", status_code=202, **responses(404))
 async def cancel_order(request: Request, order_id: OrderPath) -> OrderOut:
     """Cancel an order at its customer's wish; compensation follows. Repeating it is harmless."""
-    _visible(request, order_id)
-    backend = _backend(request)
-    command_id = derived_id(backend.settings.shop, f"cancel/{order_id}")
+    backend, saga = _backend(request), _visible(request, order_id).saga
+    id_ = command_id(saga or backend.settings.shop, order_id)
     trace = _trace_of(backend, order_id) or _callers_trace(request)
-    return order_out(await in_time(request, backend.ask(command_id, CancelOrder(order_id), trace)))
+    return order_out(await in_time(request, backend.ask(id_, CancelOrder(order_id), trace)))
 
 
 def _trace_of(backend: Backend, order_id: str) -> str:

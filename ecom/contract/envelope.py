@@ -82,6 +82,16 @@ def derived_id(cause: str, name: str) -> str:
     return f"{head}-8{digits[:3]}-8{digits[3:6]}-{digits[6:18]}"
 
 
+def command_id(saga: str, subject: str) -> str:
+    """The id of a command about a saga that has begun: the same however often it is repeated."""
+    return derived_id(saga, f"command/{subject}")
+
+
+def is_derived(id: str) -> bool:
+    """Whether this is the id of something that has a cause."""
+    return id[14:15] == "8" and _OURS.match(id) is not None
+
+
 def new_id(now: float, randomness: bytes) -> str:
     """The id of what has no cause: a UUID of version 7, from epoch seconds and nine bytes."""
     time, digits = f"{int(now * 1000):012x}", randomness.hex()

@@ -12,9 +12,17 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from ecom.contract.envelope import Envelope, Refused, derived_id, encode, rfc3339, trace_after
+from ecom.contract.envelope import (
+    Envelope,
+    Refused,
+    derived_id,
+    encode,
+    is_derived,
+    rfc3339,
+    trace_after,
+)
 from ecom.contract.event import Event, subject_of
 from ecom.runtime.context import handling
 from ecom.runtime.retry import Retry
@@ -81,6 +89,8 @@ class Service:
             handler = self.handlers.get(type(message))
             if handler is None:
                 raise Impossible(f"{self.name} does not handle {type(message).__name__}")
+            if work.envelope is not None:
+                self._check_saga(work.envelope.subject, work)
             return handler(message, work), None
         except (StoreUnavailable, StoreBroken):
             raise
@@ -89,6 +99,19 @@ class Service:
             return None, error
         finally:
             handling.reset(before)
+
+    def _check_saga(self, subject: str, work: "Work") -> None:
+        """Raise `Impossible` for an event of another saga than the one whose rows are here."""
+        for kind in self._kept_by_saga:
+            row: Any = work[kind].get(subject)
+            if row is not None and "" not in (row.saga, work.saga) and row.saga != work.saga:
+                raise Impossible(f"another has this number here: {subject} is of {row.saga}")
+
+    @cached_property
+    def _kept_by_saga(self) -> list[type[Row]]:
+        """Rows that say of which saga they are: numbers may be given again, ids are not."""
+        fields = ((kind, kind.__struct_fields__) for kind in self.rows)
+        return [kind for kind, it in fields if "saga" in it and it[0] in self.subject_fields]
 
     @cached_property
     def subject_fields(self) -> frozenset[str]:
@@ -124,6 +147,17 @@ class Work:
     def __post_init__(self) -> None:
         self._mark = self._tx.savepoint()
 
+    @property
+    def saga(self) -> str:
+        """The id of the saga that this belongs to, to be kept by its rows: unique for ever, as its
+        number may not be. "" in what earlier releases began anew, such as a cancellation."""
+        return "" if is_derived(self.cause.correlation) else self.cause.correlation
+
+    def join(self, saga: str) -> None:
+        """What follows from this command belongs to a saga begun before ("": to a new one)."""
+        if saga:
+            self.cause = structs.replace(self.cause, correlation=saga)
+
     def __getitem__(self, kind: type[R]) -> Table[R]:
         """The table of these rows, e.g. `work[Order].get("1001")`."""
         return self._tx[kind]
@@ -157,7 +191,8 @@ class Work:
     def request(self, effect: Struct, key: str) -> None:
         """Have `effect` performed outside after the commit; its result is a message to us.
 
-        `key` is its idempotency key: the provider must do it once, however often it is asked.
+        `key` is its idempotency key: the provider must do it once, however often it is asked. See
+        `key_for`.
         """
         kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
         what = self.count("effects"), derived_id(cause.id, kind), kind, subject_of(effect), key
@@ -173,6 +208,11 @@ class Work:
     def cancel_timer(self, kind: type[Struct], subject: str) -> None:
         """Cancel the timer of this kind, if it is still set."""
         self._tx[Timer].delete(timer_id(kind, subject))
+
+
+def key_for(what: str, row: Any) -> str:
+    """An idempotency key for one of this row's saga: unique beyond a database, and a shop."""
+    return "/".join(filter(None, (what, subject_of(row), row.saga)))
 
 
 def timer_id(kind: type[Struct], subject: str) -> str:

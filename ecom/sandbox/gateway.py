@@ -52,9 +52,10 @@ class SandboxGateway:
         return Declined(effect.order_id, CARD_DECLINED)
 
     async def refund(self, key: str, effect: Refund) -> Refunded:
-        """Give back what was taken under `capture/<order>`."""
-        captured = self._ledger.read(f"capture/{effect.order_id}")
-        if captured is None or (captured.outcome, captured.amount) != ("captured", effect.amount):
+        """Give back what was taken under `effect.capture`; earlier releases do not name it."""
+        captured = self._ledger.read(effect.capture or f"capture/{effect.order_id}")
+        wanted = "captured", effect.order_id, effect.amount
+        if captured is None or (captured.outcome, captured.order_id, captured.amount) != wanted:
             raise Impossible(
                 f"there is no capture of {effect.amount} pence for order {effect.order_id}"
             )

@@ -1,9 +1,9 @@
 """The payment provider as an HTTP server, with faults that one may set while it runs.
 
-`POST /captures` {order_id, amount, card}, `POST /refunds` {order_id, amount}: pence, under the
-header `Idempotency-Key`; answered with {key, outcome, reason}: 200; 409 and 422 are refusals for
-good; after anything else, ask again. `GET /ledger`: what was asked and what became of it. `GET`,
-`PUT /faults`: see `ecom.sandbox.faults`.
+`POST /captures` {order_id, amount, card}, `POST /refunds` {order_id, amount, capture} (the key of
+what is given back): pence, under the header `Idempotency-Key`; answered with {key, outcome,
+reason}: 200; 409 and 422 are refusals for good; after anything else, ask again. `GET /ledger`: what
+was asked and what became of it. `GET`, `PUT /faults`: see `ecom.sandbox.faults`.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ Pence = Annotated[int, Meta(ge=0, le=10**12)]
 class RefundIn(Refund, frozen=True):
     order_id: Text
     amount: Pence
+    capture: Annotated[str, Meta(max_length=200)] = ""
 
 
 class CaptureIn(Capture, frozen=True):

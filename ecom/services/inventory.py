@@ -55,6 +55,7 @@ class Reservation(Row, frozen=True):
     units: dict[str, int]
     held_until: float | None
     at: float
+    saga: str = ""
 
 
 class HoldDeadline(Struct, frozen=True):
@@ -76,7 +77,7 @@ def hold_stock(order: OrderCreated, work: Work, hold_seconds: float) -> None:
     _move(units, "available", "held", work)
     until = work.now + hold_seconds
     work[Reservation].put(
-        Reservation(order.order_id, HELD, order.customer, dict(units), until, work.now)
+        Reservation(order.order_id, HELD, order.customer, dict(units), until, work.now, work.saga)
     )
     work.set_timer(until, HoldDeadline(order.order_id))
     deadline = datetime.fromtimestamp(until, UTC)
@@ -97,7 +98,9 @@ def _shortage(units: dict[str, int], work: Work) -> tuple[str, str] | None:
 
 def _reject(order: OrderCreated, reason: str, sku: str, work: Work) -> None:
     log.info("Failed to reserve stock", extra={"reason": reason, "sku": sku})
-    work[Reservation].put(Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now))
+    work[Reservation].put(
+        Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now, work.saga)
+    )
     work.emit(InventoryFailed(order.order_id, order.customer, reason, sku))
 
 
@@ -126,7 +129,9 @@ def release_stock(cancelled: OrderCancelled, work: Work) -> None:
     order_id = cancelled.order_id
     reservation = work[Reservation].get(order_id)
     if reservation is None:
-        tombstone = Reservation(order_id, CANCELLED, cancelled.customer, {}, None, work.now)
+        tombstone = Reservation(
+            order_id, CANCELLED, cancelled.customer, {}, None, work.now, work.saga
+        )
         work[Reservation].put(tombstone)
     elif reservation.state in (HELD, COMMITTED):
         _move(reservation.units, reservation.state.lower(), "available", work)

@@ -22,7 +22,8 @@ from ecom.events import (
     PaymentRefunded,
 )
 from ecom.runtime.retry import Retry
-from ecom.runtime.service import Service, Work
+from ecom.runtime.service import Service, Work, key_for
+from ecom.runtime.tables import Effect
 from ecom.stores.base import Row
 
 log = logging.getLogger("ecom.notification")
@@ -62,6 +63,7 @@ class Told(Row, frozen=True):
     cancelled: str | None = None  # the reason given
     refunded: bool = False
     mails: tuple[tuple[str, SendMail], ...] = ()  # (key, mail): the first under way, then the rest
+    saga: str = ""
 
 
 def tell_confirmed(event: OrderConfirmed, work: Work) -> None:
@@ -106,16 +108,21 @@ def send_next(ended: MailSent | MailGivenUp, work: Work) -> None:
 
 
 def _told(event: OrderEvent, work: Work) -> Told:
-    return work[Told].get(event.order_id) or Told(event.order_id, event.customer)
+    return work[Told].get(event.order_id) or Told(event.order_id, event.customer, saga=work.saga)
 
 
 def _mail(told: Told, about: str, subject: str, body: str, work: Work) -> None:
     """Record what the customer is told, and send it when no other mail of it is under way."""
     mail = SendMail(told.order_id, told.customer, subject, body)
-    key = f"{about}/{told.order_id}"
+    key = key_for(about, told)
     work[Told].put(replace(told, mails=(*told.mails, (key, mail))))
     if not told.mails:
         work.request(mail, key=key)
+
+
+def given_up(row: Effect) -> MailGivenUp:
+    """What to handle when this mail was given up."""
+    return MailGivenUp(row.subject, row.key)
 
 
 def service() -> Service:
@@ -126,5 +133,5 @@ def service() -> Service:
         handlers={MailSent: send_next, MailGivenUp: send_next},
         effects=(SendMail,),
         retries={SendMail: Retry(cap=60.0, attempts=720)},  # about six hours
-        given_up={SendMail: lambda row: MailGivenUp(row.subject, row.key)},
+        given_up={SendMail: given_up},
     )

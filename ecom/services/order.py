@@ -47,6 +47,7 @@ class Order(Row, frozen=True):
     ended_at: float | None
     lines: tuple[Line, ...]
     number: int  # the order's id again: "9999" comes after "10000", 9999 does not
+    saga: str = ""  # what makes it this order: a database that was restored may repeat a number
 
 
 class Request(Row, frozen=True):
@@ -95,7 +96,7 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
     order_id = str(number)
     total = sum(line.quantity * line.unit_price for line in command.lines)
     placed = order_id, command.customer, command.card, total
-    order = Order(*placed, PENDING, None, work.now, None, command.lines, number)
+    order = Order(*placed, PENDING, None, work.now, None, command.lines, number, work.saga)
     work[Order].put(order)
     if command.key:
         work[Request].put(Request(command.key, order_id, command.digest, work.now))
@@ -105,7 +106,9 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
 
 def cancel_order(command: CancelOrder, work: Work) -> Order:
     """Cancel at the customer's wish, PENDING or CONFIRMED; an order cancelled before stays so."""
-    Orders(work).cancel(command.order_id, CUSTOMER_CANCELLED)
+    orders = Orders(work)
+    work.join(orders.find(command.order_id).saga)
+    orders.cancel(command.order_id, CUSTOMER_CANCELLED)
     return work[Order][command.order_id]
 
 
@@ -137,19 +140,20 @@ class Orders:
         self._work = work
 
     def confirm(self, order_id: str) -> None:
-        order = self._order(order_id)
+        order = self.find(order_id)
         if order.state == PENDING:
             self._end(order, CONFIRMED, None)
             self._work.emit(OrderConfirmed(order_id, order.customer, order.total))
 
     def cancel(self, order_id: str, reason: str) -> None:
-        order = self._order(order_id)
+        order = self.find(order_id)
         if order.state != CANCELLED:
             self._end(order, CANCELLED, reason)
             self._work.emit(OrderCancelled(order_id, order.customer, reason))
             log.info("Order %s cancelled due to: %s", order_id, reason)
 
-    def _order(self, order_id: str) -> Order:
+    def find(self, order_id: str) -> Order:
+        """This order. Raises `NoSuchOrder`."""
         order = self._work[Order].get(order_id)
         if order is None:
             raise NoSuchOrder(f"there is no order {order_id}")

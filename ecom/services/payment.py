@@ -15,7 +15,7 @@ from ecom.events import (
     PaymentRefunded,
 )
 from ecom.runtime.retry import Retry
-from ecom.runtime.service import NOTHING, Lifecycle, Service, Work
+from ecom.runtime.service import NOTHING, Lifecycle, Service, Work, key_for
 from ecom.stores.base import Row
 
 PENDING, CAPTURED, DECLINED = "PENDING", "CAPTURED", "DECLINED"
@@ -32,6 +32,7 @@ class Payment(Row, frozen=True):
     customer: str
     amount: int
     at: float
+    saga: str = ""
 
 
 # ── Effects, performed by the payment provider, and its answers ───────────────────────────────
@@ -57,10 +58,11 @@ class Declined(Struct, frozen=True):
 
 
 class Refund(Struct, frozen=True):
-    """Give `amount` pence back."""
+    """Give `amount` pence back, of what was captured under the key `capture`."""
 
     order_id: str
     amount: int
+    capture: str = ""
 
 
 class Refunded(Struct, frozen=True):
@@ -72,9 +74,10 @@ class Refunded(Struct, frozen=True):
 def capture_money(held: InventoryProcessed, work: Work) -> None:
     """Stock is held: request the capture."""
     if work[Payment].get(held.order_id) is None:
-        work[Payment].put(Payment(held.order_id, PENDING, held.customer, held.total, work.now))
+        about = held.order_id, PENDING, held.customer, held.total, work.now, work.saga
+        work[Payment].put(payment := Payment(*about))
         capture = Capture(held.order_id, held.total, held.card)
-        work.request(capture, key=f"capture/{held.order_id}")
+        work.request(capture, key=key_for("capture", payment))
 
 
 def money_captured(captured: Captured, work: Work) -> None:
@@ -99,8 +102,8 @@ def undo_payment(cancelled: OrderCancelled, work: Work) -> None:
     """Compensate: refund what was captured or still will be; request no capture afterwards."""
     payment = work[Payment].get(cancelled.order_id)
     if payment is None:
-        tombstone = Payment(cancelled.order_id, CANCELLED, cancelled.customer, 0, work.now)
-        work[Payment].put(tombstone)
+        tombstone = cancelled.order_id, CANCELLED, cancelled.customer, 0, work.now, work.saga
+        work[Payment].put(Payment(*tombstone))
     elif payment.state == PENDING:
         work[Payment].put(replace(payment, state=CANCELLED))
     elif payment.state == CAPTURED:
@@ -117,7 +120,8 @@ def money_refunded(refunded: Refunded, work: Work) -> None:
 
 def _refund(payment: Payment, work: Work) -> None:
     work[Payment].put(replace(payment, state=REFUNDING))
-    work.request(Refund(payment.order_id, payment.amount), key=f"refund/{payment.order_id}")
+    refund = Refund(payment.order_id, payment.amount, key_for("capture", payment))
+    work.request(refund, key=key_for("refund", payment))
 
 
 TRANSITIONS = (

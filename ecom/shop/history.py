@@ -57,7 +57,10 @@ def past_of(folder: Path) -> Past:
     entries = entries_of(folder)
     kinds = choreography().contract.by_key
     events = [msgspec.json.decode(entry.body, type=kinds[entry.type]) for entry in entries]
-    log = [Logged(it.id, it.causation, event) for it, event in zip(entries, events, strict=True)]
+    log = [
+        Logged(it.id, it.causation, event, it.correlation)
+        for it, event in zip(entries, events, strict=True)
+    ]
     with Reader(folder) as reader:
         stock = reader["inventory"].rows(Stock)
     shelves = [Stock(row.sku, row.initial, row.initial) for row in stock]

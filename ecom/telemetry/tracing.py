@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ecom.contract.contract import Contract
-from ecom.contract.envelope import derived_id, is_id, trace_after
+from ecom.contract.envelope import command_id, derived_id, is_id, trace_after
 from ecom.contract.event import Event, subject_of
 from ecom.contract.topology import exchange
 from ecom.runtime.dead_letters import describe
@@ -151,7 +151,8 @@ class Tracer:
             return
         trace, id_ = context
         cause, root = row.headers["ce-causationid"], row.headers["ce-correlationid"]
-        parent = span_of(root) if cause == root else self._doing(span_of(cause))
+        is_command = cause in (root, command_id(root, row.subject))
+        parent = span_of(cause) if is_command else self._doing(span_of(cause))
         at = row.created_at
         if kind := self._timer(row.subject, cause, root):
             about = {self._subject: row.subject}

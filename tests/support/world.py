@@ -146,7 +146,7 @@ class World:
             self.mails.setdefault(key, effect.subject)
             return MailSent(order_id)
         if kind == "Refund":
-            assert self.ledger[f"capture/{order_id}"] == "captured", "nothing to give back"
+            assert self.ledger[effect.capture] == "captured", "nothing to give back"
             self.ledger.setdefault(key, "refunded")
             return Refunded(order_id)
         self.ledger.setdefault(key, "declined" if effect.card == DECLINED_CARD else "captured")

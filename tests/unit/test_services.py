@@ -23,7 +23,7 @@ def orders():
     return hand
 
 
-def place(hand, key=None, digest="", id="place"):
+def place(hand, key=None, digest="", id="command-1"):
     command = PlaceOrder("lotte@example.com", "4242", (Line("TEA-COSY", 2, 1250),) * 2, key, digest)
     out = hand.give(Command(id, command))
     return answers(out)[0], published(out)
@@ -154,10 +154,10 @@ def test_a_mail_that_is_given_up_does_not_hold_back_the_orders_later_ones(post):
     letter = post.rows(Outbox, exchange="dead")[0]
     replayed = Delivery(1, 4, "", "notification", letter.headers, letter.body)
     post.give(replayed, Tick())
-    assert requested(post.give(Performed(1, MailSent("1001", "confirmed/1001")))) == []
-    out = post.give(Performed(2, MailSent("1001", "cancelled/1001")))
+    assert requested(post.give(Performed(1, MailSent("1001", "confirmed/1001/command-1")))) == []
+    out = post.give(Performed(2, MailSent("1001", "cancelled/1001/command-1")))
     assert [mail.subject for mail in requested(out)] == ["Refund for Order #1001"]
-    post.give(Performed(3, MailSent("1001", "refunded/1001")))
+    post.give(Performed(3, MailSent("1001", "refunded/1001/command-1")))
     assert post.row(Told, "1001").mails == ()
 
 

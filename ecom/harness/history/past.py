@@ -20,6 +20,7 @@ class Logged(NamedTuple):
     id: str
     causation: str  # id of the event, command, timer or answer that led to it
     event: Event
+    correlation: str = ""  # id of the command that began the saga
 
     @property
     def subject(self) -> str:

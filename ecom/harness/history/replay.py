@@ -87,8 +87,8 @@ class Replay:
                 if not (note.type or self._owed or note.id in self._past.numbers):
                     return  # this event is still on its way to the log
                 how, cause, message = self._read(note)
-                caused = self._caused.get(cause, ())
-                ids = (cause, *(logged.id for logged in caused))
+                caused = self._caused.get(cause.id, ())
+                ids = (cause.id, *(logged.id for logged in caused))
                 if any(self._past.numbers.get(id_, 0) > self._until for id_ in ids):
                     return
                 handling = self._handle(how, cause, message, note.now)
@@ -99,29 +99,33 @@ class Replay:
         for logged in self._owed.values():
             raise self._trouble(f"{self._name} has no note of what led to it", logged)
 
-    def _read(self, note: Note) -> tuple[str, str, Struct]:
-        """How a message came, what its results have as their cause, and the message."""
+    def _read(self, note: Note) -> tuple[str, Cause, Struct]:
+        """How a message came, the cause of its results, and the message."""
         if not note.type:
             if note.id not in self._past.numbers:
                 raise self._trouble(f"{self._name} has handled an event that is not in the log")
-            return "event", note.id, self._past.logged(note.id).event
+            logged = self._past.logged(note.id)
+            return "event", Cause(note.id, logged.correlation, ""), logged.event
         kind = self._service.kind_named(note.type)
         message = msgspec.convert(note.message, kind)
         if isinstance(note.id, int):
-            return "answer", derived_id(self.tx[Effect].get(note.id).id, note.type), message
-        was_set = self.tx[Timer].get(timer_id(kind, subject_of(message)))
-        return "timer" if was_set else "command", note.id, message
+            effect = self.tx[Effect][note.id]
+            id_ = derived_id(effect.id, note.type)
+            return "answer", Cause(id_, effect.correlation, ""), message
+        timer = self.tx[Timer].get(timer_id(kind, subject_of(message)))
+        correlation = timer.correlation if timer else note.id
+        return "timer" if timer else "command", Cause(note.id, correlation, ""), message
 
-    def _handle(self, how: str, cause: str, message: Struct, now: float) -> Handling:
+    def _handle(self, how: str, cause: Cause, message: Struct, now: float) -> Handling:
         before = self._rows()
         outbox, effects = self.tx.counted("outbox"), self.tx.counted("effects")
-        work = Work(self._name, "1", self.tx, Cause(cause, "", ""), now)
+        work = Work(self._name, "1", self.tx, cause, now)
         self._service.handlers[type(message)](message, work)
         kinds = self._past.saga.contract.by_key
         requested, sent = self._added(Effect, effects), self._added(Outbox, outbox)
         published = {row.id: msgspec.json.decode(row.body, type=kinds[row.type]) for row in sent}
         changes = [pair for pair in zip(before, self._rows(), strict=True) if pair[0] != pair[1]]
-        return Handling(self._name, how, cause, message, published, requested, changes)
+        return Handling(self._name, how, cause.id, message, published, requested, changes)
 
     def _added(self, kind: type[R], before: int) -> list[R]:
         """The rows that were numbered since there were so many."""

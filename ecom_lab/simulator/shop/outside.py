@@ -40,8 +40,7 @@ class Provider:
                 return ledger, Failed(seq, "processing error")
             outcome = "declined" if effect.card == DECLINED_CARD else "captured"
             return self.book(ledger, seq, key, effect, outcome)
-        captures = [b for b in ledger if (b.order_id, b.outcome) == (effect.order_id, "captured")]
-        if not captures:
+        if not any((b.key, b.outcome) == (effect.capture, "captured") for b in ledger):
             return ledger, Failed(seq, "there is no capture to refund", final=True)
         return self.book(ledger, seq, key, effect, "refunded")
 
