@@ -17,7 +17,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, UnroutableError
 
 from ecom.amqp.codec import JSON, PERSISTENT
-from ecom.amqp.connection import TROUBLE, parameters, why
+from ecom.amqp.connection import TROUBLE, parameters, text, why
 from ecom.errors import ShopError
 
 SLICE = 2_000  # messages fetched at once: with many more, a small broker runs out of memory
@@ -28,10 +28,12 @@ class Held:
     """One message in hand: it goes back to its queue, unless it is `done`."""
 
     def __init__(
-        self, acknowledge: Callable[[int], None], tag: int, headers: Any, body: bytes
+        self, acknowledge: Callable[[int], None], method: Any, properties: Any, body: bytes
     ) -> None:
-        self._acknowledge, self._tag = acknowledge, tag
-        self.headers: dict[str, Any] | None = headers
+        self._acknowledge, self._tag = acknowledge, method.delivery_tag
+        self.key = text(method.routing_key)
+        self.headers: dict[str, Any] | None = properties.headers
+        self.user = properties.user_id and text(properties.user_id)  # who published it
         self.body = body
 
     def done(self) -> None:
@@ -42,9 +44,12 @@ class Held:
 class Operator:
     """Looks into queues and puts messages into them, for a person who waits. Use `operator`."""
 
-    def __init__(self, reading: pika.BlockingConnection, sending: pika.BlockingConnection) -> None:
+    def __init__(
+        self, user: str, reading: pika.BlockingConnection, sending: pika.BlockingConnection
+    ) -> None:
         # Two connections: else messages would flood in while we wait for a confirm.
         self._reading, self._sending = reading, sending
+        self.user = user
         self._control = reading.channel()
         self._out = sending.channel()
         self._out.confirm_delivery()
@@ -68,7 +73,7 @@ class Operator:
         """Put a message into the queue; returns when the broker has confirmed it. Raises
         `ShopError` if there is no such queue."""
         properties = pika.BasicProperties(
-            content_type=JSON, headers=headers, delivery_mode=PERSISTENT
+            content_type=JSON, headers=headers, delivery_mode=PERSISTENT, user_id=self.user
         )
         try:
             self._out.basic_publish("", queue, body, properties, mandatory=True)
@@ -94,9 +99,10 @@ def operator(amqp_url: str, lock: str) -> Iterator[Operator]:
     """
     connections: list[pika.BlockingConnection] = []
     try:
-        connections += [pika.BlockingConnection(parameters(amqp_url)) for _ in range(2)]
+        where = parameters(amqp_url)
+        connections += [pika.BlockingConnection(where) for _ in range(2)]
         _lock(connections[0], lock)
-        yield Operator(*connections)
+        yield Operator(where.credentials.username, *connections)
     except (ChannelClosedByBroker, ProbableAccessDeniedError) as error:
         said = getattr(error, "reply_text", "there is no such vhost")
         raise ShopError(f"The broker refused: {said}. Open the shop first.") from error
@@ -160,7 +166,7 @@ class _Pile:
         return bool(self._arrived)
 
     def _on_message(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._arrived.append(Held(self._acknowledge, method.delivery_tag, properties.headers, body))
+        self._arrived.append(Held(self._acknowledge, method, properties, body))
 
     def _acknowledge(self, tag: int) -> None:
         self._channel.basic_ack(tag)

@@ -136,11 +136,13 @@ def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 
 @dead.command()
 @_choice
+@click.option("--override", default="", help="Why also forged ones may go; in overridden.log.")
 @of_shop
-def replay(name: str, **choice: Any) -> None:
+def replay(override: str, name: str, **choice: Any) -> None:
     """Deliver dead letters to their services again. Each has its effect once."""
     with _letters_of(name) as letters:
-        click.echo(f"Replayed {letters.replay(_chosen(letters, **choice))}.")
+        replayed = letters.replay(_chosen(letters, **choice), override=override)
+        click.echo(f"Replayed {replayed}.")
 
 
 @dead.command()

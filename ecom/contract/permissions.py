@@ -91,6 +91,12 @@ def sender(own: str, service: str, producer: str) -> str:
     return own.removesuffix(service) + producer if own.endswith(service) else own
 
 
+def service_of(user: str | None, services: Iterable[str]) -> str:
+    """The service whose user this is, as its name ends in the service's; "" if it is no one's."""
+    ours = (service for service in services if user and user.endswith(service))
+    return max(ours, key=len, default="")
+
+
 def check_right(type_: str, key: str, user: str | None, publisher: str) -> None:
     """Raises `Refused` for an event that `publisher` alone may publish, under its own type as key.
 

@@ -1,17 +1,22 @@
 """Dead letters: messages that cannot be handled, or failed too often, set aside.
 
 They are published through the outbox to the quorum queue `<service>.dead`, so a message is
-forgotten only after the broker has confirmed its dead letter. How it failed is in headers
-(`dead-reason`, `dead-exception`, …), never in `x-death`, which brokers count differently.
+forgotten only after the broker has confirmed its dead letter. How it came and how it failed is in
+headers (`dead-user`, `dead-reason`, …), never in `x-death`, which brokers count differently. Of the
+message's own headers a letter keeps the attributes of its event and no others: some mean something
+to the broker, which publishes under every key in `CC`, whatever our rights.
 """
 
 import logging
+import re
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, Wire, is_id, rfc3339
+from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, is_id, rfc3339
+from ecom.contract.permissions import check_right
+from ecom.runtime.messages import Delivery
 from ecom.runtime.service import Service, Work
 from ecom.runtime.tables import Effect, Letter
 from ecom.stores.base import Transaction
@@ -21,8 +26,12 @@ log = logging.getLogger("ecom")
 EFFECT_HEADER = "ecom-effect"  # of a dead letter: the number of the effect it was
 LETTER_HEADER = "dead-letter"  # the number of a dead letter; in a queue: which one is replayed …
 DROPPED_HEADER = "dead-dropped"  # … or dropped, and why
-MAX_HEADERS = 40
-MAX_TEXT = 500  # characters of a header: with MAX_HEADERS, all fit one AMQP frame
+EXCHANGE, KEY, USER = "dead-exchange", "dead-key", "dead-user"  # how the message came
+# Of a replay: that an operator has edited an effect; why they vouch for a stranger's event.
+EDITED, OVERRIDE = "dead-edited", "dead-override"
+# All headers fit the smallest frame that a broker may ask for, of 4,096 bytes.
+MAX_ATTRIBUTE, MAX_TEXT, ROOM = 128, 500, 1_600  # bytes: of one value; of all attributes
+_EXTENSION = re.compile(r"ce-[a-z0-9]{1,20}\Z")
 
 
 class Failure(Struct, frozen=True):
@@ -34,60 +43,97 @@ class Failure(Struct, frozen=True):
     first: float = 0.0  # when it first arrived, epoch seconds
 
 
-def set_aside(work: Work, exchange: str, key: str, wire: Wire, failure: Failure) -> None:
+def set_aside(work: Work, delivery: Delivery, failure: Failure) -> None:
     """Put a dead letter into the outbox."""
-    kept, body = plain(wire[0]), wire[1]
-    id_, subject = _id(kept.get("ce-id")), _id(kept.get("ce-subject"))
-    number = work.count("dead")
-    told = {
-        LETTER_HEADER: str(number),
-        "dead-reason": failure.reason,
-        "dead-exception": failure.error[:MAX_TEXT],
-        "dead-attempts": str(failure.attempts),
-        "dead-first": rfc3339(failure.first or work.now),
-        "dead-last": rfc3339(work.now),
-        "dead-exchange": exchange[:255],
-        "dead-key": key[:255],
-    }
-    work.send("dead", id_, "dead", subject, kept | told, body)
-    what = failure.reason, id_, _id(kept.get("ce-type")), subject, failure.error[:MAX_TEXT]
-    work[Letter].put(Letter(number, *what, failure.attempts, work.now))
-    about = {"subject": subject, "event": id_, "attempt": failure.attempts}
-    log.error("Dead letter (%s): %s", failure.reason, failure.error, extra=about)
+    headers, effect = kept(delivery), (delivery.headers or {}).get(EFFECT_HEADER)
+    if effect is not None and not delivery.exchange:
+        headers[EFFECT_HEADER] = _text(effect, MAX_ATTRIBUTE)
+    _set_aside(work, headers, delivery.body, failure)
 
 
 def set_effect_aside(work: Work, row: Effect, error: str, attempts: int) -> None:
     """Put an effect that failed for good into the outbox, as a dead letter."""
     headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.subject}
-    headers[EFFECT_HEADER] = str(row.seq)
+    headers |= {EFFECT_HEADER: str(row.seq), EXCHANGE: "effects", KEY: row.type}
     failure = Failure("effect failed", error, attempts, row.created_at)
-    set_aside(work, "effects", row.type, (headers, row.body), failure)
+    _set_aside(work, headers, row.body, failure)
+
+
+def _set_aside(work: Work, headers: Headers, body: bytes, failure: Failure) -> None:
+    id_, subject = (_id(headers.get(name)) for name in ("ce-id", "ce-subject"))
+    number, error = work.count("dead"), _text(failure.error, MAX_TEXT)
+    told = {
+        LETTER_HEADER: str(number),
+        "dead-reason": failure.reason,
+        "dead-exception": error,
+        "dead-attempts": str(failure.attempts),
+        "dead-first": rfc3339(failure.first or work.now),
+        "dead-last": rfc3339(work.now),
+    }
+    work.send("dead", id_, "dead", subject, headers | told, body)
+    what = failure.reason, id_, _id(headers.get("ce-type")), subject, error
+    work[Letter].put(Letter(number, *what, failure.attempts, work.now))
+    about = {"subject": subject, "event": id_, "attempt": failure.attempts}
+    log.error("Dead letter (%s): %s", failure.reason, failure.error, extra=about)
 
 
 def taken_back(headers: Headers, tx: Transaction, now: float) -> bool:
     """An operator has put this into our queue: the dead letter that it was, if it was one, lies
     there no more. Whether it was dropped, so that there is nothing to handle."""
-    why, number = headers.get(DROPPED_HEADER), str(headers.get(LETTER_HEADER))
+    why = headers.get(DROPPED_HEADER)
     state = "replayed" if why is None else "dropped"
     tx.count(state)
-    known = number.isascii() and number.isdecimal() and len(number) < 16  # a database's integer
-    row = tx[Letter].get(int(number)) if known else None
+    row = tx[Letter].get(_number(headers.get(LETTER_HEADER)))
     if row is not None and row.ended_at is None:
         text = None if why is None else str(why)[:MAX_TEXT]
         tx[Letter].put(replace(row, state=state, ended_at=now, why=text))
     return why is not None
 
 
-def replay_effect(seq: Any, body: bytes, service: Service, tx: Transaction, now: float) -> None:
-    """An operator replays an effect that was given up: it is tried anew, as it is sent."""
-    try:
-        row = tx[Effect][int(seq)]
-        again = replace(row, body=body)
-        service.message_of(again)
-    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise Refused(f"no such effect: {error}") from None
+def came(delivery: Delivery) -> tuple[str, str, str | None]:
+    """The exchange, key and publisher of a message; of a replay, those of its original."""
+    if delivery.exchange:
+        return delivery.exchange, delivery.key, delivery.user
+    said = delivery.headers or {}
+    key = said.get(KEY, said.get("ce-type", ""))
+    return said.get(EXCHANGE, ""), key, said.get(USER, delivery.user)
+
+
+def kept(delivery: Delivery) -> Headers:
+    """The headers of a message to keep: its event's attributes, and how it came."""
+    story = zip((EXCHANGE, KEY, USER), came(delivery), strict=True)
+    return plain(delivery.headers or {}) | {name: _text(it or "", 255) for name, it in story}
+
+
+def check(delivery: Delivery, type_: str, publisher: str) -> None:
+    """Raises `Refused` for an event that another than `publisher` has published, or under another
+    key. So is a replay's original, unless an operator says why it is to be handled all the same."""
+    exchange, key, user = came(delivery)
+    why = None if delivery.exchange else (delivery.headers or {}).get(OVERRIDE)
+    if why:
+        log.warning("Handling %s that %r published to %r: %s", type_, user, exchange, why)
+    else:
+        check_right(type_, key, user, publisher)
+
+
+def replay_effect(delivery: Delivery, service: Service, tx: Transaction, now: float) -> None:
+    """An operator replays an effect that was given up: it is tried anew, as it is stored. Only an
+    edit, which no letter can say of itself, replaces its body. Raises `Refused`."""
+    said = delivery.headers or {}
+    row = tx[Effect].get(_number(said[EFFECT_HEADER]))
+    if row is None or said.get("ce-id") != row.id:
+        raise Refused("no such effect")
+    again = replace(row, body=delivery.body) if EDITED in said else row
+    service.message_of(again)
     if row.state == "dead":
         tx[Effect].put(replace(again, state="pending", done_at=None, due=now, attempts=0))
+
+
+def _number(value: Any) -> int:
+    """The number of a row, as text says it; 0, which no row has, if it says none."""
+    text = str(value)
+    known = text.isascii() and text.isdecimal() and len(text) < 16  # a database's integer
+    return int(text) if known else 0
 
 
 def _id(value: Any) -> str:
@@ -96,24 +142,23 @@ def _id(value: Any) -> str:
 
 
 def plain(headers: Headers) -> Headers:
-    """Headers fit to store and to publish again: text, numbers, truth values; others described.
+    """The attributes among these headers, as text fit to store and to publish again: those of ours
+    first, then others that fit. Whatever is no text is described."""
+    others = [name for name in headers if isinstance(name, str) and _EXTENSION.match(name)]
+    room, found = ROOM, {}
+    for name in dict.fromkeys((*ATTRIBUTES, *others)):
+        if name in headers:
+            value = _text(headers[name], MAX_ATTRIBUTE)
+            room -= len(name) + len(value.encode()) + 6
+            if room >= 0:
+                found[name] = value
+    return found
 
-    The broker's own `x-…` headers and those of an earlier death are left out; of too many, ours
-    stay, so that the message can be read again.
-    """
-    ours = {name: headers[name] for name in ATTRIBUTES if name in headers}
-    kept = [
-        (name, _plain(value))
-        for name, value in (ours | headers).items()
-        if isinstance(name, str) and not name.startswith(("x-", "dead-"))
-    ]
-    return dict(kept[:MAX_HEADERS])
 
-
-def _plain(value: Any) -> str | int | bool:
-    if isinstance(value, int):
-        return value if isinstance(value, bool) else int(value)
-    return (value if isinstance(value, str) else repr(value))[:MAX_TEXT]
+def _text(value: Any, size: int) -> str:
+    """Text of so many bytes at most, in UTF-8."""
+    said = value if isinstance(value, str) else f"({value!r:.{size}})"
+    return said.encode(errors="backslashreplace")[:size].decode(errors="ignore")
 
 
 def describe(error: Exception) -> str:

@@ -5,6 +5,7 @@ later transaction. A window bounds what is under way; the rest follows when ther
 whose replica has died is due after its lease, and then any replica may take it.
 """
 
+import logging
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, Generic
@@ -15,6 +16,11 @@ from ecom.runtime.memory import OutRow, Window
 from ecom.runtime.service import LEASE
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost, MoreThan
+
+SOON, LONGEST_PAUSE = 1.0, 600.0  # seconds until what was returned, or refused, is tried again
+NOBODY = ""  # the owner of a row that no replica takes on before it is due
+
+log = logging.getLogger("ecom")
 
 
 class Relay(Generic[OutRow]):
@@ -116,12 +122,20 @@ class Relay(Generic[OutRow]):
         tx[self._kind].change(row, done_at=now, due=None, **columns)
         self._window.under_way.pop(row.seq, None)
 
-    def again(self, seqs: Iterable[int], tx: Transaction, due: float) -> None:
-        """The broker did not take these: try again at `due`."""
+    def rejected(self, seqs: Iterable[int], error: str, tx: Transaction, now: float) -> None:
+        """The broker did not take these: try again soon. What ended a connection, with this error,
+        is set aside in the table, where nothing takes it on until it is due: it waits as long as it
+        is old."""
         for seq in seqs:
-            row = self.pending(seq, tx)
-            if row is not None:
-                self.later(row, due, tx)
+            if (row := self.pending(seq, tx)) is None:
+                continue
+            if not error:
+                self.later(row, now + SOON, tx)
+                continue
+            pause = min(max(LEASE, now - row.created_at), LONGEST_PAUSE)
+            about = {"subject": row.subject, "event": row.id}
+            log.error("Cannot send %s; next try in %d s: %s", row.type, pause, error, extra=about)
+            self.later(replace(row, owner=NOBODY), now + pause, tx)
 
     def later(self, row: OutRow, due: float, tx: Transaction) -> None:
         """Try this row again at `due`."""

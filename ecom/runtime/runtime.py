@@ -14,15 +14,16 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.contract.envelope import Envelope, Refused, Wire, decode, derived_id
+from ecom.contract.envelope import Envelope, Refused, decode, derived_id
 from ecom.contract.event import Event
-from ecom.contract.permissions import check_right, sender
+from ecom.contract.permissions import sender
 from ecom.contract.topology import is_control
 from ecom.runtime import dead_letters, inbox, messages
 from ecom.runtime.context import about
-from ecom.runtime.dead_letters import EFFECT_HEADER, Failure, describe, plain, replay_effect
+from ecom.runtime.dead_letters import Failure, describe
 from ecom.runtime.gap_detection import GapDetection
 from ecom.runtime.memory import Memory
+from ecom.runtime.messages import Delivery
 from ecom.runtime.relay import Relay
 from ecom.runtime.retention import forget_old
 from ecom.runtime.saga import Saga
@@ -33,8 +34,6 @@ from ecom.stores.query import AtMost
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
-LONGEST_PAUSE = 600.0  # seconds between two tries of what the broker refuses
-NOBODY = ""  # the owner of a row that no replica takes on before it is due
 AT_ONCE = 200  # timers and retries handled in one transaction, at most
 
 Read = tuple[Envelope, Event] | Refused  # what a message is, or why it can never be handled
@@ -87,7 +86,7 @@ class Runtime:
             inbox.read_ahead(inputs, self.service, tx)
             for each in inputs:
                 self._take(each, tx, now)
-                if isinstance(each, messages.Delivery):
+                if isinstance(each, Delivery):
                     acks[each.channel] = each.tag
             if self._notes and not self._keeps_log:
                 tx[Handled].put(Handled(tx.count("transactions"), now, self._notes))
@@ -114,7 +113,7 @@ class Runtime:
     # ── what each input means ─────────────────────────────────────────────────────────────────
     def _take(self, it: messages.Input, tx: Transaction, now: float) -> None:
         match it:
-            case messages.Delivery():
+            case Delivery():
                 self._delivery(it, tx, now)
             case messages.Confirmed():
                 self._outbox.done(it.seqs, tx, now)
@@ -127,7 +126,7 @@ class Runtime:
             case messages.Failed():
                 self._failed(it, tx, now)
             case messages.Rejected():
-                self._rejected(it, tx, now)
+                self._outbox.rejected(it.seqs, it.error, tx, now)
             case messages.PublisherUp():
                 self._outbox.open()
             case messages.PublisherDown():
@@ -137,8 +136,8 @@ class Runtime:
             case _:
                 assert_never(it)
 
-    def _delivery(self, delivery: messages.Delivery, tx: Transaction, now: float) -> None:
-        headers, body = wire = delivery.headers or {}, delivery.body
+    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        headers = delivery.headers or {}
         if is_control(delivery.key):
             if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
                 self._announcements += self._gaps.answer(delivery, tx, now)
@@ -146,28 +145,25 @@ class Runtime:
         if not delivery.exchange and dead_letters.taken_back(headers, tx, now):
             return
         try:
-            if EFFECT_HEADER in headers and not delivery.exchange:
-                replay_effect(headers[EFFECT_HEADER], body, self.service, tx, now)
+            if dead_letters.EFFECT_HEADER in headers and not delivery.exchange:
+                dead_letters.replay_effect(delivery, self.service, tx, now)
                 return
-            envelope, event = read = decode(self._contract, headers, body)
-            if delivery.exchange:  # else an operator has put it into our queue
-                publisher = self._sender(event.producer)
-                check_right(envelope.type, delivery.key, delivery.user, publisher)
+            envelope, event = read = decode(self._contract, headers, delivery.body)
+            dead_letters.check(delivery, envelope.type, self._sender(event.producer))
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
-            failure = Failure("malformed", str(refused))
-            dead_letters.set_aside(work, delivery.exchange, delivery.key, wire, failure)
+            dead_letters.set_aside(work, delivery, Failure("malformed", str(refused)))
             return
         key, seen = inbox.find(envelope, self._contract, tx)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
             if seen is not None:
                 tx.count(f"handled:{envelope.type}", -1)  # it is to be handled again
             row = Inbox(key, envelope.type, envelope.subject, "done", now)
-            self._event(row, read, wire, tx, now)
+            self._event(row, read, delivery, tx, now)
         else:
             tx.count("duplicates")
 
-    def _event(self, row: Inbox, read: Read, wire: Wire, tx: Transaction, now: float) -> None:
+    def _event(self, row: Inbox, read: Read, it: Delivery, tx: Transaction, now: float) -> None:
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
         error: Exception | None
         if isinstance(read, Refused):
@@ -175,7 +171,7 @@ class Runtime:
         else:
             envelope, event = read
             cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
-            error = self._run(event, self._work(cause, tx, now, envelope, wire[1]), envelope.id)[1]
+            error = self._run(event, self._work(cause, tx, now, envelope, it.body), envelope.id)[1]
         if error is not None:
             said = describe(error)
             row = replace(row, state="dead", last_error=said)
@@ -183,25 +179,24 @@ class Runtime:
             policy = self.service.retry_for(self._contract.by_key.get(row.type))
             if not isinstance(error, Impossible | Refused) and row.attempts < policy.attempts:
                 due = now + policy.delay(row.attempts, self._jitter())
-                headers, body = plain(wire[0]), wire[1]
-                tx[Inbox].put(replace(row, state="waiting", due=due, headers=headers, body=body))
+                headers = dead_letters.kept(it)
+                tx[Inbox].put(replace(row, state="waiting", due=due, headers=headers, body=it.body))
                 return
             reason = "malformed" if error is read else "failed"
             failure = Failure(reason, said, row.attempts, row.at)
-            work = self._work(Cause("", "", ""), tx, now)
-            dead_letters.set_aside(work, "events", row.type, wire, failure)
+            dead_letters.set_aside(self._work(Cause("", "", ""), tx, now), it, failure)
         tx[Inbox].put(row)
         tx.count(f"handled:{row.type}")
 
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
         attempts = row.attempts + 1
         again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
-        wire = row.headers or {}, row.body or b""
+        it = Delivery(0, 0, "", row.type, row.headers, row.body or b"")
         try:
-            read: Read = decode(self._contract, *wire)
+            read: Read = decode(self._contract, it.headers, it.body)
         except Refused as refused:  # another release could read it
             read = refused
-        self._event(again, read, wire, tx, now)
+        self._event(again, read, it, tx, now)
 
     def _command(self, command: messages.Command, tx: Transaction, now: float) -> Any:
         cause = Cause(command.id, command.id, command.traceparent)
@@ -266,20 +261,6 @@ class Runtime:
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
         forget_old(tx, now)
-
-    def _rejected(self, it: messages.Rejected, tx: Transaction, now: float) -> None:
-        """Try again soon what was returned. What ended a connection is set aside in the outbox,
-        where nothing that is taken on finds it, until it is due: it waits as long as it is old."""
-        if not it.error:
-            self._outbox.again(it.seqs, tx, now + 1.0)
-            return
-        for seq in it.seqs:
-            if (row := self._outbox.pending(seq, tx)) is not None:
-                pause = min(max(LEASE, now - row.created_at), LONGEST_PAUSE)
-                said = "Cannot publish %s, and try again in %d s: %s"
-                extra = {"subject": row.subject, "event": row.id}
-                log.error(said, row.type, pause, it.error, extra=extra)
-                self._outbox.later(replace(row, owner=NOBODY), now + pause, tx)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(self, message: Struct, work: Work, id: str | int) -> tuple[Any, Exception | None]:

@@ -8,6 +8,7 @@ from helpers import EXAMPLES, wire
 from msgspec.structs import replace
 
 from ecom.amqp.blocking import operator
+from ecom.amqp.connection import parameters
 from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
@@ -97,13 +98,16 @@ def test_an_edit_may_not_change_who_the_event_is(bare, letters, put):
 
 def test_a_letter_is_replayed_as_edited(bare, letters, channel, put):
     """Another body, a header more, a header less; the event is the same."""
-    headers, body = failed("1", "id-1", **{"note": "old"})
-    put(dead_queue(bare, "inventory"), headers, body)
-    assert letters.replay(letters.list().id, body=b"{}", headers={"note": None, "by": "ada"}) == 1
+    put(dead_queue(bare, "inventory"), *failed("1", "id-1", **{"ce-note": "old"}))
+    (id_,) = letters.list().id
+    for name in ("CC", "BCC", "note", "dead-user"):
+        with pytest.raises(ShopError, match=name):
+            letters.replay(id_, headers={name: "order.cancelled"})
+    assert letters.replay(id_, body=b"{}", headers={"ce-note": None, "ce-by": "ada"}) == 1
     _, properties, sent = channel.basic_get(queue(bare, "inventory"))
     assert sent == b"{}"
-    assert (properties.headers["ce-id"], properties.headers["by"]) == ("id-1", "ada")
-    assert "note" not in properties.headers
+    assert (properties.headers["ce-id"], properties.headers["ce-by"]) == ("id-1", "ada")
+    assert "ce-note" not in properties.headers
     assert letters.list().empty
 
 
@@ -116,15 +120,18 @@ def test_those_that_are_there_are_replayed_though_one_is_not(bare, letters, put)
     assert letters.list().empty
 
 
-def test_what_the_broker_added_is_not_sent_on(bare, letters, channel, put):
-    """A replay has the headers of the original: none of a death, none beginning with `x-`; and
-    only what was an effect may say that it is one."""
-    headers, body = failed("1", "id-1", **{"x-own": "1", "ecom-effect": "7"})
+def test_what_the_broker_added_is_not_sent_on(bare, letters, channel, put, broker):
+    """A replay has the attributes of the original, and how that came: no key under which it would
+    be published besides, nothing of the broker's; only an effect may say that it is one."""
+    more = {"x-own": "1", "ecom-effect": "7", "CC": ["audit"], "BCC": ["order"]}
+    headers, body = failed("1", "id-1", **more)
     put(dead_queue(bare, "inventory"), headers, body)
     letters.replay(letters.list().id)
     _, properties, sent = channel.basic_get(queue(bare, "inventory"))
     properties.headers.pop("x-delivery-count", None)  # some brokers say it of every delivery
-    assert (properties.headers, sent) == wire(replace(PAID, order_id="1"), "id-1")
+    came = {"dead-exchange": "shop.events", "dead-user": parameters(broker).credentials.username}
+    headers, body = wire(replace(PAID, order_id="1"), "id-1")
+    assert (properties.headers, sent) == (headers | came, body)
     assert properties.delivery_mode == 2
 
 

@@ -3,12 +3,15 @@
 import signal
 import subprocess
 import sys
+from contextlib import closing
 
+import pika
 import pytest
-from helpers import wire
+from helpers import broker_url, wire
 
 from ecom import Shop
-from ecom.contract.topology import dead_queue, queue
+from ecom.amqp.connection import parameters
+from ecom.contract.topology import dead_queue, exchange, queue
 from ecom.events import PaymentProcessed
 
 COUNT = 200
@@ -21,12 +24,20 @@ def shop(broker):
         yield shop
 
 
-def test_a_malformed_event_is_tried_edited_and_replayed(shop, put, wait_for):
+def as_payment(shop, headers, body):
+    """Publish what payment might, were it wrong."""
+    with closing(pika.BlockingConnection(parameters(broker_url(shop, "payment")))) as connection:
+        mine = pika.BasicProperties(headers=headers, user_id=f"{shop.name}.payment")
+        to = exchange(shop.name), "payment.processed"
+        connection.channel().basic_publish(*to, body, mine)
+
+
+def test_a_malformed_event_is_tried_edited_and_replayed(shop, wait_for):
     """`dry_run` says what an edit would lead to, before and after; the saga then goes on."""
     shop.kill("payment")
     order = shop.place("ada@example.com", {"YOYO": 1})
     headers, body = wire(PaymentProcessed(order, "ada@example.com", 2450), "paid-1")
-    put("payment.processed", headers, body[:-5], f"{shop.name}.events")
+    as_payment(shop, headers, body[:-5])
     wait_for(lambda: len(shop.dead.list("inventory")) == 1)
     letter = shop.dead.show(shop.dead.list("inventory").id[0])
     assert (letter.reason, letter.order_id) == ("malformed", order)
@@ -55,7 +66,8 @@ def killers(shop, channel, put):
         shop.place_many([wanted] * count)
         name, letters = queue(shop.name, "payment"), []
         for method, properties, body in channel.consume(name, inactivity_timeout=20):
-            letters.append((properties.headers, body))
+            published = {"dead-user": properties.user_id, "dead-key": method.routing_key}
+            letters.append((properties.headers | published, body))
             put(dead_queue(shop.name, "payment"), *letters[-1])
             channel.basic_ack(method.delivery_tag)
             if len(letters) == count:

@@ -26,10 +26,71 @@ def hand(tower):
     return tower.hand
 
 
-def replayed(letter):
+def replayed(letter, body=None, override=""):
     """What an operator makes of a dead letter: through the default exchange, into our queue."""
-    letter = read_letter("inventory", letter.headers, letter.body)
-    return Delivery(1, 1, "", "shop.inventory", letter.to_replay(), letter.body)
+    letter = read_letter("inventory", letter.headers, letter.body).edited({}, body)
+    return Delivery(1, 1, "", "shop.inventory", letter.to_replay(override), letter.body)
+
+
+STRANGER = "shop.notification"
+
+
+def test_a_letter_keeps_of_a_message_what_describes_its_event_and_how_it_came(hand):
+    """Nothing by which it would be routed elsewhere, however written; no mark that it brings."""
+    said = {"CC": ["order.created"], "BCC": "audit", "cc": "x", "x-match": "any", "dead-reason": "",
+            "ecom-effect": "1", "dead-user": "shop.order", "dead-override": "please",
+            "ce-shop": "moon", b"CC": "y"}  # fmt: skip
+    good = order(1)
+    hand.give(replace(good, headers=good.headers | said, body=b"{", user=STRANGER))
+    (letter,) = dead_letters(hand)
+    story = {name for name in letter.headers if name.startswith("dead-")}
+    assert letter.headers.keys() - story == good.headers.keys() | {"ce-shop"}
+    assert "dead-override" not in story
+    came = [letter.headers[f"dead-{name}"] for name in ("exchange", "key", "user")]
+    assert came == ["shop.events", "order.created", STRANGER]
+
+
+def test_a_replay_is_refused_as_its_original_was_however_often(hand):
+    """It comes back with its publisher; also under another routing key than its type."""
+    for way in ({"user": STRANGER}, {"key": "notification.x"}):
+        hand.give(replace(order(1), **way))
+        for _ in range(3):
+            hand.give(replayed(dead_letters(hand)[-1]))
+        assert hand.row(Bell, "1") is None
+    assert [letter.headers["dead-user"] for letter in dead_letters(hand)] == [STRANGER] * 4 + [
+        ""
+    ] * 4
+    assert {letter.headers["dead-reason"] for letter in dead_letters(hand)} == {"malformed"}
+
+
+def test_an_operator_may_vouch_for_a_letter_and_that_is_in_the_log(tower, hand, caplog):
+    """Once: what fails afterwards, also after retries, is a stranger's as before."""
+    hand.give(replace(order(1), user=STRANGER))
+    tower.trouble["1"] = [ValueError("cracked")] * POLICY.attempts
+    hand.give(replayed(dead_letters(hand)[0], override="ada has asked"))
+    for _ in range(POLICY.attempts):
+        hand.wait(5)
+    assert "ada has asked" in caplog.text
+    assert (tower.calls, dead_letters(hand)[1].headers["dead-user"]) == (POLICY.attempts, STRANGER)
+    hand.give(replayed(dead_letters(hand)[1]))
+    assert hand.row(Bell, "1") is None
+
+
+def test_a_replayed_effect_is_performed_as_it_is_stored(hand):
+    """Whatever body its letter has; only an edit replaces it. And it is the same effect."""
+    hand.give(order(1), order(2))
+    hand.give(*(Failed(n, "Impossible: no such bell", final=True) for n in (1, 2)))
+    letters, stored = dead_letters(hand), hand.row(Effect, 1).body
+    hand.give(replace(replayed(letters[0]), body=b'{"order_id": "9"}'))
+    assert (hand.row(Effect, 1).body, hand.row(Effect, 1).state) == (stored, "pending")
+    other = letters[1].headers | {"ecom-effect": "1"}
+    hand.give(replayed(replace(letters[1], headers=other)))
+    assert hand.row(Effect, 2).state == "dead"
+    hand.give(replayed(letters[1], b'{"order_id": "7"}'))
+    assert (hand.row(Effect, 2).body, hand.row(Effect, 2).state) == (
+        b'{"order_id": "7"}',
+        "pending",
+    )
 
 
 def handled(hand):
@@ -121,7 +182,7 @@ def test_an_effects_letter_that_was_spoilt_says_so_and_can_be_replayed_once_mend
     hand.give(order(1))
     hand.give(Failed(1, "Impossible: no such bell", final=True))
     good = dead_letters(hand)[0]
-    hand.give(replace(replayed(good), body=b"{}"))
+    hand.give(replayed(good, b"{}"))
     spoilt = read_letter("inventory", *_parts(dead_letters(hand)[1]))
     assert spoilt.exception.startswith("no Ring in this shape")
     mended = spoilt.edited({}, good.body)

@@ -124,7 +124,7 @@ def step(store, rows, now=0.0, ticked=False, done=(), returned=()):
     """What one step takes on."""
     transaction = Transaction(store)
     rows.done(done, transaction, now)
-    rows.again(returned, transaction, now + 1.0)
+    rows.rejected(returned, "", transaction, now)
     chosen = rows.choose(transaction, now, ticked)
     transaction.commit()
     rows.started(chosen)

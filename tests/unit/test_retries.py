@@ -65,8 +65,9 @@ def test_a_permanent_failure_is_tried_just_so_often_and_then_set_aside_once(towe
         "dead-attempts": "4",
         "dead-first": "1970-01-01T00:16:40.000Z",
         "dead-last": "1970-01-01T00:17:10.000Z",
-        "dead-exchange": "events",
+        "dead-exchange": "shop.events",
         "dead-key": "order.created",
+        "dead-user": "",
     }
     assert hand.row(Inbox, "created-1").state == "dead"
     assert hand.row(Bell, "1") is None

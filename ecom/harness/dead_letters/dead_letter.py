@@ -18,7 +18,17 @@ from msgspec.structs import replace
 from ecom.contract.envelope import is_id, rfc3339
 from ecom.contract.topology import DELIVERY_LIMIT
 from ecom.errors import ShopError
-from ecom.runtime.dead_letters import EFFECT_HEADER, LETTER_HEADER, Failure, plain
+from ecom.runtime.dead_letters import (
+    EDITED,
+    EFFECT_HEADER,
+    EXCHANGE,
+    KEY,
+    LETTER_HEADER,
+    OVERRIDE,
+    USER,
+    Failure,
+    plain,
+)
 from ecom.telemetry.logs import one_line
 
 _WORD = re.compile(r"[\w-]+")
@@ -37,8 +47,14 @@ class DeadLetter(Struct, frozen=True):
     first: str  # RFC 3339: when it first arrived; "" if unknown
     last: str  # RFC 3339: when it was given up
     origin: str  # the exchange it came from; "effects" for an effect
-    headers: dict[str, Any]  # as they were published
+    key: str  # the routing key it came under; "" if unknown
+    publisher: str  # the user who published it, as the broker knows; "" if unknown
+    headers: dict[str, Any]  # the attributes of its event; of an effect, its number besides
     body: bytes
+    by: str = ""  # the user who published the letter; of the broker's own: the message
+    from_broker: bool = False  # the broker set it aside, not the service
+    forged: bool = False  # published by neither its service nor the broker
+    is_edited: bool = False
     number: str = ""  # its row among the service's own; "": the service set nothing aside
 
     @property
@@ -61,6 +77,7 @@ class DeadLetter(Struct, frozen=True):
             f"{f'order {self.order_id}' if self.order_id else 'no order'}",
             f"  {self.reason} after {times}: {self.exception}",
             f"  first {self.first or 'unknown'}, last {self.last or 'unknown'}",
+            f"  published by {self.publisher or 'nobody knows whom'} under {self.key or 'no key'}",
             *(f"  {name}: {value}" for name, value in self.headers.items()),
             "  " + self.body.decode(errors="backslashreplace"),
         ]
@@ -70,21 +87,34 @@ class DeadLetter(Struct, frozen=True):
         """The letter with another body, or other headers: one of None is taken out.
 
         Raises `ShopError` if that would change its event id, by which the service recognises
-        duplicates, and for a body that is no JSON, which would come back at once.
+        duplicates, for a header that is no attribute of an event, and for a body that is no JSON,
+        which would come back at once.
         """
         new = {k: v for k, v in (self.headers | dict(headers)).items() if v is not None}
+        if other := [name for name in headers if name in new and name not in plain(new)]:
+            raise ShopError(f"A dead letter has attributes of its event only, and no {other[0]!r}.")
         id_ = self.headers.get("ce-id")
         if is_id(id_) and new.get("ce-id") != id_:
             raise ShopError("An edit cannot change ce-id: it is how duplicates are known.")
-        if body is not None and replace(self, body=body).data is None:
+        if body is None:
+            return replace(self, headers=_kept(new))
+        if replace(self, body=body).data is None:
             raise ShopError("An event or an effect is a JSON object, and null is none.")
-        return replace(self, headers=plain(new), body=self.body if body is None else body)
+        return replace(self, headers=_kept(new), body=body, is_edited=True)
 
-    def to_replay(self) -> dict[str, Any]:
-        """Its headers in the service's queue. Only an effect keeps the mark of effects."""
-        is_effect = self.origin in ("effects", "")
-        kept = {k: v for k, v in self.headers.items() if k != EFFECT_HEADER or is_effect}
-        return kept | self.mark
+    def as_forged(self) -> "DeadLetter":
+        """The letter, marked as what neither its service nor the broker has set aside: nothing that
+        it says of itself counts."""
+        said = f"{self.by or 'nobody'} published this letter, which says: {self.reason}"
+        said += f", {self.exception}"
+        return replace(self, forged=True, number="", reason="forged", exception=said)
+
+    def to_replay(self, override: str = "") -> dict[str, Any]:
+        """Its headers in the service's queue: how it came goes with it, to be checked again, unless
+        an operator says why it is to be handled all the same."""
+        story = {EXCHANGE: self.origin, KEY: self.key, USER: self.publisher, OVERRIDE: override}
+        story |= {EDITED: "1"} if self.is_edited else {}
+        return self.headers | {k: v for k, v in story.items() if v} | self.mark
 
     @property
     def mark(self) -> dict[str, str]:
@@ -92,14 +122,22 @@ class DeadLetter(Struct, frozen=True):
         return {LETTER_HEADER: self.number} if self.number else {}
 
 
-def read_letter(service: str, headers: dict[str, Any] | None, body: bytes) -> DeadLetter:
-    """What lies in the dead-letter queue of `service`. Reads anything, never raises."""
+def read_letter(
+    service: str, headers: dict[str, Any] | None, body: bytes, by: str | None = None
+) -> DeadLetter:
+    """What lies in the dead-letter queue of `service`, where the broker knows that user `by` has
+    published it. Reads anything, never raises."""
     found = headers or {}
-    kept = plain(found)
-    story = _story_of_broker(found) if "x-first-death-reason" in found else _story(found)
-    event_id = kept.get("ce-id")
-    content = event_id if is_id(event_id) else f"{sorted(kept.items())}{body!r}"
+    from_broker = "x-first-death-reason" in found
+    story = _story_of_broker(found) if from_broker else _story(found)
+    publisher = (by or "") if from_broker else _text(found, USER)
+    kept = _kept(found) if story["origin"] == "effects" else plain(found)
+    # Nobody else's letter has the same id, whatever it says.
+    content = f"{by or ''}/{publisher}/{sorted(kept.items())}{body!r}"
     return DeadLetter(
+        by=by or "",
+        from_broker=from_broker,
+        publisher=publisher,
         id=sha256(f"{service}/{content}".encode(errors="backslashreplace")).hexdigest()[:12],
         service=service,
         order_id=_text(kept, "ce-subject"),
@@ -110,6 +148,11 @@ def read_letter(service: str, headers: dict[str, Any] | None, body: bytes) -> De
     )
 
 
+def _kept(headers: dict[str, Any]) -> dict[str, Any]:
+    number = _text(headers, EFFECT_HEADER)
+    return plain(headers) | ({EFFECT_HEADER: number} if number else {})
+
+
 def _story(headers: dict[str, Any]) -> dict[str, Any]:
     attempts = _text(headers, "dead-attempts")
     return {
@@ -118,7 +161,8 @@ def _story(headers: dict[str, Any]) -> dict[str, Any]:
         "attempts": int(attempts[:9]) if attempts.isdecimal() else 1,
         "first": _text(headers, "dead-first"),
         "last": _text(headers, "dead-last"),
-        "origin": _text(headers, "dead-exchange"),
+        "origin": _text(headers, EXCHANGE),
+        "key": _text(headers, KEY),
         "number": _text(headers, LETTER_HEADER),
     }
 
@@ -142,9 +186,18 @@ def _story_of_broker(headers: dict[str, Any]) -> dict[str, Any]:
         "first": "",
         "last": last,
         "origin": _text(headers, "x-first-death-exchange"),
+        "key": _key_of(deaths),
     }
 
 
 def _text(headers: dict[str, Any], name: str) -> str:
     value = headers.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _key_of(deaths: Any) -> str:
+    """The routing key of the first that the broker's `x-death` tells of."""
+    try:
+        return str(deaths[-1]["routing-keys"][0])
+    except (TypeError, LookupError):
+        return ""

@@ -16,15 +16,18 @@ from typing import Any
 
 import msgspec
 import pandas as pd
+from msgspec.structs import replace
 
 from ecom.amqp.blocking import Held, Operator, operator
+from ecom.broker.lease import private_node
 from ecom.contract.envelope import rfc3339
+from ecom.contract.permissions import sender, service_of, user
 from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
 from ecom.harness.dead_letters.dry_run import DryRun, dry_run
 from ecom.harness.quiescence import taken_back
-from ecom.runtime.dead_letters import DROPPED_HEADER, MAX_TEXT
+from ecom.runtime.dead_letters import DROPPED_HEADER, MAX_TEXT, USER
 from ecom.runtime.saga import Saga
 from ecom.stores.reader import Reader
 
@@ -76,33 +79,61 @@ class DeadLetters:
         """What a replay would do as the service stands now, changing nothing; edited first, if
         `body` or `headers` are given. Effects are named, not performed."""
         letter = self.show(id).edited(headers or {}, _bytes(body))
+        if letter.forged:
+            return DryRun("would not be replayed", letter.exception)
         wire = letter.to_replay(), letter.body
-        return dry_run(self._saga, self._folder, letter.service, *wire)
+        own = self._own_user(letter)
+        return dry_run(self._saga, self._folder, letter.service, own, *wire)
 
     def event_ids(self, service: str) -> set[str]:
         """The ids of the events among a service's dead letters; none if the broker cannot be
         reached, or another operator has them in hand."""
         try:
             with self._operator() as at:
-                return {letter.headers.get("ce-id", "") for letter, _ in self._letters(at, service)}
+                found = [letter for letter, _ in self._letters(at, service)]
+                return {it.headers.get("ce-id", "") for it in found if not it.forged}
         except ShopError:
             return set()
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────
     def replay(
-        self, which: Which, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
+        self,
+        which: Which,
+        *,
+        body: Body | None = None,
+        headers: Mapping[str, Any] | None = None,
+        override: str = "",
     ) -> int:
         """Deliver dead letters to their services again; returns how many. Each has its effect once,
         however often it is replayed. An effect that failed for good is performed again.
 
         With `body` or `headers` (one of None is taken out), they are replayed as edited.
+
+        Forged letters stay where they are: then it raises `ShopError`, when all others are
+        replayed. A service refuses an event that its producer did not publish, also when it is
+        replayed. With `override`, which says why, both are handled all the same; each such letter,
+        whole, is written to `overridden.log` in the shop's folder before it is sent.
         """
+        forged: list[str] = []
 
-        def send(at: Operator, letter: DeadLetter) -> None:
+        def send(at: Operator, letter: DeadLetter) -> bool:
+            if letter.forged and not override:
+                forged.append(letter.id)
+                return False
             new = letter.edited(headers or {}, _bytes(body))
-            at.send(queue(self._shop, new.service), new.to_replay(), new.body)
+            if override:
+                self._write("overridden", {"why": override, **_record(new)})
+            at.send(queue(self._shop, new.service), new.to_replay(override), new.body)
+            return True
 
-        return self._take(which, send)
+        replayed = self._take(which, send)
+        if forged:
+            raise ShopError(
+                f"Replayed {replayed}. {len(forged)} of them stay, as neither their service nor "
+                f"the broker has set them aside: {', '.join(forged[:9])}. Look at them with "
+                "`show`; to replay them all the same, give `override`, a reason."
+            )
+        return replayed
 
     def drop(self, which: Which, reason: str) -> int:
         """Delete dead letters; returns how many. Each, whole, is written to `dropped.log` in the
@@ -110,16 +141,21 @@ class DeadLetters:
         is told, and counts it no more."""
         if not reason.strip():
             raise ShopError("Say why: drop(which, 'reason').")
-        with open(self._folder / "dropped.log", "a") as log:
 
-            def write(at: Operator, letter: DeadLetter) -> None:
-                log.write(json.dumps(_record(letter, reason)) + "\n")
-                log.flush()
-                os.fsync(log.fileno())
-                told = letter.mark | {DROPPED_HEADER: reason[:MAX_TEXT]}
-                at.send(queue(self._shop, letter.service), told, b"")
+        def write(at: Operator, letter: DeadLetter) -> bool:
+            self._write("dropped", {"why": reason, **_record(letter)})
+            told = letter.mark | {DROPPED_HEADER: reason[:MAX_TEXT]}
+            at.send(queue(self._shop, letter.service), told, b"")
+            return True
 
-            return self._take(which, write)
+        return self._take(which, write)
+
+    def _write(self, what: str, record: dict[str, Any]) -> None:
+        """Add a line to the log of what was done, and when; it is on disk when this returns."""
+        with open(self._folder / f"{what}.log", "a") as log:
+            log.write(json.dumps({what: rfc3339(time.time()), **record}) + "\n")
+            log.flush()
+            os.fsync(log.fileno())
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def list(self, service: str | None = None) -> pd.DataFrame:
@@ -138,25 +174,26 @@ class DeadLetters:
         types = dict.fromkeys(columns, "str") | {"attempts": "int64"}
         return pd.DataFrame(found, columns=columns).astype(types)
 
-    def _take(self, which: Which, act: Callable[[Operator, DeadLetter], None]) -> int:
-        """Do something with each chosen letter, after which it goes; how many there were."""
+    def _take(self, which: Which, act: Callable[[Operator, DeadLetter], bool]) -> int:
+        """Do something with each chosen letter, after which it goes, unless `act` says that it
+        stays; how many went."""
         wanted, key = _wanted(which)
-        found, told = [], Counter[str]()
+        found, told = set(), Counter[str]()
         before = {service: self._noted(service) for service in self._services}
         try:
             with self._operator() as at:
                 for letter, held in self._letters(at):
                     if key(letter) in wanted:
-                        act(at, letter)
-                        told[letter.service] += 1
-                        held.done()
-                        found.append(key(letter))
+                        found.add(key(letter))
+                        if act(at, letter):
+                            told[letter.service] += 1
+                            held.done()
         finally:
             for service, number in told.items():
                 self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
-        if missing := wanted - set(found):
-            raise _no_letter(min(missing), len(found))
-        return len(found)
+        if missing := wanted - found:
+            raise _no_letter(min(missing), told.total())
+        return told.total()
 
     def _operator(self) -> AbstractContextManager[Operator]:
         return operator(self._url, f"{self._shop}.dead-letters")
@@ -174,7 +211,34 @@ class DeadLetters:
             raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
         for name in known if service is None else (service,):
             for held in at.look(dead_queue(self._shop, name)):
-                yield read_letter(name, held.headers, held.body), held
+                yield self._read(name, held, at.user), held
+
+    def _read(self, service: str, held: Held, operator: str) -> DeadLetter:
+        """A letter in this service's queue: as it is, if the service or an operator published it,
+        or the broker, on whose own letters is the name of the event's producer."""
+        letter, who = read_letter(service, held.headers, held.body, held.user), held.user
+        kind = self._saga.contract.by_key.get(letter.type)
+        by_service = service_of(who, self._services)
+        if who == operator:  # perhaps a replay that killed
+            return replace(letter, publisher=str((held.headers or {}).get(USER) or who))
+        if letter.from_broker:
+            ours = held.key == service and kind and by_service == kind.producer
+        else:
+            ours = by_service == service
+        if not ours:
+            return letter.as_forged()
+        if kind and not letter.publisher and letter.reason == "failed":  # of an earlier release
+            publisher = sender(self._own_user(letter), service, kind.producer)
+            letter = replace(letter, publisher=publisher)
+        return letter
+
+    def _own_user(self, letter: DeadLetter) -> str:
+        """As whom the letter's service is connected."""
+        for known in (letter.by, letter.publisher):
+            if other := service_of(known, self._services):
+                return sender(known, other, letter.service)
+        is_private = private_node(self._url) is not None
+        return user(self._shop, letter.service) if is_private else letter.by
 
 
 def _no_letter(which: Any, others: int = 0) -> ShopError:
@@ -202,8 +266,7 @@ def _bytes(body: Body | None) -> bytes | None:
     return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
 
 
-def _record(letter: DeadLetter, why: str) -> dict[str, Any]:
+def _record(letter: DeadLetter) -> dict[str, Any]:
     story = {column: getattr(letter, column) for column in COLUMNS}
     body = letter.body.decode(errors="backslashreplace")
-    dropped = rfc3339(time.time())
-    return {"dropped": dropped, "why": why, **story, "headers": letter.headers, "body": body}
+    return {**story, "headers": letter.headers, "body": body}

@@ -79,11 +79,14 @@ def _frame(rows: list[Cells], *columns: str) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=list(columns))
 
 
-def dry_run(saga: Saga, folder: Path, service: str, headers: dict[str, Any], body: bytes) -> DryRun:
-    """Try it in a process of its own; that the process died is an outcome, too."""
+def dry_run(
+    saga: Saga, folder: Path, service: str, user: str, headers: dict[str, Any], body: bytes
+) -> DryRun:
+    """Try it in a process of its own, as if the service were connected as `user`; that the process
+    died is an outcome, too."""
     try:
         # Its saga may be anybody's: its code goes with it.
-        pickled = cloudpickle.dumps((saga, folder, service, headers, body))
+        pickled = cloudpickle.dumps((saga, folder, service, user, headers, body))
         return child.call(f"{__name__}:run_here", pickled, seconds=SECONDS)
     except TimeoutError:
         return DryRun("would hang", f"not done after {SECONDS:g} seconds")
@@ -93,11 +96,11 @@ def dry_run(saga: Saga, folder: Path, service: str, headers: dict[str, Any], bod
 
 def run_here(pickled: bytes) -> DryRun:
     """Let the runtime handle it in this process, and see what it would write."""
-    saga, folder, service, headers, body = pickle.loads(pickled)
+    saga, folder, service, user, headers, body = pickle.loads(pickled)
     database = Unwritten(folder, service)
-    runtime = Runtime(saga, service, database, "dry run", lambda: 0.0)
+    runtime = Runtime(saga, service, database, "dry run", lambda: 0.0, user)
     # Through the default exchange, as an operator's replay is.
-    delivery = Delivery(1, 1, "", service, headers, body)
+    delivery = Delivery(1, 1, "", service, headers, body, None)
     next(runtime.step([delivery], time.time())).transaction.commit()
     found = _outcome(database, (*runtime.service.rows, Timer))
     database.close()
