@@ -20,8 +20,11 @@ check: lint setup-test ## Check the style, and run the tests that need neither b
 test: setup-test ## Run the tests, and every notebook against its committed outputs
 	@$(HOLD) $(TESTS) --nbval
 
-lab: setup ## Open the notebooks in JupyterLab
-	@$(HOLD) .venv/bin/jupyter lab --notebook-dir=notebooks
+lab: setup ## Open copies of the notebooks in JupyterLab (in work/, where yours stay as you leave them)
+	@PYTHON=$(IN) $(HOLD) sh bin/lab
+
+originals: ## Put the original notebooks back into work/ (what you had there stays, under another name)
+	@sh bin/lab --originals
 
 browser: setup-test ## Run every notebook in JupyterLab in a real browser (needs Chromium; four minutes)
 	@$(HOLD) $(IN) -m pytest -q tests/browser/test_jupyterlab.py
@@ -49,4 +52,4 @@ clean: ## Remove all that setup and running have made here
 	rm -rf .venv .ecom build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run check test lab browser chaos bench lint setup setup-test clean
+.PHONY: help run check test lab originals browser chaos bench lint setup setup-test clean

@@ -10,6 +10,8 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.manager import KernelManager
 
 from ecom_lab.experiments.kernel import Kernel, OwnSockets
@@ -147,6 +149,19 @@ def test_a_notebook_is_told_as_the_others_are(path):
     tagged = [cell for cell in code_of(notebook) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     assert path == ALL[-1] or f"**Next:** [{title_after(path)}](" in text
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_as_jupyterlab_would_save_it(path):
+    """To open or save one unchanged changes nothing, but for the version of another Python."""
+    notebook = nbformat.read(path, 4)
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    assert notebook.metadata.kernelspec == kernel
+    assert kernel.items() - {("name", "python3")} <= get_kernel_dict().items()
+    language = IPythonKernel.language_info | {"version": notebook.metadata.language_info.version}
+    assert notebook.metadata.language_info == language
+    assert re.fullmatch(r"3\.\d+\.\d+", language["version"])
+    assert path.read_text(encoding="utf-8") == nbformat.writes(notebook) + "\n"
 
 
 def title_after(path):
