@@ -20,12 +20,14 @@ from ecom.services.notification import MailSent, SendMail
 
 CONNECTIONS = 8  # at a time: most servers allow a client ten or more
 PORTS = {"smtp": 25, "smtps": 465}
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SmtpMailer:
     """The mail server at `smtp://[user:password@]host[:port][?from=address]`, or `smtps://`.
 
-    With `smtp`, TLS is used where the server offers it, and insisted on before a password is sent.
+    With `smtp`, TLS is used where the server offers it, and insisted on before a
+    password is sent, but for `?tls=no` on this machine.
     """
 
     def __init__(self, url: str, shop: str, clock: Callable[[], float]) -> None:
@@ -101,6 +103,7 @@ def _parse(url: str) -> dict:
             "is not a letter or a digit written as %40 and so on."
         ) from None
     user = unquote(parts.username) if parts.username else None
+    is_here = parts.hostname in LOOPBACK and parse_qs(parts.query).get("tls") == ["no"]
     return {
         "hostname": parts.hostname,
         "port": port,
@@ -108,6 +111,6 @@ def _parse(url: str) -> dict:
         "password": unquote(parts.password) if parts.password else None,
         "use_tls": parts.scheme == "smtps",
         # None: if it is offered. A password needs it.
-        "start_tls": (True if user else None) if parts.scheme == "smtp" else False,
+        "start_tls": False if parts.scheme == "smtps" or is_here else True if user else None,
         "timeout": None,  # `send` bounds the whole dialogue
     }

@@ -1,7 +1,8 @@
 """`python -m ecom.sandbox gateway` or `mail`: the payment provider, or the mail server.
 
 It keeps its books in `ECOM_FOLDER` and listens where `ECOM_GATEWAY_URL` or `ECOM_SMTP_URL` says
-(port 0: any free one); where that is, it says in a note there. It stops as the services do.
+(port 0: any free one); where that is, it says in a note there. With a password in that address,
+it serves those only who have it. It stops as the services do.
 """
 
 import asyncio
@@ -23,8 +24,8 @@ async def _serve(name: str) -> None:
     # Our parent may have reserved the port (see `Sandbox`).
     listening = socket.create_server((given.hostname, given.port or 0), reuse_port=True)
     # Imported here: each of the two pays for its own server only.
-    async with import_module(server.module).serve(folder, listening):
-        write_note(folder, name, url=server.url.format(*listening.getsockname()))
+    async with import_module(server.module).serve(folder, listening, given.password or ""):
+        write_note(folder, name, url=server.url.format("", *listening.getsockname()))
         await stop.wait()
 
 

@@ -3,10 +3,12 @@
 `POST /captures` {order_id, amount, card}, `POST /refunds` {order_id, amount, capture} (the key of
 what is given back): pence, under the header `Idempotency-Key`; answered with {key, outcome,
 reason}: 200; 409 and 422 are refusals for good; after anything else, ask again. `GET /ledger`: what
-was asked and what became of it. `GET`, `PUT /faults`: see `ecom.sandbox.faults`.
+was asked and what became of it. `GET`, `PUT /faults`: see `ecom.sandbox.faults`. A merchant shows a
+password (HTTP Basic), if there is one.
 """
 
 import asyncio
+import hmac
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +18,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import BasicAuth, web
+from aiohttp.typedefs import Middleware
 from msgspec import Meta
 
 from ecom.effects.http_gateway import Answer
@@ -48,9 +51,9 @@ class HttpServer:
     def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway, self._luck = gateway, Luck(Faults())
 
-    def application(self) -> web.Application:
-        """The web application."""
-        app, gateway = web.Application(middlewares=[_errors]), self._gateway
+    def application(self, secret: str = "") -> web.Application:
+        """The web application; with a `secret`, for those who have it as their password."""
+        app, gateway = web.Application(middlewares=[_known(secret), _errors]), self._gateway
         app.router.add_post("/captures", partial(self._perform, CaptureIn, gateway.capture))
         app.router.add_post("/refunds", partial(self._perform, RefundIn, gateway.refund))
         app.router.add_get("/ledger", self._ledger)
@@ -94,6 +97,17 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 _STATUSES = {Impossible: 409, NotDone: 402, OutcomeUnknown: 503}  # else 422: it cannot be read
 
 
+def _known(secret: str) -> Middleware:
+    @web.middleware
+    async def known(request: web.Request, handler: Callable) -> web.StreamResponse:
+        shown = request.headers.get("Authorization", "").encode()
+        if secret and not hmac.compare_digest(shown, BasicAuth("shop", secret).encode().encode()):
+            return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
+        return await handler(request)
+
+    return known
+
+
 @web.middleware
 async def _errors(request: web.Request, handler: Callable) -> web.StreamResponse:
     try:
@@ -109,10 +123,10 @@ def _json(value: Any, status: int = 200) -> web.Response:
 
 
 @asynccontextmanager
-async def serve(folder: Path, listening: socket.socket) -> AsyncIterator[None]:
+async def serve(folder: Path, listening: socket.socket, secret: str = "") -> AsyncIterator[None]:
     """Serve the payment provider whose ledger is in `folder`."""
     gateway = SandboxGateway(folder, time.time)
-    application = HttpServer(gateway).application()
+    application = HttpServer(gateway).application(secret)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=1024).start()

@@ -1,6 +1,7 @@
 """The shop's side of the sandbox: where its servers listen, and which faults they play."""
 
 import os
+import secrets
 import socket
 from typing import Any
 
@@ -25,7 +26,9 @@ class Sandbox:
             address = os.environ.get(server.variable, "") if as_processes else ""
             if as_processes and not address:
                 self._ports[name] = _reserve()
-                address = server.url.format(*self._ports[name].getsockname())
+                # Any user of this machine can reach the port: the password is the shop's own.
+                user = f"shop:{secrets.token_hex(16)}@"
+                address = server.url.format(user, *self._ports[name].getsockname())
             self.environment[server.variable] = address
 
     @property

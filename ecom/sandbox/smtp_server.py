@@ -10,9 +10,11 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.policy import compat32, default
 from functools import partial
+from hmac import compare_digest
 from pathlib import Path
+from typing import Any
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from ecom.process.performers import OutcomeUnknown
 from ecom.sandbox.journal import Journal
@@ -22,12 +24,21 @@ from ecom.sandbox.mailbox import Mail, bounces, open_mails
 class MailServer:
     """Handles the commands of SMTP clients; see aiosmtpd for the names."""
 
-    def __init__(self, mails: Journal[Mail]) -> None:
-        self._mails = mails
+    def __init__(self, mails: Journal[Mail], secret: str = "") -> None:
+        self._mails, self._secret = mails, secret.encode()
+
+    def known(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, shown: Any
+    ) -> AuthResult:
+        """Whether a client has the password."""
+        is_known = isinstance(shown, LoginPassword)
+        return AuthResult(success=is_known and compare_digest(shown.password, self._secret))
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        if self._secret and not session.authenticated:
+            return "530 5.7.0 a password is needed"
         if bounces(address):
             return "550 5.1.1 there is no such mailbox"
         envelope.rcpt_tos.append(address)
@@ -50,10 +61,18 @@ class MailServer:
 
 
 @asynccontextmanager
-async def serve(folder: Path, listening: socket.socket) -> AsyncIterator[None]:
-    """Serve the mailbox in `folder`."""
+async def serve(folder: Path, listening: socket.socket, secret: str = "") -> AsyncIterator[None]:
+    """Serve the mailbox in `folder`; with a `secret`, those who have it as their password."""
     mails = open_mails(folder)
-    talk = partial(SMTP, MailServer(mails), hostname="localhost", enable_SMTPUTF8=True)
+    handler = MailServer(mails, secret)
+    talk = partial(
+        SMTP,
+        handler,
+        hostname="localhost",
+        enable_SMTPUTF8=True,
+        authenticator=handler.known,
+        auth_require_tls=False,  # it listens on this machine only
+    )
     server = await asyncio.get_running_loop().create_server(talk, sock=listening, backlog=128)
     yield
     server.close()

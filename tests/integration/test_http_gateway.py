@@ -6,6 +6,7 @@ import os
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -233,3 +234,20 @@ def test_a_provider_must_prove_who_it_is_also_to_a_process_that_was_forked(secur
     assert paid == Captured("1001")
     with pytest.raises(child.Died, match="CERTIFICATE_VERIFY_FAILED"):
         child.call("children:pay", url, **ahead)
+
+
+@pytest.mark.parametrize("password", ["", "guessed", "é"])
+def test_a_stranger_moves_no_money_and_sees_none(http, outside, password):
+    """Any user of the machine reaches the port; the password is the shop's own."""
+    parts = urlsplit(outside.gateway_url)
+    stranger = httpx.Client(
+        base_url=f"http://{parts.hostname}:{parts.port}",
+        auth=("shop", password.encode()) if password else None,
+    )
+    body, key = {"order_id": "1001", "amount": 0, "card": GOOD_CARD}, "capture/1001"
+    with stranger as client:
+        assert client.post("/captures", json=body, headers={"Idempotency-Key": key}).is_error
+        assert client.put("/faults", json={"down": True}).status_code == 401
+        assert client.get("/ledger").status_code == 401
+        assert client.get("/faults").status_code == 401
+    assert httpx.get(f"{outside.gateway_url}/ledger").json() == []

@@ -4,6 +4,7 @@ import asyncio
 import re
 from email import message_from_bytes
 from email.policy import default
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,7 +16,7 @@ from ecom.api.schemas import LineIn, OrderIn
 from ecom.effects.mime import Letter
 from ecom.effects.smtp import SmtpMailer
 from ecom.events import MAILABLE
-from ecom.process.performers import Performers
+from ecom.process.performers import NotDone, Performers
 from ecom.runtime.messages import Failed, Perform, Performed
 from ecom.runtime.service import Impossible
 from ecom.runtime.tables import Effect
@@ -248,3 +249,18 @@ def test_usual_and_unusual_addresses_are_accepted():
     """The refusals above are not of everything."""
     good = ["ada@example.com", "o'neil+tea=x@example.co.uk", "józef@bücher.example", "a@b"]
     assert [address for address in good if not accepted(address)] == []
+
+
+@pytest.mark.parametrize("user", ["", "shop:guessed@"])
+def test_a_stranger_leaves_no_mail(outside, user):
+    """Any user of the machine reaches the port; the password is the shop's own."""
+    outside.start("mail")
+    parts = urlsplit(outside.smtp_url)
+    mailer = SmtpMailer(f"smtp://{user}{parts.hostname}:{parts.port}", "tea", lambda: 5.0)
+
+    async def scene():
+        with pytest.raises((NotDone, Impossible)):
+            await mailer.send("mail/1", SendMail("1001", "ada@example.com", "Hello", "Good news."))
+        await mailer.close()
+
+    asyncio.run(scene())
