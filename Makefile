@@ -29,6 +29,9 @@ originals: ## Put the original notebooks back into work/ (what you had there sta
 browser: setup-test ## Run every notebook in JupyterLab in a real browser (needs Chromium; four minutes)
 	@$(HOLD) $(IN) -m pytest -q tests/browser/test_jupyterlab.py
 
+compat: setup-test ## Run what needs a broker on the newest RabbitMQ in Debian (root; a quarter of an hour)
+	@bin/compat $(HOLD) $(IN) -m pytest -q -n 2 tests/integration tests/system tests/lab/test_chaos.py
+
 chaos: setup ## Play every fault at full size (an hour and a half; goes on where it was), and write docs/RELIABILITY.md
 	@$(HOLD) $(IN) -m ecom.cli chaos --full --resume --report docs/RELIABILITY.md
 
@@ -49,7 +52,7 @@ setup-test:
 	@PYTHON='$(PYTHON)' sh bin/setup test
 
 clean: ## Remove all that setup and running have made here
-	rm -rf .venv .ecom build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .ecom .compat build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run check test lab originals browser chaos bench lint setup setup-test clean
+.PHONY: help run check test lab originals browser compat chaos bench lint setup setup-test clean

@@ -74,6 +74,18 @@ def definitions(
             {"user": who, "vhost": shop, "configure": configure, "write": write, "read": read}
             for who, (configure, write, read, _) in rights.items()
         ],
+        "exchanges": [
+            {
+                "name": name,
+                "vhost": shop,
+                "type": "topic",
+                "durable": True,
+                "auto_delete": False,
+                "internal": False,
+                "arguments": {},
+            }
+            for name in (exchange(shop), dead_exchange(shop))
+        ],
         "topic_permissions": [
             {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ALL}
             for who, it in rights.items()

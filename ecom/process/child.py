@@ -41,12 +41,14 @@ class Child:
     """A process that `start` has started; for the process that did."""
 
     def __init__(self, news: socket.socket) -> None:
-        self._news = news
+        # No socket object: in a cycle that is collected, it might go first, and complain.
+        self._news = news.detach()
+        os.set_blocking(self._news, False)
         self._told: list[int] = []  # its pid, then its status
         self._hearing = threading.Lock()
 
     def __del__(self) -> None:
-        self._news.close()
+        os.close(self._news)
 
     @property
     def pid(self) -> int:
@@ -85,7 +87,7 @@ class Child:
             if not news.poll(seconds and seconds * 1_000):
                 raise TimeoutError(f"process {self._told or ''} has not ended")
             with self._hearing, suppress(BlockingIOError):  # another thread was told
-                said = self._news.recv(NUMBER.size, socket.MSG_DONTWAIT)
+                said = os.read(self._news, NUMBER.size)
                 self._told += (
                     NUMBER.unpack(said) if said else [0, WITH_ITS_SERVER][len(self._told) :]
                 )
