@@ -4,6 +4,10 @@
 class ShopError(Exception):
     """An error that a user in a notebook or a terminal can mend; needs no traceback."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of thirty lines of ours, the sentence last."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ShopBusy(ShopError):
     """Another process has this shop open."""
@@ -23,6 +27,20 @@ class OrderRefused(ShopError):
 
 class NotSettled(ShopError):
     """The shop was not settled within the time given; the text says what is still awaited."""
+
+
+class WrongPlatform(ShopError, ImportError):
+    """This operating system lacks a module of Python that a shop needs."""
+
+    def __init__(self, module: object) -> None:
+        super().__init__(
+            "ecom runs on Linux and macOS, and on Windows within WSL (`wsl --install`): it needs "
+            f"Python's {module}, which is not there."
+        )
+
+
+# What Python has on Linux and macOS only.
+UNIX = ("fcntl", "grp", "pwd", "resource", "termios")
 
 
 class NotInstalled(ShopError, ImportError):

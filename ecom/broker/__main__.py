@@ -2,7 +2,14 @@
 
 import sys
 
-from ecom.broker.lease import main
+from ecom.errors import UNIX, WrongPlatform
+
+try:
+    from ecom.broker.lease import main
+except ModuleNotFoundError as error:
+    if error.name not in UNIX:
+        raise
+    sys.exit(str(WrongPlatform(error.name)))
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ecom.errors import ShopError
+
 MISSING = (
     "No RabbitMQ found: install one (Debian, Ubuntu: `apt-get install rabbitmq-server`; conda: "
     "`conda install -c conda-forge rabbitmq-server`; macOS: `brew install rabbitmq`), or run one "
@@ -14,7 +16,7 @@ MISSING = (
 )
 
 
-class BrokerUnavailable(RuntimeError):
+class BrokerUnavailable(ShopError, RuntimeError):
     """No broker can be had; the message says why and what to do."""
 
 

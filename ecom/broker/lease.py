@@ -89,18 +89,32 @@ def _folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-    except PermissionError as error:
-        raise BrokerUnavailable(
-            f"{folder} belongs to another user: set ECOM_HOME to a folder of your own."
-        ) from error
+    except OSError as error:
+        raise _unfit(folder, error) from error
     return folder
+
+
+def _unfit(path: Path, error: OSError) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"{path} cannot be used ({error.strerror}): set ECOM_HOME to a folder of your own, on a "
+        "disk that has file locks."
+    )
 
 
 def _lock(path: Path, kind: int) -> int:
     """A descriptor that holds the lock. Raises `BlockingIOError` with `LOCK_NB` if others do."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unfit(path, error) from error
     try:
         fcntl.flock(descriptor, kind)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    except OSError as error:
+        os.close(descriptor)
+        raise _unfit(path, error) from error
     except BaseException:
         os.close(descriptor)
         raise

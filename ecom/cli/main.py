@@ -20,6 +20,7 @@ from ecom.cli.options import as_json, of_shop, say, shop_folder
 from ecom.cli.watch import watch
 from ecom.errors import ShopError
 from ecom.harness.extras import all_installed
+from ecom.telemetry.logs import one_line
 
 WIDTH = 88
 STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
@@ -48,13 +49,14 @@ class Friendly(click.Group):
                 formatter.write_dl(told)
 
     def invoke(self, ctx: click.Context) -> Any:
-        from ecom.broker.lease import BrokerUnavailable
+        from ecom.stores.base import StoreUnavailable
 
         try:
             with all_installed():
                 return super().invoke(ctx)
-        except (ShopError, BrokerUnavailable) as error:
-            raise click.ClickException(str(error)) from error
+        except (ShopError, StoreUnavailable) as error:
+            lines = str(error).split("\n")  # in which something from outside may be quoted
+            raise click.ClickException("\n".join(map(one_line, lines))) from error
 
 
 @click.group(cls=Friendly, context_settings={"max_content_width": WIDTH})
@@ -148,20 +150,22 @@ def place(
     """
     from ecom.cli.status import api_of
     from ecom.shop.api_client import Client
-    from ecom.shop.catalogue import order_for
+    from ecom.shop.catalogue import order_for, unknown_products
     from ecom.shop.credentials import kept_token
 
     wanted, folder = order_for(customer, _units(lines), card), shop_folder(name)
     with closing(Client(lambda: api_of(folder), kept_token(folder))) as client:
         order = client.place([wanted])[0]
     click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
+    for sentence in unknown_products(wanted):
+        click.echo(sentence, err=True)
 
 
 def _units(lines: tuple[str, ...]) -> dict[str, int]:
     units: dict[str, int] = {}
     for line in lines:
         sku, _, number = line.rpartition("=")
-        if not sku or not number.isdecimal():
+        if not sku or not number.isdecimal() or len(number) > 18:
             raise click.BadParameter(f"{line!r} is not like TEAPOT=2", param_hint="SKU=UNITS")
         units[sku] = units.get(sku, 0) + int(number)
     return units

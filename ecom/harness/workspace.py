@@ -18,7 +18,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from ecom.errors import ShopBusy, ShopError
-from ecom.settings import home
+from ecom.settings import home, shown
 
 LEAVING_SECONDS = 15.0  # how long services may take to end after their shop
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
@@ -29,15 +29,19 @@ class Workspace:
 
     def __init__(self, name: str | None, folder: Path | None) -> None:
         self.is_temporary = name is None and folder is None
-        self.name = name_for(folder) if name is None else name
+        self.name = name_for(folder) if name is None else _checked(name)
         self.is_named = name is not None
-        if not _NAME.match(self.name):
-            raise ShopError(f"{name!r} is no name for a shop: use a-z, 0-9 and -, at most 40.")
         self.folder = (folder or folder_of(self.name)).absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if folder is None:
-            self.folder.chmod(0o700)  # customers' addresses are in it, and the API's token
-        self.lock = _move_in(self.folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if folder is None:
+                self.folder.chmod(0o700)  # customers' addresses are in it, and the API's token
+            self.lock = _move_in(self.folder)
+        except OSError as error:
+            raise ShopError(
+                f"{self.folder} cannot be a shop's folder ({error.strerror}): choose a folder of "
+                "your own, on a disk that has file locks, as folder=… or by ECOM_HOME."
+            ) from error
         self.is_ours = True  # but not in a process that is forked from this one
         _open.add(self)
         if self.is_temporary:
@@ -65,8 +69,15 @@ os.register_at_fork(after_in_child=_give_up)
 
 
 def folder_of(name: str) -> Path:
-    """Where the shop of this name keeps its databases, logs and notes."""
-    return home() / "shops" / name
+    """Where the shop of this name keeps its databases, logs and notes. Raises `ShopError` for what
+    is no name."""
+    return home() / "shops" / _checked(name)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.match(name):
+        raise ShopError(f"{shown(name)} is no name for a shop: use a-z, 0-9 and -, at most 40.")
+    return name
 
 
 def holder_of(folder: Path) -> int | None:

@@ -2,11 +2,13 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecom.errors import OrderRefused, ShopError
+from ecom.settings import shown
 from ecom.shop import arguments
 
 DATA = Path(__file__).with_name("data")
@@ -76,6 +78,17 @@ def orders_for(given: Any) -> list[dict[str, Any]]:
         except ShopError as error:
             raise OrderRefused(f"order {n}, {error}") from error
     return orders
+
+
+def unknown_products(order: Mapping[str, Any]) -> list[str]:
+    """A sentence about each product of an order that is not in the catalogue. A shop may have it
+    nevertheless; one that has not cancels the order."""
+    missing = [line["sku"] for line in order["lines"] if line["sku"] not in products()]
+    near = {sku: get_close_matches(sku.upper(), products(), 1) for sku in missing}
+    return [
+        f"The catalogue has no {shown(sku)}" + (f": did you mean {it[0]}?" if it else ".")
+        for sku, it in near.items()
+    ]
 
 
 def read(name: str) -> list[dict[str, str]]:

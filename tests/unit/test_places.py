@@ -1,0 +1,103 @@
+"""Where ecom is started: on systems and in folders that cannot have it, a sentence says so."""
+
+import errno
+import fcntl
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from IPython.core.interactiveshell import InteractiveShell
+
+from ecom.broker.lease import BrokerUnavailable, lease
+from ecom.cli.main import main
+from ecom.errors import NotSettled, ShopError
+from ecom.harness.workspace import Workspace
+from ecom.shop.catalogue import order_for, unknown_products
+
+WITHOUT = "import sys; sys.modules['fcntl'] = None; "
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.argv = ['ecom', 'orders']; from ecom.cli.main import main; main()",
+        "import runpy; sys.argv = ['x', 'run', 'true']; "
+        "runpy.run_module('ecom.broker', run_name='__main__', alter_sys=True)",
+        "import ecom\ntry: ecom.Shop\nexcept ImportError as error: sys.exit(str(error))",
+    ],
+    ids=["the command", "the broker", "a notebook"],
+)
+def test_windows_is_told_about_wsl_in_one_sentence(code):
+    """A child without `fcntl`, which Windows has not."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT + code], capture_output=True, text=True)
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert "Linux and macOS, and on Windows within WSL" in sentence
+
+
+def test_a_home_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+    """One sentence, of the shop and of the broker, with what to do; nothing is to be deleted."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ECOM_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.delenv("ECOM_AMQP_URL", raising=False)
+    for what, error in (
+        (lambda: Workspace(None, None), ShopError),
+        (lambda: Workspace("tea", None), ShopError),
+        (lease, BrokerUnavailable),
+    ):
+        with pytest.raises(error, match="ECOM_HOME") as refused:
+            what()
+        assert str(tmp_path / "file" / "home") in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_disk_without_locks_is_named(monkeypatch, tmp_path):
+    """As some network file systems are."""
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setenv("ECOM_HOME", str(tmp_path))
+    monkeypatch.delenv("ECOM_AMQP_URL", raising=False)
+    for what in (lambda: Workspace(None, None), lambda: Workspace(None, tmp_path / "x"), lease):
+        with pytest.raises(ShopError, match="No locks available"):
+            what()
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a\0b", "Tea", "x" * 41, "\x1b[2J"])
+@pytest.mark.parametrize("command", ["orders", "status", "down"])
+def test_what_is_no_name_of_a_shop_is_refused_by_every_command(name, command):
+    done = CliRunner().invoke(main, [command, "--name", name])
+    assert done.exit_code == 1
+    assert "is no name for a shop" in done.output
+    assert "\x1b" not in done.output
+
+
+@pytest.mark.parametrize("units", ["x", "-1", "1.5", "", "9" * 5_000, "²"])
+def test_units_that_are_none_are_refused_by_the_command(units):
+    done = CliRunner().invoke(main, ["place", "ada@example.com", f"TEAPOT={units}"])
+    assert done.exit_code == 2
+    assert "is not like TEAPOT=2" in done.output
+
+
+def test_an_error_of_ours_is_its_sentence_in_a_notebook(capsys):
+    """Not thirty lines of traceback with the sentence last."""
+    shell = InteractiveShell()
+    for error in (NotSettled("It waits for payment."), BrokerUnavailable("Set ECOM_HOME.")):
+        shell.user_ns["error"] = error
+        shell.run_cell("raise error")
+        said = capsys.readouterr()
+        assert (said.out + said.err).split("\n")[0] == f"{type(error).__name__}: {error}"
+        assert "Traceback" not in said.out + said.err
+
+
+def test_an_unknown_product_is_named_with_its_neighbour():
+    """On stderr, by `ecom place`: the shop itself may have what the catalogue has not."""
+    order = order_for("a@b", {"TEAPTO": 1, "teapot": 1, "TEAPOT": 1, "zzzzzz": 1})
+    assert unknown_products(order) == [
+        "The catalogue has no 'TEAPTO': did you mean TEAPOT?",
+        "The catalogue has no 'teapot': did you mean TEAPOT?",
+        "The catalogue has no 'zzzzzz'.",
+    ]
