@@ -40,7 +40,8 @@ def chaos(
 ) -> None:
     """Kill, cut, starve and flood a running shop, and see that nothing goes missing.
 
-    Without FAULT, all of them. Exit status 1 if anything was lost, doubled or off.
+    Without FAULT, all of them that this system can play. Exit status 1 if anything was lost,
+    doubled or off, or if a FAULT cannot be played.
     """
     from ecom_lab.chaos.report import write
     from ecom_lab.chaos.rows import Rows
@@ -49,6 +50,10 @@ def chaos(
         raise click.UsageError("--resume goes on with the rows of a report: name it by --report.")
     rows, good = Rows(report.with_suffix(".jsonl")) if report else None, True
     for fault in _chosen(names):
+        if fault.not_here:
+            click.echo(f"{fault.name} is not played: {fault.not_here}.", err=True)
+            good = good and not names
+            continue
         size = fault.full if full else fault.small
         size = size._replace(orders=orders or size.orders)
         verdict = rows.find(fault.name, seed, size) if resume else None

@@ -32,6 +32,7 @@ class Fault:
     small: Size
     full: Size
     environment: Environment = shared
+    not_here: str = ""  # why it cannot be played on this system, if it cannot
     bites: bool = True  # messages must have come twice, or it has struck nothing
     hold_seconds: float = 900.0
     customers: Callable[[int, int], list[Customer]] = customers  # by orders and seed

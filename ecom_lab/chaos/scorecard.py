@@ -28,7 +28,7 @@ _ALL = (
     Fault("bad-lines", "TCP between service and broker cut, half-open, slow, clogged",
           salvo(*_LINES, gap=(0.1, 0.5)), Size(400, 10), Size(10_000, 300), proxied),
     Fault("full-disks", "no room for a service's database",
-          salvo(disks.full), Size(100, 3), Size(2_000, 20), bites=False),
+          salvo(disks.full), Size(100, 3), Size(2_000, 20), bites=False, not_here=disks.NOT_HERE),
     Fault("locked-databases", "SQLITE_BUSY from a foreign writer",
           salvo(disks.busy), Size(100, 1), Size(2_000, 20), bites=False),
     Fault("topology", "queues deleted and unbound under load",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
+from seeing import in_whose_environment
 
 SECONDS = 240  # for anything: a browser without a graphics card is slow, and others may be at work
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -108,19 +109,7 @@ class Lab:
 
     def processes(self) -> list[str]:
         """The command lines of all that was started from here and still runs."""
-        return [
-            " ".join(command)
-            for command in map(self._command, Path("/proc").glob("[0-9]*"))
-            if command
-        ]
-
-    def _command(self, process: Path) -> list[str] | None:
-        try:
-            if f"{MARK}={self._token}".encode() not in (process / "environ").read_bytes():
-                return None
-            return (process / "cmdline").read_text().rstrip("\0").split("\0")
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            return None  # gone meanwhile, or not ours
+        return [" ".join(command) for command in in_whose_environment(MARK, self._token)]
 
 
 def _not_run(path: Path) -> dict:

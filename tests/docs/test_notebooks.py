@@ -13,6 +13,7 @@ import pytest
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.manager import KernelManager
+from seeing import in_whose_environment
 
 from ecom_lab.experiments.kernel import Kernel, OwnSockets
 
@@ -209,9 +210,9 @@ def sockets(manager):
 
 def test_a_kernel_that_is_restarted_leaves_no_process_behind(wait_for):
     """With a shop open on a broker of its own: all of that ends by itself when the kernel does."""
-    mark = f"TESTED_KERNEL={os.urandom(8).hex()}"
+    mark = "TESTED_KERNEL", os.urandom(8).hex()
     manager = Blocking()
-    manager.start_kernel(env=os.environ | dict([mark.split("=")]))
+    manager.start_kernel(env=os.environ | dict([mark]))
     client = manager.client()
     client.start_channels()
     try:
@@ -220,23 +221,11 @@ def test_a_kernel_that_is_restarted_leaves_no_process_behind(wait_for):
         for cell in cells[:4]:
             answer = client.execute_interactive(cell.source, timeout=60, output_hook=lambda _: None)
             assert answer["content"]["status"] == "ok"
-        assert any("beam.smp" in each for each in processes(mark))
-        assert len(processes(mark)) > 10
+        assert any("beam.smp" in str(each) for each in in_whose_environment(*mark))
+        assert len(in_whose_environment(*mark)) > 10
         manager.restart_kernel(now=True)
-        wait_for(lambda: len(processes(mark)) == 1)  # the new kernel
+        wait_for(lambda: len(in_whose_environment(*mark)) == 1)  # the new kernel
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
-
-
-def processes(mark):
-    """The command lines of the processes in whose environment this stands."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (path / "environ").read_bytes().split(b"\0"):
-                found.append((path / "cmdline").read_text())
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # gone meanwhile, or not ours
-    return found

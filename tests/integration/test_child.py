@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from seeing import is_there, linux
 
 from ecom.process import child
 
@@ -49,9 +50,10 @@ def look(**options):
 
 def ends(pid):
     """A condition: this process is gone."""
-    return lambda: not os.path.exists(f"/proc/{pid}")
+    return lambda: not is_there(pid)
 
 
+@linux
 @EITHER_WAY
 def test_a_child_has_a_session_an_environment_and_a_stdin_of_its_own(fresh):
     """It is told exactly what it is to be told; stdin is empty; its title is its name."""
@@ -61,6 +63,7 @@ def test_a_child_has_a_session_an_environment_and_a_stdin_of_its_own(fresh):
     assert (seen["stdin"], seen["read"], seen["title"]) == ("/dev/null", "", "payment-2")
 
 
+@linux
 def test_children_share_what_is_imported_for_them_unless_they_are_fresh():
     """The module is there before the child is, and still there for the next."""
     look(imports=("colorsys",))
@@ -75,6 +78,7 @@ def test_what_cannot_be_imported_ahead_is_the_childs_to_say():
     assert child.call("children:say", "hello", seconds=30) == "hello"
 
 
+@linux
 @EITHER_WAY
 def test_a_secret_is_in_no_argument_and_in_no_environment_that_others_see(fresh, monkeypatch):
     """Neither the child's nor that of the process it was forked from; the child itself has it."""
@@ -147,6 +151,7 @@ def test_what_a_function_returns_that_is_called_in_a_child():
         child.call("children:sleep", seconds=0.1)
 
 
+@linux
 def test_a_child_has_no_files_but_those_it_is_given(start, tmp_path):
     """Nothing of its siblings, nor of ours: a pipe that it kept open would not end."""
     start("stay")

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
+from seeing import is_there
 from sqlite_utils import Database
 
 from ecom.cli.main import main
@@ -85,7 +86,7 @@ def interrupted(command, wait_for, tmp_path):
             finally:
                 begun.kill()
         kernel = (tmp_path / "waits").read_text()
-        wait_for(lambda: not Path(f"/proc/{kernel}").exists(), 60)
+        wait_for(lambda: not is_there(kernel), 60)
         (tmp_path / "waits").unlink()
         return begun.returncode, told
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers import broker_url
+from seeing import linux
 
 from ecom import Shop
 from ecom.broker.lease import private_node
@@ -40,6 +41,7 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
         assert not [text for text in shown for secret in secrets if secret in text]
 
 
+@linux
 def test_a_process_is_told_no_secrets_but_its_own(broker, monkeypatch):
     """The API's token is the order's alone, each password its service's, and what is known of mail
     server and payment provider, theirs who ask them; the sandbox has none. Nor does anybody

@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pika
 import pytest
+from seeing import is_there
 
 from ecom import Shop
 from ecom.broker.lease import BrokerUnavailable
@@ -116,7 +117,7 @@ def test_nothing_outlives_a_holder_that_is_killed(broker, wait_for):
         left = json.loads(holder.stdout.readline())
         assert folder_of(left["name"]).exists()
         holder.kill()
-    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in left["pids"]))
+    wait_for(lambda: not any(map(is_there, left["pids"])))
     with Shop(amqp_url=broker):  # or one that some other test opens just now
         wait_for(lambda: not folder_of(left["name"]).exists())
     with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match="not found"):

@@ -12,6 +12,9 @@ from ecom_lab.shop import SERVICES
 
 LONG = 5.0  # seconds: a hundred times as long as a service waits for a lock
 
+# Why `full` cannot be played here, if it cannot.
+NOT_HERE = "" if hasattr(resource, "prlimit") else "only Linux can limit another process's files"
+
 
 def full(bed: Testbed) -> str:
     """A service may not make any file longer: its writes fail as on a full disk, but for it alone.

@@ -10,7 +10,8 @@ from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.shop import SERVICES
 
 STRIKES = (
-    *(services.kill, services.kill, services.freeze, disks.full, disks.busy),
+    *(services.kill, services.kill, services.freeze),
+    *((disks.busy,) if disks.NOT_HERE else (disks.full, disks.busy)),
     *(lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged),
 )
 DESCRIPTORS = 300  # that a process may hold
