@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecom.cli.options import as_json, of_shop, shop_folder
+from ecom.cli.options import as_json, of_shop, shop_folder, shop_name
 from ecom.sagas.choreography import choreography
 from ecom.telemetry.logs import one_line
 
@@ -57,7 +57,8 @@ def _letters_of(name: str) -> Iterator["DeadLetters"]:
 
     folder = shop_folder(name)
     with lease(kept_broker(folder)) as url:
-        yield DeadLetters(choreography(), address(url, name), name, folder)
+        shop = shop_name(name)
+        yield DeadLetters(choreography(), address(url, shop), shop, folder)
 
 
 @click.group()

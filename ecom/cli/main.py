@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import entry_points
@@ -16,21 +16,34 @@ from typing import Any
 import click
 
 from ecom.cli.dead import dead
-from ecom.cli.options import as_json, of_shop, say, shop_folder
+from ecom.cli.options import (
+    as_json,
+    folder_named,
+    given_folder,
+    of_shop,
+    shop_folder,
+    shop_name,
+    units,
+)
+from ecom.cli.orders import orders, place
+from ecom.cli.records import COMMANDS
 from ecom.cli.watch import watch
 from ecom.errors import ShopError
 from ecom.harness.extras import all_installed
+from ecom.settings import Settings
 from ecom.telemetry.logs import one_line
 
-WIDTH = 88
-STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
+SETTINGS = {"max_content_width": 88, "help_option_names": ["-h", "--help"]}
 
 
 MAP = {
-    "A shop": ["up", "place", "orders", "status", "watch", "dead", "down"],
+    "A shop": ["up", "status", "watch", "dead", "gateway", "down"],
+    "Its orders": ["catalogue", "stock", "place", "cancel", "orders"],
+    "Its records": ["history", "events", "emails", "books"],
     "Experiments": ["replay", "sweep"],
     "Proofs": ["explore", "chaos", "bench"],
     "What lies in docs/": ["documents", "pictures"],
+    "This command": ["completion"],
 }
 
 
@@ -59,7 +72,7 @@ class Friendly(click.Group):
             raise click.ClickException("\n".join(map(one_line, lines))) from error
 
 
-@click.group(cls=Friendly, context_settings={"max_content_width": WIDTH})
+@click.group(cls=Friendly, context_settings=SETTINGS)
 @click.version_option(package_name="ecom")
 def main() -> None:
     """A shop of five services that agree without a coordinator: the Saga pattern on RabbitMQ.
@@ -72,14 +85,20 @@ def main() -> None:
 
 main.add_command(dead)
 main.add_command(watch)
+for command in (place, orders, *COMMANDS):
+    main.add_command(command)
 for point in entry_points(group="ecom.commands"):  # study commands, which other packages bring
     with suppress(ModuleNotFoundError):  # e.g. the benchmark, which lives in the checkout only
         main.add_command(point.load(), point.name)
 
 
 @main.command()
+@click.option(
+    "--stock", "lines", multiple=True, metavar="SKU=UNITS", help="Instead of the catalogue."
+)
+@click.option("--hold-seconds", type=float, default=Settings.hold_seconds, show_default=True)
 @of_shop
-def up(name: str) -> None:
+def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
     """Open a shop that keeps its orders, and keep it running.
 
     Ctrl-C or `ecom down` closes it; the next `ecom up` goes on where it was. A service that dies is
@@ -91,7 +110,9 @@ def up(name: str) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        with Shop(name=name) as shop:
+        shelves = units(lines) or None
+        where = {"name": shop_name(name), "folder": given_folder()}
+        with Shop(shelves, **where, hold_seconds=hold_seconds) as shop:
             click.echo(
                 f"{shop!r}.\nOrders are accepted at {shop.url}/orders, with the token "
                 f"in {token_file(shop.folder)}.\nCtrl-C closes the shop."
@@ -107,14 +128,15 @@ def up(name: str) -> None:
 @of_shop
 def down(name: str) -> None:
     """Close the shop that `ecom up` keeps running, wherever that is."""
-    from ecom.harness.workspace import folder_of, holder_of
+    from ecom.harness.workspace import holder_of
 
-    pid = holder_of(folder_of(name))
+    folder = folder_named(name)
+    pid = holder_of(folder)
     if pid is None:
         click.echo(f"Shop {name!r} is not open.")
         return
     os.kill(pid, signal.SIGTERM)
-    while holder_of(folder_of(name)) is not None:
+    while holder_of(folder) is not None:
         time.sleep(0.05)
     click.echo(f"Shop {name!r} is closed.")
 
@@ -133,61 +155,6 @@ def status(name: str, as_json: bool) -> None:
 
     state = status_of(shop_folder(name))
     click.echo(json.dumps(asdict(state)) if as_json else str(state))
-
-
-@main.command()
-@click.argument("customer")
-@click.argument("lines", nargs=-1, required=True, metavar="SKU=UNITS...")
-@click.option("--card", help="A test card; without it, the customer's own.")
-@of_shop
-@as_json
-def place(
-    customer: str, lines: tuple[str, ...], card: str | None, name: str, as_json: bool
-) -> None:
-    """Place an order with a shop that is up.
-
-    Example: ecom place ada@example.com TEAPOT=1 KITE=2
-    """
-    from ecom.cli.status import api_of
-    from ecom.shop.api_client import Client
-    from ecom.shop.catalogue import order_for, unknown_products
-    from ecom.shop.credentials import kept_token
-
-    wanted, folder = order_for(customer, _units(lines), card), shop_folder(name)
-    with closing(Client(lambda: api_of(folder), kept_token(folder))) as client:
-        order = client.place([wanted])[0]
-    click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
-    for sentence in unknown_products(wanted):
-        click.echo(sentence, err=True)
-
-
-def _units(lines: tuple[str, ...]) -> dict[str, int]:
-    units: dict[str, int] = {}
-    for line in lines:
-        sku, _, number = line.rpartition("=")
-        if not sku or not number.isdecimal() or len(number) > 18:
-            raise click.BadParameter(f"{line!r} is not like TEAPOT=2", param_hint="SKU=UNITS")
-        units[sku] = units.get(sku, 0) + int(number)
-    return units
-
-
-@main.command()
-@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only these.")
-@of_shop
-@as_json
-def orders(state: str | None, name: str, as_json: bool) -> None:
-    """List the orders and how each ended."""
-    from ecom.shop import dataframes
-    from ecom.shop.balance import pounds
-
-    frame = dataframes.orders(shop_folder(name), state)
-    if as_json:
-        click.echo(json.dumps(dataframes.orders_as_json(shop_folder(name), state)))
-    elif frame.empty:
-        click.echo("No orders.")
-    else:
-        frame["total"] = frame.total.map(pounds)
-        say(frame.to_string(index=False, max_colwidth=40))
 
 
 def _finite(ctx: click.Context, option: click.Parameter, value: float) -> float:

@@ -1,13 +1,35 @@
-"""Options that several commands have, and the shop that one of them names."""
+"""Options that several commands have, and the shop that they name."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ecom.errors import ShopError
 from ecom.telemetry.logs import one_line
 
-of_shop = click.option("--name", default="ecom", show_default=True, help="Which shop.")
+if TYPE_CHECKING:
+    from ecom.shop.api_client import Client
+
+FOLDER = "ecom.folder"  # in a context: the folder that was given
+
+
+def of_shop(command: Callable) -> Callable:
+    """Options that name a shop: `name`, and a folder for `folder_named` and `shop_folder`."""
+    name = click.option("--name", default="ecom", show_default=True, help="Which shop.")
+    folder = click.option(
+        "--folder",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=lambda ctx, _, path: ctx.meta.__setitem__(FOLDER, path),
+        help="Its folder, if it is not among the shops of ECOM_HOME.",
+    )
+    return name(folder(command))
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -17,11 +39,54 @@ def say(text: str) -> None:
     click.echo("\n".join(map(one_line, text.split("\n"))))
 
 
-def shop_folder(name: str) -> Path:
-    """The folder of the shop of this name. Raises `ShopError` if it has never been open."""
+def given_folder() -> Path | None:
+    """What `--folder` says."""
+    given: Path | None = click.get_current_context().meta.get(FOLDER)
+    return given and given.expanduser().absolute()
+
+
+def folder_named(name: str) -> Path:
+    """The folder of the shop, which need not exist."""
     from ecom.harness.workspace import folder_of
 
-    folder = folder_of(name)
+    return given_folder() or folder_of(name)
+
+
+def shop_folder(name: str) -> Path:
+    """The folder of the shop. Raises `ShopError` if it has never been open."""
+    folder = folder_named(name)
     if not (folder / "order.db").exists():
-        raise ShopError(f"There is no shop {name!r} yet: `ecom up` opens it.")
+        where = f"in {folder}" if given_folder() else f"{name!r} yet"
+        raise ShopError(f"There is no shop {where}: `ecom up` opens it.")
     return folder
+
+
+def shop_name(name: str) -> str:
+    """The shop's name at the broker: of one that was opened by its folder alone, made of that."""
+    from ecom.harness.workspace import name_for
+
+    folder, said = given_folder(), click.get_current_context().get_parameter_source("name")
+    return name_for(folder) if folder and said is ParameterSource.DEFAULT else name
+
+
+@contextmanager
+def client_of(name: str) -> Iterator["Client"]:
+    """A client of the shop's HTTP API."""
+    from ecom.cli.status import api_of
+    from ecom.shop.api_client import Client
+    from ecom.shop.credentials import token_for
+
+    folder = shop_folder(name)
+    with closing(Client(lambda: api_of(folder), token_for(folder))) as client:
+        yield client
+
+
+def units(pairs: tuple[str, ...]) -> dict[str, int]:
+    """Units by sku, of texts like `TEAPOT=2`."""
+    found: dict[str, int] = {}
+    for pair in pairs:
+        sku, _, number = pair.rpartition("=")
+        if not sku or not number.isdecimal() or len(number) > 18:
+            raise click.BadParameter(f"{pair!r} is not like TEAPOT=2", param_hint="SKU=UNITS")
+        found[sku] = found.get(sku, 0) + int(number)
+    return found

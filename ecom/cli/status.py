@@ -55,20 +55,26 @@ def policies() -> list[dict[str, Any]]:
 
 def status_of(folder: Path) -> Status:
     """The status of the shop in `folder` now."""
-    is_open = holder_of(folder) is not None
+    opened = is_open(folder)
     with monitor(folder) as it:
         waiting, states = it.look().waiting(), it.states()
     services = {
-        name: {"pid": _pid(folder, name) if is_open else None, **counts}
+        name: {"pid": _pid(folder, name) if opened else None, **counts}
         for name, counts in waiting.items()
     }
     orders = {state: n for state, n in states.items() if n}
-    return Status(is_open, services, orders, policies())
+    return Status(opened, services, orders, policies())
+
+
+def is_open(folder: Path) -> bool:
+    """Whether somebody has the shop in `folder` open; nobody may have one whose services were
+    started one by one."""
+    return holder_of(folder) is not None or not (folder / "lock").exists()
 
 
 def api_of(folder: Path) -> str:
-    """The URL of the API of the shop in `folder`. Raises `ServiceDown` if it is not open."""
-    if holder_of(folder) is not None and _pid(folder, "order") is not None:
+    """The URL of the API of the shop in `folder`. Raises `ServiceDown`."""
+    if is_open(folder) and _pid(folder, "order") is not None:
         return read_note(folder, ("order", "1"))["http"]
     raise ServiceDown(f"Shop {folder.name!r} takes no orders now: `ecom up` opens it.")
 
@@ -77,7 +83,8 @@ def _pid(folder: Path, service: str) -> int | None:
     """The pid in the service's note, if there is such a process."""
     with suppress(FileNotFoundError, ProcessLookupError):
         pid = read_note(folder, (service, "1"))["pid"]
-        os.kill(pid, 0)
+        with suppress(PermissionError):  # another user's
+            os.kill(pid, 0)
         return pid
     return None
 

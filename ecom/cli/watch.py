@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import click
 
-from ecom.cli.options import of_shop
+from ecom.cli.options import folder_named, of_shop
 
 
 @click.command()
@@ -19,10 +19,10 @@ def watch(name: str) -> None:
     from ecom.errors import ShopError
     from ecom.harness.diagrams.live.glance import EVERY, glance
     from ecom.harness.diagrams.live.view import View
-    from ecom.harness.workspace import folder_of, holder_of
+    from ecom.harness.workspace import holder_of
     from ecom.shop.live import monitor
 
-    folder = folder_of(name)
+    folder = folder_named(name)
     if holder_of(folder) is None:
         raise ShopError(f"Shop {name!r} is not open: `ecom up` opens it.")
     with monitor(folder) as looking:

@@ -49,21 +49,25 @@ class Sandbox:
         """See `ecom.sandbox.faults.Faults`. Raises `ShopError` for what it does not know."""
         if "gateway" not in self._ports:
             raise ShopError("This shop has no gateway of its own, so nothing can go wrong there.")
-        try:
-            url = f"{self.environment['ECOM_GATEWAY_URL']}/faults"
-            answer = httpx.put(url, json=faults, trust_env=False)  # on this machine: no proxy
-        except httpx.TransportError as error:
-            raise ServiceDown(
-                f"The gateway does not answer ({error}); if it was killed, start it with "
-                "shop.start('gateway')."
-            ) from error
-        if not answer.is_success:
-            raise ShopError(f"The gateway knows no such fault: {answer.json()['reason']}")
+        put_faults(self.environment["ECOM_GATEWAY_URL"], faults)
 
     def close(self) -> None:
         """Give the ports back."""
         for port in self._ports.values():
             port.close()
+
+
+def put_faults(url: str, faults: dict[str, Any]) -> None:
+    """Say what goes wrong at the sandbox's payment provider at this address. Raises `ShopError`."""
+    try:
+        answer = httpx.put(f"{url}/faults", json=faults, trust_env=False)  # here: no proxy
+    except httpx.TransportError as error:
+        raise ServiceDown(
+            f"The gateway does not answer ({error}); if it was killed, start it with "
+            "shop.start('gateway')."
+        ) from error
+    if not answer.is_success:
+        raise ShopError(f"The gateway knows no such fault: {answer.json()['reason']}")
 
 
 def _reserve() -> socket.socket:

@@ -17,8 +17,13 @@ def kept_token(folder: Path) -> str | None:
     return kept_secret(token_file(folder))
 
 
+def token_for(folder: Path) -> str | None:
+    """The token of the shop in `folder`: `ECOM_HTTP_TOKEN`, else what is kept, if anything."""
+    return os.environ.get("ECOM_HTTP_TOKEN") or kept_token(folder)
+
+
 def keep_token(folder: Path) -> str:
     """`ECOM_HTTP_TOKEN`, else what is kept, else a new one; kept where only the owner reads it."""
-    token = os.environ.get("ECOM_HTTP_TOKEN") or kept_token(folder) or secrets.token_urlsafe(32)
+    token = token_for(folder) or secrets.token_urlsafe(32)
     keep_secret(token_file(folder), token)
     return token

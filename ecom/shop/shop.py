@@ -17,7 +17,7 @@ from ecom.harness.diagrams.live.view import watched
 from ecom.harness.processes import Processes
 from ecom.harness.quiescence import wait_until_settled
 from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker, lease_for, prepare
-from ecom.harness.workspace import Workspace, clear_abandoned
+from ecom.harness.workspace import Workspace, clear_abandoned, keep_secret
 from ecom.process import child
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox
@@ -84,6 +84,7 @@ class Shop(Records):
         self._processes, self._client, self._lease, self._sandbox = None, None, None, None
         child.prepare("ecom.serve", "ecom.api.app")  # it takes as long as what follows
         self._sandbox = Sandbox(self._as_processes)
+        keep_secret(self.folder / "gateway-url", self._sandbox.environment["ECOM_GATEWAY_URL"])
         if self._amqp_url is None:
             self._lease = lease_for(self.folder)
         broker = self._amqp_url or self._lease.url

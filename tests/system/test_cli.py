@@ -9,6 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from ecom import Shop
 from ecom.cli.dead import dead
 from ecom.cli.main import MAP, main
 from ecom_lab.shop import CONTRACT
@@ -75,6 +76,49 @@ def test_a_shop_in_the_terminal(ecom, up):
     assert up.wait(20) == 0
     assert json.loads(ecom("status", *name, "--json").stdout)["services"]["audit"]["pid"] is None
     assert "takes no orders now" in ecom("place", "ada@example.com", "KITE=1", *name).stderr
+
+
+def test_the_command_does_all_that_a_shop_can(ecom, up):
+    """What was told, what is on the shelves, what went wrong on purpose, and how it all ended."""
+    name = ("--name", "cli-test")
+    shelves = json.loads(ecom("stock", "BOAT=3", *name, "--json").stdout)
+    assert [shelf["available"] for shelf in shelves if shelf["sku"] == "BOAT"] == [3]
+    assert "BOAT is on the shelves already" in ecom("stock", "BOAT=1", *name).stderr
+    placed = ecom("place", "ada@example.com", "BOAT=2", "--wait", *name)
+    assert (placed.exit_code, placed.stdout) == (0, "Order 1001 is CONFIRMED.\n")
+    failed = ecom("place", "ada@example.com", "BOAT=2", "--wait", *name)
+    assert failed.stdout == "Order 1002 is CANCELLED: insufficient stock.\n"
+    assert failed.exit_code == 1
+    assert ecom("gateway", "down=true", *name).stdout == "From now on: down=true.\n"
+    assert "knows no fault 'dwon'" in ecom("gateway", "dwon=true", *name).stderr
+    assert json.loads(ecom("place", "ada@example.com", "KITE=1", *name, "--json").stdout)
+    books = ecom("books", *name)
+    assert "order 1003 is PENDING but still under way" in books.stdout
+    assert books.exit_code == 1
+    assert ecom("cancel", "1003", *name).stdout == "Order 1003 will be undone.\n"
+    assert ecom("gateway", *name).stdout == "From now on: all is well.\n"
+    assert "order.created" in ecom("history", "1001", *name).stdout
+    assert "no order '77'" in ecom("history", "77", *name).stderr
+    events = json.loads(ecom("events", "--order", "1002", *name, "--json").stdout)
+    assert events[0]["type"] == "order.created"
+    assert "KITE" in ecom("catalogue").stdout
+    assert "Cancelled" in ecom("emails", "--order", "1002", *name).stdout
+
+
+def test_a_shop_is_found_by_its_folder_or_without_the_brokers_address(broker, tmp_path):
+    """One that was opened by its folder alone; from a terminal that knows nothing else of it."""
+
+    def ecom(*arguments):
+        place = ["--folder", str(tmp_path / "x")]
+        return CliRunner().invoke(main, [*arguments, *place], env={"ECOM_AMQP_URL": None})
+
+    assert f"no shop in {tmp_path / 'x'}" in ecom("orders").stderr
+    with Shop({"KITE": 2}, folder=tmp_path / "x", amqp_url=broker) as shop:
+        assert "CONFIRMED" in ecom("place", "ada@example.com", "KITE=1", "--wait").stdout
+        shop.place("nobody@bounce.example", {"KITE": 1})
+        shop.settle()
+        assert "nobody" in ecom("dead", "list", "--json").stdout
+        assert json.loads(ecom("status", "--json").stdout)["services"]["notification"]["dead"] == 1
 
 
 def test_a_service_that_dies_under_ecom_up_is_started_again(ecom, up, wait_for):
