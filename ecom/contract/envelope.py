@@ -8,7 +8,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
 from operator import itemgetter
@@ -35,7 +35,10 @@ ATTRIBUTES = ("ce-specversion", *REQUIRED, "ce-traceparent")
 _required = itemgetter(*REQUIRED)
 _ONE_ID = "[A-Za-z0-9._:/-]{1,128}"
 _ID = re.compile(rf"{_ONE_ID}\Z")
-_ALL_IDS = re.compile(rf"(?:{_ONE_ID}\n){{{len(REQUIRED) - 1}}}{_ONE_ID}\Z")
+_TIME = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,40})?(?:[Zz]|[+-]\d\d:\d\d)"
+_ONE = {"ce-time": re.compile(rf"{_TIME}\Z", re.ASCII)}  # else an id
+_ALL = "\n".join(_TIME if name in _ONE else _ONE_ID for name in REQUIRED)
+_WELL_FORMED = re.compile(rf"{_ALL}\Z", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]*[1-9a-f][0-9a-f]*\Z")  # zero is no id of a trace
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _OURS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[78]")
@@ -151,12 +154,15 @@ def _read_envelope(contract: Contract, headers: Headers) -> Envelope:
         raise Refused("not a CloudEvent of specversion 1.0")
     try:
         values = _required(headers)
-        well_formed = _ALL_IDS.match("\n".join(values))
+        well_formed = _WELL_FORMED.match("\n".join(values))
     except (KeyError, TypeError):  # one is missing, or no text
         well_formed = None
     if well_formed is None:
-        bad = [name for name in REQUIRED if not is_id(headers.get(name))]
-        raise Refused(f"header {bad[0]} is missing or malformed")
+        said = ((name, headers.get(name)) for name in REQUIRED)
+        bad = next(
+            name for name, it in said if not (isinstance(it, str) and _ONE.get(name, _ID).match(it))
+        )
+        raise Refused(f"header {bad} is missing or malformed")
     id_, source, type_, time, subject, version, correlation, causation = values
     if (kind := contract.by_key.get(type_)) is None:
         raise Refused(f"unknown event type {type_}")
@@ -171,12 +177,17 @@ def _read_envelope(contract: Contract, headers: Headers) -> Envelope:
 
 @lru_cache(maxsize=1024)  # and many messages come from one batch
 def _read_time(value: str) -> str:
+    """A time as RFC 3339 has it, in UTC; a leap second is the moment after it."""
     try:
-        if datetime.fromisoformat(value).tzinfo is UTC:
-            return value
-    except ValueError:
-        pass
-    raise Refused("header ce-time is not a time in UTC")
+        text, leap = value.upper(), value[17:19] == "60"
+        time = datetime.fromisoformat(f"{text[:17]}59{text[19:]}" if leap else text)
+        time = time.astimezone(UTC) + timedelta(seconds=leap)
+    except (ValueError, OverflowError):
+        raise Refused("header ce-time is no time of RFC 3339") from None
+    if leap and (time.hour, time.minute) != (0, 0):
+        raise Refused("header ce-time has a leap second in the middle of a day")
+    is_ours = value[10] == "T" and value.endswith("Z") and not leap
+    return value if is_ours else f"{time.replace(tzinfo=None).isoformat()}Z"
 
 
 def _read_trace(value: object, correlation: str, id_: str) -> str:

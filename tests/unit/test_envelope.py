@@ -220,8 +220,14 @@ def test_a_message_without_our_headers_is_refused(headers):
         ({"ce-subject": "1002"}, "ce-subject"),
         ({"ce-source": "/ecom/payment"}, "cannot come from /ecom/payment"),
         ({"ce-time": "yesterday"}, "ce-time"),
-        ({"ce-time": "2026-11-05T12:00:00"}, "UTC"),
-        ({"ce-time": "2026-02-30T12:00:00Z"}, "UTC"),
+        ({"ce-time": "2026-11-05T12:00:00"}, "ce-time"),
+        ({"ce-time": "2026-11-05 12:00:00Z"}, "ce-time"),
+        ({"ce-time": "20261105T120000Z"}, "ce-time"),
+        ({"ce-time": "2026-11-05T12:00:00+0100"}, "ce-time"),
+        ({"ce-time": "2026-02-30T12:00:00Z"}, "RFC 3339"),
+        ({"ce-time": "2026-11-05T12:00:00+25:00"}, "RFC 3339"),
+        ({"ce-time": "0001-01-01T00:00:00+01:00"}, "RFC 3339"),
+        ({"ce-time": "2026-11-05T12:00:60Z"}, "leap second"),
         ({"ce-schemaversion": "0"}, "number"),
         ({"ce-schemaversion": "1.5"}, "number"),
     ],
@@ -311,3 +317,23 @@ def test_the_events_of_a_saga_are_one_trace_and_each_its_own_span():
     contexts = [trace_after("", command, id_).split("-") for id_ in ids]
     assert {trace for _, trace, _, _ in contexts} == {command.replace("-", "")}
     assert len({span for _, _, span, _ in contexts}) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("said", "in_utc"),
+    [
+        ("2026-11-05T13:00:00+01:00", "2026-11-05T12:00:00Z"),
+        ("2026-11-05T00:30:00.25-05:30", "2026-11-05T06:00:00.250000Z"),
+        ("2026-11-05t12:00:00z", "2026-11-05T12:00:00Z"),
+        ("2026-11-05T12:00:00-00:00", "2026-11-05T12:00:00Z"),
+        ("2026-11-05T12:00:00.123456789Z", "2026-11-05T12:00:00.123456789Z"),
+        ("2026-11-05T12:00:00.1Z", "2026-11-05T12:00:00.1Z"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2017-01-01T00:59:60+01:00", "2017-01-01T00:00:00Z"),
+    ],
+)
+def test_a_time_is_whatever_rfc_3339_has(said, in_utc):
+    """With an offset, in small letters, of any precision, in a leap second: it is read as UTC."""
+    headers, body = wire(EXAMPLES["order.created"])
+    envelope, _ = decode(CONTRACT, headers | {"ce-time": said}, body)
+    assert envelope.time == in_utc
