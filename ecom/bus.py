@@ -34,7 +34,7 @@ class Bus:
         self._service = service
         self._put = put
         self._session: Session | None = None
-        self._epoch = 0
+        self.epoch = 0  # the number of the session
         self.ready = asyncio.Event()  # set once it has been connected
 
     async def run(self) -> None:
@@ -45,9 +45,9 @@ class Bus:
         """
         wait, suspects = FIRST_WAIT, list[int]()
         while True:
-            self._epoch += 1
+            self.epoch += 1
             carefully = bool(suspects)
-            session = Session(self._shop, self._service, self._epoch, self._put, carefully)
+            session = Session(self._shop, self._service, self.epoch, self._put, carefully)
             opened = time.monotonic()
             try:
                 await session.open(self._parameters)
@@ -101,7 +101,7 @@ class Bus:
 
     def ack(self, output: Ack) -> None:
         """Acknowledge; without effect after a reconnect, and then the inbox absorbs duplicates."""
-        if self._session is not None and output.channel == self._epoch:
+        if self._session is not None and output.channel == self.epoch:
             self._session.ack(output.tag)
 
 

@@ -6,9 +6,10 @@ consumer sharing one would be blocked with it.
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any
 
 import pika
@@ -44,9 +45,10 @@ class Session:
         self._epoch = epoch
         self._put = put
         self._connections: list[Connection] = []
-        self._unconfirmed: dict[int, tuple[int, str]] = {}  # delivery tag: seq, message id
-        self._tags: deque[int] = deque()  # the same tags, and confirmed ones among them
-        self._returned: set[str] = set()
+        self._unconfirmed: dict[
+            int, tuple[int, str]
+        ] = {}  # delivery tag, ascending: seq, message id
+        self._returned: Counter[str] = Counter()  # by message id, until their confirms come
         self._published = 0
         self._one_by_one = one_by_one  # publish each row only when the one before is confirmed
         self._waiting: deque[Outbox] = deque()  # rows that wait for that
@@ -83,16 +85,19 @@ class Session:
         """End the session if our queue is gone or delivers no more: the next one starts afresh.
 
         A queue that is deleted and declared again may keep a consumer that receives nothing (seen
-        with RabbitMQ 3.10). So the session publishes a message to itself and waits for it, the
-        echo. While messages are in hand it waits: ending would count against their delivery limit.
+        with RabbitMQ 3.10). So the session publishes messages to itself, echoes, one for each
+        consumer: the queue gives every consumer its turn, and one that receives nothing, not even
+        its siblings' echoes, is deaf. To suspect a live one costs it a reconnect, and nothing while
+        messages are in hand: ending would count against their delivery limit.
         """
         consumers = await self._consumers()
-        silent = consumers == 1 and self._delivered == self._delivered_before == self._acked
+        silent = self._delivered == self._delivered_before == self._acked
         self._silence = self._silence + 1 if silent else 0
         self._delivered_before = self._delivered
         if consumers == 0 or self._silence == SILENCE:
             self._end(ConnectionError("our queue has gone silent"))
-        self.announce(Announce(topology.echo(self._service), b""))
+        for _ in range(consumers):
+            self.announce(Announce(topology.echo(self._service), b""))
 
     async def _consumers(self) -> int:
         """The number of our queue's consumers. A passive declare needs no right, but the queue must
@@ -169,9 +174,10 @@ class Session:
             return
         if row.exchange == "dead":
             exchange, key = topology.dead_exchange(self._shop), self._service
+            message_id = str(row.seq)  # several may be of one event, and a return must name its row
         else:
             exchange, key = topology.exchange(self._shop), row.type
-        message_id = row.id or str(row.seq)  # a return must name its row
+            message_id = row.id or str(row.seq)
         try:
             connection = self._out.connection
             connection.publish(self._out, exchange, key, row.headers, row.body, message_id)
@@ -182,7 +188,6 @@ class Session:
             self._end(error)
             return
         self._published += 1
-        self._tags.append(self._published)
         self._unconfirmed[self._published] = row.seq, message_id
 
     def announce(self, output: Announce) -> None:
@@ -228,16 +233,17 @@ class Session:
 
     def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         log.warning("Returned: no queue is bound for %s", method.routing_key)
-        self._returned.add(properties.message_id)
+        self._returned[properties.message_id] += 1
 
     def _on_confirm(self, frame: Any) -> None:
         """A publish is confirmed, or refused; a return always comes before its confirm."""
         taken = frame.method.NAME == "Basic.Ack"
         sent, unsent = [], []
         for seq, message_id in self._settled(frame.method):
-            good = taken and message_id not in self._returned
-            (sent if good else unsent).append(seq)
-            self._returned.discard(message_id)
+            returned = self._returned[message_id] if self._returned else 0
+            (sent if taken and not returned else unsent).append(seq)
+            if returned:
+                self._returned += Counter({message_id: -1})
         if sent:
             self._put(Confirmed(sent))
         if unsent:
@@ -250,10 +256,9 @@ class Session:
 
     def _settled(self, method: Any) -> Iterator[tuple[int, str]]:
         """What one confirm is about: one message, or all up to it. They may overtake others."""
-        if not method.multiple:
-            if (found := self._unconfirmed.pop(method.delivery_tag, None)) is not None:
-                yield found
-            return
-        while self._tags and self._tags[0] <= method.delivery_tag:
-            if (found := self._unconfirmed.pop(self._tags.popleft(), None)) is not None:
+        tags, last = [method.delivery_tag], method.delivery_tag
+        if method.multiple:
+            tags = list(takewhile(lambda tag: tag <= last, self._unconfirmed))
+        for tag in tags:
+            if (found := self._unconfirmed.pop(tag, None)) is not None:
                 yield found

@@ -294,3 +294,99 @@ def test_after_a_crash_messages_are_taken_one_at_a_time_until_a_new_one_comes(br
             await tap.until(lambda: len(tap.of(Delivery)) == 5)
 
     asyncio.run(scene())
+
+
+def test_what_is_confirmed_is_forgotten_also_when_each_confirm_comes_alone():
+    """A quiet service may run for years."""
+
+    async def scene():
+        session = Session("shop", "order", 1, lambda _: None)
+        session._out = Swallow()
+        for tag in range(1, 1_001):
+            session.publish(row(tag))
+            session._on_confirm(Method(1, pika.spec.Basic.Ack(tag)))
+        kept = [it for it in vars(session).values() if isinstance(it, dict | list | set | tuple)]
+        assert not any(kept)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("returned", [(1,), (2,), (1, 2)])
+def test_of_two_dead_letters_of_one_event_those_returned_are_unsent(returned):
+    """One confirm speaks of both, whichever came back."""
+
+    async def scene():
+        got = []
+        session = Session("shop", "order", 1, got.append)
+        session._out = channel = Swallow()
+        for seq in (1, 2):
+            session.publish(row(seq, "dead", "event-1"))
+        for seq in returned:
+            session._on_return(channel, pika.spec.Basic.Return(), channel.properties[seq - 1], b"")
+        session._on_confirm(Method(1, pika.spec.Basic.Ack(2, multiple=True)))
+        return [seq for each in got if type(each) is Rejected for seq in each.seqs]
+
+    assert asyncio.run(scene()) == list(returned)
+
+
+def test_an_event_that_is_returned_twice_is_unsent_twice():
+    """Two rows of one event, by a handler that emits it twice."""
+
+    async def scene():
+        got = []
+        session = Session("shop", "order", 1, got.append)
+        session._out = channel = Swallow()
+        for seq in (1, 2):
+            session.publish(row(seq, id="event-1"))
+        for properties in channel.properties:
+            session._on_return(channel, pika.spec.Basic.Return(), properties, b"")
+        session._on_confirm(Method(1, pika.spec.Basic.Ack(2, multiple=True)))
+        return got, session._returned
+
+    assert asyncio.run(scene()) == ([Rejected([1, 2])], {})
+
+
+def test_a_deaf_consumer_connects_again_whatever_its_siblings_hear(broker, shop):
+    """Of three replicas the queue has forgotten one: that one is replaced, and receives again."""
+
+    def ack(tap):
+        """Acknowledge all that it has; whether nothing of it is in hand any more."""
+        session, last = tap.bus._session, tap.of(Delivery)[-1].tag
+        if session._to_ack is None and session._acked < last:
+            tap.bus.ack(Ack(1, last))
+        return session._acked == last
+
+    async def scene():
+        async with tapped(broker, shop) as a, tapped(broker, shop) as b, tapped(broker, shop) as c:
+            for n in range(3):
+                good(broker, shop, f"first-{n}")
+            await a.until(lambda: all(tap.of(Delivery) and ack(tap) for tap in (a, b, c)))
+            session = c.bus._session
+            await session._call(session._in.basic_cancel, consumer_tag=session._consumer)
+            while c.bus._session is session:
+                echoes = len(a.of(Delivery)) + len(b.of(Delivery)) + 6  # of three, for two
+                for tap in (a, b, c):
+                    await tap.bus.check_queue()
+                await a.until(lambda n=echoes: len(a.of(Delivery)) + len(b.of(Delivery)) >= n)
+                await a.until(lambda: ack(a) and ack(b))
+            await c.until(lambda: c.bus.connected)
+            for n in range(3):
+                good(broker, shop, f"then-{n}")
+            await c.until(lambda: c.of(Delivery)[-1].channel == 2)
+            assert (a.bus.epoch, b.bus.epoch) == (1, 1)
+
+    asyncio.run(scene())
+
+
+def test_a_consumer_among_others_that_receives_nothing_is_replaced():
+    """However many the broker counts: none of them is this one."""
+
+    async def scene(consumers):
+        session = Session("shop", "order", 1, lambda _: None)
+        session._consumers = lambda: asyncio.sleep(0, consumers)
+        session.announce = lambda _: None
+        for _ in range(3):
+            await session.check_queue()
+        return session.ended.done()
+
+    assert [asyncio.run(scene(consumers)) for consumers in (1, 2, 5)] == [True] * 3
