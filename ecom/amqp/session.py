@@ -6,7 +6,7 @@ consumer sharing one would be blocked with it.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import takewhile

@@ -19,6 +19,7 @@ from ecom.contract.contract import Contract
 from ecom.errors import ShopError
 from ecom.process.lifecycle import collect_rarely, until_stopped, write_note
 from ecom.process.performers import Performers
+from ecom.runtime.gap_detection import HELLO
 from ecom.runtime.messages import (
     Ack,
     Announce,
@@ -136,9 +137,12 @@ class Process:
             self.put(Tick())
 
     async def _tally(self) -> None:
+        greeted = 0
         while True:
             await asyncio.sleep(self.settings.tally_seconds)
             await self.bus.check_queue()
+            if greeted != (greeted := self.bus.epoch):  # what was lost before, tallies tell
+                self.bus.announce(Announce(f"{self.name}.missing", HELLO))
             self.put(TallyDue())
 
     async def _step(self, batch: list[Input]) -> None:

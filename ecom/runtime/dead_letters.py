@@ -14,11 +14,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, is_id, rfc3339
+from ecom.contract.contract import Contract
+from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, derived_id, is_id, rfc3339
 from ecom.contract.permissions import check_right
 from ecom.runtime.messages import Delivery
 from ecom.runtime.service import Service, Work
-from ecom.runtime.tables import Effect, Letter
+from ecom.runtime.tables import Effect, Inbox, Letter
 from ecom.stores.base import Transaction
 
 log = logging.getLogger("ecom")
@@ -49,6 +50,21 @@ def set_aside(work: Work, delivery: Delivery, failure: Failure) -> None:
     if effect is not None and not delivery.exchange:
         headers[EFFECT_HEADER] = _text(effect, MAX_ATTRIBUTE)
     _set_aside(work, headers, delivery.body, failure)
+
+
+def refuse(work: Work, delivery: Delivery, contract: Contract, error: str) -> None:
+    """Set aside what cannot be handled, unless that would make the same dead letter once more: of
+    an event that is sent again, there is one. To gap detection, what is refused was received."""
+    headers = kept(delivery)
+    if delivery.exchange and is_id(headers.get("ce-id")):
+        id_ = derived_id(repr((headers, delivery.body)), "refused")
+        if work[Inbox].get(id_) is not None:
+            work.count("duplicates")
+            return
+        work[Inbox].put(Inbox(id_, "refused", "", "done", work.now))
+    if delivery.exchange and delivery.key in contract.by_key:
+        work.count(f"accounted:{delivery.key}")
+    set_aside(work, delivery, Failure("malformed", error))
 
 
 def set_effect_aside(work: Work, row: Effect, error: str, attempts: int) -> None:

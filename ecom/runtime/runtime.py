@@ -152,7 +152,7 @@ class Runtime:
             dead_letters.check(delivery, envelope.type, self._sender(event.producer))
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
-            dead_letters.set_aside(work, delivery, Failure("malformed", str(refused)))
+            dead_letters.refuse(work, delivery, self._contract, str(refused))
             return
         key, seen = inbox.find(envelope, self._contract, tx)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
@@ -260,6 +260,7 @@ class Runtime:
                 extra = {"subject": timer.subject, "event": id_}
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
+        self._gaps.send_again(tx, now)
         forget_old(tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────

@@ -116,7 +116,8 @@ class Letter(Row, frozen=True):
     why: str | None = None  # it was dropped
 
 
-# Tallies: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
+# Counters: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
+# `accounted:KEY` (refused, or given up: see `gap_detection`; below 0, handled more than once),
 # `replayed`, `dropped`, `duplicates`, `dead`, `outbox`, `effects`, `transactions`, and how many
 # rows of its own a service has made: `orders`, `events`.
 MACHINERY = (Inbox, Outbox, Effect, Timer, Handled, Letter, Counter)

@@ -231,11 +231,17 @@ class Model:
                 yield Move(who, LOST, outcome, 1, (self._routing.lost(who),))
 
     def _tallies(self, state: State, budget: int) -> list[Move]:
-        """Those whose events are missed say how many there were, if they say anything."""
-        found = [
-            self.known(state[who], who, TALLY_DUE, 0, budget > 0) for who in missed(self, state)
+        """Those whose events are missed say how many there were, if not now then later."""
+        found = {
+            who: self.known(state[who], who, TALLY_DUE, 0, budget > 0)
+            for who in missed(self, state)
+        }
+        return [
+            move
+            for who, moves in found.items()
+            if moves[0].outcome.said or moves[0].outcome.local != state[who]
+            for move in moves
         ]
-        return [move for moves in found if moves[0].outcome.said for move in moves]
 
     # ── what a move does ──────────────────────────────────────────────────────────────────────
     def after(self, state: State, move: Move) -> State:
