@@ -107,7 +107,7 @@ class Processes:
         """Start those again that have ended by themselves, and `tell` why each ended."""
         dead = self._dead()
         for member in dead:
-            tell(self._why_ended(member))
+            tell(self._why_ended(member, "it is started again"))
         self.start(*dead)
 
     def _dead(self) -> list[Member]:
@@ -176,11 +176,12 @@ class Processes:
                 raise ServiceDied(f"{name(member)} was not ready in time. {words}")
             time.sleep(0.01)
 
-    def _why_ended(self, member: Member) -> str:
+    def _why_ended(self, member: Member, then: str = "") -> str:
         ended = how(self._children[member].wait())
+        then = then or f"start it again with shop.start({member[0]!r})"
         return (
-            f"{name(member)} ended {ended}, though nobody asked it to; "
-            f"start it again with shop.start({member[0]!r}). {self._end_of_log(member)}"
+            f"{name(member)} ended {ended}, though nobody asked it to; {then}. "
+            f"{self._end_of_log(member)}"
         )
 
     def _end_of_log(self, member: Member) -> str:

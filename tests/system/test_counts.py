@@ -84,6 +84,9 @@ def test_every_place_counts_the_same_through_a_life(shop, wait_for):
     shop.place("nobody@bounce.example", {"TEAPOT": 1})
     shop.settle()
     wait_for(lambda: agreed(shop, "notification", dead=1))
+    tried = shop.dead.dry_run(shop.dead.list().id[0])
+    assert not tried.is_good
+    assert "what is answered then nobody knows; the last answer was:" in repr(tried)
     shop.dead.replay(shop.dead.list())
     shop.settle()
     wait_for(lambda: agreed(shop, "notification", dead=1))

@@ -44,7 +44,7 @@ class DryRun(Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether it would be handled."""
+        """Whether it would be handled. Of an effect, that cannot be known."""
         return self.outcome == "would be handled"
 
     @property
@@ -147,11 +147,15 @@ def _outcome(database: Unwritten, kinds: tuple[type[Row], ...]) -> DryRun:
             return DryRun("would be a dead letter again", row.headers["dead-exception"])
     if received and received[0].last_error:
         return DryRun("would fail, and be tried again", received[0].last_error)
-    requested = [(row.type, row.key, row.body.decode()) for row in database.puts(Effect)]
+    effects = database.puts(Effect)
+    requested = [(row.type, row.key, row.body.decode()) for row in effects]
     if not received and not requested:
         return DryRun("would do nothing: the service has dealt with it")
     changed = [change for kind in kinds for change in database.changes(kind)]
     published = [(row.type, row.subject, row.body.decode()) for row in sent]
+    if not received:  # an effect: nobody is asked here
+        unknown = "would be tried anew, and what is answered then nobody knows; the last answer was"
+        return DryRun(unknown, effects[0].last_error or "none", changed, published, requested)
     return DryRun("would be handled", "", changed, published, requested)
 
 
