@@ -29,19 +29,5 @@ class NotSettled(ShopError):
     """The shop was not settled within the time given; the text says what is still awaited."""
 
 
-class WrongPlatform(ShopError, ImportError):
-    """This operating system lacks a module of Python that a shop needs."""
-
-    def __init__(self, module: object) -> None:
-        super().__init__(
-            "ecom runs on Linux and macOS, and on Windows within WSL (`wsl --install`): it needs "
-            f"Python's {module}, which is not there."
-        )
-
-
-# What Python has on Linux and macOS only.
-UNIX = ("fcntl", "grp", "pwd", "resource", "termios")
-
-
 class NotInstalled(ShopError, ImportError):
     """A package that services do without is missing."""

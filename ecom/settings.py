@@ -67,10 +67,36 @@ def text(what: str, value: Any) -> str:
     raise ShopError(f"{what} must be text, not {shown(value)}.")
 
 
+MIN_TOKEN = 32  # characters: too many to guess
+
+
+def check_token_form(token: str) -> None:
+    """Raise `ShopError`, which quotes none of it, unless this can be a token of the HTTP API."""
+    if not re.fullmatch(rf"[!-~]{{{MIN_TOKEN},}}", token):
+        raise ShopError(
+            f"ECOM_HTTP_TOKEN is no token: it needs {MIN_TOKEN} or more printable ASCII "
+            "characters, without spaces."
+        )
+
+
+class WrongPlatform(ShopError, ImportError):
+    """This operating system lacks a module of Python that a shop needs."""
+
+    def __init__(self, module: object) -> None:
+        super().__init__(
+            "ecom runs on Linux and macOS, and on Windows within WSL (`wsl --install`): it needs "
+            f"Python's {module}, which is not there."
+        )
+
+
+# What Python has on Linux and macOS only.
+UNIX = ("fcntl", "grp", "pwd", "resource", "termios")
+
+
 def home() -> Path:
     """The folder of private state (broker, shops): `ECOM_HOME`, else `.ecom` beside a checkout."""
     if given := os.environ.get("ECOM_HOME"):
-        return Path(given).absolute()
+        return Path(os.path.expanduser(given)).absolute()
     checkout = Path(__file__).absolute().parent.parent
     return (checkout if (checkout / "environment.yml").exists() else Path.home()) / ".ecom"
 
@@ -118,7 +144,7 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
 
 def _read(name: str, value: str, setting: str) -> Any:
     if setting == "folder":
-        return Path(value).expanduser()
+        return Path(os.path.expanduser(value))
     if setting in ("shop", "replica") and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
         raise ShopError(f"{name} must be letters, digits, '.', '_' and '-', not {shown(value)}.")
     if setting not in _BOUNDS:

@@ -233,9 +233,10 @@ def open_api(backend: Backend) -> tuple[str, Coroutine[Any, Any, None]]:
     check_token(host, backend.settings.http_token)
     try:
         listening = socket.create_server((host, port), backlog=1024)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no name of a machine"
         raise ShopError(
-            f"The HTTP API cannot listen at {host}:{port} ({error.strerror}): set ECOM_HTTP_HOST "
+            f"The HTTP API cannot listen at {host}:{port} ({reason}): set ECOM_HTTP_HOST "
             "and ECOM_HTTP_PORT to what is this machine's and free."
         ) from error
     config = uvicorn.Config(

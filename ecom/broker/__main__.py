@@ -2,7 +2,7 @@
 
 import sys
 
-from ecom.errors import UNIX, WrongPlatform
+from ecom.settings import UNIX, WrongPlatform
 
 try:
     from ecom.broker.lease import main

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ecom.errors import UNIX, NotInstalled, WrongPlatform
+from ecom.errors import NotInstalled
+from ecom.settings import UNIX, WrongPlatform
 
 OURS = ("ecom", "ecom_lab", "benchmarks")
 

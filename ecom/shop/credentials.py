@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from ecom.harness.workspace import keep_secret, kept_secret
+from ecom.settings import check_token_form
 
 
 def token_file(folder: Path) -> Path:
@@ -25,5 +26,6 @@ def token_for(folder: Path) -> str | None:
 def keep_token(folder: Path) -> str:
     """`ECOM_HTTP_TOKEN`, else what is kept, else a new one; kept where only the owner reads it."""
     token = token_for(folder) or secrets.token_urlsafe(32)
+    check_token_form(token)
     keep_secret(token_file(folder), token)
     return token

@@ -4,9 +4,13 @@ import errno
 import fcntl
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from click.testing import CliRunner
+from helpers import steady
+from hypothesis import given
+from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
 from ecom.broker.lease import BrokerUnavailable, lease
@@ -14,6 +18,7 @@ from ecom.cli.main import main
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.workspace import Workspace
 from ecom.shop.catalogue import order_for, unknown_products
+from ecom.shop.credentials import keep_token
 
 WITHOUT = "import sys; sys.modules['fcntl'] = None; "
 
@@ -101,3 +106,50 @@ def test_an_unknown_product_is_named_with_its_neighbour():
         "The catalogue has no 'teapot': did you mean TEAPOT?",
         "The catalogue has no 'zzzzzz'.",
     ]
+
+
+ASKED = (
+    ["place"],
+    ["orders"],
+    ["status"],
+    ["down"],
+    ["dead", "list"],
+    ["dead", "show"],
+    ["replay"],
+)
+words = st.text(max_size=20) | st.sampled_from(
+    [
+        "--name",
+        "--json",
+        "--state",
+        "--stock",
+        "inf",
+        "nan",
+        "TEAPOT=1",
+        "a@b",
+        "\ud800",
+        "tea",
+        ".",
+    ]
+)
+
+
+@steady
+@given(st.sampled_from(ASKED), st.lists(words, max_size=4))
+def test_whatever_is_typed_the_command_answers_in_words(command, more):
+    """It ends with a status, never with a traceback; there is no shop, so nothing is done."""
+    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECOM_HOME", home)
+        patch.setenv("ECOM_AMQP_URL", "amqp://nobody:no@127.0.0.1:1/")
+        done = CliRunner().invoke(main, [*command, *more])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code in (0, 1, 2)
+
+
+@pytest.mark.parametrize("token", ["é" * 40, "x" * 31, "x" * 31 + " x", "x" * 40 + "\n"])
+def test_a_token_that_is_none_is_refused_before_a_shop_opens(monkeypatch, tmp_path, token):
+    monkeypatch.setenv("ECOM_HTTP_TOKEN", token)
+    with pytest.raises(ShopError, match="ECOM_HTTP_TOKEN is no token") as refused:
+        keep_token(tmp_path)
+    assert token not in str(refused.value)
+    assert not list(tmp_path.iterdir())
