@@ -1,6 +1,7 @@
 """Finds an installed RabbitMQ, and gives it an environment in which it touches one folder only."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -48,6 +49,35 @@ def version(scripts: Path) -> str:
     return found[-1].name.removeprefix("rabbit-").removesuffix(".ez") if found else "unknown"
 
 
+def data_folder(folder: Path, release: str) -> Path:
+    """Where a node of this release keeps its data: one folder for all of its series, as 3.10 is of
+    3.10.8, since a series cannot always read another's files."""
+    ours = [each for each in folder.glob("data-*") if _series(each.name) == _series(release)]
+    return max(ours, key=_number, default=folder / f"data-{_series(release)}")
+
+
+def check_data(folder: Path, release: str) -> None:
+    """Raises `BrokerUnavailable` if there are data of other series only: a node of this release
+    would begin without them."""
+    found = sorted(folder.glob("data-*"), key=_number)
+    others = list(dict.fromkeys(_series(each.name) for each in found))
+    if others and not data_folder(folder, release).exists():
+        raise BrokerUnavailable(
+            f"The queues in {folder} are of RabbitMQ {', '.join(others)}, and {release} is "
+            f"installed, which may not read them. Nothing is lost: install RabbitMQ {others[-1]} "
+            "again, or set ECOM_HOME to a new folder to begin there without them."
+        )
+
+
+def _series(name: str) -> str:
+    return ".".join(name.removeprefix("data-").split(".")[:2])
+
+
+def _number(folder: Path) -> list[int]:
+    """The release in a folder's name; earlier releases of ecom made one for each patch."""
+    return [int(part) for part in re.findall(r"\d+", folder.name)]
+
+
 def environment(
     scripts: Path, folder: Path, name: str, ports: dict[str, int], mark: str
 ) -> dict[str, str]:
@@ -72,8 +102,7 @@ def environment(
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(ports["amqp"]),
         "RABBITMQ_DIST_PORT": str(ports["dist"]),
-        # a version cannot always read another's files
-        "RABBITMQ_MNESIA_BASE": str(folder / f"data-{version(scripts)}"),
+        "RABBITMQ_MNESIA_BASE": str(data_folder(folder, version(scripts))),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_PID_FILE": str(folder / "pid"),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),

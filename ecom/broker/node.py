@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ecom.broker.configuration import configuration
-from ecom.broker.installation import BrokerUnavailable, environment, find_rabbitmq
+from ecom.broker.installation import (
+    BrokerUnavailable,
+    check_data,
+    environment,
+    find_rabbitmq,
+    version,
+)
 from ecom.broker.management import Management
 from ecom.broker.ports import free, is_epmd, usable
 
@@ -55,6 +61,7 @@ class Node:
         if self.alive():
             return
         scripts = find_rabbitmq()
+        check_data(self.folder, version(scripts))
         environ = self._furnish(scripts)
         with (self.folder / "console.log").open("wb") as console:
             self._process = subprocess.Popen(

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pika
 import pytest
 
-from ecom.broker.installation import BrokerUnavailable, find_rabbitmq
+from ecom.broker.installation import BrokerUnavailable, find_rabbitmq, version
 from ecom.broker.lease import Lease, lease
 from ecom.broker.node import Node
 from ecom.broker.ports import free, usable
@@ -235,3 +235,37 @@ def test_ports_are_kept_unless_taken() -> None:
     with socket.create_server(("127.0.0.1", ports["amqp"])):
         assert not free(ports["amqp"])
         assert usable(ports)["amqp"] != ports["amqp"]
+
+
+def test_an_upgrade_of_rabbitmq_loses_no_message(home: Path, monkeypatch) -> None:
+    """The next patch release goes on where the last one was; the next series says that it cannot,
+    and the way back is open."""
+    node = Node(home / "broker" / "node")
+
+    def letters() -> int:
+        with closing(pika.BlockingConnection(pika.URLParameters(node.url))) as connection:
+            channel = connection.channel()
+            quorum = {"x-queue-type": "quorum"}
+            found = channel.queue_declare("letters", durable=True, arguments=quorum)
+            channel.confirm_delivery()
+            if not found.method.message_count:
+                channel.basic_publish("", "letters", b"x", pika.BasicProperties(delivery_mode=2))
+            return found.method.message_count
+
+    release = version(find_rabbitmq())
+    series, _, patch = release.rpartition(".")
+    node.start()
+    assert letters() == 0
+    node.stop()
+
+    def upgrade(to: str) -> None:
+        for module in ("installation", "node"):
+            monkeypatch.setattr(f"ecom.broker.{module}.version", lambda _: to)
+
+    upgrade("99.0.0")
+    with pytest.raises(BrokerUnavailable, match=rf"{series}, and 99\.0\.0 is installed"):
+        node.start()
+    upgrade(f"{series}.{int(patch) + 1}")
+    node.start()
+    assert letters() == 1
+    node.stop()
