@@ -113,6 +113,8 @@ class Settings:
     tally_seconds: float = 10.0  # between tallies, by which lost events are found
     http_host: str = "127.0.0.1"
     http_port: int = 0  # 0: any free port
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0  # of the first service; see `ecom.telemetry.metrics.port_of`; 0: any
     http_token: str | None = field(default=None, repr=False)  # None: open to all, on loopback only
     gateway_url: str | None = None  # a payment provider over HTTP; None: the sandbox, in a file
     # A mail server, smtp:// or smtps://, perhaps with a password; None: a mailbox in a file.
@@ -134,11 +136,12 @@ class Settings:
         return cls(**found)
 
 
-# The least and the most of what is a number, and whether it is whole; in seconds, but for the port.
+# The least and the most of what is a number, and whether it is whole; in seconds, but for ports.
 _BOUNDS: dict[str, tuple[float, float, bool]] = {
     "hold_seconds": (0, LONGEST_HOLD, False),
     "tally_seconds": (0.01, 86_400, False),
     "http_port": (0, 65_535, True),
+    "metrics_port": (0, 65_000, True),
 }
 
 

@@ -43,7 +43,7 @@ from ecom.stores.base import StoreUnavailable
 from ecom.stores.sqlite import SqliteStore, prepare
 from ecom.stores.views import View
 from ecom.telemetry.logs import write_logs
-from ecom.telemetry.metrics import Metrics
+from ecom.telemetry.metrics import Metrics, port_of
 from ecom.telemetry.tracing import tracer_for
 
 BATCH = 1_000  # inputs in one transaction, at most
@@ -100,6 +100,8 @@ class Process:
         self._wake = asyncio.Event()
         self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
+        port, services = settings.metrics_port, saga.contract.services
+        self._metrics_port = port_of(port, services, name, settings.replica)
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
         self._tracer = tracer_for(saga.services[name], saga.contract, settings)
 
@@ -216,7 +218,7 @@ class Process:
         """Work until `stop` is set; write a note when it is ready. Raises what ends it before."""
         works = (self.bus.run(), self.work(), self._tick(), self._tally())
         tasks = [self._start(each) for each in works]
-        ready = {"metrics": self.metrics.serve()}
+        ready = {"metrics": self.metrics.serve(self.settings.metrics_host, self._metrics_port)}
         if self._api is not None:
             ready["http"], serving = self._api(self)
             tasks.append(self._start(serving))

@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecom.errors import ShopError
 from ecom.runtime.messages import Delivery, Tick
 
 if TYPE_CHECKING:
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page
 STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STEP_INPUTS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
+
+
+def port_of(first: int, services: Sequence[str], service: str, replica: str) -> int:
+    """The port of a process if the first service has `first` (0: any): the services' follow one
+    another, and their second replicas' ten further, and so on; any for a replica with a name."""
+    if not first or not (replica.isascii() and replica.isdecimal()):
+        return 0
+    port = first + services.index(service) + 10 * (int(replica) - 1)
+    return port if first <= port < 65_536 else 0
 
 
 class Histogram:
@@ -86,9 +96,16 @@ class Metrics:
         """All metrics, as `TYPE`."""
         return self._pages.page()
 
-    def serve(self) -> str:
-        """Serve pages on any free port, from threads that end with the process; their address."""
-        listening = socket.create_server(("127.0.0.1", 0))
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Serve pages on this port (0: any that is free), from threads that end with the process;
+        their address. Raises `ShopError` if others have the port."""
+        try:
+            listening = socket.create_server((host, port))
+        except OSError as error:
+            raise ShopError(
+                f"Metrics of {self.service} cannot be served at {host}:{port} ({error.strerror}): "
+                "choose another ECOM_METRICS_PORT or ECOM_METRICS_HOST."
+            ) from error
         threading.Thread(target=self._serve, args=[listening], daemon=True).start()
         return "http://{}:{}/metrics".format(*listening.getsockname())
 

@@ -1,5 +1,6 @@
 """What a process counts of itself and its database, and how that becomes a page for Prometheus."""
 
+import socket
 import sqlite3
 from contextlib import closing
 
@@ -7,6 +8,7 @@ import pytest
 from helpers import EXAMPLES, wire
 from scraping import families, value
 
+from ecom.errors import ShopError
 from ecom.process.driver import database
 from ecom.runtime.messages import Delivery, Tick
 from ecom.runtime.tables import Counter
@@ -14,7 +16,7 @@ from ecom.shop.provision import provision
 from ecom.stores import sql
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
-from ecom.telemetry.metrics import Metrics
+from ecom.telemetry.metrics import Metrics, port_of
 from ecom.telemetry.pages import _AGES, _DEPTHS
 from ecom_lab.shop import SAGA
 
@@ -112,3 +114,21 @@ def test_a_histogram_counts_what_is_at_most_its_bound(metrics):
     for bound, count in bounds.items():
         assert read(metrics, "ecom_step_inputs_bucket", le=bound) == count
     assert read(metrics, "ecom_step_inputs_sum") == 1_010
+
+
+def test_each_process_has_a_port_of_its_own_which_it_keeps():
+    """What Prometheus asks after a restart is where it was; replicas do not meet the services."""
+    services = ["order", "inventory", "payment", "notification", "audit"]
+    ports = [port_of(9_400, services, name, replica) for name in services for replica in "12"]
+    assert sorted(ports) == [*range(9_400, 9_405), *range(9_410, 9_415)]
+    assert port_of(0, services, "audit", "1") == 0
+    assert (
+        port_of(9_400, services, "audit", "blue") == port_of(65_000, services, "audit", "99") == 0
+    )
+
+
+def test_a_port_that_others_have_is_refused_in_a_sentence(metrics):
+    """It names the settings."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ShopError) as refused:
+        metrics.serve("127.0.0.1", taken.getsockname()[1])
+    assert "choose another ECOM_METRICS_PORT" in str(refused.value)
