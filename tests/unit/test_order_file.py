@@ -128,7 +128,7 @@ def outcome(*arguments):
         return str(refusal)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     invoices,
     st.lists(lines, min_size=1, max_size=8),
@@ -197,7 +197,7 @@ cells = [st.sampled_from([cell] * 9) | hostile for cell in GOOD]
 values = st.tuples(*cells) | st.tuples(*cells, hostile) | st.tuples(*cells[:-1])
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(values, max_size=5),
     st.booleans(),
