@@ -8,6 +8,7 @@ from ecom.runtime.saga import Saga
 from ecom.sandbox.gateway import open_ledger
 from ecom.sandbox.mailbox import open_mails
 from ecom.services.inventory import Stock
+from ecom.shop.restore import put_back_orders
 from ecom.shop.views import views_of
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
@@ -16,12 +17,13 @@ EMPTY: Mapping[str, int] = {}
 
 
 def provision(saga: Saga, folder: Path, stock: Mapping[str, int] = EMPTY) -> None:
-    """Make every service's database with its views, and the sandbox's, or bring it up to date, and
-    fill the shelves; harmless to repeat."""
+    """Make every service's database with its views, and the sandbox's, or bring it up to date; put
+    back what one that was restored lacks, and fill the shelves; harmless to repeat."""
     for service in saga.services.values():
         provide(service, folder, views_of(service))
     open_ledger(folder).close()
     open_mails(folder).close()
+    put_back_orders(folder)
     stock_shelves(folder, stock)
 
 
