@@ -1,6 +1,12 @@
-"""A payment provider over HTTP: `POST /captures`, `POST /refunds`, under an `Idempotency-Key`."""
+"""A payment provider over HTTP: `POST /captures`, `POST /refunds`, under an `Idempotency-Key`.
+
+Providers forget keys, most of them after a day: a call repeated under one that was forgotten moves
+money again. So what is that old is asked for instead: `GET /captures?key=…`.
+"""
 
 import ssl
+import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -9,11 +15,17 @@ from msgspec import Struct
 
 from ecom.effects import TIMEOUT
 from ecom.errors import ShopError
-from ecom.process.performers import NotDone, OutcomeUnknown
+from ecom.process.performers import NotDone, OutcomeUnknown, requested_at
 from ecom.runtime.context import traceparent
 from ecom.runtime.service import Impossible
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
 
+KEY_LIFE = 20 * 3600.0  # seconds that a key can be relied on: a day, less what clocks may be off
+UNKNOWN = 404  # no call under this key is known
+TOO_OLD = (
+    f"was requested over {KEY_LIFE / 3600:g} hours ago, and the provider does not know it: look at "
+    "its books, and replay this if no money has moved"
+)
 PROCESSING_ERROR = 402  # it failed, and no money moved
 REFUSED = (409, 422)  # not with this key or order, or malformed: repeating is in vain
 
@@ -31,15 +43,15 @@ class Answer(Struct, frozen=True):
 
 
 class HttpGateway:
-    """The provider at `url`, one merchant's account: shops that share one would share their keys.
+    """The provider at `url`, one merchant's account, which shops may share.
 
     It is made in the event loop that it is used in. Connections are kept and reused, as many as
     there are calls at a time. A call that takes more than `TIMEOUT`, or that the caller cancels,
     takes its connection with it.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = _checked(url).rstrip("/")
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        self._url, self._clock = _checked(url).rstrip("/"), clock
         self._session = aiohttp.ClientSession(
             # No limit: the runtime bounds how many there are.
             connector=aiohttp.TCPConnector(limit=0, ssl=_proof(url)),
@@ -66,16 +78,26 @@ class HttpGateway:
     async def _ask(
         self, what: str, key: str, effect: Capture | Refund, outcomes: tuple[str, ...]
     ) -> Answer:
-        """The provider's answer to this very call, which is one of `outcomes`."""
+        """The provider's answer to this very call, which is one of `outcomes`.
+
+        Raises `Impossible` for one that was requested too long ago to be repeated, and that the
+        provider does not know: a person decides. What is replayed is requested anew.
+        """
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         if context := traceparent.get():
             headers["traceparent"] = context
-        body = msgspec.json.encode(effect)
-        call = self._session.post(
-            f"{self._url}/{what}", data=body, headers=headers, allow_redirects=False
-        )
+        url, is_late = f"{self._url}/{what}", self._clock() - requested_at.get() > KEY_LIFE
+        if is_late:
+            call = self._session.get(
+                url, params={"key": key}, headers=headers, allow_redirects=False
+            )
+        else:
+            body = msgspec.json.encode(effect)
+            call = self._session.post(url, data=body, headers=headers, allow_redirects=False)
         try:
             async with call as response:
+                if is_late and response.status == UNKNOWN:
+                    raise Impossible(f"{key} {TOO_OLD}")
                 answer = _answer(response.status, await response.read())
                 if answer.key != key:
                     response.close()  # whatever comes next over this connection is wrong, too

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +19,9 @@ from ecom.telemetry.tracing import context_of
 # effect, and always the same result. Raises `Impossible` for what no repetition can mend, or
 # one of the two below.
 Performer = Callable[[str, Any], Awaitable[Struct]]
+
+# When the effect that is being performed was requested, epoch seconds: keys are forgotten in time.
+requested_at: ContextVar[float] = ContextVar("requested_at", default=inf)
 
 log = logging.getLogger("ecom.effects")
 
@@ -45,6 +50,7 @@ class Performers:
         that it takes, where it needs a bound."""
         row = output.row
         traceparent.set(context_of(row))  # we run in a task, and so in a context, of our own
+        requested_at.set(row.created_at)
         try:
             result = await self.by_effect[type(output.effect)](row.key, output.effect)
             return Performed(row.seq, result)

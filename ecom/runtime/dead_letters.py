@@ -142,7 +142,8 @@ def replay_effect(delivery: Delivery, service: Service, tx: Transaction, now: fl
     again = replace(row, body=delivery.body) if EDITED in said else row
     service.message_of(again)
     if row.state == "dead":
-        tx[Effect].put(replace(again, state="pending", done_at=None, due=now, attempts=0))
+        anew = replace(again, state="pending", done_at=None, due=now, attempts=0, created_at=now)
+        tx[Effect].put(anew)
 
 
 def _number(value: Any) -> int:

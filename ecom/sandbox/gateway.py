@@ -62,6 +62,11 @@ class SandboxGateway:
         await self._book(key, "refund", effect, "refunded")
         return Refunded(effect.order_id)
 
+    def find(self, key: str, kind: str) -> Movement | None:
+        """What was asked under this key, as that kind of movement."""
+        row = self._ledger.read(key)
+        return row if row is not None and row.kind == kind else None
+
     def ledger(self) -> list[Movement]:
         """All that was asked and what became of it, oldest first."""
         return sorted(self._ledger.rows(), key=lambda row: row.at)

@@ -2,9 +2,10 @@
 
 `POST /captures` {order_id, amount, card}, `POST /refunds` {order_id, amount, capture} (the key of
 what is given back): pence, under the header `Idempotency-Key`; answered with {key, outcome,
-reason}: 200; 409 and 422 are refusals for good; after anything else, ask again. `GET /ledger`: what
-was asked and what became of it. `GET`, `PUT /faults`: see `ecom.sandbox.faults`. A merchant shows a
-password (HTTP Basic), if there is one.
+reason}: 200; 409 and 422 are refusals for good; after anything else, ask again. `GET /captures` or
+`/refunds?key=…`: the same answer, or 404. `GET /ledger`: what was asked and what became of it.
+`GET`, `PUT /faults`: see `ecom.sandbox.faults`. A merchant shows a password (HTTP Basic), if there
+is one.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from aiohttp.typedefs import Middleware
 from msgspec import Meta
 
 from ecom.effects.http_gateway import Answer
+from ecom.events import CARD_DECLINED
 from ecom.process.performers import NotDone, OutcomeUnknown, Performer
 from ecom.runtime.service import Impossible
 from ecom.sandbox.faults import Faults, Luck
@@ -56,6 +58,8 @@ class HttpServer:
         app, gateway = web.Application(middlewares=[_known(secret), _errors]), self._gateway
         app.router.add_post("/captures", partial(self._perform, CaptureIn, gateway.capture))
         app.router.add_post("/refunds", partial(self._perform, RefundIn, gateway.refund))
+        app.router.add_get("/captures", partial(self._find, "capture"))
+        app.router.add_get("/refunds", partial(self._find, "refund"))
         app.router.add_get("/ledger", self._ledger)
         app.router.add_get("/faults", self._faults)
         app.router.add_put("/faults", self._faults)
@@ -83,6 +87,13 @@ class HttpServer:
             body = msgspec.json.encode(answer)
             request.transport.write(_HEAD % len(body) + body)
         return _json(answer)
+
+    async def _find(self, kind: str, request: web.Request) -> web.Response:
+        """What became of the call under a key, however long ago that was."""
+        key = request.query.get("key", "")
+        if (row := self._gateway.find(key, kind)) is None:
+            return _json(Answer(key, "unknown"), 404)
+        return _json(Answer(key, row.outcome, CARD_DECLINED if row.outcome == "declined" else ""))
 
     async def _ledger(self, request: web.Request) -> web.Response:
         return _json(self._gateway.ledger())

@@ -5,19 +5,21 @@ import json
 import os
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import trustme
-from paying import KEY, OverHttp, capture, ledger, outcome, use
+from paying import KEY, OverHttp, capture, ledger, outcome, refund, use
 
 from ecom.effects.http_gateway import HttpGateway
 from ecom.errors import ShopError
 from ecom.events import CARD_DECLINED
 from ecom.process import child
-from ecom.process.performers import OutcomeUnknown
+from ecom.process.performers import OutcomeUnknown, requested_at
+from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.sandbox.faults import Faults, Luck
 from ecom.services.payment import Capture, Captured, Declined
@@ -251,3 +253,38 @@ def test_a_stranger_moves_no_money_and_sees_none(http, outside, password):
         assert client.get("/ledger").status_code == 401
         assert client.get("/faults").status_code == 401
     assert httpx.get(f"{outside.gateway_url}/ledger").json() == []
+
+
+# ── keys that the provider may have forgotten ─────────────────────────────────────────────────
+def days_later(call, days=1.0):
+    """The call as it is repeated so long after it was requested: see `Performers.perform`."""
+
+    async def repeat(gateway):
+        before = requested_at.set(time.time() - days * 24 * 3600)
+        try:
+            return await call(gateway)
+        finally:
+            requested_at.reset(before)
+
+    return repeat
+
+
+def test_what_is_too_old_to_be_repeated_is_asked_for_and_moves_no_money(http):
+    """The answer is the one that there was, whatever would be answered by now."""
+    calls = capture(), capture(DECLINED_CARD, "capture/1002", "1002"), refund()
+    first = use(http, *calls)
+    booked = ledger(http)
+    assert use(http, *map(days_later, calls)) == first
+    assert ledger(http) == booked
+
+
+def test_what_is_too_old_and_not_known_is_left_to_a_person(http):
+    """No money moves: the provider may have done it and forgotten. A younger call is repeated."""
+    assert use(http, days_later(capture()), days_later(refund())) == [Impossible] * 2
+    assert ledger(http) == []
+    assert use(http, days_later(capture(), 0.5)) == [Captured("1001")]
+
+
+def test_a_provider_that_does_not_answer_an_old_question_is_asked_again(http, outside):
+    outside.kill("gateway")
+    assert use(http, days_later(capture())) == [OutcomeUnknown]
