@@ -27,7 +27,7 @@ from ecom_lab.simulator.ablations.ablation import Ablation, answering, having, p
 from ecom_lab.simulator.durability import LazyDisk
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import domain, outside
-from ecom_lab.simulator.shop.scenario import DEADLY, STRAY, TEAPOT, Wish, race, shop
+from ecom_lab.simulator.shop.scenario import DEADLY, STRAY, TEAPOT, Wish, race, restored, shop
 
 CALM, RACE = race(1, faults=0), race(2, faults=0)
 
@@ -130,6 +130,12 @@ AROUND = (  # the database, the broker, the API, the outside world
         "A message that kills whoever gets it is delivered for ever.",
         having(limit=None, is_counted=False),
         POISONED,
+    ),
+    Ablation(
+        "identity",
+        "Events are told by the number of their order alone.",
+        handling.by_number,
+        restored(),
     ),
     Ablation("door-key", "Orders carry no idempotency key.", _keyless, one("reply")),
     Ablation(

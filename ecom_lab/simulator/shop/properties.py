@@ -124,6 +124,16 @@ def _booked_twice(view: View, outcome: str) -> Iterator[str]:
     yield from (f"order {id_} was {outcome} {n} times" for id_, n in times.items() if n > 1)
 
 
+def owners_kept(view: View) -> Iterator[str]:
+    """Nothing happens to an order by what belongs to another one of its number."""
+    for service, kind in (("order", Order), ("inventory", Reservation), ("payment", Payment)):
+        rows = view.rows(service, kind)
+        for sent in view.rows(service, Outbox).values():
+            row = rows.get(sent.subject) if sent.exchange == "events" else None
+            if row is not None and row.saga not in ("", sent.headers["ce-correlationid"]):
+                yield f"{sent.type} was published of order {sent.subject}, for another"
+
+
 def never_overpaid(view: View) -> Iterator[str]:
     """We never hold more than an order costs, nor less than nothing."""
     for id_, order in orders(view).items():
@@ -248,6 +258,7 @@ PROPERTIES = (
         units_kept,
         captured_once,
         refunded_once,
+        owners_kept,
     ),
     *promises(
         SETTLED,

@@ -3,11 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ecom.events import Line
+from ecom.contract.envelope import Envelope, encode, rfc3339, trace_after
+from ecom.contract.permissions import user
+from ecom.events import InventoryCommitted, Line
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.services.audit import Entry
-from ecom.services.inventory import Stock
+from ecom.services.inventory import COMMITTED, Reservation, Stock
 from ecom.services.order import CancelOrder, PlaceOrder
+from ecom.services.payment import CAPTURED, Payment
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.broker import Message
 from ecom_lab.simulator.scenario import FAULTS, POISON, Client, Scenario
@@ -80,6 +83,25 @@ def race(orders: int, faults: int, declined: int = 0) -> Scenario:
 CORE = ("order", "inventory", "payment")
 ALONE = ("lost",)  # explored in a world of its own: it makes every service ask and answer
 USUAL = tuple(kind for kind in FAULTS if kind not in ("gone", "disorder", *ALONE))
+
+
+def restored() -> Scenario:
+    """The order service's database is lost, and restored from a copy of the time before any order.
+    An order is placed, is given a number that another had, and may be cancelled; what was on its
+    way to the other one arrives. Nobody can promise that it ends well: somebody must look at it."""
+    who = "lotte@example.org", "1001", "earlier"
+    payment = Payment(who[1], CAPTURED, who[0], 1250, 0.0, who[2])
+    stock = Stock("TEAPOT", 2, 1, 0, 1)
+    reservation = Reservation(who[1], COMMITTED, who[0], {"TEAPOT": 1}, None, 0.0, who[2])
+    about = "order.1", InventoryCommitted.key, 1, rfc3339(0.0), "inventory", who[1]
+    envelope = Envelope(*about, who[2], who[2], trace_after("", who[2], "order.1"))
+    wire = encode(envelope, InventoryCommitted(who[1], who[0]))
+    late = Message("events", InventoryCommitted.key, *wire, user(SAGA.contract.name, "inventory"))
+    return replace(
+        shop((Wish(may_cancel=True),), faults=0, strays=(("order", late),)),
+        rows={"inventory": (stock, reservation), "payment": (payment,)},
+        properties=tuple(it for it in PROPERTIES if it.name == "owners-kept"),
+    )
 
 
 def jobs(orders: int, faults: int) -> list[Job]:
