@@ -125,7 +125,7 @@ def _booked_twice(view: View, outcome: str) -> Iterator[str]:
 
 
 def owners_kept(view: View) -> Iterator[str]:
-    """Nothing happens to an order by what belongs to another one of its number."""
+    """What belongs to another order of the same number changes nothing."""
     for service, kind in (("order", Order), ("inventory", Reservation), ("payment", Payment)):
         rows = view.rows(service, kind)
         for sent in view.rows(service, Outbox).values():
