@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from ecom.services.order import KeyReused, NoSuchOrder
-from ecom.stores.base import StoreUnavailable
+from ecom.stores.base import StoreBroken, StoreUnavailable
 
 MAX_FIELD_ERRORS = 20  # in one answer
 
@@ -48,7 +48,7 @@ _DESCRIPTIONS = {
     "under the same Idempotency-Key if there was one.",
 }
 _BODY = (400, 408, 413)  # of a request that has one
-_STATUSES = {NoSuchOrder: 404, KeyReused: 422, StoreUnavailable: 503}
+_STATUSES = {NoSuchOrder: 404, KeyReused: 422, StoreUnavailable: 503, StoreBroken: 503}
 # For the document only: authentication looks at the token before the body is read.
 _SCHEME = {
     "type": "http",

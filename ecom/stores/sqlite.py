@@ -41,7 +41,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-        self._db.execute("PRAGMA synchronous = FULL")
+        self._run("PRAGMA synchronous = FULL")  # which looks into the file
 
     def begin(self) -> None:
         # IMMEDIATE: a deferred transaction that reads first cannot always upgrade to writing.
@@ -112,15 +112,14 @@ class SqliteStore:
 
 def try_write(path: Path) -> None:
     """Begin to write, and take it back. Raises `StoreUnavailable` if that fails for a second."""
-    store, deadline = SqliteStore(path), time.monotonic() + 1.0
-    with closing(store):
-        while True:
-            try:
-                store.begin()
-                return store.rollback()
-            except StoreUnavailable:
-                if time.monotonic() > deadline:
-                    raise
+    deadline = time.monotonic() + 1.0
+    while True:
+        try:
+            with closing(SqliteStore(path)) as store:
+                return store.begin()  # and, by closing, back
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
 
 
 def meaning(error: sqlite3.DatabaseError) -> Exception:

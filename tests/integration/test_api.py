@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 
 import httpx
 import pytest
@@ -292,6 +292,20 @@ def test_a_command_has_a_deadline_and_is_never_done_after_it(locked):
     assert place(api).status_code == 202
     assert api.get("/health").status_code == 200
     assert count(api) == 1
+
+
+def test_who_locks_the_database_for_reading_too_keeps_nobody_waiting(tmp_path):
+    """As a program does that wants it for itself: every answer is a 503, and soon."""
+    with (
+        serving.api(tmp_path) as api,
+        closing(sqlite3.connect(tmp_path / "order.db", isolation_level=None)) as foreign,
+    ):
+        foreign.execute("PRAGMA locking_mode = EXCLUSIVE")
+        with suppress(sqlite3.OperationalError):  # others are reading it
+            foreign.execute("BEGIN EXCLUSIVE")
+        for path in ("/orders", "/orders/1001", "/orders/1001/history", "/health"):
+            assert api.get(path, timeout=4).status_code in (200, 404, 503)
+        assert api.post("/orders/1001/cancel", timeout=20).status_code in (404, 503)
 
 
 def test_an_order_whose_customer_went_away_is_not_placed(locked):

@@ -16,7 +16,7 @@ from ecom.events import Line
 from ecom.stores.base import Counter, Index, Row, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.query import AtMost, MoreThan
-from ecom.stores.sqlite import SqliteStore, prepare
+from ecom.stores.sqlite import SqliteStore, prepare, try_write
 
 
 class Lamp(Row, frozen=True):
@@ -379,3 +379,17 @@ def test_creating_again_keeps_what_there_is(file):
             creating.result()
     with closing(SqliteStore(file)) as store:
         assert store.fetch(Lamp, "COUNTER") == Lamp("COUNTER", 0)
+
+
+def test_a_database_that_another_has_for_itself_is_unavailable_and_then_is_not(tmp_path):
+    """Not even to be opened: whoever tries is told so, as of a lock that somebody holds."""
+    path = tmp_path / "order.db"
+    prepare(path, [])
+    try_write(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("CREATE TABLE theirs (x)")
+        with pytest.raises(StoreUnavailable):
+            try_write(path)
+    try_write(path)
