@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -30,6 +31,7 @@ from ecom.runtime.messages import (
     Output,
     Perform,
     Publish,
+    PublisherDown,
     Reply,
     TallyDue,
     Tick,
@@ -98,6 +100,7 @@ class Process:
         self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
         self._inputs: list[Input] = []
         self._wake = asyncio.Event()
+        self.put(PublisherDown())  # our siblings know of us before anything is delivered to us
         self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
         port, services = settings.metrics_port, saga.contract.services
@@ -231,6 +234,8 @@ class Process:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._performers.close()
         await self._send_last_spans()
+        with suppress(StoreUnavailable):
+            self._runtime.leave(time.time())
         self.store.close()
         if failures:
             raise failures[0]

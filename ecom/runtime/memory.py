@@ -47,3 +47,4 @@ class Memory(Struct, frozen=True):
     outbox: Window[Outbox] = Window(is_open=False)
     effects: Window[Effect] = Window(is_open=True)
     gaps: Gaps = Gaps()
+    leased: float = 0.0  # until when its lease lasts

@@ -2,11 +2,12 @@
 
 A row is written with the state it follows from, taken on after the commit, and marked done in a
 later transaction. A window bounds what is under way; the rest follows when there is room. A row
-whose replica has died is due after its lease, and then any replica may take it.
+that came back is due at some time, and then any replica may take it; so is one whose replica has
+died (see `ecom.runtime.replicas`).
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Generic
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from ecom.runtime.memory import OutRow, Window
 from ecom.runtime.service import LEASE
+from ecom.runtime.tables import Effect, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost, MoreThan
 
@@ -53,10 +55,12 @@ class Relay(Generic[OutRow]):
         """No connection: leave rows in the table."""
         self._window = replace(self._window, is_open=False)
 
-    def choose(self, tx: Transaction, now: float, ticked: bool) -> list[OutRow]:
-        """The rows to take on once the transaction is committed. The table is searched only if it
-        may have more than the transaction, or when time has passed: one query a batch is a tenth of
-        the cost of a single message."""
+    def choose(
+        self, tx: Transaction, now: float, ticked: bool, dead: Iterable[str] = ()
+    ) -> list[OutRow]:
+        """The rows to take on once the transaction is committed; also those of `dead` replicas. The
+        table is searched only if it may have more than the transaction, or when time has passed:
+        one query a batch is a tenth of the cost of a single message."""
         window, under_way = self._window, self._window.under_way
         last, search = window.last, window.behind or ticked
         self._reached = last, True
@@ -65,7 +69,7 @@ class Relay(Generic[OutRow]):
         room = self._most - len(under_way)
         if not window.is_open or room <= 0:
             return []
-        chosen = {row.seq: row for row in self._due(tx, now, room)} if ticked else {}
+        chosen = {row.seq: row for row in self._due(tx, now, room, dead)} if ticked else {}
         ours, reached = self._ours(tx, room, last, search), last
         behind = len(ours) >= room
         for row in ours:
@@ -73,7 +77,7 @@ class Relay(Generic[OutRow]):
                 if len(chosen) == room:
                     behind = True  # rows that were due have filled the window
                     break
-                chosen[row.seq] = row
+                chosen[row.seq] = self._taken(row, tx)
             # Only here, row by row: one that came back as due says nothing of those before it.
             reached = row.seq
         self._reached = reached, behind
@@ -87,15 +91,24 @@ class Relay(Generic[OutRow]):
         new = [row for row in table.written() if row.seq > last and row.owner == owner]
         return sorted((row for row in new if row.done_at is None), key=attrgetter("seq"))
 
-    def _due(self, tx: Transaction, now: float, room: int) -> list[OutRow]:
-        """Rows that are due: returned or failed ones, and those of a dead replica."""
-        rows = []
-        for row in tx[self._kind].where(limit=room, due=AtMost(now)):
-            row = replace(row, owner=self._owner, due=now + LEASE)
+    def _due(self, tx: Transaction, now: float, room: int, dead: Iterable[str]) -> Iterator[OutRow]:
+        """Rows that are due: returned or failed ones, and those of dead replicas. What we are still
+        at ourselves, though it was taken from us meanwhile, has to wait."""
+        table, under_way = tx[self._kind], self._window.under_way
+        most = room + len(under_way)
+        found = table.where(limit=most, due=AtMost(now))
+        for owner in dead:
+            found += table.where(limit=most, owner=owner, done_at=None)
+        free = {row.seq: row for row in found if row.seq not in under_way}
+        for row in list(free.values())[:room]:
+            yield self._taken(row, tx)
+
+    def _taken(self, row: OutRow, tx: Transaction) -> OutRow:
+        """The row as our own, which nobody else takes while our lease lasts."""
+        if row.due is not None or row.owner != self._owner:
+            row = replace(row, owner=self._owner, due=None)
             tx[self._kind].put(row)
-            if row.seq not in self._window.under_way:
-                rows.append(row)
-        return rows
+        return row
 
     def started(self, rows: Iterable[OutRow]) -> None:
         """The transaction that chose these is committed; they are under way."""
@@ -127,7 +140,7 @@ class Relay(Generic[OutRow]):
         is set aside in the table, where nothing takes it on until it is due: it waits as long as it
         is old."""
         for seq in seqs:
-            if (row := self.pending(seq, tx)) is None:
+            if (row := self.failing(seq, tx)) is None:
                 continue
             if not error:
                 self.later(row, now + SOON, tx)
@@ -137,7 +150,20 @@ class Relay(Generic[OutRow]):
             log.error("Cannot send %s; next try in %d s: %s", row.type, pause, error, extra=about)
             self.later(replace(row, owner=NOBODY), now + pause, tx)
 
+    def failing(self, seq: int, tx: Transaction) -> OutRow | None:
+        """The row that an attempt of ours has failed at; not if another attempt has begun since."""
+        row, ours = self.pending(seq, tx), self._window.under_way.get(seq)
+        if row is None or ours is None or _attempt(row) == _attempt(ours):
+            return row
+        del self._window.under_way[seq]
+        return None
+
     def later(self, row: OutRow, due: float, tx: Transaction) -> None:
         """Try this row again at `due`."""
         tx[self._kind].put(replace(row, due=due))
         self._window.under_way.pop(row.seq, None)
+
+
+def _attempt(row: Outbox | Effect) -> tuple[str, int]:
+    """Whose attempt at a row it is, and which."""
+    return row.owner, row.attempts if isinstance(row, Effect) else 0

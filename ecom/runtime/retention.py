@@ -1,6 +1,6 @@
 """Retention: inbox, outbox and effect rows that are done are deleted after a week, in steps."""
 
-from ecom.runtime.tables import Effect, Inbox, Letter, Outbox
+from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Replica
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost
 
@@ -8,6 +8,7 @@ from ecom.stores.query import AtMost
 # and a later replay still finds the handlers' own rows, which are never deleted.
 RETENTION = 7 * 24 * 3600.0  # seconds
 STEP = 500  # rows of each table in one transaction
+OUTGOING: tuple[type[Outbox | Effect], ...] = (Outbox, Effect)
 
 
 def forget_old(tx: Transaction, now: float) -> None:
@@ -21,3 +22,6 @@ def forget_old(tx: Transaction, now: float) -> None:
         tx[Effect].delete(effect.seq)
     for letter in tx[Letter].where(limit=STEP, ended_at=old):
         tx[Letter].delete(letter.number)
+    for replica in tx[Replica].where(limit=STEP, until=old):
+        if not any(tx[it].where(limit=1, owner=replica.name, done_at=None) for it in OUTGOING):
+            tx[Replica].delete(replica.name)

@@ -17,10 +17,11 @@ from msgspec.structs import replace
 from ecom.contract.envelope import Envelope, Refused, decode, derived_id
 from ecom.contract.event import Event
 from ecom.contract.permissions import sender
-from ecom.contract.topology import is_control
-from ecom.runtime import dead_letters, inbox, messages
+from ecom.contract.topology import echo, is_control
+from ecom.runtime import dead_letters, inbox, messages, replicas
 from ecom.runtime.context import about
 from ecom.runtime.dead_letters import Failure, describe
+from ecom.runtime.deadlines import Deadlines
 from ecom.runtime.gap_detection import GapDetection
 from ecom.runtime.memory import Memory
 from ecom.runtime.messages import Delivery
@@ -66,16 +67,27 @@ class Runtime:
         self._notes: list[Any] = []
         self._outbox = Relay(Outbox, replica, windows[0])
         self._effects = Relay(Effect, replica, windows[1], is_open=True)
+        self._leased = 0.0  # until when
+        self._deadlines = Deadlines(name)
 
     def volatile(self) -> Memory:
         """What is in memory between two steps."""
-        return Memory(self._outbox.volatile(), self._effects.volatile(), self._gaps.volatile())
+        windows = self._outbox.volatile(), self._effects.volatile()
+        return Memory(*windows, self._gaps.volatile(), self._leased)
 
     def restore(self, memory: Memory) -> None:
         """Remember what another runtime of this service had in memory, over the same tables."""
         self._outbox.restore(memory.outbox)
         self._effects.restore(memory.effects)
         self._gaps.restore(memory.gaps)
+        self._leased = memory.leased
+
+    def leave(self, now: float) -> None:
+        """Let the others take what we have not done: we end, and our connection is closed. Raises
+        `StoreUnavailable`; they take it all the same when our lease has run out."""
+        tx = Transaction(self._store)
+        replicas.left(self._replica, tx, now)
+        tx.commit()
 
     def step(self, inputs: Sequence[messages.Input], now: float) -> Iterator[messages.Output]:
         """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
@@ -83,6 +95,9 @@ class Runtime:
         acks: dict[int, int] = {}
         self._announcements, self._replies, self._notes = [], [], []
         try:
+            leased = self._leased
+            if leased < now + LEASE - replicas.RENEWAL:
+                leased = replicas.renewed(self._replica, tx, now)
             inbox.read_ahead(inputs, self.service, tx)
             for each in inputs:
                 self._take(each, tx, now)
@@ -91,8 +106,9 @@ class Runtime:
             if self._notes and not self._keeps_log:
                 tx[Handled].put(Handled(tx.count("transactions"), now, self._notes))
             ticked = any(type(each) is messages.Tick for each in inputs)
-            publishing = self._outbox.choose(tx, now, ticked)
-            chosen = self._effects.choose(tx, now, ticked)
+            dead = self._lapsed(tx, now) if ticked else []
+            publishing = self._outbox.choose(tx, now, ticked, dead)
+            chosen = self._effects.choose(tx, now, ticked, dead)
             performing = [it for row in chosen if (it := self._to_perform(row, tx, now))]
             if any(type(each) is messages.TallyDue for each in inputs):
                 published = self._outbox.under_way.union(row.seq for row in publishing)
@@ -101,6 +117,7 @@ class Runtime:
             tx.rollback()
             raise
         yield messages.Commit(tx)
+        self._leased = leased
         self._outbox.started(publishing)
         self._effects.started(it.row for it in performing)
         yield from (messages.Ack(channel, tag) for channel, tag in acks.items())
@@ -129,8 +146,11 @@ class Runtime:
                 self._outbox.rejected(it.seqs, it.error, tx, now)
             case messages.PublisherUp():
                 self._outbox.open()
+                replicas.reconnected(self._replica, tx, now)
+                self._deadlines.connected()
             case messages.PublisherDown():
                 self._outbox.close()
+                replicas.reconnected(self._replica, tx, now)
             case messages.TallyDue():
                 pass
             case _:
@@ -140,6 +160,8 @@ class Runtime:
         headers = delivery.headers or {}
         if is_control(delivery.key):
             if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
+                if delivery.key == echo(self.service.name):
+                    replicas.heard(self._replica, delivery.body, tx)
                 self._announcements += self._gaps.answer(delivery, tx, now)
             return
         if not delivery.exchange and dead_letters.taken_back(headers, tx, now):
@@ -206,7 +228,10 @@ class Runtime:
     def _performed(self, performed: messages.Performed, tx: Transaction, now: float) -> None:
         row = self._effects.pending(performed.seq, tx)
         if row is None:
-            return
+            row = tx[Effect].get(performed.seq)
+            if row is None or row.state != "dead":
+                return
+            log.warning("Done, though it was given up: %s", row.key, extra=about(row))
         error = self._result(row, performed.result, tx, now)
         if error is None:
             self._effects.finish(row, tx, now, attempts=row.attempts + 1, state="done")
@@ -223,7 +248,7 @@ class Runtime:
             return None
 
     def _failed(self, failed: messages.Failed, tx: Transaction, now: float) -> None:
-        if (row := self._effects.pending(failed.seq, tx)) is None:
+        if (row := self._effects.failing(failed.seq, tx)) is None:
             return
         kind, error = self.service.kind_named(row.type), failed.error
         policy = self.service.retry_for(kind)
@@ -247,7 +272,7 @@ class Runtime:
     def _tick(self, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):
             self._retry(row, tx, now)
-        for timer in tx[Timer].where(limit=AT_ONCE, due=AtMost(now)):
+        for timer in self._deadlines.come(tx, now, self._announcements):
             id_ = derived_id(timer.correlation, timer.id)
             work = self._work(Cause(id_, timer.correlation, timer.traceparent), tx, now)
             try:
@@ -262,6 +287,10 @@ class Runtime:
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
         self._gaps.send_again(tx, now)
         forget_old(tx, now)
+
+    def _lapsed(self, tx: Transaction, now: float) -> list[str]:
+        """The replicas whose rows are to be taken on."""
+        return replicas.lapsed(self._replica, tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(self, message: Struct, work: Work, id: str | int) -> tuple[Any, Exception | None]:

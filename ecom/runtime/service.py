@@ -29,7 +29,7 @@ from ecom.runtime.retry import Retry
 from ecom.runtime.tables import Effect, Outbox, Timer
 from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable, Table, Transaction
 
-LEASE = 60.0  # seconds a replica has to finish what it took on, before others may take it
+LEASE = 60.0  # seconds without a sign of a replica's life, before others take what it has to do
 NOTHING = ""  # the state of what has no row yet
 
 Handler = Callable[[Any, "Work"], Any]
@@ -186,7 +186,7 @@ class Work:
     ) -> None:
         """Put one message into the outbox."""
         message = self.count("outbox"), id, type, subject, exchange, headers, body
-        self._tx[Outbox].put(Outbox(*message, self.now, self._replica, self.now + LEASE))
+        self._tx[Outbox].put(Outbox(*message, self.now, self._replica))
 
     def request(self, effect: Struct, key: str) -> None:
         """Have `effect` performed outside after the commit; its result is a message to us.
@@ -197,10 +197,11 @@ class Work:
         kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
         what = self.count("effects"), derived_id(cause.id, kind), kind, subject_of(effect), key
         why = cause.correlation, cause.traceparent
-        self._tx[Effect].put(Effect(*what, body, *why, self.now, self._replica, self.now + LEASE))
+        self._tx[Effect].put(Effect(*what, body, *why, self.now, self._replica))
 
     def set_timer(self, at: float, message: Struct) -> None:
-        """Handle `message` at `at` (epoch seconds), once, crash or not."""
+        """Handle `message` at `at` (epoch seconds), once, crash or not; but not before what was in
+        the service's queue by then, also if it has waited there for long."""
         kind, subject, cause = type(message), subject_of(message), self.cause
         what = timer_id(kind, subject), kind.__name__, subject, at, msgspec.json.encode(message)
         self._tx[Timer].put(Timer(*what, cause.correlation, cause.traceparent))

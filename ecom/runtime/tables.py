@@ -41,7 +41,7 @@ class Outbox(Row, frozen=True):
     body: bytes
     created_at: float
     owner: str  # the replica that sends it
-    due: float | None  # unsent by then: any replica may send it
+    due: float | None = None  # it came back: to be sent again then, by any replica
     done_at: float | None = None  # when the broker confirmed it
 
 
@@ -61,7 +61,7 @@ class Effect(Row, frozen=True):
     traceparent: str
     created_at: float
     owner: str
-    due: float | None  # not done by then: any replica may do it (again, under the same key)
+    due: float | None = None  # it failed: to be done again then, by any replica
     done_at: float | None = None
     attempts: int = 0
     last_error: str | None = None
@@ -81,6 +81,17 @@ class Timer(Row, frozen=True):
     body: bytes
     correlation: str
     traceparent: str
+
+
+class Replica(Row, frozen=True):
+    """A process of the service, on its lease (see `ecom.runtime.replicas`); epoch seconds."""
+
+    table = "replicas"
+
+    name: str
+    until: float  # when its lease runs out
+    since: float = 0.0  # when it was connected to the broker
+    heard: float = -1.0  # when the last echo that it was delivered was published
 
 
 class Handled(Row, frozen=True):
@@ -120,4 +131,4 @@ class Letter(Row, frozen=True):
 # `accounted:KEY` (refused, or given up: see `gap_detection`; below 0, handled more than once),
 # `replayed`, `dropped`, `duplicates`, `dead`, `outbox`, `effects`, `transactions`, and how many
 # rows of its own a service has made: `orders`, `events`.
-MACHINERY = (Inbox, Outbox, Effect, Timer, Handled, Letter, Counter)
+MACHINERY = (Inbox, Outbox, Effect, Timer, Replica, Handled, Letter, Counter)

@@ -8,6 +8,7 @@ import msgspec
 from ecom.contract.envelope import Headers, derived_id
 from ecom.events import Line
 from ecom.runtime.messages import (
+    Announce,
     Command,
     Commit,
     Confirmed,
@@ -91,6 +92,9 @@ class _Play:
             output.transaction.commit()
         elif isinstance(output, Publish):
             self._publish(name, output.row)
+        elif isinstance(output, Announce):  # an echo, for which the deadline waits
+            echo = Delivery(1, 1, "events", output.key, {}, output.body)
+            self._waiting += ((name, echo), (name, Tick()))
         elif isinstance(output, Perform):
             outside = Provider() if name == "payment" else Mailer()
             row = output.row

@@ -9,7 +9,7 @@ from ecom.harness.history.step import Step as Line
 from ecom_lab.simulator.trace import DELIVERED, Given, Step, where_struck
 
 KINDS = {"message": "event", "request": "command", "time": "timer", "fault": "crash"}
-AGAIN = ("retry", "again", "tick")
+AGAIN = ("retry", "again", "adopt", "tick")
 
 
 class Arrow(NamedTuple):

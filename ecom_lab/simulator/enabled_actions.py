@@ -62,29 +62,32 @@ def begun_by(local: ServiceState, replica: int) -> Any:
 def _overdue(
     local: ServiceState, replica: int, process: ProcessState, windows: tuple[int, int]
 ) -> Iterator[tuple[Input, int]]:
-    """Outgoing rows that only the clock brings back: put off by their own replica, or a sibling's.
+    """Outgoing rows that only the clock brings: put off, or those of a sibling, all at once.
 
     A sibling that is merely slow is a fault; of one that is down, the lease simply runs out. No row
     of a replica that lives has to wait for its own lease: one that would is forgotten here.
     """
-    waits = False  # though there is room
+    waits, others = False, set[str]()  # though there is room; whose rows they are
     both = (process.memory.outbox, process.memory.effects)
     for kind, window, most in zip((Outbox, Effect), both, windows, strict=True):
         if not window.is_open:
             continue
         under_way = window.under_way
         for seq, row in local.tables.get(kind, {}).items():
-            if row.done_at is not None or row.due is None or seq in under_way:
+            if row.done_at is not None or seq in under_way:
                 continue
-            owner = int(row.owner) - 1
-            if owner != replica:
-                yield (
-                    ("again", kind.table, row.id),
-                    int(isinstance(local.processes[owner], ProcessState)),
-                )
-            elif is_put_off(row):
-                yield ("again", kind.table, row.id), 0
+            if row.owner == str(replica + 1):
+                alive = False
+            else:
+                alive = isinstance(local.processes[int(row.owner) - 1], ProcessState)
+                if not is_put_off(row):
+                    others.add(row.owner)
+                    continue
+            if is_put_off(row):
+                yield ("again", kind.table, row.id), int(alive)
             elif seq > window.last and len(under_way) < most:
                 waits = True
     if waits:
         yield ("tick",), 0
+    for owner in sorted(others):
+        yield ("adopt", owner), int(isinstance(local.processes[int(owner) - 1], ProcessState))

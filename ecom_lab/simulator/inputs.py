@@ -5,12 +5,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from ecom.runtime.messages import Command, Delivery, PublisherUp, TallyDue, Tick
-from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.runtime.service import LEASE
+from ecom.runtime.tables import Effect, Inbox, Outbox, Replica, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.broker import Held, headers_of
 from ecom_lab.simulator.enabled_actions import Input
 from ecom_lab.simulator.interning import MessageTable
-from ecom_lab.simulator.service_state import ProcessState, ServiceState, row_of
+from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, row_of
 
 DELIVERED = ("deliver", "overtake", "write")
 AWAITED: dict[str, type[Row]] = {
@@ -56,10 +57,19 @@ def _delivery(messages: MessageTable, tag: int, held: Held) -> Delivery:
 
 def _now_due(local: ServiceState, kind: str, about: list[str]) -> ServiceState:
     """The clock has come to this row: a timer, a retry, or what is to be sent again."""
+    if kind == "adopt":
+        return _with(local, Replica, {about[0]: Replica(about[0], NOW)})
+    if kind == "timer":  # any order of a deadline and what is on its way to the queue may be
+        names = [str(n) for n, _ in enumerate(local.processes, 1)]
+        local = _with(local, Replica, {name: Replica(name, LEASE, NOW, NOW) for name in names})
     *table, id_ = about
     row_type = AWAITED[table[0] if table else kind]
     rows = local.tables[row_type]
     key, row = next((key, row) for key, row in rows.items() if row.id == id_)
-    tables = local.tables | {row_type: rows | {key: replace(row, due=0.0)}}
+    return _with(local, row_type, {key: replace(row, due=NOW)})
+
+
+def _with(local: ServiceState, kind: type[Row], rows: dict[Any, Row]) -> ServiceState:
+    tables = local.tables | {kind: local.tables.get(kind, {}) | rows}
     synced = tables if local.synced == local.tables else local.synced
     return local._replace(tables=tables, synced=synced)

@@ -13,14 +13,14 @@ import msgspec
 from msgspec.structs import replace
 
 from ecom.runtime.memory import Memory, Window
-from ecom.runtime.service import LEASE
-from ecom.runtime.tables import Counter, Effect, Handled, Inbox, Letter, Outbox, Timer
+from ecom.runtime.tables import Counter, Effect, Handled, Inbox, Letter, Outbox, Replica, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.durability import Tables
 
 NOW = 0.0
 NOISE = ("transactions", "outbox", "effects", "duplicates")  # counters no decision looks at
-_TOLD = (Handled, Letter)  # written for people only
+# Written for people only; leases and echoes are as late as they may be.
+_TOLD = (Handled, Letter, Replica)
 GONE = "gone"  # a process that stays dead
 
 
@@ -53,7 +53,7 @@ class ServiceState(NamedTuple):
 
 def is_put_off(row: Outbox | Effect) -> bool:
     """Whether a row that is not done is to be tried again soon: it came back, or failed."""
-    return row.due is not None and row.due < NOW + LEASE
+    return row.due is not None
 
 
 def replaced(
@@ -89,7 +89,7 @@ class Canon:
     def _process(self, process: ProcessState | str | None, local: ServiceState) -> Any:
         if not isinstance(process, ProcessState):
             return process
-        (outbox, effects, gaps), heard = msgspec.structs.astuple(process.memory), process.heard
+        (outbox, effects, gaps, _), heard = msgspec.structs.astuple(process.memory), process.heard
         done = [_done(outbox, Outbox, local), _done(effects, Effect, local)]
         return (outbox.is_open, done, gaps, [_news(each, local) for each in heard])
 
@@ -163,7 +163,7 @@ def _outgoing(kind: type[Row], rows: Iterable[Any], windows: list[Window[Any] | 
 
 
 def _stage(row: Any, windows: list[Window[Any] | None]) -> tuple[str, list[str]]:
-    due = "never" if row.due is None else "put off" if is_put_off(row) else "leased"
+    due = "put off" if is_put_off(row) else "leased"
     return due, [_way(row.seq, window) for window in windows]
 
 

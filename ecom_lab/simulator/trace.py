@@ -74,7 +74,7 @@ def _given(world: Model, who: str, one: Input) -> Given:
     if kind == "timer":
         name, _, subject = about[0].partition("/")
         return Given(kind, f"{in_words(name)} of {world.noun} {subject}", "clock")
-    return Given(kind, " ".join(about), "clock" if kind in ("retry", "again") else who)
+    return Given(kind, " ".join(about), "clock" if kind in ("retry", "again", "adopt") else who)
 
 
 def _letter(world: Model, message: int, _: object, returned: int) -> str:
@@ -203,6 +203,7 @@ _DOING = {
     "timer": "{who} reaches the {about}",
     "retry": "{who} tries again what failed",
     "again": "{who} sends or asks again what was put off",
+    "adopt": "{who} takes over what another replica has left, or not done yet",
     "tick": "{who} looks what waits",
     "tally due": "{who} says how many events it has published",
     "lost": "{who}'s queue is deleted, and made anew",

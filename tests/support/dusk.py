@@ -6,7 +6,17 @@ from typing import Any
 
 from lamps import LevelSet, lamps
 
-from ecom.runtime.messages import Commit, Delivery, Perform, Performed, Publish, PublisherUp
+from ecom.contract.topology import echo
+from ecom.runtime.messages import (
+    Announce,
+    Commit,
+    Delivery,
+    Perform,
+    Performed,
+    Publish,
+    PublisherUp,
+    Tick,
+)
 from ecom.runtime.runtime import Runtime
 from ecom.stores.base import Store
 
@@ -43,6 +53,9 @@ class Dusk:
                 if key in SAGA.contract.consumed_by(listener):
                     event = Delivery(1, 1, "lamps.events", key, row.headers, row.body)
                     self.inputs.append((listener, event))
+        elif isinstance(output, Announce) and output.key == echo(name):
+            back = Delivery(1, 1, "lamps.events", output.key, {}, output.body)
+            self.inputs += ((name, back), (name, Tick()))
         elif isinstance(output, Perform):
             self.switched.append(output.effect)
             result = LevelSet(output.effect.street)

@@ -27,7 +27,16 @@ from ecom.events import (
 )
 from ecom.process import child
 from ecom.process.child import Child
-from ecom.runtime.messages import Commit, Delivery, Perform, Publish, PublisherUp, Reply, Tick
+from ecom.runtime.messages import (
+    Announce,
+    Commit,
+    Delivery,
+    Perform,
+    Publish,
+    PublisherUp,
+    Reply,
+    Tick,
+)
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
@@ -118,9 +127,12 @@ class Hand:
         return outputs
 
     def wait(self, seconds: float) -> list[Any]:
-        """Time passes, and the clock ticks."""
+        """Time passes, and the clock ticks; if an echo goes out, the broker delivers it."""
         self.now += seconds
-        return self.give(Tick())
+        outputs = self.give(Tick())
+        echoes = [it for it in outputs if isinstance(it, Announce) and it.key.endswith(".echo")]
+        back = [Delivery(1, 1, "shop.events", it.key, {}, it.body) for it in echoes]
+        return outputs + self.give(*back, Tick()) if back else outputs
 
     def handle(self, event: Any, id: str = "event-1") -> list[Any]:
         """Give one event; the events that the service publishes."""

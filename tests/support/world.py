@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ecom.contract.topology import echo
 from ecom.runtime.messages import (
     Ack,
+    Announce,
     Command,
     Commit,
     Confirmed,
@@ -92,10 +94,12 @@ class World:
                 self.step(name)
 
     def tick(self, seconds: float) -> None:
+        """Time passes; the second tick is for deadlines that have asked the queue."""
         self.now += seconds
-        for name in SERVICES:
-            self.inputs[name].append(Tick())
-        self.run()
+        for _ in range(2):
+            for name in SERVICES:
+                self.inputs[name].append(Tick())
+            self.run()
 
     def step(self, name: str) -> None:
         taken, self.queues[name] = self.queues[name], []
@@ -131,6 +135,10 @@ class World:
         elif isinstance(output, Perform):
             result = self._outside(output.row.key, output.effect)
             self.inputs[name].append(Performed(output.row.seq, result))
+        elif isinstance(output, Announce) and output.key == echo(name):
+            self.tags += 1
+            delivery = Delivery(1, self.tags, "shop.events", output.key, {}, output.body)
+            self.queues[name].append(delivery)
 
     def _route(self, row: Any) -> None:
         assert row.exchange == "events", "nothing here ends as a dead letter"

@@ -54,6 +54,7 @@ def test_a_deadline_waits_for_the_release_that_knows_it(hand):
     """It never gives up, and does not come again in each step."""
     timer = Timer("PickupDeadline/1001", "PickupDeadline", "1001", 0.0, b"{}", "c", "")
     stored(hand, timer)
+    hand.wait(0)
     assert is_well(hand)
     assert hand.row(Timer, timer.id).due == hand.now + LEASE
     assert dead_letters(hand) == []

@@ -2,7 +2,7 @@
 
 import pytest
 from helpers import Hand, published
-from tower import Ring, Tower, order
+from tower import Bell, Ring, Rung, Tower, order
 
 from ecom.runtime.messages import (
     Confirmed,
@@ -243,6 +243,62 @@ def test_a_dead_siblings_rows_are_adopted_after_its_lease(hand, sibling):
     assert sent(sibling.wait(1)) == []
     sibling.give(Confirmed([1]), Performed(1, Ring("1")))
     assert unsent(hand) == [2]  # said because the effect was done
+
+
+def test_what_a_replica_is_slow_at_stays_its_own_while_it_lives(hand, sibling):
+    """However long a mail takes, or waits for its turn: a renewed lease does not end."""
+    assert performed(hand.give(*[order(n) for n in range(1, 300)])) == list(range(1, 201))
+    for _ in range(10):
+        hand.wait(LEASE / 2)
+        sibling.now = hand.now
+        out = sibling.give(Tick())
+        assert (sent(out), performed(out)) == ([], [])
+    assert performed(hand.give(Performed(1, Rung("1")))) == [201]
+
+
+def test_a_replica_that_leaves_hands_its_rows_over_at_once(hand, sibling):
+    """It was told to stop: nobody has to wait for its lease."""
+    hand.give(order(1))
+    hand.runtime.leave(hand.now)
+    assert performed(sibling.wait(0.1)) == [1]
+
+
+def test_a_success_counts_though_a_sibling_has_given_up(hand, sibling):
+    """The provider tells one that its key is in use, and the other that the money moved."""
+    hand.give(order(1))
+    sibling.now = LEASE
+    assert performed(sibling.give(Tick())) == [1]
+    sibling.give(Failed(1, "409 key in use", final=True))
+    assert hand.row(Effect, 1).state == "dead"
+    hand.now = LEASE
+    assert published(hand.give(Performed(1, Ring("1")))) == ["inventory.committed"]
+    assert hand.row(Effect, 1).state == "done"
+    hand.give(Performed(1, Ring("1")))
+    assert hand.row(Bell, "1").rung == 2
+
+
+def test_a_failure_counts_for_its_own_attempt_alone(hand, sibling):
+    """Of a replica that was slow, and whose row a sibling has taken over: that one is still at it,
+    or has failed itself. Once it has let go, the row is anybody's again."""
+    hand.give(order(1))
+    sibling.now = hand.now = LEASE
+    assert performed(sibling.give(Tick())) == [1]
+    before = hand.row(Effect, 1)
+    hand.give(Failed(1, "too late", final=True))
+    assert hand.row(Effect, 1) == before
+    sibling.give(Failed(1, "no answer"))
+    assert (hand.row(Effect, 1).attempts, hand.row(Effect, 1).state) == (1, "pending")
+    assert performed(hand.wait(9)) == [1]
+
+
+def test_what_a_replica_is_still_at_is_not_begun_by_it_again(hand, sibling):
+    """Though it was taken from it, and given back, meanwhile."""
+    hand.give(order(1))
+    sibling.now = hand.now = LEASE
+    sibling.give(Tick())
+    sibling.give(Failed(1, "no answer"))
+    assert performed(hand.wait(9)) == []
+    assert performed(hand.give(Failed(1, "no answer"), Tick())) == [1]
 
 
 def test_two_replicas_never_send_each_others_rows_while_both_live(hand, sibling):

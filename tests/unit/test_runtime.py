@@ -158,6 +158,7 @@ def test_what_a_batch_will_want_is_read_at_once(hand):
     """Of messages and of effects' results: a row of its own costs each a query no more."""
     hand.store = Noting()
     hand.restart()
+    hand.store.read.clear()
     out = hand.give(*[order(n, n) for n in range(1, 9)])
     performs = [each for each in out if isinstance(each, Perform)]
     hand.give(*[Performed(each.row.seq, Rung(each.effect.order_id)) for each in performs])

@@ -6,9 +6,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from ecom.runtime.memory import Memory
-from ecom.runtime.messages import Commit, Output, Perform, Publish, PublisherUp, TallyDue, Tick
+from ecom.runtime.messages import (
+    Commit,
+    Output,
+    Perform,
+    Performed,
+    Publish,
+    PublisherUp,
+    TallyDue,
+    Tick,
+)
 from ecom.runtime.runtime import Runtime
-from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Outbox, Timer
 from ecom.stores.base import Transaction
 from ecom_lab.simulator.ablations.handling import NoInbox
@@ -70,7 +78,7 @@ class ForgetsUnsent(StartingRuntime):
         window = replace(getattr(memory, name), last=tx.counted(name))
         self.restore(replace(memory, **{name: window}))
         for row in tx[self.kind].where(done_at=None):
-            tx[self.kind].put(replace(row, due=None))  # nor does a lease bring it back
+            tx[self.kind].put(replace(row, due=None))  # nor does the clock bring it back
 
 
 class ForgetsEffects(ForgetsUnsent):
@@ -87,13 +95,19 @@ class TimersInMemory(StartingRuntime):
             tx[Timer].delete(timer.id)
 
 
-class NoLease(SpoilingRuntime):
+class NoLease(Runtime):
     """What a dead replica left unsent is not sent by its siblings."""
 
-    def spoil(self, tx: Transaction, now: float) -> None:
-        for kind in (Outbox, Effect):
-            for row in tx[kind].where(due=now + LEASE):
-                tx[kind].put(replace(row, due=None))
+    def _lapsed(self, tx: Transaction, now: float) -> list[str]:
+        return []
+
+
+class DropsLateSuccess(Runtime):
+    """What an effect comes to, after another replica has given it up, is dropped."""
+
+    def _performed(self, performed: Performed, tx: Transaction, now: float) -> None:
+        if tx[Effect][performed.seq].state != "dead":
+            super()._performed(performed, tx, now)
 
 
 class NeverBehind(Runtime):
@@ -118,7 +132,7 @@ class HiddenByTheClock(Runtime):
 
 def _not_behind(memory: Memory) -> Memory:
     windows = (replace(each, behind=False) for each in (memory.outbox, memory.effects))
-    return Memory(*windows, memory.gaps)
+    return Memory(*windows, memory.gaps, memory.leased)
 
 
 class TrustsTheAnswer(Runtime):

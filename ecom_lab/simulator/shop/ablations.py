@@ -48,6 +48,8 @@ TWO_LINES = shop(
 # Three customers who are soon done with, as nothing is on the shelf.
 SOLD_OUT = shop((Wish(), Wish(), Wish()), stock=(), faults=0)
 CROWDED = replace(SOLD_OUT, batch=2, windows=(1, 1))
+# One of two payments is slow, and the other asks the provider as well.
+SLOW = performing("payment", outside.Strict())(one(world=replace(CALM, replicas={"payment": 2})))
 PAIRED = replace(SOLD_OUT, replicas={"order": 2})
 
 
@@ -99,6 +101,7 @@ RUNTIMES = {
     "full-window": (sending.NeverBehind, CROWDED),
     "full-window-and-clock": (sending.HiddenByTheClock, one("return", world=CROWDED)),
     "commit-in-doubt": (sending.TrustsTheAnswer, one("unknown", world=SOLD_OUT)),
+    "late-success": (sending.DropsLateSuccess, SLOW),
     "effects-table": (sending.ForgetsEffects, CRASH),
     "effects-after-commit": (sending.PerformFirst, CRASH),
     "durable-timers": (sending.TimersInMemory, GIVEN_UP),

@@ -89,6 +89,17 @@ class Keyless(Provider):
         return super().book(ledger, seq, key, effect, outcome)
 
 
+class Strict(Provider):
+    """A key that was used before is refused for good, whatever became of it."""
+
+    def perform(
+        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund
+    ) -> tuple[Ledger, Performed | Failed]:
+        if any(known.key == key for known in ledger):
+            return ledger, Failed(seq, "this key is in use", final=True)
+        return super().perform(ledger, seq, key, effect)
+
+
 class Unwilling(Mailer):
     """Confirmations reach the customer, though the mail server says that it has refused them."""
 
