@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ecom.harness.diagrams.choreography import Choreography
 from ecom.harness.diagrams.picture import Picture
 from ecom.sagas.choreography import choreography
+from ecom_lab.docs.choreography import Choreography
 from ecom_lab.docs.states import state_machines
 
 if TYPE_CHECKING:

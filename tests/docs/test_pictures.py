@@ -10,13 +10,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
-from ecom.harness.diagrams.choreography import Choreography
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step
 from ecom.harness.states import states_of
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.timeline import CONFIRMED, OPEN, Timeline, timeline
 from ecom_lab.docs import pictures as documents
+from ecom_lab.docs.choreography import Choreography
 from ecom_lab.docs.graph import layered
 from ecom_lab.docs.states import state_machines
 from ecom_lab.shop import SAGA

@@ -6,12 +6,12 @@ from ecom.contract.contract import EVERYTHING, Contract
 from ecom.contract.event import Event
 from ecom.events import Line
 from ecom.harness.diagrams import palette
-from ecom.harness.diagrams.choreography import UNDO, Choreography
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
 from ecom.sandbox.cards import GOOD_CARD
 from ecom.services.audit import Entry
 from ecom.services.order import PlaceOrder
+from ecom_lab.docs.choreography import UNDO, Choreography
 from ecom_lab.shop import CONTRACT, SAGA, SERVICES
 
 
