@@ -1,16 +1,13 @@
 """The `ecom` command: a shop that stays, orders from a terminal, and replays of real ones."""
 
 import json
-import math
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 import click
@@ -155,43 +152,3 @@ def status(name: str, as_json: bool) -> None:
 
     state = status_of(shop_folder(name))
     click.echo(json.dumps(asdict(state)) if as_json else str(state))
-
-
-def _finite(ctx: click.Context, option: click.Parameter, value: float) -> float:
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a share like 0.9.")
-    return value
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--stock",
-    type=click.FloatRange(min=0, max=1_000),
-    callback=_finite,
-    default=0.9,
-    show_default=True,
-    help="Initial stock of each product, as a share of the file's demand.",
-)
-@click.option(
-    "--dates",
-    type=click.Choice(["day-first", "month-first"]),
-    help="How dates are written, if the file itself does not show it.",
-)
-@click.option("--lenient", is_flag=True, help="Also if most lines of the file cannot be used.")
-@as_json
-def replay(file: Path, stock: float, dates: str | None, lenient: bool, as_json: bool) -> None:
-    """Replay real orders: a CSV file of the Online Retail or Online Retail II shape.
-
-    Each invoice becomes an order; each C invoice that covers a whole earlier order of the same
-    customer, its cancellation; what cannot be replayed is counted by reason. A small file to try:
-    data/orders.csv. The file may be packed (gzip, bzip2, xz, or alone in a zip). How it writes
-    columns, numbers and dates is found, and said; a file that does not show it is refused.
-
-    The exit status is 1 if the file is refused, the books are off or an order never ended.
-    """
-    from ecom.cli.replay import replay as run
-
-    report = run(file, stock, dates, lenient)
-    click.echo(json.dumps(asdict(report)) if as_json else str(report))
-    sys.exit(0 if report.is_good else 1)

@@ -4,7 +4,8 @@ import gzip
 
 import pytest
 
-from ecom.cli.order_file import (
+from ecom.errors import ShopError
+from ecom_lab.replay.order_file import (
     GUEST,
     NOTHING,
     PART,
@@ -14,8 +15,7 @@ from ecom.cli.order_file import (
     Purchase,
     read,
 )
-from ecom.cli.replay import replay
-from ecom.errors import ShopError
+from ecom_lab.replay.report import replay
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
 DAY = "2010-12-{:02} 08:26:00"

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecom.cli.main import main
-from ecom.cli.order_file import SEVERAL, TOO_LARGE, Cancellation, Purchase, Story, read
-from ecom.cli.replay import LINES_AT_ONCE, _lists
 from ecom.errors import ShopError
+from ecom_lab.replay.order_file import SEVERAL, TOO_LARGE, Cancellation, Purchase, Story, read
+from ecom_lab.replay.report import LINES_AT_ONCE, _lists
 
 REST = "StockCode", "Description", "Quantity", "InvoiceDate"
 FIRST = ["InvoiceNo", *REST, "UnitPrice", "CustomerID", "Country"]
@@ -406,7 +406,7 @@ def test_what_is_no_such_file_is_refused_in_a_sentence(stored, content, name, sa
 
 def test_what_unpacks_without_end_is_refused(stored, monkeypatch):
     """At a limit, before memory is full."""
-    monkeypatch.setattr("ecom.cli.columns.MAX_BYTES", 2**20)
+    monkeypatch.setattr("ecom_lab.replay.columns.MAX_BYTES", 2**20)
     with pytest.raises(ShopError, match="larger than 1 MiB"):
         read(stored(gzip.compress(bytes(2**22)), "orders.csv.gz"))
 

@@ -4,8 +4,8 @@ import re
 
 import pandas as pd
 
-from ecom.cli.columns import Sheet
 from ecom.errors import ShopError
+from ecom_lab.replay.columns import Sheet
 
 # What a number looks like with a decimal point, and with a decimal comma.
 _NUMBER = (

@@ -17,11 +17,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from ecom.api.schemas import OrderIn
-from ecom.cli.columns import Sheet, sheet
-from ecom.cli.conventions import dates, numbers
 from ecom.errors import ShopError
 from ecom.events import MAX_LINES
 from ecom.shop.catalogue import CARD_THAT_PAYS
+from ecom_lab.replay.columns import Sheet, sheet
+from ecom_lab.replay.conventions import dates, numbers
 
 MAX_QUANTITY, MAX_PRICE = 1_000_000, 100_000_000  # units; pence
 

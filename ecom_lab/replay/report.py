@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ecom.cli.order_file import Cancellation, Purchase, Story, read
 from ecom.errors import NotSettled
 from ecom.shop import dataframes
 from ecom.shop.api_client import AT_ONCE
 from ecom.shop.catalogue import CARD_THAT_PAYS
 from ecom.shop.shop import Shop
+from ecom_lab.replay.order_file import Cancellation, Purchase, Story, read
 
 LINES_AT_ONCE = 20_000  # of the orders in one request: well below the bytes that the API takes
 

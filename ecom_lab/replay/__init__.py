@@ -1,0 +1,1 @@
+"""Real orders, from a file, in a shop of its own."""
