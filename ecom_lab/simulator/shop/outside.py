@@ -40,7 +40,8 @@ class Provider:
                 return ledger, Failed(seq, "processing error")
             outcome = "declined" if effect.card == DECLINED_CARD else "captured"
             return self.book(ledger, seq, key, effect, outcome)
-        if not any((b.key, b.outcome) == (effect.capture, "captured") for b in ledger):
+        captured = (b.key.partition("#")[0] for b in ledger if b.outcome == "captured")
+        if effect.capture not in captured:
             return ledger, Failed(seq, "there is no capture to refund", final=True)
         return self.book(ledger, seq, key, effect, "refunded")
 
