@@ -39,6 +39,11 @@ class Attacker:
         self.shop, self.name, self._line = shop, name, line
         self._open()
         self.refused = 0
+        self.sagas = {}  # order → the correlation of its events, which whoever hears one knows
+
+    def forge(self, event, id):
+        headers, body = wire(event, id)
+        return headers | {"ce-correlationid": self.sagas[event.order_id]}, body
 
     def _open(self):
         self._channel = self._line.channel()
@@ -64,7 +69,7 @@ def attacker(shop, request):
 
 def by_every_key(attacker, event, number):
     """As an event: under its key, under a key of the attacker's, with copies to all others'."""
-    headers, body = wire(event, f"{attacker.name}-{event.order_id}-{number}")
+    headers, body = attacker.forge(event, f"{attacker.name}-{event.order_id}-{number}")
     to, mine = exchange(attacker.shop.name), f"{attacker.name}.x"
     attacker.publish(to, event.key, headers, body)
     for copies in ({"CC": [event.key]}, {"BCC": [event.key, "order.tally"]}, {"CC": event.key}):
@@ -76,7 +81,7 @@ def by_every_key(attacker, event, number):
 def by_every_letter(attacker, event, number):
     """As a dead letter in the others' queues: of theirs, of the broker's, of an effect."""
     shop, to = attacker.shop.name, dead_exchange(attacker.shop.name)
-    headers, body = wire(event, f"{attacker.name}-{event.order_id}-{number}-letter")
+    headers, body = attacker.forge(event, f"{attacker.name}-{event.order_id}-{number}-letter")
     others = [name for name in SERVICES if name != attacker.name]
     came = {"dead-exchange": f"{shop}.events", "dead-key": event.key, "dead-letter": "1"}
     came |= {"dead-user": user(shop, event.producer), "dead-override": "please"}
@@ -102,6 +107,9 @@ def test_a_service_can_cause_no_transition_that_is_not_its_own(shop, attacker, p
     waiting = shop.place("bob@example.com", {"YOYO": 1})
     tries = lambda: shop.table("payment", "effects").set_index("subject").attempts  # noqa: E731
     wait_for(lambda: tries().get(waiting, 0) > 0)
+    log = lambda: shop.table("audit", "events")  # noqa: E731
+    wait_for(lambda: {done, waiting} <= set(log().order_id))
+    attacker.sagas = dict(zip(log().order_id, log().correlation, strict=False))
     lost = _lost(shop)
     for order in (done, waiting):
         for number, (key, event) in enumerate(EXAMPLES.items()):
@@ -115,6 +123,9 @@ def test_a_service_can_cause_no_transition_that_is_not_its_own(shop, attacker, p
     assert set(forged.service) == set(SERVICES) - {attacker.name}
     # What it writes into its own queue makes nobody do anything but itself.
     shop.dead.drop(letters[letters.service == attacker.name], "its own")
+    for reason in ("forged", "malformed"):
+        first = others[others.reason == reason].id.iloc[0]
+        assert not shop.dead.dry_run(first).is_good
     with pytest.raises(ShopError, match=f"{len(forged)} of them stay"):
         shop.dead.replay(others)
     left = _all_handled(shop, put, wait_for, f"{attacker.name}-2")

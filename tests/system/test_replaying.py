@@ -1,5 +1,6 @@
 """Dead letters tried, mended and replayed among real services: nothing lost, nothing twice."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from helpers import broker_url, wire
 
 from ecom import Shop
 from ecom.amqp.connection import parameters
-from ecom.contract.topology import dead_queue, exchange, queue
-from ecom.events import PaymentProcessed
+from ecom.contract.topology import dead_exchange, dead_queue, exchange, queue
+from ecom.errors import ShopError
+from ecom.events import OrderCancelled, PaymentProcessed
 
 COUNT = 200
 
@@ -37,6 +39,8 @@ def test_a_malformed_event_is_tried_edited_and_replayed(shop, wait_for):
     shop.kill("payment")
     order = shop.place("ada@example.com", {"YOYO": 1})
     headers, body = wire(PaymentProcessed(order, "ada@example.com", 2450), "paid-1")
+    log = wait_for(lambda: shop.table("audit", "events").correlation.tolist())
+    headers |= {"ce-correlationid": log[0]}
     as_payment(shop, headers, body[:-5])
     wait_for(lambda: len(shop.dead.list("inventory")) == 1)
     letter = shop.dead.show(shop.dead.list("inventory").id[0])
@@ -53,6 +57,33 @@ def test_a_malformed_event_is_tried_edited_and_replayed(shop, wait_for):
     assert shop.dead.replay(letter.id, body=body) == 1
     wait_for(lambda: shop.orders().state[0] == "CONFIRMED")
     assert shop.dead.list("inventory").empty
+
+
+def test_a_forged_letter_is_replayed_only_by_an_override_which_is_recorded(shop, wait_for):
+    """Explicitly, with a reason, which stays beside the whole letter in the shop's folder."""
+    order = shop.place("ada@example.com", {"YOYO": 1})
+    shop.settle()
+    said, body = wire(OrderCancelled(order, "ada@example.com", "cancelled by customer"), "forged")
+    log = shop.table("audit", "events")
+    said |= {"ce-correlationid": log.correlation[0]}
+    said |= {"BCC": ["inventory"], "dead-reason": "failed", "dead-user": f"{shop.name}.order"}
+    url = parameters(broker_url(shop, "notification"))
+    with closing(pika.BlockingConnection(url)) as connection:
+        mine = pika.BasicProperties(headers=said, user_id=f"{shop.name}.notification")
+        connection.channel().basic_publish(dead_exchange(shop.name), "notification", body, mine)
+    wait_for(lambda: len(shop.dead.list("inventory")) == 1)
+    (id_,) = shop.dead.list("inventory").id
+    assert f"{shop.name}.notification published this letter" in repr(shop.dead.show(id_))
+    assert "would not be replayed" in repr(shop.dead.dry_run(id_))
+    with pytest.raises(ShopError, match="override"):
+        shop.dead.replay(id_)
+    assert shop.stock().committed.sum() == 1
+    assert shop.dead.replay(id_, override="the customer was on the phone") == 1
+    wait_for(lambda: shop.stock().committed.sum() == 0)
+    (line,) = (shop.folder / "overridden.log").read_text().splitlines()
+    record = json.loads(line)
+    assert (record["why"], record["order_id"]) == ("the customer was on the phone", order)
+    assert record["body"].encode() == body
 
 
 @pytest.fixture
