@@ -9,7 +9,6 @@ import logging
 import random
 import sys
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, assert_never
 from ecom.bus import Bus
 from ecom.contract.contract import Contract
 from ecom.errors import ShopError
+from ecom.process.clock import Clock
 from ecom.process.lifecycle import collect_rarely, until_stopped, write_note
 from ecom.process.performers import Performers
 from ecom.runtime.gap_detection import HELLO
@@ -105,6 +105,7 @@ class Process:
         self._tasks: set[asyncio.Task] = set()
         port, services = settings.metrics_port, saga.contract.services
         self._metrics_port = port_of(port, services, name, settings.replica)
+        self.clock = Clock()
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
         self._tracer = tracer_for(saga.services[name], saga.contract, settings)
 
@@ -156,10 +157,10 @@ class Process:
         complained = 0.0
         while batch := [it for it in batch if not (type(it) is Command and it.token.cancelled())]:
             try:
-                start = time.time()
+                start = self.clock()
                 for output in self._runtime.step(batch, start):
                     self._carry_out(output)
-                end = time.time()
+                end = self.clock()
                 self.metrics.step(batch, start, end)
                 if self._tracer is not None:
                     self._tracer.handled(batch, start, end)
@@ -194,7 +195,7 @@ class Process:
             about = {"subject": row.subject, "event": row.id}
             log.info("Published %s event", row.type, extra=about)
         if self._tracer is not None:
-            self._tracer.published(row, time.time())
+            self._tracer.published(row, self.clock())
 
     def _answer(self, reply: Reply) -> None:
         if reply.token.cancelled():
@@ -205,10 +206,10 @@ class Process:
             reply.token.set_result(reply.value)
 
     async def _perform(self, output: Perform) -> None:
-        start = time.time()
+        start = self.clock()
         answer = await self._performers.perform(output)
         if self._tracer is not None:
-            self._tracer.performed(output.row, answer, start, time.time())
+            self._tracer.performed(output.row, answer, start, self.clock())
         self.put(answer)
 
     def _start(self, work: Any) -> asyncio.Task:
@@ -235,7 +236,7 @@ class Process:
         await self._performers.close()
         await self._send_last_spans()
         with suppress(StoreUnavailable):
-            self._runtime.leave(time.time())
+            self._runtime.leave(self.clock())
         self.store.close()
         if failures:
             raise failures[0]

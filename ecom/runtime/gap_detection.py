@@ -79,7 +79,6 @@ class GapDetection:
         """Know what was known when `volatile` was called; `Gaps` says what it means."""
         self._known = Gaps(*map(copy, astuple(gaps)))
 
-    # ── as a producer ─────────────────────────────────────────────────────────────────────────
     def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Announce]:
         """The tally of our own events, if it is time; `published` are rows that are under way.
 
@@ -149,7 +148,8 @@ class GapDetection:
         if not pages:
             return
         tx[Outbox].load(again)
-        again.intersection_update([seq for seq in again if _is_unsent(tx[Outbox].get(seq))])
+        rows = [row for seq in again if (row := tx[Outbox].get(seq)) and row.done_at is None]
+        again.intersection_update([row.seq for row in rows])
         for which, (after, until) in list(pages.items()):
             if len(again) >= PAGE:
                 return
@@ -169,7 +169,6 @@ class GapDetection:
                     again.add(row.seq)
                     tx[Outbox].put(replace(row, done_at=None, due=now))
 
-    # ── as a listener ─────────────────────────────────────────────────────────────────────────
     def _compare(self, who: str, tally: Tally, tx: Transaction) -> list[Announce]:
         missing, known = {}, self._known
         for key in tally.sent.keys() & set(self._contract.published_by(who)).intersection(
@@ -208,7 +207,3 @@ class GapDetection:
         tx.count(f"accounted:{key}", number)
         if number > 0:
             log.error("%d %s do not come, however often they were asked for", number, key)
-
-
-def _is_unsent(row: Outbox | None) -> bool:
-    return row is not None and row.done_at is None

@@ -1,14 +1,32 @@
 """Retention: inbox, outbox and effect rows that are done are deleted after a week, in steps."""
 
+from msgspec.structs import replace
+
+from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Replica
 from ecom.stores.base import Transaction
-from ecom.stores.query import AtMost
+from ecom.stores.query import AtMost, MoreThan
 
 # Longer than a duplicate can take to arrive. Rows of dead letters stay until those are replayed,
 # and a later replay still finds the handlers' own rows, which are never deleted.
 RETENTION = 7 * 24 * 3600.0  # seconds
 STEP = 500  # rows of each table in one transaction
 OUTGOING: tuple[type[Outbox | Effect], ...] = (Outbox, Effect)
+LONGEST_WAIT = (
+    3600.0  # seconds: nothing is put off, or leased, for as long by a clock that is right
+)
+
+
+def tidy(tx: Transaction, now: float) -> None:
+    """Delete some of what is old, and bring back what a clock that was ahead has put off."""
+    forget_old(tx, now)
+    ahead = MoreThan(now + LONGEST_WAIT)
+    kinds: tuple[type[Inbox | Outbox | Effect], ...] = (Inbox, *OUTGOING)
+    for kind in kinds:
+        for row in tx[kind].where(limit=STEP, due=ahead):
+            tx[kind].put(replace(row, due=now + LEASE))
+    for replica in tx[Replica].where(limit=STEP, until=ahead):
+        tx[Replica].change(replica, until=now + LEASE)
 
 
 def forget_old(tx: Transaction, now: float) -> None:

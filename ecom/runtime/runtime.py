@@ -26,7 +26,7 @@ from ecom.runtime.gap_detection import GapDetection
 from ecom.runtime.memory import Memory
 from ecom.runtime.messages import Delivery
 from ecom.runtime.relay import Relay
-from ecom.runtime.retention import forget_old
+from ecom.runtime.retention import tidy
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import LEASE, Cause, Impossible, Work
 from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Timer
@@ -286,7 +286,7 @@ class Runtime:
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
         self._gaps.send_again(tx, now)
-        forget_old(tx, now)
+        tidy(tx, now)
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:
         """The replicas whose rows are to be taken on."""
