@@ -2,7 +2,17 @@
 
 from ecom_lab.chaos.environments import clustered, impatient, private, proxied, watchful
 from ecom_lab.chaos.fault import Fault, Size, salvo
-from ecom_lab.chaos.faults import brokers, disks, failpoints, hostile, lines, races, services, soak
+from ecom_lab.chaos.faults import (
+    brokers,
+    disks,
+    failpoints,
+    hostile,
+    lines,
+    outages,
+    races,
+    services,
+    soak,
+)
 
 _LINES = (lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged)
 _NODES = (brokers.kill_leader, brokers.kill_follower, brokers.pause)
@@ -40,6 +50,9 @@ _ALL = (
           races.race(2), Size(150, 3), Size(15_000, 300), **_BUYERS),
     Fault("last-unit-4", f"one unit, {races.BUYERS} buyers, 4 inventories",
           races.race(4), Size(150, 3), Size(15_000, 300), **_BUYERS),
+    Fault("outages", "inventory, payment, notification, broker, a database away for long",
+          outages.outages, Size(200, len(outages.FIRST)), Size(9_000, len(outages.CELLS)),
+          private, bites=False, hold_seconds=4.0),
     Fault("soak", "all faults mixed",
           soak.soak, Size(300, 1, 4.0), Size(20_000, 1_000, 1_800.0), proxied),
 )  # fmt: skip

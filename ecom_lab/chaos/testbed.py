@@ -31,6 +31,7 @@ class Testbed:
     def __init__(self, shop: Shop, fault: "Fault", size: "Size", seed: int, broker: Any) -> None:
         self.shop, self.broker = shop, broker
         self.orders, self.rounds, self.seconds = size
+        self.hold_seconds = fault.hold_seconds
         self.random = Random(seed + 1)  # not the customers' own
         self.problems: list[str] = []  # promises that were broken on the way
         customers, token = fault.customers(size.orders, seed), kept_token(shop.folder)

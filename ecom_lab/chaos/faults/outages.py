@@ -1,0 +1,124 @@
+"""Outages that last: what is away × for how long × in which order it comes back.
+
+Whoever paid in time is never cancelled for the hold's sake: in time is a payment that was in
+inventory's queue before the hold ran out, whatever was away then. Who paid later is refunded, once.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import permutations
+from typing import TypeVar
+
+import msgspec
+
+from ecom.contract.event import Event
+from ecom.events import HOLD_EXPIRED, InventoryProcessed, PaymentProcessed
+from ecom.process.driver import database
+from ecom.runtime.tables import Inbox, Outbox
+from ecom.services.order import Order
+from ecom.stores.reader import Reader
+from ecom_lab.chaos.faults.brokers import restart
+from ecom_lab.chaos.testbed import Testbed
+from ecom_lab.chaos.verdict import HarnessFailed
+
+# What goes away, in order; what comes back, in order; for how many holds the last of them is away.
+Cell = tuple[tuple[str, ...], tuple[str, ...], float]
+
+AWAY = ("inventory", "payment", "notification", "broker", "database")
+LENGTHS = (1.5, 0.5)  # of a hold
+REST_SECONDS = 120.0  # twice the longest cap of a retry
+# These first, where there is no time for all: payments wait in inventory's queue past the hold;
+# captures are made past it; the broker, and inventory's database, are away for longer than it.
+FIRST: tuple[Cell, ...] = (
+    (("payment", "inventory"), ("payment", "inventory"), 1.5),
+    (("payment", "notification"), ("notification", "payment"), 1.5),
+    (("broker",), ("broker",), 1.5),
+    (("payment", "database"), ("payment", "database"), 1.5),
+)
+
+
+def _cells() -> Iterator[Cell]:
+    yield from FIRST
+    for length in LENGTHS:
+        for gone in (*((what,) for what in AWAY), *permutations(AWAY, 2)):
+            for back in permutations(gone):
+                if (gone, back, length) not in FIRST:
+                    yield gone, back, length
+
+
+CELLS = tuple(_cells())
+
+
+def outages(bed: Testbed) -> Iterator[str]:
+    """The cells of the matrix, one a round; then all must come to rest, and who paid in time be
+    served."""
+    for gone, back, length in CELLS[: bed.rounds]:
+        returns = {}
+        for what in gone:
+            bed.burst(len(gone) + len(back))
+            bed.wait(0.3, 0.5)
+            returns[what] = _AWAY.get(what, _service_away)(bed, what)
+        seconds = length * bed.hold_seconds
+        for n, what in enumerate(back, 1):
+            bed.wait(*((seconds, seconds) if n == len(back) else (0.3, 0.5)))
+            returns[what]()
+            bed.burst(len(gone) + len(back))
+        yield f"{' and '.join(gone)} away for {length:g} holds, back as {' and '.join(back)}"
+    bed.workload.finish(REST_SECONDS)
+    bed.shop.settle(REST_SECONDS)
+    _judge(bed)
+
+
+Return = Callable[[], object]
+
+
+def _service_away(bed: Testbed, service: str) -> Return:
+    bed.shop.kill(service)
+    return lambda: bed.shop.start(service)
+
+
+def _broker_away(bed: Testbed, _: str) -> Return:
+    bed.broker.kill()
+    return lambda: restart(bed.broker)
+
+
+def _database_away(bed: Testbed, _: str) -> Return:
+    """Somebody locks inventory's."""
+    path = database(bed.shop.folder, "inventory")
+    foreign = sqlite3.connect(path, timeout=10, isolation_level=None)
+    foreign.execute("BEGIN IMMEDIATE")
+    return foreign.close
+
+
+_AWAY = {"broker": _broker_away, "database": _database_away}
+
+
+def _judge(bed: Testbed) -> None:
+    """Of the payments that were confirmed by the broker before the hold ran out."""
+    with Reader(bed.shop.folder) as read:
+        held = {
+            event.order_id: event.held_until.timestamp()
+            for event, _ in _published(read, "inventory", InventoryProcessed)
+        }
+        in_time = {
+            row.id: event.order_id
+            for event, row in _published(read, "payment", PaymentProcessed)
+            if row.done_at and row.done_at < held[event.order_id]
+        }
+        orders = {order.order_id: order for order in read["order"].rows(Order)}
+        handled = {row.id: row.at for row in read["inventory"].rows(Inbox)}
+    for order_id in in_time.values():
+        if orders[order_id].reason == HOLD_EXPIRED:
+            bed.problems.append(f"order {order_id} was paid in time, and expired")
+    late = [id_ for id_, it in in_time.items() if handled[id_] > held[it]]
+    if not late:
+        raise HarnessFailed("no payment in time was handled past the hold; try more --orders")
+
+
+E = TypeVar("E", bound=Event)
+
+
+def _published(read: Reader, service: str, kind: type[E]) -> Iterator[tuple[E, Outbox]]:
+    for row in read[service].rows(Outbox):
+        if row.type == kind.key:
+            yield msgspec.json.decode(row.body, type=kind), row
