@@ -21,7 +21,7 @@ FOREVER = float("inf")
 def units_of_stock(stock: Any) -> dict[str, int]:
     """Units by sku."""
     return {
-        _sku("stock", sku): number(f"stock of {sku!r}", units, 0, MOST_UNITS, whole=True)
+        _sku("stock", sku): number(f"stock of {shown(sku)}", units, 0, MOST_UNITS, whole=True)
         for sku, units in _pairs("stock", stock)
     }
 
@@ -109,7 +109,7 @@ def faults(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fault(name: str, value: Any, known: Mapping[str, Any]) -> Any:
     if name not in known:
-        raise ShopError(f"The gateway knows no fault {name!r}: choose of {', '.join(known)}.")
+        raise ShopError(f"The gateway knows no fault {shown(name)}: choose of {', '.join(known)}.")
     if isinstance(known[name].default, bool):
         if str(value) not in ("True", "False"):  # numpy has its own
             raise ShopError(f"{name} must be True or False, not {shown(value)}.")

@@ -63,7 +63,7 @@ def order_for(
     Raises `ShopError` for what is none.
     """
     if unknown:
-        raise ShopError(f"an order has customer, lines and card, but no {', '.join(unknown)}.")
+        raise ShopError(f"an order has customer, lines and card, but no {shown([*unknown])}.")
     customer = arguments.text("customer", customer)
     card = arguments.text("card", card or cards().get(customer, CARD_THAT_PAYS))
     return {"customer": customer, "card": card, "lines": arguments.lines(lines, price_of)}

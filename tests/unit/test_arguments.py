@@ -175,6 +175,18 @@ def test_whatever_a_shop_is_made_of_it_is_made_or_refused(values):
     _refused_or(lambda: Shop(**values))
 
 
+@pytest.mark.parametrize("name", ["\n", "x" * 5_000, "\x1b[2J"])
+def test_a_name_that_is_not_known_is_shown_on_one_short_line(name):
+    for door in (
+        lambda: order_for("a@b", {"T": 1}, **{name: 1}),
+        lambda: arguments.faults({name: 1}),
+        lambda: Shop({name: -1}),
+    ):
+        with pytest.raises(ShopError) as refused:
+            door()
+        assert_a_sentence(refused.value)
+
+
 @steady
 @given(hostile, hostile, hostile | st.none())
 def test_whatever_an_order_is_made_of_it_is_one_or_refused(customer, lines, card):
