@@ -4,10 +4,10 @@ _RABBITMQ_CONF = """\
 # The only user; without it there would be a guest with a known password.
 default_user = ecom
 default_pass = {password}
-# Shops come and go through its HTTP interface. What it would count all day, nobody looks at.
+# Shops come and go through its HTTP interface, whose pages are for people.
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {http}
-management_agent.disable_metrics_collector = true
+collect_statistics_interval = 10000
 # Enough for notebooks, and kind to a laptop.
 vm_memory_high_watermark.absolute = 768MB
 disk_free_limit.absolute = 50MB

@@ -55,6 +55,13 @@ class Node:
         identity = self._identity()
         return Management(identity["ports"]["http"], "ecom", identity["password"])
 
+    @property
+    def pages(self) -> str:
+        """Where RabbitMQ's own pages are, and the login. Raises `FileNotFoundError` before the
+        first start."""
+        place, port = self.folder / "identity.json", self._identity()["ports"]["http"]
+        return f"http://127.0.0.1:{port} (user ecom, its password is in {place})"
+
     def start(self) -> None:
         """Return once the node serves clients; at once if it runs already. Raises
         `BrokerUnavailable`, and leaves nothing."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from ecom.errors import ServiceDown
 from ecom.harness.processes import read_note
+from ecom.harness.tenancy import pages_of
 from ecom.harness.workspace import holder_of
 from ecom.runtime.retry import Retry
 from ecom.sagas.choreography import choreography
@@ -28,6 +29,7 @@ class Status:
     services: dict[str, dict[str, Any]]  # pid (None: not running), unhandled, unsent, …
     orders: dict[str, int]  # by state
     retries: list[dict[str, Any]]
+    rabbitmq: str  # where its pages are; "": unknown
 
     def __str__(self) -> str:
         columns = ["pid", "unhandled", "unsent", "effects", "retries", "dead"]
@@ -36,9 +38,8 @@ class Status:
             cells = "".join(f"{_cell(values[name]):>11}" for name in columns)
             lines.append(f"{service:<14}{cells}")
         states = ", ".join(f"{n:,} {state}" for state, n in self.orders.items()) or "none yet"
-        return "\n".join(
-            [*lines, f"orders: {states}", *map(POLICY.format_map, self.retries), UNKNOWN]
-        )
+        lines += [f"orders: {states}", *map(POLICY.format_map, self.retries), UNKNOWN]
+        return "\n".join([*lines, *([f"RabbitMQ: {self.rabbitmq}"] if self.rabbitmq else [])])
 
 
 def policies() -> list[dict[str, Any]]:
@@ -63,7 +64,7 @@ def status_of(folder: Path) -> Status:
         for name, counts in waiting.items()
     }
     orders = {state: n for state, n in states.items() if n}
-    return Status(opened, services, orders, policies())
+    return Status(opened, services, orders, policies(), pages_of(folder))
 
 
 def is_open(folder: Path) -> bool:

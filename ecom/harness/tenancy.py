@@ -69,6 +69,13 @@ def kept_broker(folder: Path) -> str | None:
     return kept_secret(folder / "broker")
 
 
+def pages_of(folder: Path) -> str:
+    """Where RabbitMQ's own pages are for the shop in `folder`; "" unless it lives at the private
+    one, and that runs."""
+    node = shared_node()
+    return node.pages if kept_broker(folder) == "" and node.alive() else ""
+
+
 def lease_for(folder: Path) -> Lease:
     """A lease on `ECOM_AMQP_URL`; if it is not set, on the broker at which this shop lives."""
     return lease(None if os.environ.get("ECOM_AMQP_URL") else kept_broker(folder))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from ecom.harness.history.history import History
+from ecom.harness.tenancy import pages_of
 from ecom.shop import accounts, dataframes, moment
 from ecom.shop.balance import Books
 from ecom.shop.history import history
@@ -17,6 +18,11 @@ class Records:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+
+    @property
+    def rabbitmq(self) -> str:
+        """Where RabbitMQ's own pages are, and the login; "" but for a private one that runs."""
+        return pages_of(self.folder)
 
     def orders(self) -> pd.DataFrame:
         """order_id, customer, lines, total (pence), state, reason."""

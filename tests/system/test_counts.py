@@ -1,6 +1,8 @@
 """What an operator reads is what is: every place that counts says the same, all through a life."""
 
 import json
+import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -104,3 +106,18 @@ def test_the_command_says_it_too(shop):
     said = CliRunner().invoke(main, ["status", "--name", "nowhere"])
     assert "There is no shop" in said.stderr
     assert "is tried until its outcome is known" in str(status_of(shop.folder))
+
+
+def test_rabbitmqs_own_pages_are_found_and_count(shop, wait_for):
+    """Status and shop say the address and where the password is; statistics are on."""
+    said = status_of(shop.folder).rabbitmq
+    assert said == shop.rabbitmq
+    address, password = re.fullmatch(r"(\S+) \(user ecom, its password is in (.+)\)", said).groups()
+    login = "ecom", json.loads(Path(password).read_text())["password"]
+
+    def statistics():
+        url = f"{address}/api/queues/{shop.name}/{shop.name}.audit"
+        return "message_stats" in httpx.get(url, auth=login, trust_env=False).json()
+
+    shop.place("ada@example.com", {"TEAPOT": 1})
+    wait_for(statistics)
