@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -44,6 +44,7 @@ _SECONDS = "How long steps (one transaction each) took."
 _INPUTS = "How many inputs a step handled."
 _LAG = "Age of the oldest event of the last batch when that was committed; 0: none waits."
 _CONNECTED = "Whether the broker is connected."
+_WAL = "Size of the database's write-ahead log: it grows while somebody keeps a reader open."
 _READABLE = "Whether the database could be read for this page."
 _DEPTHS: dict[str, tuple[str, type[Row], dict[str, Any]]] = {  # each counted by an index
     "outbox_unsent": ("Messages the broker has not confirmed yet.", Outbox, {"done_at": None}),
@@ -118,6 +119,9 @@ class Pages:
             found, now = list(self._counters(read.counters())), time.time()
             for name, (help, kind, which) in _DEPTHS.items():
                 found.append(self._gauge(f"ecom_{name}", help, read.count(kind, **which)))
+            with suppress(FileNotFoundError):
+                log_file = self._metrics.folder / f"{self._service}.db-wal"
+                found.append(self._gauge("ecom_wal_bytes", _WAL, log_file.stat().st_size))
             for name, (what, kind, column, which) in _AGES.items():
                 age = max(0.0, now - (read.least(kind, column, **which) or now))
                 help = f"Age of the oldest {what}."

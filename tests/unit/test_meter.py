@@ -132,3 +132,17 @@ def test_a_port_that_others_have_is_refused_in_a_sentence(metrics):
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ShopError) as refused:
         metrics.serve("127.0.0.1", taken.getsockname()[1])
     assert "choose another ECOM_METRICS_PORT" in str(refused.value)
+
+
+def test_a_reader_that_is_left_open_is_seen_by_the_log_that_grows(metrics, tmp_path):
+    """The write-ahead log cannot be begun anew while somebody reads what was before it."""
+    path = database(tmp_path, "audit")
+    with closing(sqlite3.connect(path)) as reader, closing(sqlite3.connect(path)) as writer:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM inbox").fetchone()
+        sizes = []
+        for n in range(2):
+            writer.execute("INSERT OR REPLACE INTO counters VALUES (?, 1)", ("x" * 10**6 + str(n),))
+            writer.commit()
+            sizes.append(read(metrics, "ecom_wal_bytes"))
+    assert sizes[1] > sizes[0] > 10**6
