@@ -47,11 +47,11 @@ def place(
 
 def _ended(folder: Path, order: str) -> dict[str, str]:
     """How an order ended, once it has; how it stands, if it takes too long."""
-    from ecom.shop import dataframes
+    from ecom.shop.records import Records
 
     until = time.monotonic() + WAIT_SECONDS
     while True:
-        frame = dataframes.orders(folder).set_index("order_id")
+        frame = Records(folder).orders().set_index("order_id")
         found = {column: str(frame.at[order, column]) for column in ("state", "reason")}
         if found["state"] != "PENDING" or time.monotonic() > until:
             return found
@@ -64,10 +64,10 @@ def _ended(folder: Path, order: str) -> dict[str, str]:
 @as_json
 def orders(state: str | None, name: str, as_json: bool) -> None:
     """List the orders and how each ended."""
-    from ecom.shop import dataframes
+    from ecom.shop.records import Records
 
-    folder = shop_folder(name)
+    records = Records(shop_folder(name))
     if as_json:
-        click.echo(json.dumps(dataframes.orders_as_json(folder, state)))
+        click.echo(json.dumps(records.orders_as_json(state)))
     else:
-        show(dataframes.orders(folder, state), False, "No orders.")
+        show(records.orders(state), False, "No orders.")

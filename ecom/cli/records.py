@@ -36,9 +36,9 @@ def show(frame: "pd.DataFrame", as_json: bool, none: str = "None.") -> None:
 @as_json
 def events(order: str | None, name: str, as_json: bool) -> None:
     """List the events, causes before effects."""
-    from ecom.shop import dataframes
+    from ecom.shop.records import Records
 
-    show(dataframes.events(shop_folder(name), order), as_json)
+    show(Records(shop_folder(name)).events(order), as_json)
 
 
 @click.command()
@@ -47,9 +47,9 @@ def events(order: str | None, name: str, as_json: bool) -> None:
 @as_json
 def emails(order: str | None, name: str, as_json: bool) -> None:
     """List what customers were told."""
-    from ecom.shop import dataframes
+    from ecom.shop.records import Records
 
-    show(dataframes.emails(shop_folder(name), order), as_json)
+    show(Records(shop_folder(name)).emails(order), as_json)
 
 
 @click.command()
@@ -61,14 +61,14 @@ def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
 
     A product that has been on the shelves is left as it is.
     """
-    from ecom.shop import dataframes
     from ecom.shop.provision import stock_shelves
+    from ecom.shop.records import Records
 
-    folder, wanted = shop_folder(name), units(lines)
-    if known := wanted.keys() & {*dataframes.stock(folder).sku}:
+    records, wanted = Records(shop_folder(name)), units(lines)
+    if known := wanted.keys() & {*records.stock().sku}:
         raise ShopError(f"{', '.join(sorted(known))} is on the shelves already: nothing was done.")
-    stock_shelves(folder, wanted)
-    show(dataframes.stock(folder), as_json)
+    stock_shelves(records.folder, wanted)
+    show(records.stock(), as_json)
 
 
 @click.command()

@@ -27,3 +27,8 @@ def is_for_once(workspace: Workspace) -> bool:
         return workspace.is_temporary
     with monitor(workspace.folder) as looking:
         return looking.look().nothing_left()
+
+
+def by_number(order_id: str) -> tuple[int, str]:
+    """Order numbers are texts: "999" comes before "1001"."""
+    return len(order_id), order_id

@@ -13,8 +13,8 @@ from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
 from ecom.services.order import Order
 from ecom.services.payment import Payment
-from ecom.shop.dataframes import by_number
 from ecom.shop.history import entries_of, past_of
+from ecom.shop.live import by_number
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.sql import columns_of

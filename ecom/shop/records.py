@@ -1,16 +1,48 @@
-"""A shop's tables as frames, pictures and verdicts: of an open shop, or of its folder."""
+"""A shop's records: frames, pictures and verdicts, of an open shop or of its folder.
+
+Every frame has the same columns, types and order of rows however the messages raced: sorted by
+explicit keys, never by time of arrival. Money is integer pence.
+"""
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pandas as pd
+from msgspec import Struct
 
+from ecom.errors import ShopError
+from ecom.events import Line
 from ecom.harness.history.history import History
 from ecom.harness.tenancy import pages_of
-from ecom.shop import accounts, dataframes, moment
+from ecom.sagas.choreography import choreography
+from ecom.sandbox.gateway import Movement
+from ecom.sandbox.mailbox import Mail
+from ecom.services.audit import Entry
+from ecom.services.inventory import Stock
+from ecom.services.order import Order
+from ecom.shop import accounts, moment
 from ecom.shop.balance import Books
 from ecom.shop.history import history
+from ecom.shop.live import by_number
 from ecom.shop.moment import Moment
 from ecom.shop.timeline import Timeline, timeline
+from ecom.stores.reader import Reader
+
+_CONTRACT = choreography().contract
+DATABASES = (*_CONTRACT.services, "gateway", "mailbox")
+
+# The cause of an event whose cause is not an event: a command, a timer …
+_FIRST_CAUSES = {
+    "order.created": "customer",
+    "order.cancelled": "customer",
+    "inventory.expired": "deadline",
+    # … or the answer of the payment provider, which was asked because of:
+    "payment.processed": "inventory.processed",
+    "payment.failed": "inventory.processed",
+    "payment.refunded": "order.cancelled",
+}
+_PLACE = {key: place for place, key in enumerate(_CONTRACT.by_key)}
 
 
 class Records:
@@ -24,29 +56,80 @@ class Records:
         """Where RabbitMQ's own pages are, and the login; "" but for a private one that runs."""
         return pages_of(self.folder)
 
-    def orders(self) -> pd.DataFrame:
-        """order_id, customer, lines, total (pence), state, reason."""
-        return dataframes.orders(self.folder)
+    def orders(self, state: str | None = None) -> pd.DataFrame:
+        """order_id, customer, lines, total (pence), state, reason: a row an order, by number."""
+        with Reader(self.folder) as read:
+            rows = read["order"].rows(Order, **({"state": state} if state else {}))
+        found = [
+            (it.order_id, it.customer, _in_words(it.lines), it.total, it.state, it.reason or "")
+            for it in sorted(rows, key=lambda it: it.number)
+        ]
+        types = dict.fromkeys(("order_id", "customer", "lines", "total", "state", "reason"), "str")
+        return _frame(found, **types | {"total": "int64"})
+
+    def orders_as_json(self, state: str | None = None) -> list[dict[str, Any]]:
+        """The same for programs: lines as objects, in pence."""
+        found = self.orders(state).to_dict("records")
+        with Reader(self.folder) as read:  # of all states: one may have changed meanwhile
+            lines = {it.order_id: msgspec.to_builtins(it.lines) for it in read["order"].rows(Order)}
+        return [it | {"lines": lines[it["order_id"]]} for it in found]
 
     def events(self, order: str | None = None) -> pd.DataFrame:
-        """order_id, type, producer, caused_by, reason: causes before effects."""
-        return dataframes.events(self.folder, order)
+        """order_id, type, producer, caused_by, reason: the audit log, causes before effects.
+
+        `caused_by` is the type of the event that led to this one, or `customer`, or `deadline`.
+        """
+        columns = ("order_id", "type", "producer", "id", "causation", "body")
+        with Reader(self.folder) as read:
+            log = read["audit"].values(Entry, *columns, **_of(order))
+        types = {id_: type_ for _, type_, _, id_, _, _ in log}
+        found = [
+            (id_, type_, producer, types.get(cause, _FIRST_CAUSES.get(type_, "")), _reason(body))
+            for id_, type_, producer, _, cause, body in log
+        ]
+        # The contract names the events so that each comes after all it can follow from.
+        found.sort(key=lambda row: (by_number(row[0]), _PLACE[row[1]]))
+        return _frame(
+            found, order_id="str", type="str", producer="str", caused_by="str", reason="str"
+        )
 
     def stock(self) -> pd.DataFrame:
-        """sku, initial, available, held, committed."""
-        return dataframes.stock(self.folder)
+        """sku, initial, available, held, committed: units of each product, by sku."""
+        with Reader(self.folder) as read:
+            found = read["inventory"].values(Stock, *Stock.__struct_fields__)
+        types = dict.fromkeys(Stock.__struct_fields__, "int64") | {"sku": "str"}
+        return _frame(sorted(found), **types)
 
     def emails(self, order: str | None = None) -> pd.DataFrame:
-        """order_id, to, subject, body."""
-        return dataframes.emails(self.folder, order)
+        """order_id, to, subject, body: what customers were told; the outcome before the refund."""
+        with Reader(self.folder) as read:
+            mails = read["mailbox"].rows(Mail, **_of(order))
+        found = [
+            (it.order_id, it.to_address, it.subject, it.body)
+            for it in sorted(mails, key=_by_outcome)
+        ]
+        return _frame(found, order_id="str", to="str", subject="str", body="str")
 
     def ledger(self) -> pd.DataFrame:
-        """order_id, kind, amount (pence), outcome: the payment provider's own book."""
-        return dataframes.ledger(self.folder)
+        """order_id, kind, amount (pence), outcome: the provider's own book, captures first."""
+        with Reader(self.folder) as read:
+            found = read["gateway"].values(Movement, "order_id", "kind", "amount", "outcome")
+        found.sort(key=lambda row: (by_number(row[0]), row[1]))
+        return _frame(found, order_id="str", kind="str", amount="int64", outcome="str")
 
     def table(self, service: str, name: str) -> pd.DataFrame:
-        """A table of a service's database, or of `gateway` or `mailbox`, as it is."""
-        return dataframes.table(self.folder, service, name)
+        """A table of a service's database, or of `gateway` or `mailbox`, as it is, by its key.
+
+        Raises `ShopError` for a database or table there is not.
+        """
+        if service not in DATABASES:
+            raise ShopError(f"There is no database {service!r}: choose of {', '.join(DATABASES)}.")
+        with Reader(self.folder) as read:
+            names = read[service].tables()
+            if name not in names:
+                raise ShopError(f"{service} has no table {name!r}: choose of {', '.join(names)}.")
+            columns, rows = read[service].table(name)
+        return pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
 
     def books(self) -> Books:
         """Whether the books balance, in one line. Meaningful once `settle` has returned."""
@@ -66,3 +149,30 @@ class Records:
         Raises `CannotReplay` where the log has a gap, and `ShopError` if it is not that long.
         """
         return moment.at(self.folder, n)
+
+
+def _by_outcome(mail: Mail) -> tuple:
+    refund, cancelled = mail.subject.startswith("Refund"), mail.subject.endswith("Cancelled")
+    return by_number(mail.order_id), refund, cancelled, mail.message_id
+
+
+def _of(order_id: str | None) -> dict[str, str]:
+    return {} if order_id is None else {"order_id": order_id}
+
+
+class _Reason(Struct):
+    reason: str = ""
+
+
+def _reason(body: str) -> str:
+    return msgspec.json.decode(body, type=_Reason).reason
+
+
+def _frame(found: list[tuple], **types: str) -> pd.DataFrame:
+    """A frame whose types do not depend on whether it is empty."""
+    return pd.DataFrame(found, columns=list(types)).astype(types)
+
+
+def _in_words(lines: tuple[Line, ...]) -> str:
+    """An order's lines → `2 × TEAPOT, 1 × KITE`."""
+    return ", ".join(f"{line.quantity} × {line.sku}" for line in lines)

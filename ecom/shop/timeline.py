@@ -11,7 +11,7 @@ import pandas as pd
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
 from ecom.services.audit import Entry
-from ecom.shop.dataframes import by_number
+from ecom.shop.live import by_number
 from ecom.stores.reader import Reader
 
 if TYPE_CHECKING:

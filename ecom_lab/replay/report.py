@@ -10,7 +10,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ecom.errors import NotSettled
-from ecom.shop import dataframes
 from ecom.shop.api_client import AT_ONCE
 from ecom.shop.catalogue import CARD_THAT_PAYS
 from ecom.shop.shop import Shop
@@ -113,7 +112,7 @@ def _lists(actions: list[Purchase | Cancellation]) -> Iterator[list[Purchase | C
 
 def _report(story: Story, shop: Shop, seconds: float) -> Report:
     books = shop.books()
-    orders = dataframes.orders(shop.folder)
+    orders = shop.orders()
     cancelled = orders[orders.state == "CANCELLED"]
     return Report(
         orders=books.orders,

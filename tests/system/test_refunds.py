@@ -6,7 +6,7 @@ from outer import outer
 from ecom import Shop
 from ecom.errors import ShopError
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
-from ecom.shop import dataframes
+from ecom.shop.records import Records
 
 ORDERS = 300
 
@@ -108,7 +108,7 @@ def test_somebody_else_s_mail_server_is_used_when_the_environment_names_it(
         with Shop(amqp_url=broker) as shop:
             shop.place("ada@example.com", {"TEAPOT": 1})
             shop.settle()
-            assert dataframes.emails(tmp_path).subject.tolist() == ["Order #1001 Confirmed"]
+            assert Records(tmp_path).emails().subject.tolist() == ["Order #1001 Confirmed"]
             assert shop.emails().empty
             with pytest.raises(ShopError, match="no service 'mail'"):
                 shop.kill("mail")

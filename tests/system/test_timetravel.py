@@ -9,9 +9,9 @@ from ecom import Shop
 from ecom.errors import ShopError
 from ecom.harness.history.replay import CannotReplay
 from ecom.sandbox.cards import DECLINED_CARD
-from ecom.shop import dataframes
 from ecom.shop.history import past_of
 from ecom.shop.moment import TABLES, at
+from ecom.shop.records import Records
 
 SHELVES = ("available", "held", "committed")
 
@@ -25,9 +25,9 @@ def differences(folder):
     """The tables that, rebuilt from the whole log, are not what they are today."""
     moment = at(folder, len(past_of(folder).log))
     return {
-        table: (plain(moment.table(*table)), plain(dataframes.table(folder, *table)))
+        table: (plain(moment.table(*table)), plain(Records(folder).table(*table)))
         for table in TABLES
-        if plain(moment.table(*table)) != plain(dataframes.table(folder, *table))
+        if plain(moment.table(*table)) != plain(Records(folder).table(*table))
     }
 
 
@@ -147,7 +147,7 @@ def test_what_housekeeping_has_forgotten_is_told_by_the_log(tmp_path):
         change(tmp_path, service, "DELETE FROM effects")
     moment = at(tmp_path, len(past_of(tmp_path).log))
     for table in TABLES:
-        rebuilt, today = moment.table(*table), dataframes.table(tmp_path, *table)
+        rebuilt, today = moment.table(*table), Records(tmp_path).table(*table)
         times = [name for name in TIMES if name in rebuilt]
         assert plain(rebuilt.drop(columns=times)) == plain(today.drop(columns=times))
         apart = (rebuilt[times].astype(float) - today[times].astype(float)).abs()

@@ -7,8 +7,8 @@ from shuffled import Shuffled, meddle, what
 
 from ecom.errors import ShopError
 from ecom.services.order import CancelOrder
-from ecom.shop import dataframes
 from ecom.shop.history import history, past_of
+from ecom.shop.records import Records
 from ecom_lab.shop import CONTRACT, EVENTS
 
 CONFIRMED = """\
@@ -157,7 +157,7 @@ def test_every_history_is_whole_and_in_order(tmp_path, seed):
     """Whatever raced and crashed: each event reaches each listener once, and states join up."""
     Shuffled(tmp_path, seed, trouble=0.1, hold=20.0).shop(10)
     log = past_of(tmp_path).log
-    for order_id in dataframes.orders(tmp_path).order_id:
+    for order_id in Records(tmp_path).orders().order_id:
         account = history(tmp_path, order_id)
         published = [each.event.key for each in log if each.subject == order_id]
         told = sorted((s.label, s.target) for s in account.steps if s.kind == "event")
