@@ -10,35 +10,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, UnroutableError
 
-from ecom.amqp.codec import JSON, PERSISTENT
-from ecom.amqp.connection import TROUBLE, parameters, text, why
+from ecom.amqp.codec import JSON, PERSISTENT, Message
+from ecom.amqp.connection import TROUBLE, from_pika, parameters, why
 from ecom.errors import ShopError
 
 SLICE = 2_000  # messages fetched at once: with many more, a small broker runs out of memory
 PATIENCE = 5.0  # seconds to wait for messages that the broker has, or for another operator
 
 
-class Held:
+class Held(NamedTuple):
     """One message in hand: it goes back to its queue, unless it is `done`."""
 
-    def __init__(
-        self, acknowledge: Callable[[int], None], method: Any, properties: Any, body: bytes
-    ) -> None:
-        self._acknowledge, self._tag = acknowledge, method.delivery_tag
-        self.key = text(method.routing_key)
-        self.headers: dict[str, Any] | None = properties.headers
-        self.user = properties.user_id and text(properties.user_id)  # who published it
-        self.body = body
-
-    def done(self) -> None:
-        """Remove it from its queue."""
-        self._acknowledge(self._tag)
+    message: Message
+    done: Callable[[], None]  # removes it from its queue
 
 
 class Operator:
@@ -166,7 +157,8 @@ class _Pile:
         return bool(self._arrived)
 
     def _on_message(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._arrived.append(Held(self._acknowledge, method, properties, body))
+        message = from_pika(method, properties, body)
+        self._arrived.append(Held(message, partial(self._acknowledge, message.tag)))
 
     def _acknowledge(self, tag: int) -> None:
         self._channel.basic_ack(tag)

@@ -41,22 +41,21 @@ _EDGE = spec.FRAME_HEADER_SIZE + spec.FRAME_END_SIZE
 _name = lru_cache(maxsize=1024)(bytes.decode)  # exchanges, keys, users, names of headers: few
 
 
-class Delivered(NamedTuple):
-    """A message as it was delivered. `end` is where it ends in the bytes it was read from."""
+class Message(NamedTuple):
+    """A message as the broker delivered it."""
 
-    end: int
-    consumer: bytes
     tag: int
     redelivered: bool
     exchange: str
     key: str
-    headers: dict[str, str]
-    user: str
+    headers: dict[str, Any] | None
+    user: str | None  # who published it; None if it does not say
     body: bytes
 
 
-def read_message(data: bytes, at: int) -> Delivered | None:
-    """The message of ours that begins at `at`; None if it is another, or not all of it is there."""
+def read_message(data: bytes, at: int) -> tuple[int, bytes, Message] | None:
+    """The message of ours that begins at `at`, after where it ends, and its consumer; None if it is
+    another, or not all of it is there."""
     try:
         if (extent := _extent(data, at)) is None:
             return None
@@ -70,9 +69,8 @@ def read_message(data: bytes, at: int) -> Delivered | None:
             return None
         again, (headers, user, _) = redelivered & 1 == 1, found
         body = data[content + _FRAME.size : end - 1]
-        return Delivered(
-            end, consumer, tag, again, _name(exchange), _name(key), headers, user, body
-        )
+        it = Message(tag, again, _name(exchange), _name(key), headers, user, body)
+        return end, consumer, it
     except (LayoutError, IndexError, UnicodeDecodeError):
         return None
 

@@ -5,7 +5,7 @@ import os
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from pika import SSLOptions, URLParameters, spec
@@ -19,7 +19,7 @@ from pika.exceptions import (
 )
 from pika.frame import Header
 
-from ecom.amqp.codec import JSON, PERSISTENT, read_message, write_message
+from ecom.amqp.codec import JSON, PERSISTENT, Message, read_message, write_message
 from ecom.errors import ShopError
 
 HEARTBEAT = 30  # seconds; a peer that is silent for two of these is gone
@@ -122,18 +122,6 @@ def _untrusted(error: object) -> str | None:
     return next((said for said in found if said is not None), None)
 
 
-class Message(NamedTuple):
-    """A message as the broker delivered it."""
-
-    tag: int
-    redelivered: bool
-    exchange: str
-    key: str
-    headers: dict[str, Any] | None
-    user: str | None  # who published it; None if it does not say
-    body: bytes
-
-
 OnMessage = Callable[[Message], None]
 
 
@@ -154,17 +142,7 @@ class Connection(AsyncioConnection):
         caller cancels; returns the consumer's tag."""
 
         def by_pika(_: Channel, method: Any, properties: Any, body: bytes) -> None:
-            on_message(
-                Message(
-                    method.delivery_tag,
-                    method.redelivered,
-                    text(method.exchange),
-                    text(method.routing_key),
-                    properties.headers,
-                    properties.user_id and text(properties.user_id),
-                    body,
-                )
-            )
+            on_message(from_pika(method, properties, body))
 
         tag: str = channel.basic_consume(queue, by_pika)
         self._consumer = tag.encode(), on_message
@@ -223,9 +201,9 @@ class Connection(AsyncioConnection):
     def _take(self, data: bytes) -> int:
         """Hand on the messages that `data` begins with; where they end."""
         at, (consumer, on_message) = 0, self._consumer
-        while (found := read_message(data, at)) is not None and found.consumer == consumer:
-            at = found.end
-            on_message(Message(*found[2:]))
+        while (found := read_message(data, at)) is not None and found[1] == consumer:
+            at, _, message = found
+            on_message(message)
             consumer, on_message = self._consumer
         return at
 
@@ -250,9 +228,15 @@ class Connection(AsyncioConnection):
             return _without_headers(self._frame_buffer, error)
 
 
-def text(name: str | bytes) -> str:
-    """A name off the wire: pika leaves as bytes what is not UTF-8."""
-    return name if isinstance(name, str) else name.decode(errors="backslashreplace")
+def from_pika(method: Any, properties: Any, body: bytes) -> Message:
+    """A message as pika reads it, which leaves as bytes the names that are not UTF-8."""
+    names = method.exchange, method.routing_key, properties.user_id
+    exchange, key, user = (
+        name.decode(errors="backslashreplace") if isinstance(name, bytes) else name
+        for name in names
+    )
+    tag, again = method.delivery_tag, method.redelivered
+    return Message(tag, again, exchange, key, properties.headers, user, body)
 
 
 def _without_headers(data: bytes, error: Exception) -> tuple[int, Header]:

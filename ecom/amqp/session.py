@@ -15,7 +15,8 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
-from ecom.amqp.connection import TROUBLE, Connection, Message, Unsendable, is_refusal
+from ecom.amqp.codec import Message
+from ecom.amqp.connection import TROUBLE, Connection, Unsendable, is_refusal
 from ecom.contract import topology
 from ecom.runtime.messages import Announce, Confirmed, Delivery, Rejected
 from ecom.runtime.tables import Outbox

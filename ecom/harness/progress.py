@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from html import escape
 from textwrap import shorten
-from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
@@ -81,7 +80,5 @@ class NotebookBar:
     def __enter__(self) -> "NotebookBar":
         return self
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -12,9 +12,8 @@ from ecom.stores.query import AtMost, MoreThan
 RETENTION = 7 * 24 * 3600.0  # seconds
 STEP = 500  # rows of each table in one transaction
 OUTGOING: tuple[type[Outbox | Effect], ...] = (Outbox, Effect)
-LONGEST_WAIT = (
-    3600.0  # seconds: nothing is put off, or leased, for as long by a clock that is right
-)
+# Seconds: nothing is put off, or leased, for as long by a clock that is right.
+LONGEST_WAIT = 3600.0
 
 
 def tidy(tx: Transaction, now: float) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pika import frame, spec
 from pika.compat import as_bytes
 
-from ecom.amqp.codec import Delivered, read_message, write_message
+from ecom.amqp.codec import Message, read_message, write_message
 from ecom.amqp.connection import Connection
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -59,9 +59,7 @@ def as_pika_reads(data):
     method, header, body = frames
     assert header.body_size == len(body.fragment)
     it, props = method.method, header.properties
-    return Delivered(
-        at,
-        as_bytes(it.consumer_tag),
+    message = Message(
         it.delivery_tag,
         it.redelivered,
         it.exchange,
@@ -70,6 +68,7 @@ def as_pika_reads(data):
         props.user_id,
         body.fragment,
     )
+    return at, as_bytes(it.consumer_tag), message
 
 
 @given(HEADERS, BODY, SHORT, SHORT, SHORT, SHORT)
@@ -104,7 +103,7 @@ def test_a_message_is_read_as_pika_reads_it(
     )
     found = read_message(more + data + more, len(more))
     if all(len(each.encode()) < 256 for each in headers.values()):
-        assert found == as_pika_reads(data)._replace(end=len(more) + len(data))
+        assert found == (len(more) + len(data), *as_pika_reads(data)[1:])
     else:
         assert found is None
 

@@ -26,7 +26,6 @@ from ecom.runtime.dead_letters import (
     LETTER_HEADER,
     OVERRIDE,
     USER,
-    Failure,
     plain,
 )
 from ecom.telemetry.logs import one_line
@@ -170,19 +169,15 @@ def _story(headers: dict[str, Any]) -> dict[str, Any]:
 def _story_of_broker(headers: dict[str, Any]) -> dict[str, Any]:
     """How it failed where the process died and could not write one. `x-death` is not counted, as
     brokers differ in it; but the delivery limit was reached."""
-    times = DELIVERY_LIMIT + 1
-    failure = Failure(
-        "killed the process", f"{times} times the process ended with this in hand", times
-    )
-    if headers["x-first-death-reason"] != "delivery_limit":
-        failure = Failure("set aside by the broker", _text(headers, "x-first-death-reason"))
+    times, why = DELIVERY_LIMIT + 1, _text(headers, "x-first-death-reason")
+    killed = why == "delivery_limit"
     deaths = headers.get("x-death")
     time = deaths[0].get("time") if isinstance(deaths, list) and deaths else None
     last = rfc3339(time.replace(tzinfo=UTC).timestamp()) if isinstance(time, datetime) else ""
     return {
-        "reason": failure.reason,
-        "exception": failure.error,
-        "attempts": failure.attempts,
+        "reason": "killed the process" if killed else "set aside by the broker",
+        "exception": f"{times} times the process ended with this in hand" if killed else why,
+        "attempts": times if killed else 1,
         "first": "",
         "last": last,
         "origin": _text(headers, "x-first-death-exchange"),

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import msgspec
 import pandas as pd
 from msgspec.structs import replace
 
-from ecom.amqp.blocking import Held, Operator, operator
+from ecom.amqp.blocking import Operator, operator
+from ecom.amqp.codec import Message
 from ecom.broker.lease import private_node
 from ecom.contract.envelope import rfc3339
 from ecom.contract.permissions import sender, service_of, user
@@ -33,6 +35,7 @@ from ecom.stores.reader import Reader
 
 Which = str | Iterable[str] | pd.DataFrame  # ids, or rows of `list` or of `groups`
 Body = bytes | str | Mapping[str, Any]
+InHand = tuple[DeadLetter, Callable[[], None]]  # and what removes it from its queue
 
 COLUMNS = ("service", "order_id", "type", "reason", "exception", "attempts", "first", "last", "id")
 GROUP = ("service", "type", "reason", "error")
@@ -166,10 +169,7 @@ class DeadLetters:
         """A row each, by service, order and type, with `error` besides."""
         columns = [*COLUMNS, "error"]
         with self._operator() as at:
-            found = [
-                [getattr(letter, column) for column in columns]
-                for letter, _ in self._letters(at, service)
-            ]
+            found = [attrgetter(*columns)(letter) for letter, _ in self._letters(at, service)]
         found.sort(key=lambda row: (row[0], len(row[1]), row[1], row[2], row[-2]))
         types = dict.fromkeys(columns, "str") | {"attempts": "int64"}
         return pd.DataFrame(found, columns=columns).astype(types)
@@ -179,15 +179,16 @@ class DeadLetters:
         stays; how many went."""
         wanted, key = _wanted(which)
         found, told = set(), Counter[str]()
-        before = {service: self._noted(service) for service in self._services}
+        with Reader(self._folder) as read:
+            before = {it: taken_back(read[it].counters()) for it in self._services}
         try:
             with self._operator() as at:
-                for letter, held in self._letters(at):
+                for letter, done in self._letters(at):
                     if key(letter) in wanted:
                         found.add(key(letter))
                         if act(at, letter):
                             told[letter.service] += 1
-                            held.done()
+                            done()
         finally:
             for service, number in told.items():
                 self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
@@ -198,31 +199,25 @@ class DeadLetters:
     def _operator(self) -> AbstractContextManager[Operator]:
         return operator(self._url, f"{self._shop}.dead-letters")
 
-    def _noted(self, service: str) -> int:
-        with Reader(self._folder) as read:
-            return taken_back(read[service].counters())
-
-    def _letters(
-        self, at: Operator, service: str | None = None
-    ) -> Iterator[tuple[DeadLetter, Held]]:
+    def _letters(self, at: Operator, service: str | None = None) -> Iterator[InHand]:
         """All dead letters. Raises `ShopError` for a service there is not."""
         known = self._services
         if service is not None and service not in known:
             raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
         for name in known if service is None else (service,):
-            for held in at.look(dead_queue(self._shop, name)):
-                yield self._read(name, held, at.user), held
+            for message, done in at.look(dead_queue(self._shop, name)):
+                yield self._read(name, message, at.user), done
 
-    def _read(self, service: str, held: Held, operator: str) -> DeadLetter:
+    def _read(self, service: str, it: Message, operator: str) -> DeadLetter:
         """A letter in this service's queue: as it is, if the service or an operator published it,
         or the broker, on whose own letters is the name of the event's producer."""
-        letter, who = read_letter(service, held.headers, held.body, held.user), held.user
+        letter, who = read_letter(service, it.headers, it.body, it.user), it.user
         kind = self._saga.contract.by_key.get(letter.type)
         by_service = service_of(who, self._services)
         if who == operator:  # perhaps a replay that killed
-            return replace(letter, publisher=str((held.headers or {}).get(USER) or who))
+            return replace(letter, publisher=str((it.headers or {}).get(USER) or who))
         if letter.from_broker:
-            ours = held.key == service and kind and by_service == kind.producer
+            ours = it.key == service and kind and by_service == kind.producer
         else:
             ours = by_service == service
         if not ours:
@@ -248,16 +243,12 @@ def _no_letter(which: Any, others: int = 0) -> ShopError:
 
 def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:
     """What is chosen, and by what of a letter."""
-    if isinstance(which, str):
-        return {which}, lambda letter: letter.id
-    if not isinstance(which, pd.DataFrame):
-        return set(which), lambda letter: letter.id
-    if "id" in which:
-        return set(which.id), lambda letter: letter.id
-    if not set(GROUP) <= set(which.columns):
-        raise ShopError("Give ids, or rows of `list()` or `groups()`.")
-    chosen = set(which[[*GROUP]].itertuples(index=False, name=None))
-    return chosen, lambda letter: tuple(getattr(letter, name) for name in GROUP)
+    if isinstance(which, pd.DataFrame) and "id" not in which:
+        if not set(GROUP) <= set(which.columns):
+            raise ShopError("Give ids, or rows of `list()` or `groups()`.")
+        return set(which[[*GROUP]].itertuples(index=False, name=None)), attrgetter(*GROUP)
+    ids = which.id if isinstance(which, pd.DataFrame) else which
+    return {ids} if isinstance(ids, str) else set(ids), attrgetter("id")
 
 
 def _bytes(body: Body | None) -> bytes | None:
