@@ -46,9 +46,8 @@ class Session:
         self._epoch = epoch
         self._put = put
         self._connections: list[Connection] = []
-        self._unconfirmed: dict[
-            int, tuple[int, str]
-        ] = {}  # delivery tag, ascending: seq, message id
+        # Delivery tag, ascending: seq, message id.
+        self._unconfirmed: dict[int, tuple[int, str]] = {}
         self._returned: Counter[str] = Counter()  # by message id, until their confirms come
         self._published = 0
         self._one_by_one = one_by_one  # publish each row only when the one before is confirmed

@@ -123,6 +123,7 @@ def dry_run(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
 def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
     """Change a dead letter's body or headers, and replay it. Without options, in your editor."""
     with _letters_of(name) as letters:
+        changed = body and body.read()
         if body is None and not headers:
             old = letters.show(id)
             new = click.edit(old.body.decode(errors="backslashreplace"), extension=".json")
@@ -130,8 +131,6 @@ def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
                 click.echo("Nothing was changed: it stays.")
                 return
             changed = new.rstrip("\n").encode()
-        else:
-            changed = body and body.read()
         click.echo(f"Replayed {letters.replay(id, body=changed, headers=_pairs(headers))}.")
 
 

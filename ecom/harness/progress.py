@@ -1,16 +1,16 @@
 """A progress bar that suits where it is shown: a terminal, a notebook, or nowhere."""
 
 import sys
-import time
 from collections.abc import Sequence
 from html import escape
+from io import StringIO
 from textwrap import shorten
 from typing import Any
 
 from tqdm import tqdm
 
 
-def progress(total: int, what: str) -> "tqdm | NotebookBar":
+def progress(total: int, what: str) -> tqdm:
     """A bar for `total` things: in a notebook a display, in a terminal on stderr, else silent.
 
     It has `update(n)`, `set_postfix_str(words)` and `close()`, and is a context manager.
@@ -55,30 +55,21 @@ class Display:
         self.show("")
 
 
-class NotebookBar:
+class NotebookBar(tqdm):
     """A bar in a notebook's output."""
 
+    monitor_interval = 0  # no thread of its own
+
     def __init__(self, total: int, what: str) -> None:
-        self.n = 0
-        self._total, self._what, self._said = total, what, ""
-        self._drawn = time.monotonic()
-        self._display = Display()
-        self.close = self._display.close
+        self._display, self._what = Display(), what
+        super().__init__(total=total, leave=False, file=StringIO())
 
-    def update(self, n: int) -> None:
-        """`n` more are done."""
-        self.n += n
-        if time.monotonic() - self._drawn > 0.1:
-            self._drawn = time.monotonic()
-            bar = f'<progress value="{self.n}" max="{self._total}"></progress>'
-            self._display.show(f"{self._what} {bar} {self.n} of {self._total}{self._said}")
+    def display(self, *_: Any, **__: Any) -> None:
+        bar = f'<progress value="{self.n}" max="{self.total}"></progress>'
+        said = f", {escape(self.postfix)}" if self.postfix else ""
+        self._display.show(f"{self._what} {bar} {self.n} of {self.total}{said}")
 
-    def set_postfix_str(self, words: str) -> None:
-        """Say this beside the bar, from its next update on."""
-        self._said = f", {escape(words)}"
-
-    def __enter__(self) -> "NotebookBar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def close(self) -> None:
+        if not self.disable:  # not twice, as tqdm closes again what nobody needs any more
+            super().close()
+            self._display.close()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled
-from ecom.harness.processes import Processes
+from ecom.harness.processes import EMPTY, Processes
 from ecom.harness.progress import progress, waits_for
 from ecom.harness.states import states_of
 from ecom.runtime.service import Lifecycle
@@ -29,9 +29,6 @@ from ecom.stores.reader import Reader
 LOOK_SECONDS = 0.03  # between two looks
 TELL_SECONDS = 1.0  # after which, and between which, a bar is told what is awaited
 STUCK_SECONDS = 1.0  # without a change, after which the dead letters are read
-
-
-NONE: Mapping[str, str] = {}
 
 
 class Counted(NamedTuple):
@@ -98,7 +95,7 @@ class Look:
         """Whether nothing is awaited, and no dead letter lies there."""
         return not self.awaited() and not any(it["dead"] for it in self.backlog.values())
 
-    def awaited(self, errors: Mapping[str, str] = NONE) -> list[str]:
+    def awaited(self, errors: Mapping[str, str] = EMPTY) -> list[str]:
         """One sentence about each thing that is not done; empty when this look shows none.
 
         `errors`: by service, why what it tries again has failed (see `Monitor.last_errors`).

@@ -161,19 +161,15 @@ class GapDetection:
             else:
                 del pages[which]
             for row in rows:
-                if (
-                    row.exchange == "events"
-                    and row.type == which[1]
-                    and (row.done_at or 0) <= until
-                ):
+                wanted = row.exchange == "events" and row.type == which[1]
+                if wanted and (row.done_at or 0) <= until:
                     again.add(row.seq)
                     tx[Outbox].put(replace(row, done_at=None, due=now))
 
     def _compare(self, who: str, tally: Tally, tx: Transaction) -> list[Announce]:
         missing, known = {}, self._known
-        for key in tally.sent.keys() & set(self._contract.published_by(who)).intersection(
-            self._heard
-        ):
+        ours = set(self._contract.published_by(who)).intersection(self._heard)
+        for key in tally.sent.keys() & ours:
             lacking, before = self._lacking(key, tally.sent[key], tx), known.short.pop(key, 0)
             if not lacking:
                 known.right[key] = tally.at

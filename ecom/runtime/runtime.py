@@ -250,7 +250,7 @@ class Runtime:
     def _failed(self, failed: messages.Failed, tx: Transaction, now: float) -> None:
         if (row := self._effects.failing(failed.seq, tx)) is None:
             return
-        kind, error = self.service.kind_named(row.type), failed.error
+        kind, error = self.service.kinds.get(row.type), failed.error
         policy = self.service.retry_for(kind)
         attempts = row.attempts + 1
         again = replace(row, attempts=attempts, last_error=error)

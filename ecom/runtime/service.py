@@ -68,13 +68,9 @@ class Service:
         """The policy for messages or effects of this kind."""
         return self.retries.get(kind, Retry()) if kind else Retry()
 
-    def kind_named(self, name: str) -> type[Struct] | None:
-        """The timer or effect type of this name; None if only another release knows it."""
-        return self._kinds.get(name)
-
     def message_of(self, row: Timer | Effect) -> Struct:
         """The timer or effect. Raises `Refused` for one that only another release can read."""
-        kind = self.kind_named(row.type)
+        kind = self.kinds.get(row.type)
         if kind is None:
             raise Refused(f"{self.name} knows no {row.type}")
         try:
@@ -120,7 +116,8 @@ class Service:
         return frozenset(kind.__struct_fields__[0] for kind in events)
 
     @cached_property
-    def _kinds(self) -> dict[str, type[Struct]]:
+    def kinds(self) -> dict[str, type[Struct]]:
+        """Timer and effect types by name, and all that is handled; not what another release has."""
         return {kind.__name__: kind for kind in (*self.effects, *self.handlers)}
 
 

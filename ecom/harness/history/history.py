@@ -169,5 +169,5 @@ class _Account:
                 for listener in self._contract.listeners(row.type) or (service,):
                     yield Step("event", service, listener, row.type, where, "awaited")
         for service, timer in self._timers:
-            word = self._words.message(self._services[service].kind_named(timer.type))
+            word = self._words.message(self._services[service].kinds.get(timer.type))
             yield Step("timer", service, service, word, self._words.unless, "awaited")

@@ -106,7 +106,7 @@ class Replay:
                 raise self._trouble(f"{self._name} has handled an event that is not in the log")
             logged = self._past.logged(note.id)
             return "event", Cause(note.id, logged.correlation, ""), logged.event
-        kind = self._service.kind_named(note.type)
+        kind = self._service.kinds.get(note.type)
         message = msgspec.convert(note.message, kind)
         if isinstance(note.id, int):
             effect = self.tx[Effect][note.id]
