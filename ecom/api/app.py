@@ -23,7 +23,7 @@ from pydantic import Field
 
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import documented, handle_errors, responses
-from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, OneLength, OrdersRoute, in_time
+from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, OrdersRoute, in_time
 from ecom.api.schemas import (
     Health,
     HistoryEntry,
@@ -63,15 +63,10 @@ class Backend:
     metrics: Callable[[], bytes]  # a page for Prometheus
 
 
-router = APIRouter(generate_unique_id_function=lambda route: route.name)
+router = APIRouter(route_class=OrdersRoute, generate_unique_id_function=lambda route: route.name)
 
 
-_orders = APIRouter(
-    route_class=OrdersRoute, generate_unique_id_function=router.generate_unique_id_function
-)
-
-
-@_orders.post("/orders", status_code=202, **responses(403, body=True))
+@router.post("/orders", status_code=202, **responses(403, body=True))
 async def place_orders(
     request: Request, order: OneOrMany, idempotency_key: Key = None
 ) -> OrderOut | list[OrderSummary]:
@@ -213,14 +208,12 @@ def application(backend: Backend | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # to whatever Host the caller names
     )
-    for each in (_orders, router):
-        app.include_router(each)
+    app.include_router(router)
     app.state.backend = backend
     handle_errors(app)
-    app.add_middleware(BodyLimit)
     told = (backend.settings.http_token, backend.settings.shop) if backend else (None, "")
     app.add_middleware(Authentication, *told)
-    app.add_middleware(OneLength)
+    app.add_middleware(BodyLimit)
     return app
 
 

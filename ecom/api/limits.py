@@ -65,20 +65,6 @@ class Connection(H11Protocol):
             self.transport.abort()
 
 
-class OneLength:
-    """Answers 400 to a request that tells its length in two ways: a proxy before us may believe the
-    other, and take a part of one caller's request for another's (RFC 9112, 6.3)."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        names = {name for name, _ in scope["headers"]}
-        has_both = {b"content-length", b"transfer-encoding"} <= names
-        is_old = b"transfer-encoding" in names and scope["http_version"] == "1.0"
-        await (_TWO_LENGTHS if has_both or is_old else self._app)(scope, receive, send)
-
-
 _TWO_LENGTHS = JSONResponse(
     {"detail": "either Content-Length or Transfer-Encoding says how long a body is, not both"},
     400,
@@ -87,13 +73,22 @@ _TWO_LENGTHS = JSONResponse(
 
 
 class BodyLimit:
-    """Refuses a body over the limit, unread if its length is announced, and a slow one."""
+    """Refuses a body over the limit, unread if its length is announced, and a slow one.
+
+    Answers 400 to a request that tells its length in two ways: a proxy before us may believe the
+    other, and take a part of one caller's request for another's (RFC 9112, 6.3).
+    """
 
     def __init__(self, app: Any, seconds: float = BODY_SECONDS) -> None:
         self._app, self._seconds = app, seconds
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        size = int(dict(scope.get("headers", ())).get(b"content-length", 0))  # as announced
+        headers = dict(scope["headers"])
+        if b"transfer-encoding" in headers and (
+            b"content-length" in headers or scope["http_version"] == "1.0"
+        ):
+            return await _TWO_LENGTHS(scope, receive, send)
+        size = int(headers.get(b"content-length", 0))  # as announced
         read, deadline = 0, asyncio.get_running_loop().time() + self._seconds
 
         async def limited() -> dict:
@@ -121,7 +116,7 @@ def _fits(size: int) -> None:
 
 
 class OrdersRoute(APIRoute):
-    """A route whose body is an order or a list of them, each of a bounded size."""
+    """A route whose body, if any, is an order or a list of them, each of a bounded size."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """As FastAPI wants it."""

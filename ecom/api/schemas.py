@@ -118,11 +118,5 @@ def order_summary(order: Order) -> OrderSummary:
 
 
 def _summary(order: Order) -> dict[str, Any]:
-    return {
-        "order_id": order.order_id,
-        "state": order.state,
-        "reason": order.reason,
-        "customer": order.customer,
-        "total": order.total,
-        "placed_at": rfc3339(order.placed_at),
-    }
+    shown = {name: getattr(order, name) for name in OrderSummary.model_fields}
+    return shown | {"placed_at": rfc3339(order.placed_at)}

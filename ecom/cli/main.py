@@ -80,9 +80,7 @@ def main() -> None:
     """
 
 
-main.add_command(dead)
-main.add_command(watch)
-for command in (place, orders, *COMMANDS):
+for command in (dead, watch, place, orders, *COMMANDS):
     main.add_command(command)
 for point in entry_points(group="ecom.commands"):  # study commands, which other packages bring
     with suppress(ModuleNotFoundError):  # e.g. the benchmark, which lives in the checkout only

@@ -94,10 +94,8 @@ def _bounds(kind: Any) -> tuple[int, int]:
 
 def order_id(value: Any) -> str:
     """An order's id, which may be given as its number."""
-    return value if isinstance(value, str) and text("order", value) else _number_of(value)
-
-
-def _number_of(value: Any) -> str:
+    if isinstance(value, str) and text("order", value):
+        return value
     return str(number("order", value, 1, 10**18, whole=True))
 
 
