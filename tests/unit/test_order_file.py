@@ -381,8 +381,8 @@ def test_letters_of_an_unknown_encoding_are_in_no_id(stored):
     [
         (b"<!DOCTYPE html>\n<html>", "orders.zip", "not of the Online Retail shape.*<!DOCTYPE"),
         (b"PK\x03\x04 is all there is", "orders.zip", "cannot be read as CSV"),
-        (gzip.compress(b"x" * 1000)[:-9], "orders.csv.gz", "cannot be read as CSV"),
-        (gzip.compress(b"x" * 1000)[:-4] + b"abcd", "orders.csv.gz", "cannot be read as CSV"),
+        (gzip.compress(b"x" * 1000, mtime=0)[:-9], "orders.csv.gz", "cannot be read as CSV"),
+        (gzip.compress(b"x" * 1000, mtime=0)[:-4] + b"abcd", "orders.csv.gz", "cannot be read as CSV"),
         (gzip.compress(bytes(range(256)))[:15] + b"\xff" * 99, "orders.csv.gz", "cannot be read"),
         (lzma.compress(b"x" * 1000)[:-9], "orders.csv.xz", "cannot be read as CSV"),
         (zipped("x", "a.csv", "b.csv"), "orders.zip", "holds 2 files"),
