@@ -85,17 +85,15 @@ async def place_orders(
 
 def _commands(orders: list[OrderIn], is_one: bool, key: str | None) -> list[PlaceOrder]:
     """What to do. The digest is that of the whole request: a key stands for all of it."""
-    contents = [(it.customer, it.card, _lines(it)) for it in orders]
+    contents = [
+        (it.customer, it.card, tuple(Line(**vars(line)) for line in it.lines)) for it in orders
+    ]
     digest = hashlib.sha256(msgspec.json.encode((not is_one, contents))).hexdigest()
     # No header has a space, so no other request's key is one of these.
     keys = [key, *(key and f"{key} {n}" for n in range(1, len(orders)))]
     return [
         PlaceOrder(*content, each, digest) for content, each in zip(contents, keys, strict=True)
     ]
-
-
-def _lines(order: OrderIn) -> tuple[Line, ...]:
-    return tuple(Line(line.sku, line.quantity, line.unit_price) for line in order.lines)
 
 
 async def _place(request: Request, commands: list[PlaceOrder]) -> list[Order]:

@@ -117,6 +117,9 @@ def order_summary(order: Order) -> OrderSummary:
     return OrderSummary.model_construct(**_summary(order))
 
 
+_SUMMARY = tuple(OrderSummary.model_fields)
+
+
 def _summary(order: Order) -> dict[str, Any]:
-    shown = {name: getattr(order, name) for name in OrderSummary.model_fields}
+    shown = {name: getattr(order, name) for name in _SUMMARY}
     return shown | {"placed_at": rfc3339(order.placed_at)}

@@ -1,6 +1,5 @@
 """The status of a shop, read from its notes and databases, without its process."""
 
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from ecom.errors import ServiceDown
 from ecom.harness.processes import read_note
 from ecom.harness.tenancy import pages_of
-from ecom.harness.workspace import holder_of
+from ecom.harness.workspace import holder_of, is_alive
 from ecom.runtime.retry import Retry
 from ecom.sagas.choreography import choreography
 from ecom.shop.live import monitor
@@ -82,11 +81,9 @@ def api_of(folder: Path) -> str:
 
 def _pid(folder: Path, service: str) -> int | None:
     """The pid in the service's note, if there is such a process."""
-    with suppress(FileNotFoundError, ProcessLookupError):
+    with suppress(FileNotFoundError):
         pid = read_note(folder, (service, "1"))["pid"]
-        with suppress(PermissionError):  # another user's
-            os.kill(pid, 0)
-        return pid
+        return pid if is_alive(pid) else None
     return None
 
 

@@ -52,9 +52,12 @@ class HttpGateway:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._url, self._clock = _checked(url).rstrip("/"), clock
+        # aiohttp itself reads certificates when it is imported; where children are forked from,
+        # there are none (see `ecom.process.child`).
+        proof = ssl.create_default_context() if url.startswith("https:") else True
         self._session = aiohttp.ClientSession(
             # No limit: the runtime bounds how many there are.
-            connector=aiohttp.TCPConnector(limit=0, ssl=_proof(url)),
+            connector=aiohttp.TCPConnector(limit=0, ssl=proof),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -86,14 +89,10 @@ class HttpGateway:
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         if context := traceparent.get():
             headers["traceparent"] = context
-        url, is_late = f"{self._url}/{what}", self._clock() - requested_at.get() > KEY_LIFE
-        if is_late:
-            call = self._session.get(
-                url, params={"key": key}, headers=headers, allow_redirects=False
-            )
-        else:
-            body = msgspec.json.encode(effect)
-            call = self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        is_late = self._clock() - requested_at.get() > KEY_LIFE
+        ask = self._session.get if is_late else self._session.post
+        asked = {"params": {"key": key}} if is_late else {"data": msgspec.json.encode(effect)}
+        call = ask(f"{self._url}/{what}", **asked, headers=headers, allow_redirects=False)
         try:
             async with call as response:
                 if is_late and response.status == UNKNOWN:
@@ -122,12 +121,6 @@ def _checked(url: str) -> str:
         "ECOM_GATEWAY_URL must be like https://user:password@host:8443/path, with all that is not "
         "a letter or a digit in user and password written as %40 and so on."
     )
-
-
-def _proof(url: str) -> ssl.SSLContext | bool:
-    """Whom to believe to be the provider. aiohttp itself reads certificates when it is imported;
-    where children are forked from, there are none (see `ecom.process.child`)."""
-    return ssl.create_default_context() if url.startswith("https:") else True
 
 
 def _answer(status: int, text: bytes) -> Answer:

@@ -70,21 +70,19 @@ class Letter(Struct, frozen=True):
     def as_bytes(self) -> bytes:
         """The letter by RFC 5322, with CRLF. Raises `Impossible` if that cannot be made."""
         self.check()
+        headers = self._headers()
         try:
-            written = self._compose().as_bytes()
+            letter = EmailMessage(_ASCII if self.is_ascii else _UTF8)
+            for name, value in headers.items():
+                letter[name] = value
+            letter.set_content(self.body)
+            written = letter.as_bytes()
         except (ValueError, MessageError) as error:
             raise Impossible(f"this is no letter: {error}") from error
-        ours = [name.encode() for name in self._headers()]
+        ours = [name.encode() for name in headers]
         if _names(written) != ours + _MIME:
             raise Impossible(f"the letter {self.message_id!r} has other headers than it should")
         return written
-
-    def _compose(self) -> EmailMessage:
-        letter = EmailMessage(_ASCII if self.is_ascii else _UTF8)
-        for name, value in self._headers().items():
-            letter[name] = value
-        letter.set_content(self.body)
-        return letter
 
     def _headers(self) -> dict[str, str]:
         headers = {

@@ -144,7 +144,7 @@ def _move_in(folder: Path) -> int:
     begun = time.monotonic()
     while not _take(lock):
         owner = _pid(lock)
-        patience = 0.5 if _is_alive(owner) else LEAVING_SECONDS
+        patience = 0.5 if is_alive(owner) else LEAVING_SECONDS
         if time.monotonic() - begun > patience:
             os.close(lock)
             raise ShopBusy(
@@ -161,7 +161,8 @@ def _pid(lock: int) -> int:
     return int(os.pread(lock, 20, 0) or b"0")
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, whosever it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

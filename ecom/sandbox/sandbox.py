@@ -45,11 +45,10 @@ class Sandbox:
             if name in self._ports
         }
 
-    def set_faults(self, faults: dict[str, Any]) -> None:
-        """See `ecom.sandbox.faults.Faults`. Raises `ShopError` for what it does not know."""
-        if "gateway" not in self._ports:
-            raise ShopError("This shop has no gateway of its own, so nothing can go wrong there.")
-        put_faults(self.environment["ECOM_GATEWAY_URL"], faults)
+    @property
+    def gateway(self) -> str:
+        """Where the payment provider of our own is; "" if there is none."""
+        return self.environment["ECOM_GATEWAY_URL"] if "gateway" in self._ports else ""
 
     def close(self) -> None:
         """Give the ports back."""
@@ -57,8 +56,11 @@ class Sandbox:
             port.close()
 
 
-def put_faults(url: str, faults: dict[str, Any]) -> None:
-    """Say what goes wrong at the sandbox's payment provider at this address. Raises `ShopError`."""
+def put_faults(url: str | None, faults: dict[str, Any]) -> None:
+    """Say what goes wrong at the sandbox's payment provider at this address; see
+    `ecom.sandbox.faults.Faults`. Raises `ShopError`, also without an address."""
+    if not url:
+        raise ShopError("This shop has no gateway of its own, so nothing can go wrong there.")
     try:
         answer = httpx.put(f"{url}/faults", json=faults, trust_env=False)  # here: no proxy
     except httpx.TransportError as error:

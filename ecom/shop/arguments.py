@@ -12,7 +12,7 @@ import msgspec
 from ecom.errors import ShopError
 from ecom.events import Quantity, Sku, UnitPrice
 from ecom.sandbox.faults import Faults
-from ecom.settings import LONGEST_HOLD, number, shown, text
+from ecom.settings import number, shown, text
 
 MOST_UNITS = 10**12  # on a shelf
 FOREVER = float("inf")
@@ -26,14 +26,9 @@ def units_of_stock(stock: Any) -> dict[str, int]:
     }
 
 
-def hold(seconds: Any) -> float:
-    """For how long stock is held."""
-    return number("hold_seconds", seconds, 0, LONGEST_HOLD)
-
-
-def patience(what: str, seconds: Any) -> float:
+def patience(what: str, seconds: Any, most: float = FOREVER) -> float:
     """How long to wait; without end, if need be."""
-    return number(what, seconds, 0, FOREVER)
+    return number(what, seconds, 0, most)
 
 
 def folder(value: Any) -> Path:

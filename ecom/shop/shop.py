@@ -20,8 +20,8 @@ from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker,
 from ecom.harness.workspace import Workspace, clear_abandoned, keep_secret
 from ecom.process import child
 from ecom.sagas.choreography import choreography
-from ecom.sandbox.sandbox import Sandbox
-from ecom.settings import Settings
+from ecom.sandbox.sandbox import Sandbox, put_faults
+from ecom.settings import LONGEST_HOLD, Settings
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
@@ -58,7 +58,7 @@ class Shop(Records):
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
         self._name = None if name is None else arguments.text("name", name)
         self._folder = None if folder is None else arguments.folder(folder)
-        self._hold_seconds = arguments.hold(hold_seconds)
+        self._hold_seconds = arguments.patience("hold_seconds", hold_seconds, LONGEST_HOLD)
         self._saga = choreography(self._hold_seconds)
         self._amqp_url = None if amqp_url is None else check_url("amqp_url", amqp_url)
         self._as_processes = arguments.choice("outside", outside, "processes", "files") != "files"
@@ -84,7 +84,7 @@ class Shop(Records):
         self._processes, self._client, self._lease, self._sandbox = None, None, None, None
         child.prepare("ecom.serve", "ecom.api.app")  # it takes as long as what follows
         self._sandbox = Sandbox(self._as_processes)
-        keep_secret(self.folder / "gateway-url", self._sandbox.environment["ECOM_GATEWAY_URL"])
+        keep_secret(self.folder / "gateway-url", self._sandbox.gateway)
         if self._amqp_url is None:
             self._lease = lease_for(self.folder)
         broker = self._amqp_url or self._lease.url
@@ -234,7 +234,7 @@ class Shop(Records):
         E.g. `fail_before=0.1, fail_after=0.1`; `delay=2.5`; `down=True`. Nothing: all is well.
         """
         self._staffed()
-        self._sandbox.set_faults(arguments.faults(faults))
+        put_faults(self._sandbox.gateway, arguments.faults(faults))
 
     @property
     def processes(self) -> Processes:

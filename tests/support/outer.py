@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ecom.harness.processes import Processes
-from ecom.sandbox.sandbox import Sandbox
+from ecom.sandbox.sandbox import Sandbox, put_faults
 
 
 class Outer:
@@ -16,7 +16,7 @@ class Outer:
         self.folder = folder
         self.gateway_url = sandbox.environment["ECOM_GATEWAY_URL"]
         self.smtp_url = sandbox.environment["ECOM_SMTP_URL"]
-        self.set_faults = lambda **faults: sandbox.set_faults(faults)
+        self.set_faults = lambda **faults: put_faults(sandbox.gateway, faults)
         self.start = lambda name: processes.start((name, "1"))
         self.kill = lambda name: processes.kill((name, "1"))
 
