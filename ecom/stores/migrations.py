@@ -7,10 +7,12 @@ start looks at the database as it is, so it may be killed anywhere, and the next
 """
 
 import re
+import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+import msgspec
 from msgspec.structs import fields
 
 from ecom.stores import sql
@@ -43,20 +45,26 @@ class Found(NamedTuple):
         return 0 if self.tables else VERSION
 
 
-class Schema(Protocol):
-    """A database's schema, as its technology shows and changes it."""
+def _look(db: sqlite3.Connection) -> Found:
+    """What is there, all of one moment: another start may be migrating just now."""
+    db.execute("SAVEPOINT look")  # a transaction, or a part of the one that there is
+    made = db.execute(
+        "SELECT type, name, sql, CASE type WHEN 'table' THEN "
+        "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
+        "FROM sqlite_master AS it WHERE sql IS NOT NULL"
+    ).fetchall()
+    of_type: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for type_, name, text, columns in made:
+        of_type[type_][name] = set(msgspec.json.decode(columns)) if columns else text
+    tables, version = of_type["table"], None
+    if SchemaVersion.table in tables:
+        values = db.execute(sql.columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
+        version = values and SchemaVersion(*values)
+    db.execute("RELEASE look")
+    return Found(tables, set(of_type["index"]), of_type["view"], version)
 
-    def look(self) -> Found:
-        """What there is, at one moment."""
 
-    def run(self, statement: str, *values: Any) -> None:
-        """Change something."""
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """All that is done within, or nothing; other writers wait."""
-
-
-def migrate(schema: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) -> None:
+def migrate(db: sqlite3.Connection, kinds: Iterable[type[Row]], views: Mapping[str, str]) -> None:
     """Give a database, new or old, what this release needs: harmless to repeat, also concurrently.
 
     `views` are texts by name. Changes of a newer release that this one may read stay.
@@ -64,22 +72,23 @@ def migrate(schema: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]
     """
     kinds = [*kinds, SchemaVersion]
     for _ in range(VERSION + 1):
-        if _is_done(schema.look(), kinds, views):
+        if _is_done(_look(db), kinds, views):
             return
-        with schema.transaction():
-            found = schema.look()
+        with db:  # commits, or rolls back
+            db.execute("BEGIN IMMEDIATE")
+            found = _look(db)
             if _is_done(found, kinds, views):
                 return  # by another start, meanwhile
             if (number := found.number) < VERSION:
                 step, version, missing = STEPS[number], number + 1, _missing(found, kinds[-1:], {})
-                step.apply(schema, found)
+                step.apply(db, found)
             else:
                 step, version, missing = STEPS[-1], VERSION, _missing(found, kinds, views)
             for statement in missing:
-                schema.run(statement)
+                db.execute(statement)
             oldest = max(step.oldest_reader, found.version.oldest_reader if found.version else 0)
             row = SchemaVersion("machinery", version, oldest)
-            schema.run(sql.put(SchemaVersion, 3, 1), *sql.columns_of(SchemaVersion).to_sql(row))
+            db.execute(sql.put(SchemaVersion, 3, 1), sql.columns_of(SchemaVersion).to_sql(row))
 
 
 def check_readable(version: SchemaVersion | None, where: str) -> None:
@@ -96,24 +105,24 @@ def check_readable(version: SchemaVersion | None, where: str) -> None:
 class Step(NamedTuple):
     """What leads from one version to the next."""
 
-    apply: Callable[[Schema, Found], None]
+    apply: Callable[[sqlite3.Connection, Found], None]
     oldest_reader: int  # the oldest version whose releases may work with what it leaves
 
 
-def _name_indexes(schema: Schema, found: Found) -> None:
+def _name_indexes(db: sqlite3.Connection, found: Found) -> None:
     """Indexes were numbered, so that a changed one was never made. They are made anew, by name."""
     for name in found.indexes:
         table, _, number = name.rpartition("_")
         if table in found.tables and re.fullmatch("[0-9]+", number):
-            schema.run(f"DROP INDEX {name}")
+            db.execute(f"DROP INDEX {name}")
 
 
-def _name_the_subject(schema: Schema, found: Found) -> None:
+def _name_the_subject(db: sqlite3.Connection, found: Found) -> None:
     """The machinery's rows belong to a saga, which need not be an order."""
     for table in ("inbox", "outbox", "effects", "timers"):
         if "order_id" in found.tables.get(table, ()):
-            schema.run(f"ALTER TABLE {table} RENAME COLUMN order_id TO subject")  # views follow
-            schema.run(f"DROP INDEX IF EXISTS {table}_order_id")
+            db.execute(f"ALTER TABLE {table} RENAME COLUMN order_id TO subject")  # views follow
+            db.execute(f"DROP INDEX IF EXISTS {table}_order_id")
 
 
 STEPS = (Step(_name_indexes, 0), Step(_name_the_subject, 2))

@@ -5,9 +5,8 @@ WAL with `synchronous=FULL`: a commit survives a power cut.
 
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import msgspec
 
 from ecom.stores import sql
 from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable
-from ecom.stores.migrations import Found, SchemaVersion, migrate
+from ecom.stores.migrations import migrate
 from ecom.stores.query import Key, key_of
 from ecom.stores.sql import columns_of
 from ecom.stores.views import View
@@ -142,7 +141,7 @@ def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) 
         with closing(sqlite3.connect(path, PREPARE_SECONDS, isolation_level=None)) as db:
             _write_ahead(db)
             db.execute("PRAGMA synchronous = NORMAL")  # what a power cut undoes is done again
-            migrate(_Schema(db), kinds, {view.name: view.sql for view in views})
+            migrate(db, kinds, {view.name: view.sql for view in views})
     except sqlite3.DatabaseError as error:
         raise meaning(error) from error
 
@@ -158,37 +157,3 @@ def _write_ahead(db: sqlite3.Connection) -> None:
             if not isinstance(meaning(error), StoreUnavailable) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-class _Schema:
-    """What SQLite knows of a database's tables, indexes and views."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def look(self) -> Found:
-        """What is there, all of one moment: another start may be migrating just now."""
-        self._db.execute("SAVEPOINT look")  # a transaction, or a part of the one that there is
-        made = self._db.execute(
-            "SELECT type, name, sql, CASE type WHEN 'table' THEN "
-            "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
-            "FROM sqlite_master AS it WHERE sql IS NOT NULL"
-        ).fetchall()
-        of_type: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-        for type_, name, text, columns in made:
-            of_type[type_][name] = set(msgspec.json.decode(columns)) if columns else text
-        tables, version = of_type["table"], None
-        if SchemaVersion.table in tables:
-            values = self._db.execute(columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
-            version = values and SchemaVersion(*values)
-        self._db.execute("RELEASE look")
-        return Found(tables, set(of_type["index"]), of_type["view"], version)
-
-    def run(self, statement: str, *values: Any) -> None:
-        self._db.execute(statement, values)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:  # commits, or rolls back
-            yield

@@ -16,7 +16,7 @@ from ecom.services.order import Order
 from ecom.shop.views import views_of
 from ecom.stores.base import Index, Row, StoreBroken, Transaction
 from ecom.stores.migrations import VERSION, SchemaVersion, migrate
-from ecom.stores.sqlite import SqliteStore, _Schema, prepare
+from ecom.stores.sqlite import SqliteStore, prepare
 from ecom.stores.views import View
 from ecom_lab.shop import SAGA, SERVICES
 
@@ -123,16 +123,16 @@ def fetch_all(path, kind, **conditions):
         return store.select(kind, conditions, None)
 
 
-class Killed(_Schema):
-    """A migration whose process dies before its `left`-th statement from now."""
+class Killed(sqlite3.Connection):
+    """A connection whose process dies before its `left`-th statement from now."""
 
     left = 0
 
-    def run(self, statement, *values):
+    def execute(self, *statement):
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
-        super().run(statement, *values)
+        return super().execute(*statement)
 
 
 @pytest.mark.parametrize("service", ["notification", "audit"])
@@ -142,12 +142,11 @@ def test_a_start_may_die_anywhere_and_the_next_one_goes_on(service, old, recorde
     folder = recorded if old else tmp_path / "new"
     folder.mkdir(exist_ok=True)
     path, deaths = folder / f"{service}.db", 0
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        while True:
-            killed = Killed(db)
-            killed.left = deaths
+    while True:
+        with closing(sqlite3.connect(path, isolation_level=None, factory=Killed)) as db:
+            db.left = deaths
             try:
-                migrate(killed, MACHINERY, {})
+                migrate(db, MACHINERY, {})
                 break
             except KeyboardInterrupt:
                 deaths += 1
