@@ -19,7 +19,6 @@ from ecom.contract.contract import Contract
 from ecom.errors import NotSettled
 from ecom.harness.processes import EMPTY, Processes
 from ecom.harness.progress import progress, waits_for
-from ecom.harness.states import states_of
 from ecom.runtime.service import Lifecycle
 from ecom.runtime.tables import Effect, Inbox, Letter, Outbox
 from ecom.stores.base import Row
@@ -167,7 +166,7 @@ class Monitor(Reader):
     def states(self) -> dict[str, int]:
         """How many sagas are in each of their states."""
         found = self[self.counted.service].tally(self.counted.kind, "state")
-        return dict.fromkeys(states_of(self.counted.lifecycle), 0) | found
+        return dict.fromkeys(self.counted.lifecycle.states, 0) | found
 
     def ended(self) -> tuple[int, int]:
         """How many sagas have ended, of how many."""

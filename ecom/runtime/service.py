@@ -46,6 +46,20 @@ class Lifecycle(NamedTuple):
     success: str  # the state of rows whose saga has succeeded
     transitions: tuple[tuple[str, type[Struct], str], ...]  # from, upon which message, to
 
+    @property
+    def states(self) -> list[str]:
+        """All states, in the order in which they are named."""
+        return list(dict.fromkeys(after for _, _, after in self.transitions))
+
+    @property
+    def hopeful(self) -> set[str]:
+        """Success, and the states that can still lead to it: in all others something failed."""
+        found, before = {self.success}, set[str]()
+        while found != before:
+            before = set(found)
+            found |= {source for source, _, target in self.transitions if target in found}
+        return found
+
 
 @dataclass(frozen=True)
 class Service:

@@ -12,7 +12,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from ecom import Shop
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step
-from ecom.harness.states import states_of
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.shop.timeline import CONFIRMED, OPEN, Timeline, timeline
 from ecom_lab.docs import pictures as documents
@@ -72,7 +71,7 @@ def test_what_leads_from_state_to_state_is_named(machines):
 def test_every_state_and_what_leads_there_is_in_the_picture(machines):
     """As words, however they are laid out."""
     for machine in machines.values():
-        for state in states_of(machine.lifecycle):
+        for state in machine.lifecycle.states:
             assert f">{state}<" in machine.svg
         for words in machine.arrows.values():
             assert all(f">{line}<" in machine.svg for line in words)

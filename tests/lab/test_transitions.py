@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from ecom.harness.states import hopeful
 from ecom.runtime.service import NOTHING, Handler, Service
 from ecom.services import payment
 from ecom_lab.shop import SAGA
@@ -93,4 +92,4 @@ def test_no_fault_leads_to_another_state():
 @pytest.mark.parametrize(("state", "expected"), [("PENDING", True), ("CANCELLED", False)])
 def test_a_state_is_hopeful_while_success_is_possible(state, expected):
     """Derived from the declared ways: a tombstone leads to no captured money."""
-    assert (state in hopeful(payment.service().transitions[payment.Payment])) == expected
+    assert (state in payment.service().transitions[payment.Payment].hopeful) == expected

@@ -13,7 +13,6 @@ from typing import Any
 from ecom.harness.diagrams import palette
 from ecom.harness.progress import waits_for
 from ecom.harness.quiescence import Counted, Monitor
-from ecom.harness.states import hopeful
 
 EVERY = 0.25  # seconds between two glances
 WAITING = {  # what waits, by kind (see `Look.waiting`), and where
@@ -97,7 +96,7 @@ class Glance:
             yield _text(108 + length, y + 14, f"{count:,}", "bold")
 
     def _colour(self, state: str) -> str:
-        if state not in hopeful(self.counted.lifecycle):
+        if state not in self.counted.lifecycle.hopeful:
             return palette.FAILURE
         return palette.SUCCESS if state == self.counted.lifecycle.success else palette.GREY
 
