@@ -134,16 +134,14 @@ class _Pile:
         allowed = 0
         for taken in range(count):
             if taken - self.done == allowed:
-                allowed += self._ask_for(min(SLICE, count - taken))
+                share = min(SLICE, count - taken)
+                allowed += share
+                # Another consumer, as each may hold so many and a limit cannot be raised later.
+                self._channel.basic_qos(prefetch_count=share)
+                self._channel.basic_consume(self._name, self._on_message)
             if not self._await():
                 return
             yield self._arrived.popleft()
-
-    def _ask_for(self, share: int) -> int:
-        """Another consumer, as each may hold so many and a limit cannot be raised later."""
-        self._channel.basic_qos(prefetch_count=share)
-        self._channel.basic_consume(self._name, self._on_message)
-        return share
 
     def close(self) -> None:
         """Close the channel: what is not acknowledged goes back."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -103,22 +103,17 @@ def _unfit(path: Path, error: OSError) -> BrokerUnavailable:
 
 def _lock(path: Path, kind: int) -> int:
     """A descriptor that holds the lock. Raises `BlockingIOError` with `LOCK_NB` if others do."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise _unfit(path, error) from error
-    try:
-        fcntl.flock(descriptor, kind)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise
-    except OSError as error:
-        os.close(descriptor)
-        raise _unfit(path, error) from error
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    with ExitStack() as failing:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            failing.callback(os.close, descriptor)
+            fcntl.flock(descriptor, kind)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise _unfit(path, error) from error
+        failing.pop_all()
+        return descriptor
 
 
 @contextmanager

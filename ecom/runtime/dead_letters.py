@@ -11,7 +11,6 @@ import logging
 import re
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ecom.contract.contract import Contract
@@ -35,21 +34,13 @@ MAX_ATTRIBUTE, MAX_TEXT, ROOM = 128, 500, 1_600  # bytes: of one value; of all a
 _EXTENSION = re.compile(r"ce-[a-z0-9]{1,20}\Z")
 
 
-class Failure(Struct, frozen=True):
-    """Why a message is dead."""
-
-    reason: str  # malformed, failed, effect failed
-    error: str
-    attempts: int = 1
-    first: float = 0.0  # when it first arrived, epoch seconds
-
-
-def set_aside(work: Work, delivery: Delivery, failure: Failure) -> None:
-    """Put a dead letter into the outbox."""
-    headers, effect = kept(delivery), (delivery.headers or {}).get(EFFECT_HEADER)
-    if effect is not None and not delivery.exchange:
+def set_aside(work: Work, it: Delivery, reason: str, error: str, attempts: int, at: float) -> None:
+    """Put a dead letter into the outbox: for this reason (malformed, failed), after so many
+    attempts; it first arrived `at`, epoch seconds."""
+    headers, effect = kept(it), (it.headers or {}).get(EFFECT_HEADER)
+    if effect is not None and not it.exchange:
         headers[EFFECT_HEADER] = _text(effect, MAX_ATTRIBUTE)
-    _set_aside(work, headers, delivery.body, failure)
+    _set_aside(work, headers, it.body, reason, error, attempts, at)
 
 
 def refuse(work: Work, delivery: Delivery, contract: Contract, error: str) -> None:
@@ -64,33 +55,34 @@ def refuse(work: Work, delivery: Delivery, contract: Contract, error: str) -> No
         work[Inbox].put(Inbox(id_, "refused", "", "done", work.now))
     if delivery.exchange and delivery.key in contract.by_key:
         work.count(f"accounted:{delivery.key}")
-    set_aside(work, delivery, Failure("malformed", error))
+    set_aside(work, delivery, "malformed", error, 1, work.now)
 
 
 def set_effect_aside(work: Work, row: Effect, error: str, attempts: int) -> None:
     """Put an effect that failed for good into the outbox, as a dead letter."""
     headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.subject}
     headers |= {EFFECT_HEADER: str(row.seq), EXCHANGE: "effects", KEY: row.type}
-    failure = Failure("effect failed", error, attempts, row.created_at)
-    _set_aside(work, headers, row.body, failure)
+    _set_aside(work, headers, row.body, "effect failed", error, attempts, row.created_at)
 
 
-def _set_aside(work: Work, headers: Headers, body: bytes, failure: Failure) -> None:
+def _set_aside(
+    work: Work, headers: Headers, body: bytes, reason: str, why: str, attempts: int, at: float
+) -> None:
     id_, subject = (_id(headers.get(name)) for name in ("ce-id", "ce-subject"))
-    number, error = work.count("dead"), _text(failure.error, MAX_TEXT)
+    number, error = work.count("dead"), _text(why, MAX_TEXT)
     told = {
         LETTER_HEADER: str(number),
-        "dead-reason": failure.reason,
+        "dead-reason": reason,
         "dead-exception": error,
-        "dead-attempts": str(failure.attempts),
-        "dead-first": rfc3339(failure.first or work.now),
+        "dead-attempts": str(attempts),
+        "dead-first": rfc3339(at),
         "dead-last": rfc3339(work.now),
     }
     work.send("dead", id_, "dead", subject, headers | told, body)
-    what = failure.reason, id_, _id(headers.get("ce-type")), subject, error
-    work[Letter].put(Letter(number, *what, failure.attempts, work.now))
-    about = {"subject": subject, "event": id_, "attempt": failure.attempts}
-    log.error("Dead letter (%s): %s", failure.reason, failure.error, extra=about)
+    what = reason, id_, _id(headers.get("ce-type")), subject, error
+    work[Letter].put(Letter(number, *what, attempts, work.now))
+    about = {"subject": subject, "event": id_, "attempt": attempts}
+    log.error("Dead letter (%s): %s", reason, why, extra=about)
 
 
 def taken_back(headers: Headers, tx: Transaction, now: float) -> bool:

@@ -20,7 +20,7 @@ from ecom.contract.permissions import sender
 from ecom.contract.topology import echo, is_control
 from ecom.runtime import dead_letters, inbox, messages, replicas
 from ecom.runtime.context import about
-from ecom.runtime.dead_letters import Failure, describe
+from ecom.runtime.dead_letters import describe
 from ecom.runtime.deadlines import Deadlines
 from ecom.runtime.gap_detection import GapDetection
 from ecom.runtime.memory import Memory
@@ -205,8 +205,8 @@ class Runtime:
                 tx[Inbox].put(replace(row, state="waiting", due=due, headers=headers, body=it.body))
                 return
             reason = "malformed" if error is read else "failed"
-            failure = Failure(reason, said, row.attempts, row.at)
-            dead_letters.set_aside(self._work(Cause("", "", ""), tx, now), it, failure)
+            work = self._work(Cause("", "", ""), tx, now)
+            dead_letters.set_aside(work, it, reason, said, row.attempts, row.at)
         tx[Inbox].put(row)
         tx.count(f"handled:{row.type}")
 
