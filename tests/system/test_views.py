@@ -33,7 +33,7 @@ def folder(broker, tmp_path_factory):
                 {"customer": HUGO, "lines": {"KITE": 1}},
             ]
         )
-        shop.place("odd@bounce.example", {"KITE": 1})  # a mail that can never be sent: a dead letter
+        shop.place("odd@bounce.example", {"KITE": 1})  # its mail can never be sent
         shop.settle()
         shop.gateway(down=True)
         waiting = shop.place(ADA, {"KITE": 1})
