@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Import `Shop` (and pandas with it) only when it is used: services never do."""
     if name == "Shop":
-        from ecom.harness.extras import all_installed
+        from ecom.settings import all_installed
 
         with all_installed():
             from ecom.shop.shop import Shop

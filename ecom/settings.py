@@ -1,18 +1,20 @@
 """Where things are and how long they take: one frozen object, read from the environment.
 
-Also where any value from outside becomes ours: `number` and `text`.
+Also where any value from outside becomes ours, `number` and `text`, and what must be installed.
 """
 
 import operator
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from ecom.errors import ShopError
+from ecom.errors import NotInstalled, ShopError
 
 LONGEST_HOLD = 366 * 86_400.0  # seconds
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -82,15 +84,29 @@ def check_token_form(token: str) -> None:
 class WrongPlatform(ShopError, ImportError):
     """This operating system lacks a module of Python that a shop needs."""
 
-    def __init__(self, module: object) -> None:
-        super().__init__(
-            "ecom runs on Linux and macOS, and on Windows within WSL (`wsl --install`): it needs "
-            f"Python's {module}, which is not there."
-        )
+
+_OURS = ("ecom", "ecom_lab", "benchmarks")
+_UNIX = ("fcntl", "grp", "pwd", "resource", "termios")  # what Linux and macOS alone have of Python
 
 
-# What Python has on Linux and macOS only.
-UNIX = ("fcntl", "grp", "pwd", "resource", "termios")
+@contextmanager
+def all_installed() -> Iterator[None]:
+    """Around imports of what an extra brings: if it is missing, `NotInstalled` says what to do, or
+    `WrongPlatform` where it cannot be had."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in _OURS:
+            raise
+        if error.name in _UNIX:
+            raise WrongPlatform(
+                "ecom runs on Linux and macOS, and on Windows within WSL (`wsl --install`): it "
+                f"needs Python's {error.name}, which is not there."
+            ) from error
+        raise NotInstalled(
+            f"This needs {error.name}, which is not installed. Install ecom's wheel with extras: "
+            "`pip install 'ecom-….whl[notebook,lab]'`; services need neither."
+        ) from error
 
 
 def home() -> Path:

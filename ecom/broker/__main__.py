@@ -2,14 +2,13 @@
 
 import sys
 
-from ecom.settings import UNIX, WrongPlatform
+from ecom.settings import WrongPlatform, all_installed
 
 try:
-    from ecom.broker.lease import main
-except ModuleNotFoundError as error:
-    if error.name not in UNIX:
-        raise
-    sys.exit(str(WrongPlatform(error.name)))
+    with all_installed():
+        from ecom.broker.lease import main
+except WrongPlatform as error:
+    sys.exit(str(error))
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -26,8 +26,7 @@ from ecom.cli.orders import orders, place
 from ecom.cli.records import COMMANDS
 from ecom.cli.watch import watch
 from ecom.errors import ShopError
-from ecom.harness.extras import all_installed
-from ecom.settings import Settings
+from ecom.settings import Settings, all_installed
 from ecom.telemetry.logs import one_line
 
 SETTINGS = {"max_content_width": 88, "help_option_names": ["-h", "--help"]}

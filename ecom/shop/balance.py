@@ -117,10 +117,9 @@ def _judge_ledger(accounts: Accounts) -> Iterator[str]:
         moved[row.outcome, row.order_id].append(row.amount)
     for (outcome, order_id), amounts in moved.items():
         paid = moved.get(("captured", order_id), [])
-        if outcome == "captured" and len(amounts) > 1:
-            yield f"order {order_id} was charged {len(amounts)} times"
-        elif outcome == "refunded" and len(amounts) > 1:
-            yield f"order {order_id} was refunded {len(amounts)} times"
+        what = {"captured": "charged", "refunded": "refunded"}.get(outcome)
+        if what and len(amounts) > 1:
+            yield f"order {order_id} was {what} {len(amounts)} times"
         elif outcome == "refunded" and amounts != paid:
             yield f"order {order_id} paid {pounds(sum(paid))} and was refunded {pounds(*amounts)}"
 
