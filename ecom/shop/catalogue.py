@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecom.errors import OrderRefused, ShopError
+from ecom.sandbox.cards import GOOD_CARD
 from ecom.settings import shown
 from ecom.shop import arguments
 
 DATA = Path(__file__).with_name("data")
 
-CARD_THAT_PAYS = "4242424242424242"
 PRICE_OF_THE_UNKNOWN = 1_000  # pence: what a product costs that the catalogue does not have
 
 Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]  # units by sku, or lines as the API's
@@ -31,10 +31,9 @@ class Product(NamedTuple):
 @cache
 def products() -> dict[str, Product]:
     """The catalogue, by sku, in the order of the file."""
-    rows = read("catalogue.csv")
     return {
         row["sku"]: Product(row["sku"], row["name"], int(row["unit_price"]), int(row["stock"]))
-        for row in rows
+        for row in read("catalogue.csv")
     }
 
 
@@ -65,7 +64,7 @@ def order_for(
     if unknown:
         raise ShopError(f"an order has customer, lines and card, but no {shown([*unknown])}.")
     customer = arguments.text("customer", customer)
-    card = arguments.text("card", card or cards().get(customer, CARD_THAT_PAYS))
+    card = arguments.text("card", card or cards().get(customer, GOOD_CARD))
     return {"customer": customer, "card": card, "lines": arguments.lines(lines, price_of)}
 
 

@@ -1,7 +1,6 @@
 """Which program each process of a shop runs, and what it is told that no other is."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from ecom.harness.processes import Program
 
@@ -25,13 +24,4 @@ def programs(urls: Mapping[str, str], token: str, outside: Mapping[str, str]) ->
     return {
         service: Program("ecom.serve:serve", ([service],), IMPORTS.get(service, ()), its)
         for service, its in secrets.items()
-    }
-
-
-def environment(folder: Path, name: str, hold_seconds: float) -> dict[str, str]:
-    """What all processes of a shop are told."""
-    return {
-        "ECOM_FOLDER": str(folder),
-        "ECOM_SHOP": name,
-        "ECOM_HOLD_SECONDS": str(hold_seconds),
     }

@@ -13,9 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from ecom.contract.envelope import is_derived
-from ecom.contract.event import Event
-from ecom.events import EVENTS, OrderCancelled, OrderConfirmed, OrderCreated
+from ecom.events import OrderCancelled, OrderConfirmed, OrderCreated
 from ecom.process.driver import database
+from ecom.sagas.choreography import choreography
 from ecom.services.audit import Entry
 from ecom.services.order import CANCELLED, CONFIRMED, FIRST_ORDER, PENDING, Order
 from ecom.stores.base import Store, Table, Transaction
@@ -24,7 +24,7 @@ from ecom.stores.sqlite import SqliteStore
 
 SPARE = 1_000  # numbers that are left out: of orders that the log has not heard of yet
 
-_KINDS: dict[str, type[Event]] = {event.key: event for event in EVENTS}
+_KINDS = choreography().contract.by_key
 
 
 def put_back_orders(folder: Path) -> int:

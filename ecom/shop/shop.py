@@ -27,7 +27,7 @@ from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
 from ecom.shop.credentials import keep_token
 from ecom.shop.live import is_for_once, monitor
-from ecom.shop.programs import environment, programs
+from ecom.shop.programs import programs
 from ecom.shop.provision import provision
 from ecom.shop.records import Records
 
@@ -99,7 +99,11 @@ class Shop(Records):
         clear_abandoned(partial(forget_abandoned, contract, broker))
         self._forget = partial(forget, contract, broker, self.name)
         its = programs(urls, self._token, self._sandbox.environment) | self._sandbox.programs
-        told = environment(self.folder, self.name, self._hold_seconds)
+        told = {  # all of them
+            "ECOM_FOLDER": str(self.folder),
+            "ECOM_SHOP": self.name,
+            "ECOM_HOLD_SECONDS": str(self._hold_seconds),
+        }
         self._processes = Processes(self.folder, its, told, self._workspace.lock)
         self._client = Client(partial(_api, self._processes), self._token)
         self._dead = DeadLetters(self._saga, self._url, self.name, self.folder)

@@ -10,8 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ecom.errors import NotSettled
+from ecom.sandbox.cards import GOOD_CARD
 from ecom.shop.api_client import AT_ONCE
-from ecom.shop.catalogue import CARD_THAT_PAYS
 from ecom.shop.shop import Shop
 from ecom_lab.replay.order_file import Cancellation, Purchase, Story, read
 
@@ -86,7 +86,7 @@ def _act(story: Story, shop: Shop) -> None:
         for some in _lists(story.actions):
             orders = [action for action in some if isinstance(action, Purchase)]
             placed = shop.place_many(
-                {"customer": order.customer, "lines": order.lines, "card": CARD_THAT_PAYS}
+                {"customer": order.customer, "lines": order.lines, "card": GOOD_CARD}
                 for order in orders
             )
             numbers.update(zip((order.invoice for order in orders), placed, strict=True))
