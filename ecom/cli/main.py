@@ -24,7 +24,6 @@ from ecom.cli.options import (
 )
 from ecom.cli.orders import orders, place
 from ecom.cli.records import COMMANDS
-from ecom.cli.watch import watch
 from ecom.errors import ShopError
 from ecom.settings import Settings, all_installed
 from ecom.telemetry.logs import one_line
@@ -79,7 +78,7 @@ def main() -> None:
     """
 
 
-for command in (dead, watch, place, orders, *COMMANDS):
+for command in (dead, place, orders, *COMMANDS):
     main.add_command(command)
 for point in entry_points(group="ecom.commands"):  # study commands, which other packages bring
     with suppress(ModuleNotFoundError):  # e.g. the benchmark, which lives in the checkout only
@@ -133,6 +132,30 @@ def down(name: str) -> None:
     while holder_of(folder) is not None:
         time.sleep(0.05)
     click.echo(f"Shop {name!r} is closed.")
+
+
+@main.command()
+@of_shop
+def watch(name: str) -> None:
+    """Watch orders flow through a shop that is up, until it closes or Ctrl-C.
+
+    Shows the orders by state, what waits in queues, outboxes and effects, retries, dead letters,
+    and events a second; ends with the shop's status.
+    """
+    from ecom.harness.diagrams.live.glance import EVERY, glance
+    from ecom.harness.diagrams.live.view import View
+    from ecom.harness.workspace import holder_of
+    from ecom.shop.live import monitor
+
+    folder = folder_named(name)
+    if holder_of(folder) is None:
+        raise ShopError(f"Shop {name!r} is not open: `ecom up` opens it.")
+    with monitor(folder) as looking:
+        with View(looking) as view, suppress(KeyboardInterrupt):
+            while holder_of(folder) is not None:
+                view.update()
+                time.sleep(EVERY)
+        click.echo(glance(looking))
 
 
 @main.command()
