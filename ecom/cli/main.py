@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import entry_points
@@ -151,7 +151,7 @@ def watch(name: str) -> None:
     if holder_of(folder) is None:
         raise ShopError(f"Shop {name!r} is not open: `ecom up` opens it.")
     with monitor(folder) as looking:
-        with View(looking) as view, suppress(KeyboardInterrupt):
+        with closing(View(looking)) as view, suppress(KeyboardInterrupt):
             while holder_of(folder) is not None:
                 view.update()
                 time.sleep(EVERY)

@@ -17,8 +17,8 @@ LONGEST_WAIT = 3600.0
 
 
 def tidy(tx: Transaction, now: float) -> None:
-    """Delete some of what is old, and bring back what a clock that was ahead has put off."""
-    forget_old(tx, now)
+    """Delete some of what was done more than `RETENTION` ago, and bring back what a clock that was
+    ahead has put off."""
     ahead = MoreThan(now + LONGEST_WAIT)
     kinds: tuple[type[Inbox | Outbox | Effect], ...] = (Inbox, *OUTGOING)
     for kind in kinds:
@@ -26,10 +26,6 @@ def tidy(tx: Transaction, now: float) -> None:
             tx[kind].put(replace(row, due=now + LEASE))
     for replica in tx[Replica].where(limit=STEP, until=ahead):
         tx[Replica].change(replica, until=now + LEASE)
-
-
-def forget_old(tx: Transaction, now: float) -> None:
-    """Delete some of what was done more than `RETENTION` ago."""
     old = AtMost(now - RETENTION)
     for inbox in tx[Inbox].where(limit=STEP, state="done", at=old):
         tx[Inbox].delete(inbox.id)

@@ -239,7 +239,11 @@ class Transaction:
     def commit(self) -> None:
         """Write all changes durably. Raises `StoreUnavailable`, and then none are."""
         try:
-            self._flush_counts()
+            counters = self[Counter]
+            for name, value in self._counts.items():
+                row = counters.get(name)
+                if value != (row.value if row else 0):
+                    counters.put(Counter(name, value))
             for table in self._tables.values():
                 table.flush()
             self._store.commit()
@@ -250,10 +254,3 @@ class Transaction:
     def rollback(self) -> None:
         """Forget all changes."""
         self._store.rollback()
-
-    def _flush_counts(self) -> None:
-        counters = self[Counter]
-        for name, value in self._counts.items():
-            row = counters.get(name)
-            if value != (row.value if row else 0):
-                counters.put(Counter(name, value))

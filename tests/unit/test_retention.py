@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecom.runtime.retention import RETENTION, STEP, forget_old
+from ecom.runtime.retention import RETENTION, STEP, tidy
 from ecom.runtime.tables import MACHINERY, Effect, Inbox, Letter, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.memory import MemoryStore
@@ -31,7 +31,7 @@ def put(store, *rows):
 
 def forget(store, now=NOW):
     tx = Transaction(store)
-    forget_old(tx, now)
+    tidy(tx, now)
     tx.commit()
 
 

@@ -9,8 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from types import TracebackType
+from contextlib import closing, suppress
 
 from tqdm import tqdm
 
@@ -41,12 +40,8 @@ class View:
             else:
                 self._screen.set_description_str(line(self._glances))
 
-    def __enter__(self) -> "View":
-        return self
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Take away what is shown."""
         if self._screen is not None:
             self._screen.close()
 
@@ -57,7 +52,7 @@ def watched(monitor: Monitor, settle: Callable[[View], None]) -> Glance:
     That `settle` runs out of time, or is interrupted, only means that it is not settled yet.
     """
     with monitor:
-        with View(monitor) as view, suppress(NotSettled, KeyboardInterrupt):
+        with closing(View(monitor)) as view, suppress(NotSettled, KeyboardInterrupt):
             settle(view)
             return glance(monitor).settled()
         return glance(monitor)
