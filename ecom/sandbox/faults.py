@@ -25,9 +25,10 @@ NONE = Faults()
 
 
 class Luck:
-    """The fate of each call: drawn from the seed, its key, and how often that key was asked.
+    """The fate of each call: drawn from the seed, what is asked, and how often that was asked.
 
-    So it does not depend on the order in which calls arrive, and a run can be repeated.
+    So it does not depend on the order in which calls arrive, and a run can be repeated: of a key
+    such as `capture/1001/…` only what and whose it is counts, as the rest is new in each run.
     """
 
     def __init__(self, faults: Faults) -> None:
@@ -39,12 +40,13 @@ class Luck:
         faults = self.faults
         if faults.down or faults == NONE:
             return "before" if faults.down else "well"
-        self._asked[key] += 1
+        asked = "/".join(key.split("/")[:2])
+        self._asked[asked] += 1
         chances = {
             "before": faults.fail_before,
             "after": faults.fail_after,
             "twice": faults.duplicate,
         }
         chances["well"] = max(0.0, 1 - sum(chances.values()))
-        draw = random.Random(f"{faults.seed}/{key}/{self._asked[key]}")
+        draw = random.Random(f"{faults.seed}/{asked}/{self._asked[asked]}")
         return draw.choices(list(chances), list(chances.values()))[0]
