@@ -9,7 +9,7 @@ import click
 from ecom.broker.lease import BrokerUnavailable, lease
 from ecom.errors import ShopError
 from ecom.settings import home
-from ecom.shop import accounts, frames
+from ecom.shop.records import Records
 
 NOTEBOOKS = Path(__file__).absolute().parents[1] / "notebooks"
 SHOWN = ("01_place_an_order", "02_run_out_of_stock")
@@ -36,9 +36,10 @@ def run(name: str, results: Path) -> None:
     where = {"cwd": NOTEBOOKS, "kernel_manager_class": Kernel}
     given = {"SHOP_FOLDER": str(shop)}
     execute_notebook(NOTEBOOKS / notebook, results / notebook, given, **where)
-    orders = frames.orders(shop).drop(columns="total")
+    records = Records(shop)
+    orders = records.orders().drop(columns="total")
     click.echo(orders.to_string(index=False, max_colwidth=40, max_rows=8))
-    click.echo(f"Books {accounts.books(shop)}.")
+    click.echo(f"Books {records.books()}.")
 
 
 if __name__ == "__main__":

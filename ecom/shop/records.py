@@ -26,7 +26,6 @@ from ecom.shop.balance import Books
 from ecom.shop.history import history
 from ecom.shop.live import by_number
 from ecom.shop.moment import Moment
-from ecom.shop.timeline import Timeline, timeline
 from ecom.stores.reader import Reader
 
 _CONTRACT = choreography().contract
@@ -138,10 +137,6 @@ class Records:
     def history(self, order_id: str) -> History:
         """All that happened to one order, causes before effects; shows itself as a diagram."""
         return history(self.folder, order_id)
-
-    def timeline(self) -> Timeline:
-        """When each order was accepted and when it ended, by outcome; shows itself as a picture."""
-        return timeline(self.folder)
 
     def at(self, n: int) -> Moment:
         """All services' tables as they stood after the first `n` events of the log.

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from ecom.contract.event import Event
 from ecom.harness.diagrams import palette
-from ecom.harness.diagrams.picture import Picture, in_words
+from ecom.harness.diagrams.picture import Picture
 from ecom.harness.diagrams.rendering import MARGIN, SMALL, paper, width_of_text, write
 from ecom.runtime.saga import Saga
+from ecom_lab.docs.words import in_words
 
 UNDO = "↶"  # before what is published only when something failed, or is undone
 KEY = f"""\

@@ -3,12 +3,16 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
+import benchmarks
 import ecom
+import ecom_lab
 
 ROOT = Path(ecom.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -31,6 +35,14 @@ def test_the_heart_asks_neither_clock_nor_chance_nor_file(path):
     names = called(path)
     assert "open" not in names
     assert not {name.split(".")[-1] for name in names} & {"now", "utcnow", "today", "uuid4"}
+
+
+def test_every_module_can_be_imported():
+    """Also those that only a command needs: a name that has moved is missed nowhere."""
+    for package in (ecom, ecom_lab, benchmarks):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                import_module(module.name)
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -6,25 +6,13 @@ show it). The paper is opaque, so that a picture is readable in a dark JupyterLa
 """
 
 import base64
-import re
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
-from ecom.contract.event import Event
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def in_words(message: type[Struct]) -> str:
-    """A message as people call it: an event by its key, `HoldDeadline` as `hold deadline`."""
-    if issubclass(message, Event):
-        return message.key
-    return " ".join(re.findall("[A-Z][a-z]*", message.__name__)).lower()
 
 
 class Picture(ABC):

@@ -56,7 +56,7 @@ class Timeline(Picture):
 
     def figure(self) -> "Figure":
         """A new matplotlib figure of it."""
-        from ecom.shop.timeline_drawing import draw
+        from ecom_lab.timeline_drawing import draw
 
         return draw(self.title, self.bands, COLOURS)
 
