@@ -191,7 +191,7 @@ class Monitor(Reader):
             tries = self[service].values(Inbox, "due", "last_error", state="waiting")
             tries += self[service].values(Effect, "due", "last_error", state="pending")
             if failed := [it for it in tries if it[1] is not None]:
-                found[service] = max(failed)[1]
+                found[service] = max(failed, key=lambda it: it[0] or 0.0)[1]
         return found
 
     def never_handled(self, service: str) -> set[str]:

@@ -27,6 +27,9 @@ def prepared(
 ) -> tuple[list[Any], ServiceState, ProcessState]:
     """The inputs proper. What comes due is what the clock has reached: its time is now."""
     given: list[Any] = []
+    # Who has a lease, and what an echo has told, is said by the inputs alone (see `_now_due`): no
+    # state tells it, so no step may depend on what earlier ones left of it.
+    local = _with(local, Replica, {}, anew=True)
     for kind, *about in inputs:
         if kind in DELIVERED:
             tag = 1 + sum(isinstance(it, Delivery) for it in given)
@@ -69,7 +72,9 @@ def _now_due(local: ServiceState, kind: str, about: list[str]) -> ServiceState:
     return _with(local, row_type, {key: replace(row, due=NOW)})
 
 
-def _with(local: ServiceState, kind: type[Row], rows: dict[Any, Row]) -> ServiceState:
-    tables = local.tables | {kind: local.tables.get(kind, {}) | rows}
+def _with(
+    local: ServiceState, kind: type[Row], rows: dict[Any, Row], anew: bool = False
+) -> ServiceState:
+    tables = local.tables | {kind: rows if anew else local.tables.get(kind, {}) | rows}
     synced = tables if local.synced == local.tables else local.synced
     return local._replace(tables=tables, synced=synced)

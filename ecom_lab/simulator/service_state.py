@@ -156,8 +156,10 @@ _WAITING = {
 
 
 def _outgoing(kind: type[Row], rows: Iterable[Any], windows: list[Window[Any] | None]) -> Any:
-    """Those done, in any order, and those that are not, in theirs."""
-    done = sorted(_DONE[kind](row) for row in rows if row.done_at is not None)
+    """Those done, in any order, and those that are not, in theirs. A lost event that is sent again
+    is no longer done: so it matters whether a relay has passed it."""
+    finished = (row for row in rows if row.done_at is not None)
+    done = sorted((_DONE[kind](row), _ways(kind, row.seq, windows)) for row in finished)
     waiting = sorted((row for row in rows if row.done_at is None), key=attrgetter("seq"))
     return [done, *((_WAITING[kind](row), _stage(row, windows)) for row in waiting)]
 
@@ -165,6 +167,10 @@ def _outgoing(kind: type[Row], rows: Iterable[Any], windows: list[Window[Any] | 
 def _stage(row: Any, windows: list[Window[Any] | None]) -> tuple[str, list[str]]:
     due = "put off" if is_put_off(row) else "leased"
     return due, [_way(row.seq, window) for window in windows]
+
+
+def _ways(kind: type[Row], seq: int, windows: list[Window[Any] | None]) -> list[str]:
+    return [_way(seq, window) for window in windows] if kind is Outbox else []
 
 
 def _way(seq: int, window: Window[Any] | None) -> str:

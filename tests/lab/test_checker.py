@@ -42,7 +42,7 @@ def _end(view):
             [(it.order_id, it.state, it.total, it.reason) for it in books.orders],
             books.stock,
             [(it.order_id, it.state) for it in books.reservations],
-            sorted(books.ledger),
+            sorted((it.order_id, it.outcome, it.amount) for it in books.ledger),
             books.told,
             sorted(books.logged.items()),
         )
