@@ -116,6 +116,7 @@ class Look:
 
 
 _FAILING = ("effects", "retries")
+_RETRIED: dict[str, Any] = {"done_at": None, "attempts": MoreThan(0)}  # effects; by their index
 _UNDER_WAY = {
     "unsent": "{} messages not confirmed by the broker",
     "effects": "{} effects to be performed",
@@ -156,7 +157,7 @@ class Monitor(Reader):
                     "unsent": database.count(Outbox, done_at=None),
                     "effects": database.count(Effect, done_at=None),
                     "retries": database.count(Inbox, due=ANY),
-                    "retrying": database.count(Effect, done_at=None, attempts=MoreThan(0)),
+                    "retrying": database.count(Effect, **_RETRIED),
                     "dead": database.count(Letter, ended_at=None),
                 }
             taken = taken_back(counters[service])
@@ -189,7 +190,7 @@ class Monitor(Reader):
         found = {}
         for service in self.contract.services:
             tries = self[service].values(Inbox, "due", "last_error", state="waiting")
-            tries += self[service].values(Effect, "due", "last_error", state="pending")
+            tries += self[service].values(Effect, "due", "last_error", **_RETRIED)
             if failed := [it for it in tries if it[1] is not None]:
                 found[service] = max(failed, key=lambda it: it[0] or 0.0)[1]
         return found

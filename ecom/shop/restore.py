@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ecom.contract.envelope import is_derived
+from ecom.contract.event import Event
 from ecom.events import OrderCancelled, OrderConfirmed, OrderCreated
 from ecom.process.driver import database
 from ecom.sagas.choreography import choreography
@@ -23,8 +24,6 @@ from ecom.stores.reader import Reader
 from ecom.stores.sqlite import SqliteStore
 
 SPARE = 1_000  # numbers that are left out: of orders that the log has not heard of yet
-
-_KINDS = choreography().contract.by_key
 
 
 def put_back_orders(folder: Path) -> int:
@@ -48,10 +47,12 @@ def put_back(entries: Iterable[Entry], store: Store) -> int:
     """Bring orders up to what their service has published, as `entries` of the log have it."""
     tx = Transaction(store)
     orders, published = tx[Order], Tally[str]()
+    kinds = choreography().contract.by_key
     lost = 0
     for entry in sorted(entries, key=lambda entry: entry.n):
         published[entry.type] += 1
-        lost += _put_back(entry, orders)
+        event = msgspec.json.decode(entry.body, type=kinds[entry.type])
+        lost += _put_back(entry, event, orders)
     for key, number in published.items():
         tx.count(f"emitted:{key}", max(0, number - tx.counted(f"emitted:{key}")))
     if lost:
@@ -61,9 +62,8 @@ def put_back(entries: Iterable[Entry], store: Store) -> int:
     return lost
 
 
-def _put_back(entry: Entry, orders: Table[Order]) -> bool:
+def _put_back(entry: Entry, event: Event, orders: Table[Order]) -> bool:
     """Whether this event is of an order that was lost; it is as the event says, afterwards."""
-    event = msgspec.json.decode(entry.body, type=_KINDS[entry.type])
     order, at = orders.get(entry.order_id), datetime.fromisoformat(entry.time).timestamp()
     match event:
         case OrderCreated() if order is None:
