@@ -1,9 +1,9 @@
 """Deadlines: a timer goes off once what was in the service's queue before it has been handled.
 
-Each replica is delivered its
-messages in the order of the queue; so once every one of them has handled an echo (a message that
-the service publishes to itself) from after the deadline, so it has all that came before. What a
-lost connection gives back to the queue comes first again: only echoes from after that count.
+Each replica is delivered its messages in the order of the queue; so once every one of them has
+handled an echo (a message that the service publishes to itself) from after the deadline, so it has
+all that came before. What a lost connection gives back to the queue comes first again: only echoes
+from after that count.
 """
 
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ class Deadlines:
 
     def connected(self) -> None:
         """A new connection: what was published before may be lost."""
-        self._asked = BEFORE  # when we last published an echo
+        self.asked = BEFORE  # when we last published an echo; in `Memory`, too
 
     def come(self, tx: Transaction, now: float, announcements: list[Announce]) -> Iterator[Timer]:
         """The timers to handle. If the queue has to tell, an echo is among the announcements."""
         due = tx[Timer].where(limit=AT_ONCE, due=AtMost(now))
         until = handled_until(tx, now) if due else now
         if due and due[-1].due > until and self._may_ask(tx, now):
-            self._asked = now
+            self.asked = now
             announcements.append(Announce(self._key, msgspec.json.encode(now)))
         for timer in due:
             if timer.due > until:
@@ -51,8 +51,8 @@ class Deadlines:
                 yield timer
 
     def _may_ask(self, tx: Transaction, now: float) -> bool:
-        answered = any(row.heard >= self._asked for row in tx[Replica].where())
-        return answered or now >= self._asked + PATIENCE
+        answered = any(row.heard >= self.asked for row in tx[Replica].where())
+        return answered or now >= self.asked + PATIENCE
 
 
 def handled_until(tx: Transaction, now: float) -> float:

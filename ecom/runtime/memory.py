@@ -48,3 +48,4 @@ class Memory(Struct, frozen=True):
     effects: Window[Effect] = Window(is_open=True)
     gaps: Gaps = Gaps()
     leased: float = 0.0  # until when its lease lasts
+    asked: float = -1.0  # when it last published an echo, for a deadline that waits

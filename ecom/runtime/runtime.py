@@ -73,14 +73,14 @@ class Runtime:
     def volatile(self) -> Memory:
         """What is in memory between two steps."""
         windows = self._outbox.volatile(), self._effects.volatile()
-        return Memory(*windows, self._gaps.volatile(), self._leased)
+        return Memory(*windows, self._gaps.volatile(), self._leased, self._deadlines.asked)
 
     def restore(self, memory: Memory) -> None:
         """Remember what another runtime of this service had in memory, over the same tables."""
         self._outbox.restore(memory.outbox)
         self._effects.restore(memory.effects)
         self._gaps.restore(memory.gaps)
-        self._leased = memory.leased
+        self._leased, self._deadlines.asked = memory.leased, memory.asked
 
     def leave(self, now: float) -> None:
         """Let the others take what we have not done: we end, and our connection is closed. Raises

@@ -89,7 +89,7 @@ class Canon:
     def _process(self, process: ProcessState | str | None, local: ServiceState) -> Any:
         if not isinstance(process, ProcessState):
             return process
-        (outbox, effects, gaps, _), heard = msgspec.structs.astuple(process.memory), process.heard
+        (outbox, effects, gaps, *_), heard = msgspec.structs.astuple(process.memory), process.heard
         done = [_done(outbox, Outbox, local), _done(effects, Effect, local)]
         return (outbox.is_open, done, gaps, [_news(each, local) for each in heard])
 

@@ -132,7 +132,7 @@ class HiddenByTheClock(Runtime):
 
 def _not_behind(memory: Memory) -> Memory:
     windows = (replace(each, behind=False) for each in (memory.outbox, memory.effects))
-    return Memory(*windows, memory.gaps, memory.leased)
+    return Memory(*windows, memory.gaps, memory.leased, memory.asked)
 
 
 class TrustsTheAnswer(Runtime):
