@@ -43,7 +43,8 @@ def look(notebook: Notebook) -> None:
     cells = notebook.saved()
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell["outputs"]]
-    assert not [output for output in outputs if output.get("name") == "stderr"]
+    complaints = [output["text"] for output in outputs if output.get("name") == "stderr"]
+    assert not complaints, complaints
     pictures = notebook.pictures()
     assert len(pictures) >= pictures_in(cells)
     assert all(map(is_drawn, pictures))
