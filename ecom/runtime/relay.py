@@ -84,12 +84,13 @@ class Relay(Generic[OutRow]):
         return list(chosen.values())
 
     def _ours(self, tx: Transaction, room: int, last: int, search: bool) -> list[OutRow]:
-        """Our own rows that wait, oldest first: `room` of them, or all that there are."""
+        """Our own rows that wait, but for what came back, oldest first: `room` of them, or all."""
         table, owner = tx[self._kind], self._owner
         if search:
-            return table.where(limit=room, seq=MoreThan(last), owner=owner, done_at=None)
-        new = [row for row in table.written() if row.seq > last and row.owner == owner]
-        return sorted((row for row in new if row.done_at is None), key=attrgetter("seq"))
+            return table.where(limit=room, seq=MoreThan(last), owner=owner, done_at=None, due=None)
+        new = (row for row in table.written() if row.seq > last and row.owner == owner)
+        waits = (row for row in new if row.done_at is None and row.due is None)
+        return sorted(waits, key=attrgetter("seq"))
 
     def _due(self, tx: Transaction, now: float, room: int, dead: Iterable[str]) -> Iterator[OutRow]:
         """Rows that are due: returned or failed ones, and those of dead replicas. What we are still

@@ -156,29 +156,25 @@ _WAITING = {
 
 
 def _outgoing(kind: type[Row], rows: Iterable[Any], windows: list[Window[Any] | None]) -> Any:
-    """Those done, in any order, and those that are not, in theirs. A lost event that is sent again
-    is no longer done: so it matters whether a relay has passed it."""
-    finished = (row for row in rows if row.done_at is not None)
-    done = sorted((_DONE[kind](row), _ways(kind, row.seq, windows)) for row in finished)
+    """Those done, in any order, and those that are not, in theirs."""
+    done = sorted(_DONE[kind](row) for row in rows if row.done_at is not None)
     waiting = sorted((row for row in rows if row.done_at is None), key=attrgetter("seq"))
     return [done, *((_WAITING[kind](row), _stage(row, windows)) for row in waiting)]
 
 
 def _stage(row: Any, windows: list[Window[Any] | None]) -> tuple[str, list[str]]:
     due = "put off" if is_put_off(row) else "leased"
-    return due, [_way(row.seq, window) for window in windows]
+    return due, [_way(row, window) for window in windows]
 
 
-def _ways(kind: type[Row], seq: int, windows: list[Window[Any] | None]) -> list[str]:
-    return [_way(seq, window) for window in windows] if kind is Outbox else []
-
-
-def _way(seq: int, window: Window[Any] | None) -> str:
+def _way(row: Any, window: Window[Any] | None) -> str:
     if window is None:
         return "down"
-    if seq in window.under_way:
+    if row.seq in window.under_way:
         return "under way"
-    return "waits" if seq <= window.last else "behind" if window.behind else "new"
+    if is_put_off(row):
+        return ""  # it is taken when it is due, whatever a relay has passed
+    return "waits" if row.seq <= window.last else "behind" if window.behind else "new"
 
 
 def _news(news: Any, local: ServiceState) -> Any:

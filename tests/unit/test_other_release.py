@@ -39,7 +39,7 @@ def is_well(hand):
 @pytest.mark.parametrize(("type_", "body"), [("Chargeback", b"{}"), ("Capture", b'{"sum": 1}')])
 def test_an_effect_is_left_to_others_for_some_tries_and_then_set_aside(hand, type_, body):
     """It is of a type, or a shape, that is not known here; meanwhile all else goes on."""
-    stored(hand, Effect(1, "x", type_, "1001", "new/1001", body, "c", "", 0.0, "1", 60.0))
+    stored(hand, Effect(1, "x", type_, "1001", "new/1001", body, "c", "", 0.0, "1"))
     assert is_well(hand)
     row = hand.row(Effect, 1)
     assert (row.state, row.attempts, row.owner) == ("pending", 1, "1")

@@ -109,11 +109,11 @@ def outgoing(window=3):
     return MemoryStore(), rows
 
 
-def row(seq, owner="1", due=LEASE):
+def row(seq, owner="1", due=None):
     return Outbox(seq, f"id-{seq}", "t", "1", "events", {}, b"", 0.0, owner, due)
 
 
-def put(store, *seqs, owner="1", due=LEASE):
+def put(store, *seqs, owner="1", due=None):
     transaction = Transaction(store)
     for seq in seqs:
         transaction[Outbox].put(row(seq, owner, due))
