@@ -10,7 +10,6 @@ children need (see `ecom.process.fork_server`), so to start one costs millisecon
 import atexit
 import os
 import pickle
-import select
 import signal
 import socket
 import subprocess
@@ -19,11 +18,12 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import IO, Any
 
-from ecom.process.fork_server import NUMBER, Order, command, how
+from ecom.process.fork_server import Order, command, how
 
 WITH_ITS_SERVER = 255  # the status of a child whose fork server was killed, and which ended by that
 SECRET = "ECOM_"  # settings that begin so may be secrets: the fork server has none of them
@@ -40,15 +40,10 @@ class Died(Exception):
 class Child:
     """A process that `start` has started; for the process that did."""
 
-    def __init__(self, news: socket.socket) -> None:
-        # No socket object: in a cycle that is collected, it might go first, and complain.
-        self._news = news.detach()
-        os.set_blocking(self._news, False)
+    def __init__(self, news: Connection) -> None:
+        self._news = news
         self._told: list[int] = []  # its pid, then its status
         self._hearing = threading.Lock()
-
-    def __del__(self) -> None:
-        os.close(self._news)
 
     @property
     def pid(self) -> int:
@@ -81,16 +76,15 @@ class Child:
 
     def _hear(self, numbers: int, seconds: float | None = None) -> list[int]:
         """So many numbers, each within so many seconds."""
-        news = select.poll()
-        news.register(self._news, select.POLLIN)
         while len(self._told) < numbers:
-            if not news.poll(seconds and seconds * 1_000):
+            if not self._news.poll(seconds):
                 raise TimeoutError(f"process {self._told or ''} has not ended")
-            with self._hearing, suppress(BlockingIOError):  # another thread was told
-                said = os.read(self._news, NUMBER.size)
-                self._told += (
-                    NUMBER.unpack(said) if said else [0, WITH_ITS_SERVER][len(self._told) :]
-                )
+            with self._hearing:
+                if len(self._told) < numbers:  # no other thread was told meanwhile
+                    try:
+                        self._told.append(self._news.recv())
+                    except (EOFError, OSError):  # the fork server was killed
+                        self._told += [0, WITH_ITS_SERVER][len(self._told) :]
         return self._told
 
 
@@ -101,7 +95,7 @@ class _Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = threading.Lock()
 
-    def order(self, order: Order, *files: int) -> socket.socket:
+    def order(self, order: Order, *files: int) -> Connection:
         """Order a child that gets these files; where its numbers will come."""
         with self._starting:
             if self._process is not None:
@@ -124,15 +118,11 @@ class _Server:
                 start_new_session=True,  # Ctrl-C is for us; we tell the others
             )
 
-    def _send(self, order: Order, *files: int) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                socket.send_fds(self._socket, [b"!"], [theirs.fileno(), *files])
-            ours.sendall(pickle.dumps(order))
-        except BaseException:
-            ours.close()
-            raise
+    def _send(self, order: Order, *files: int) -> Connection:
+        ours, theirs = Pipe()
+        with theirs:
+            socket.send_fds(self._socket, [b"!"], [theirs.fileno(), *files])
+        ours.send(order)
         return ours
 
     def close(self) -> None:

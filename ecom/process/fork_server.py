@@ -16,7 +16,6 @@ import pickle
 import select
 import signal
 import socket
-import struct
 import sys
 import tempfile
 import threading
@@ -24,6 +23,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pkgutil import resolve_name
 from typing import NamedTuple, NoReturn
 
@@ -32,7 +32,6 @@ from ecom.telemetry.logs import Line
 MOST_FILES = 16  # that one order brings along
 ENDED = {signal.SIGCHLD}
 CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-NUMBER = struct.Struct("!i")  # as it is sent to the starter: a pid, then a status
 
 # With folders to import from. Not `-m`, which would look in the current folder.
 _BEGIN = (
@@ -69,7 +68,7 @@ class Server:
     def __init__(self) -> None:
         self._begun = time.time()
         self._control = socket.socket(fileno=0)
-        self._children: dict[int, tuple[str, socket.socket, int]] = {}  # name, news, log
+        self._children: dict[int, tuple[str, Connection, int]] = {}  # name, news, log
         self._ahead: list[str] = []  # modules to be imported when there is nothing else to do
         self._lifeline, self._life = os.pipe()  # nothing is ever written; its end is the message
         signal.signal(signal.SIGCHLD, self._reap)
@@ -83,21 +82,21 @@ class Server:
             if not ordered:  # a child that is to be started does not wait for these
                 _load(self._ahead.pop(0))
             elif files := socket.recv_fds(self._control, 1, MOST_FILES, CLOSE_ON_EXEC)[1]:
-                self._carry_out(socket.socket(fileno=files[0]), *files[1:])
+                self._carry_out(Connection(files[0]), *files[1:])
             else:
                 return
 
-    def _carry_out(self, news: socket.socket, *files: int) -> None:
+    def _carry_out(self, news: Connection, *files: int) -> None:
         order = Order()  # of nothing, if the starter has gone meanwhile
-        with news.makefile("rb") as text, suppress(EOFError, pickle.UnpicklingError):
-            order = pickle.load(text)
+        with suppress(EOFError, OSError):
+            order = news.recv()
         if order.target:
             self._fork(order, news, *files)
         else:
             self._ahead += order.imports
             news.close()
 
-    def _fork(self, order: Order, news: socket.socket, log: int, *kept: int) -> None:
+    def _fork(self, order: Order, news: Connection, log: int, *kept: int) -> None:
         if not order.fresh:
             _load(*order.imports, order.target.partition(":")[0])
         is_fresh = order.fresh or not _can_fork() or _is_edited(self._begun)
@@ -150,9 +149,9 @@ class Server:
         os.close(log)
 
 
-def _tell(news: socket.socket, number: int) -> None:
+def _tell(news: Connection, number: int) -> None:
     with suppress(OSError):  # the starter has ended
-        news.sendall(NUMBER.pack(number))
+        news.send(number)
 
 
 def _load(*modules: str) -> None:
