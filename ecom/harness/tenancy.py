@@ -82,15 +82,16 @@ def lease_for(folder: Path) -> Lease:
 
 
 def forget_abandoned(contract: Contract, amqp_url: str, folder: Path) -> bool:
-    """Do `forget` where that shop has lived, which need not be at `amqp_url`, where we are."""
+    """Do `forget` where that shop has lived, which need not be at `amqp_url`, where we are. That
+    broker may be gone for good: each shop that opens tries, and none of them is to complain."""
     url = kept_broker(folder)
     if url == "":
         node = shared_node()
-        return node.alive() and forget(contract, node.url, folder.name)
-    return forget(contract, url or amqp_url, folder.name)
+        return node.alive() and forget(contract, node.url, folder.name, logging.DEBUG)
+    return forget(contract, url or amqp_url, folder.name, logging.DEBUG)
 
 
-def forget(contract: Contract, amqp_url: str, shop: str) -> bool:
+def forget(contract: Contract, amqp_url: str, shop: str, level: int = logging.WARNING) -> bool:
     """Delete the shop's exchanges and queues, or its vhost with all users; False if the broker
     cannot be reached."""
     try:
@@ -99,6 +100,6 @@ def forget(contract: Contract, amqp_url: str, shop: str) -> bool:
         if node is None or not node.management.remove(shop, names):
             remove_topology(contract, amqp_url, shop)
     except (*TROUBLE, BrokerUnavailable) as error:
-        log.warning("The queues of shop %s are still at the broker: %s", shop, why(error))
+        log.log(level, "The queues of shop %s are still at the broker: %s", shop, why(error))
         return False
     return True

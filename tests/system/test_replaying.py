@@ -150,8 +150,8 @@ letters.replay(letters.groups())
 
 
 def test_a_replay_that_is_killed_loses_nothing(shop, killers, channel, wait_for):
-    """SIGKILL in the middle: each letter lies in one queue or the other (one perhaps in both), and
-    a second replay finishes it; money is captured once for each order."""
+    """SIGKILL in the middle: each letter lies in one queue or the other, or in both if the broker has
+    not read its ack; a second replay finishes it, and money is captured once for each order."""
     killers(COUNT)
     name = queue(shop.name, "payment")
 
@@ -164,7 +164,7 @@ def test_a_replay_that_is_killed_loses_nothing(shop, killers, channel, wait_for)
         replaying.send_signal(signal.SIGKILL)
     assert sent() < COUNT, "killed too late to prove anything"
     left = wait_for(lambda: len(shop.dead.list("payment")))
-    assert COUNT <= sent() + left <= COUNT + 1
+    assert sent() + left >= COUNT
     assert shop.dead.replay(shop.dead.groups()) == left
     shop.start("payment")
     shop.settle()
