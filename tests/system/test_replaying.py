@@ -150,8 +150,8 @@ letters.replay(letters.groups())
 
 
 def test_a_replay_that_is_killed_loses_nothing(shop, killers, channel, wait_for):
-    """SIGKILL in the middle: each letter lies in one queue or the other, or in both if the broker has
-    not read its ack; a second replay finishes it, and money is captured once for each order."""
+    """SIGKILL in the middle: each letter lies in one queue or the other, or in both if the broker
+    has not read its ack; a second replay finishes it, and money is captured once an order."""
     killers(COUNT)
     name = queue(shop.name, "payment")
 
