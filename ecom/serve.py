@@ -6,13 +6,12 @@ server, and its HTTP API. Settings come from the environment.
 
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ecom.contract.permissions import PROVISIONER
 from ecom.errors import ShopError
-from ecom.process.driver import Process, database, main
+from ecom.process.driver import OpenApi, Process, main
 from ecom.process.performers import Performers
 from ecom.process.provisioner import provide
 from ecom.runtime.saga import Saga
@@ -51,25 +50,6 @@ def _performers(service: str, settings: Settings) -> Performers | None:
     return None
 
 
-def _open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
-    """Serve the order service's HTTP API."""
-    from ecom.api.app import Backend, open_api
-    from ecom.stores.reader import Database
-    from ecom.stores.sqlite import BUSY_SECONDS, try_write
-
-    return open_api(
-        Backend(
-            settings=process.settings,
-            # No wait of the event loop's: what cannot be read at once is unavailable.
-            store=Database(process.settings.folder, process.name, BUSY_SECONDS),
-            try_write=partial(try_write, database(process.settings.folder, process.name)),
-            ask=process.ask,
-            connected=lambda: process.bus.connected,
-            metrics=process.metrics.page,
-        )
-    )
-
-
 def serve(
     arguments: Sequence[str],
     kind: type[Process] = Process,
@@ -90,8 +70,10 @@ def serve(
         return
 
     def make() -> Process:
-        api = _open_api if name == "order" else None
-        return kind(saga, name, settings, _performers(name, settings), api, NEWS)
+        open_api: OpenApi | None = None
+        if name == "order":
+            from ecom.api.app import open_api
+        return kind(saga, name, settings, _performers(name, settings), open_api, NEWS)
 
     main(name, settings, saga.contract, make)
 

@@ -12,8 +12,7 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -38,29 +37,18 @@ from ecom.api.schemas import (
 from ecom.contract.envelope import command_id, new_id, rfc3339
 from ecom.errors import ShopError
 from ecom.events import MAILABLE, Line
+from ecom.process.driver import Process, database
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import CancelOrder, NoSuchOrder, Order, PlaceOrder
-from ecom.settings import Settings
 from ecom.stores.query import MoreThan
 from ecom.stores.reader import Database
+from ecom.stores.sqlite import BUSY_SECONDS, try_write
 from ecom.telemetry.metrics import TYPE
 from ecom.telemetry.tracing import context_from
 
 OrderPath = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 CustomerPath = Annotated[str, Field(max_length=254, pattern=MAILABLE)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
-
-
-@dataclass(frozen=True)
-class Backend:
-    """What the API needs of the order service's process."""
-
-    settings: Settings
-    store: Database  # over a connection of its own: it sees what is committed
-    ask: Callable[[str, Any, str], Awaitable[Order]]  # id, command, traceparent → its answer
-    try_write: Callable[[], None]  # from any thread; raises `StoreUnavailable`
-    connected: Callable[[], bool]  # to the broker
-    metrics: Callable[[], bytes]  # a page for Prometheus
 
 
 router = APIRouter(route_class=OrdersRoute, generate_unique_id_function=lambda route: route.name)
@@ -97,7 +85,7 @@ def _commands(orders: list[OrderIn], is_one: bool, key: str | None) -> list[Plac
 
 
 async def _place(request: Request, commands: list[PlaceOrder]) -> list[Order]:
-    ask, trace, now = _backend(request).ask, _callers_trace(request), time.time()
+    ask, trace, now = _process(request).ask, _callers_trace(request), time.time()
     # Under a key, too: repeating it returns the existing order, and no event has this id.
     asked = [ask(new_id(now, os.urandom(9)), command, trace) for command in commands]
     return await in_time(request, asyncio.gather(*asked))
@@ -116,7 +104,7 @@ async def get_order(request: Request, order_id: OrderPath) -> OrderOut:
 
 def _visible(request: Request, order_id: str) -> Order:
     """This order. Raises `NoSuchOrder`, in the same words if it is another customer's."""
-    order = _backend(request).store.fetch(Order, order_id)
+    order = _store(request).fetch(Order, order_id)
     if order is None or customer_of(request) not in (None, order.customer):
         raise NoSuchOrder(f"there is no order {order_id}")
     return order
@@ -133,22 +121,22 @@ async def list_orders(
     wanted = {"state": state, "customer": customer_of(request)}
     conditions = {name: value for name, value in wanted.items() if value}
     conditions["number"] = MoreThan(int(after or 0))
-    orders = _backend(request).store.select(Order, conditions, limit)
+    orders = _store(request).select(Order, conditions, limit)
     return [order_summary(order) for order in orders]
 
 
 @router.post("/orders/{order_id}/cancel", status_code=202, **responses(404))
 async def cancel_order(request: Request, order_id: OrderPath) -> OrderOut:
     """Cancel an order at its customer's wish; compensation follows. Repeating it is harmless."""
-    backend, saga = _backend(request), _visible(request, order_id).saga
-    id_ = command_id(saga or backend.settings.shop, order_id)
-    trace = _trace_of(backend, order_id) or _callers_trace(request)
-    return order_out(await in_time(request, backend.ask(id_, CancelOrder(order_id), trace)))
+    process, saga = _process(request), _visible(request, order_id).saga
+    id_ = command_id(saga or process.settings.shop, order_id)
+    trace = _trace_of(_store(request), order_id) or _callers_trace(request)
+    return order_out(await in_time(request, process.ask(id_, CancelOrder(order_id), trace)))
 
 
-def _trace_of(backend: Backend, order_id: str) -> str:
+def _trace_of(store: Database, order_id: str) -> str:
     """The order's own trace, as long as the outbox remembers; "" if it does not."""
-    first = backend.store.select(Outbox, {"subject": order_id, "exchange": "events"}, 1)
+    first = store.select(Outbox, {"subject": order_id, "exchange": "events"}, 1)
     return first[0].headers["ce-traceparent"] if first else ""
 
 
@@ -156,7 +144,7 @@ def _trace_of(backend: Backend, order_id: str) -> str:
 async def get_order_history(request: Request, order_id: OrderPath) -> list[HistoryEntry]:
     """The events about an order that the order service published and consumed, oldest first."""
     _visible(request, order_id)
-    store = _backend(request).store
+    store = _store(request)
     published = store.select(Outbox, {"subject": order_id, "exchange": "events"}, None)
     consumed = store.select(Inbox, {"subject": order_id}, None)
     entries = [(row.created_at, "published", row.type, row.id) for row in published]
@@ -172,32 +160,40 @@ async def create_customer_token(request: Request, customer: CustomerPath) -> Tok
     """A token with which this customer meets their own orders, for a day. The checkout asks."""
     if customer_of(request):
         raise HTTPException(403, "customers' tokens are for the checkout to ask for")
-    if (secret := _backend(request).settings.http_token) is None:
+    settings = _process(request).settings
+    if (secret := settings.http_token) is None:
         raise HTTPException(409, "no token is asked for here: with ECOM_HTTP_TOKEN set, it is")
     expires = int(time.time()) + TOKEN_SECONDS
-    token = customer_token(secret, customer, expires, _backend(request).settings.shop)
+    token = customer_token(secret, customer, expires, settings.shop)
     return TokenOut(customer=customer, token=token, expires_at=rfc3339(expires))
 
 
 @router.get("/health", responses={503: documented(503)})
 def get_health(request: Request) -> Health:  # in a thread: it may have to wait
     """Whether orders are accepted, which it tries, and whether the broker is there."""
-    _backend(request).try_write()
-    return Health(status="ok", broker=_backend(request).connected())
+    process = _process(request)
+    try_write(database(process.settings.folder, process.name))
+    return Health(status="ok", broker=process.bus.connected)
 
 
 @router.get("/metrics", include_in_schema=False)
 def get_metrics(request: Request) -> Response:  # in a thread: it reads the database
     """The order service's metrics, for Prometheus."""
-    return Response(_backend(request).metrics(), media_type=TYPE)
+    return Response(_process(request).metrics.page(), media_type=TYPE)
 
 
-def _backend(request: Request) -> Backend:
-    return request.app.state.backend
+def _process(request: Request) -> Process:
+    return request.app.state.process
 
 
-def application(backend: Backend | None = None) -> FastAPI:
-    """The web application (without a backend: to read its OpenAPI document)."""
+def _store(request: Request) -> Database:
+    """What is committed; what cannot be read at once is unavailable: the event loop never waits."""
+    return request.app.state.store
+
+
+def application() -> FastAPI:
+    """The web application. To serve requests, it needs in `state` the order service's process, and
+    a store over a connection of its own."""
     app = FastAPI(
         title="ecom",
         version="1",
@@ -207,21 +203,20 @@ def application(backend: Backend | None = None) -> FastAPI:
         redirect_slashes=False,  # to whatever Host the caller names
     )
     app.include_router(router)
-    app.state.backend = backend
     handle_errors(app)
-    told = (backend.settings.http_token, backend.settings.shop) if backend else (None, "")
-    app.add_middleware(Authentication, *told)
+    app.add_middleware(Authentication)
     app.add_middleware(BodyLimit)
     return app
 
 
-def open_api(backend: Backend) -> tuple[str, Coroutine[Any, Any, None]]:
+def open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     """Listen; returns the base URL and what to run to serve it.
 
     Raises `ShopError` for an address that cannot be used, or not without a token.
     """
-    host, port = backend.settings.http_host, backend.settings.http_port
-    check_token(host, backend.settings.http_token)
+    settings, app = process.settings, application()
+    host, port = settings.http_host, settings.http_port
+    check_token(host, settings.http_token)
     try:
         listening = socket.create_server((host, port), backlog=1024)
     except (OSError, UnicodeError) as error:
@@ -230,8 +225,10 @@ def open_api(backend: Backend) -> tuple[str, Coroutine[Any, Any, None]]:
             f"The HTTP API cannot listen at {host}:{port} ({reason}): set ECOM_HTTP_HOST "
             "and ECOM_HTTP_PORT to what is this machine's and free."
         ) from error
+    app.state.process = process
+    app.state.store = Database(settings.folder, process.name, BUSY_SECONDS)
     config = uvicorn.Config(
-        application(backend),
+        app,
         http=Connection,  # over h11, which limits a request's head to 64 KiB
         ws="none",
         log_config=None,

@@ -43,16 +43,16 @@ def customer_of(request: Request) -> str | None:
 class Authentication:
     """Middleware that answers 401 unless the checkout's token or a customer's is there."""
 
-    def __init__(self, app: Any, token: str | None, shop: str) -> None:
-        self._app, self._token, self._shop = app, token, shop
+    def __init__(self, app: Any) -> None:
+        self._app = app
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        scope["customer"] = None
-        if self._token and scope["type"] == "http" and scope["path"] not in PUBLIC:
+        settings, scope["customer"] = scope["app"].state.process.settings, None
+        if (secret := settings.http_token) and scope["path"] not in PUBLIC:
             token = _bearer(scope["headers"])
             # How long this takes does not tell where the two differ.
-            if not hmac.compare_digest(token.encode(), self._token.encode()):
-                scope["customer"] = verified_customer(self._token, token, self._shop)
+            if not hmac.compare_digest(token.encode(), secret.encode()):
+                scope["customer"] = verified_customer(secret, token, settings.shop)
                 if scope["customer"] is None:
                     await _UNAUTHORIZED(scope, receive, send)
                     return
