@@ -21,42 +21,7 @@ ROW = (
     "| {fault} | {injected:,} | {attempted:,} | {acknowledged:,} | {lost:,} | {unexpected:,} "
     "| {duplicate_deliveries:,} | {duplicate_effects:,} | {books} |\n"
 )
-
-PAGE = """\
-# Reliability
-
-What happens to orders when processes, connections, disks and brokers fail under them: real
-processes, a real RabbitMQ, real signals. Written by `ecom chaos --report`, from the
-rows in `{rows}`.{how}
-
-Customers order over HTTP while the fault strikes again and again. Most ask again under the same
-`Idempotency-Key` until they are answered. Then the shop has {rest:.0f} seconds to come to rest,
-and all is counted from the services' own databases, the payment provider's ledger, the mailbox and
-the audit log, as [Jepsen](https://jepsen.io) counts:
-
-- **attempted**: orders sent; **acknowledged**: orders answered with a number;
-- **lost**: acknowledged, but never ended, or the customer never told;
-- **unexpected**: orders that no customer sent;
-- **duplicates absorbed**: messages that an inbox knew already. It must be above zero wherever a
-  fault makes the broker deliver again: otherwise it had no effect, and the run does not count;
-- **effects doubled**: orders, captures, refunds, mails or log entries that are there twice;
-- **books**: whether stock, money, orders, mails and log agree.
-
-{played}
-
-## Again, on your machine
-
-    make chaos
-
-It continues where it was interrupted, and plays no fault twice for the same code. One fault alone:
-`ecom chaos {example} --full --seed {seed}`. The seed decides what the customers order and which
-fault strikes which service, not how the operating system then schedules them: a run repeats the
-plan, not the interleaving. The simulator (`ecom_lab.simulator`) explores all interleavings, up to a
-bound. A run is repeated if the experiment itself did not work, never after a violation.
-
-Not covered: a power cut of the whole machine (databases and quorum queues are synced to disk at
-each commit, and the simulator drops what was not), and a disk that lies about it.
-"""
+PAGE = Path(__file__).with_name("report.md")
 
 
 def frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
@@ -72,7 +37,7 @@ def write(path: Path, rows: Iterable[Verdict]) -> None:
     whole = [row for row in rows if list(row.size) == list(FAULTS[row.fault].full)]
     rows = whole or rows
     parts = [_played(*group) for group in groupby(rows, attrgetter("configuration"))]
-    page = PAGE.format(
+    page = PAGE.read_text(encoding="utf-8").format(
         how="" if whole else SMALL,
         rest=REST_SECONDS,
         rows=path.with_suffix(".jsonl").name,

@@ -4,7 +4,9 @@ Where it says `{shop}`, the shop's name is to be put: in addresses it is a param
 has them; in bindings, which have none, it is simply text.
 """
 
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ecom.contract import topology
@@ -19,33 +21,7 @@ Document = dict[str, Any]
 SHOP = "{shop}"
 AMQP = {"bindingVersion": "0.3.0"}
 PERSISTENT = 2
-ABOUT = f"""\
-Services agree on every saga without a coordinator: each publishes what it did, and consumes what \
-the others did.
-
-To take part: connect as the service's own user, consume its queue, and publish its events to the \
-exchange. Nothing needs to be declared. Wherever this document says `{{shop}}`, put the shop's name.
-
-**Delivery** is at least once, and in no certain order: pass over what came before under the same \
-`ce-id`, and acknowledge only after your work is safe. What can never be handled, reject without \
-requeueing: the broker keeps it for an operator. Publish persistent and `mandatory`, and wait for \
-the broker's confirm.
-
-**Who published it**: the AMQP property `user_id` is required of every event. It is the \
-publisher's user name (`userId` in the bindings of operations); the broker refuses any other, and \
-readers refuse an event whose `user_id` is not that of the service that may publish it. Where all \
-services share one user, as an external broker may have it, that is its name. Only what an \
-operator puts straight into a queue, through the default exchange, is exempt.
-
-**Other properties**: `message_id` repeats `ce-id`; `delivery_mode` is 2. A body is one JSON \
-object in UTF-8, of at most {MAX_BODY} bytes, in which no key is named twice.
-
-**Versions**: ignore fields and headers that you do not know. A field may be added, with a \
-default; anything else is a new event type.
-
-**Not events**: under routing keys that end in `.tally`, `.missing` or `.echo` the services count \
-what they have published and handled, so that a loss is noticed. They have no `ce-` headers. A \
-client that does not count acknowledges them, and passes over."""
+ABOUT = Path(__file__).with_name("asyncapi.md")
 
 
 def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) -> Document:
@@ -60,7 +36,7 @@ def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) ->
         "info": {
             "title": "ecom",
             "version": "1",
-            "description": ABOUT,
+            "description": _about(),
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
@@ -76,6 +52,12 @@ def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) ->
             },
         },
     }
+
+
+def _about() -> str:
+    """What a newcomer reads first: a line each paragraph, as Markdown has it."""
+    text = ABOUT.read_text(encoding="utf-8").format(shop=SHOP, max_body=MAX_BODY)
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text.strip())
 
 
 def _server() -> Document:

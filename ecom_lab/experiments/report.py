@@ -19,44 +19,7 @@ from ecom_lab.experiments.results_file import COLUMNS
 MARKS = "osD^vX"
 DASHES = ("-", "--", "-.", ":", (0, (6, 4)), (0, (2, 4)))
 AT_ONCE = len(MARKS)  # lines in one axes
-
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: {ink}; background: {paper}; max-width: 64rem;
-  margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }}
-h1 {{ font-size: 1.5rem; line-height: 1.2; }}
-table {{ border-collapse: collapse; font-size: 0.85rem; overflow-wrap: normal; }}
-th, td {{ text-align: left; padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; }}
-th {{ background: {pale}; }}
-.wide {{ overflow-x: auto; }}
-figure {{ margin: 1.5rem 0; }}
-pre {{ background: {pale}; padding: 0.7rem; white-space: pre-wrap; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{summary}</p>
-<h2>Parameters</h2>
-{parameters}
-<h2>Results</h2>
-{pictures}
-<h2>Failed runs</h2>
-{failed}
-<h2>All runs</h2>
-{runs}
-<h2>How to repeat it</h2>
-<pre>{command}</pre>
-<p>What is done is not done again; name another file to begin anew. Code of the notebook: {code};
-ecom {version}.</p>
-</body>
-</html>
-"""
+PAGE = Path(__file__).with_name("report.html")
 
 
 def write(
@@ -69,7 +32,7 @@ def write(
     """Write the page: `frame` is the rows of this sweep, `command` what repeats it."""
     swept = " × ".join(name for name, values in axes.items() if len(values) > 1)
     done, failed = frame[frame.status == "done"], frame[frame.status == "failed"]
-    page = PAGE.format(
+    page = PAGE.read_text(encoding="utf-8").format(
         title=escape(f"Sweep of {notebook.path.stem} over {swept or 'one setting'}"),
         summary=f"{len(frame)} runs, {len(failed)} of them failed; "
         f"{frame.seconds.sum():,.0f} s of running.",
