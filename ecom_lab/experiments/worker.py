@@ -1,6 +1,5 @@
 """Runs of a notebook side by side, each in a process of its own that ends when ours does."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
 from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
@@ -21,6 +21,7 @@ from ecom_lab.experiments.results_file import COLUMNS
 
 STOP_SECONDS = 20.0  # for a kernel that is stopping: it may have a shop to close
 LOOK_SECONDS = 0.05
+EXITS = (("SystemExit", ""), ("SystemExit", "0"))  # as papermill has it: no error
 
 Row = dict[str, Any]  # `COLUMNS`, the parameters and what the run has shown
 
@@ -37,10 +38,11 @@ def side_by_side(runs: Iterable[Run], folder: Path, number: int) -> Iterator[tup
         while waiting or running:
             while waiting and len(running) < number:
                 run = waiting.popleft()
-                running[_start(run, folder)] = run
+                with (folder / f"{run.key}.log").open("wb") as log:
+                    running[start(f"{__name__}:work", run, folder, log=log)] = run
             for worker in [each for each in running if each.poll() is not None]:
                 run = running.pop(worker)
-                yield run, _row(run, _answer(run, folder, worker))
+                yield run, _row(run, folder, worker)
             time.sleep(LOOK_SECONDS)
     finally:
         for worker in running:
@@ -51,51 +53,12 @@ def side_by_side(runs: Iterable[Run], folder: Path, number: int) -> Iterator[tup
             worker.kill()
 
 
-def _start(run: Run, folder: Path) -> Child:
-    _told(run, folder).unlink(missing_ok=True)
-    with (folder / f"{run.key}.log").open("wb") as log:
-        return start(f"{__name__}:work", run, folder, log=log)
-
-
-def _answer(run: Run, folder: Path, worker: Child) -> Row:
-    try:
-        return json.loads(_told(run, folder).read_text())
-    except FileNotFoundError:
-        return {"error": f"its process ended {how(worker.wait())}"}
-
-
-def _told(run: Run, folder: Path) -> Path:
-    return folder / f"{run.key}.json"
-
-
-def _row(run: Run, answer: Row) -> Row:
-    return {
-        "key": run.key,
-        "notebook": run.notebook.path.name,
-        "code": run.notebook.code,
-        "status": "failed" if "error" in answer else "done",
-        "seconds": None,
-        "error": None,
-        **run.parameters,
-        **answer,
-    }
-
-
 def work(run: Run, folder: Path) -> None:
-    """What a process does: one run."""
-    begun = time.monotonic()
-    found = _execute(run, folder / f"{run.key}.ipynb")
-    found["seconds"] = round(time.monotonic() - begun, 3)
-    draft = folder / f"{run.key}.draft"
-    draft.write_text(json.dumps(found))
-    draft.replace(_told(run, folder))
-
-
-def _execute(run: Run, into: Path) -> Row:
-    """What the notebook shows, run by papermill in its own folder; or the `error` it ends with."""
+    """What a process does: the notebook is run by papermill, in its own folder."""
+    into = folder / f"{run.key}.ipynb"
     into.unlink(missing_ok=True)
-    try:
-        done = execute_notebook(
+    with suppress(PapermillExecutionError):  # it is in the notebook
+        execute_notebook(
             run.notebook.node,
             braced(into),
             run.given,
@@ -103,20 +66,33 @@ def _execute(run: Run, into: Path) -> Row:
             progress_bar=False,
             kernel_manager_class=Kernel,
         )
-        return recorded(done, {*COLUMNS, *run.notebook.parameters})
-    except PapermillExecutionError as error:
-        return {"error": f"{error.ename}: {error.evalue}"}
-    except Exception as error:
-        return {"error": str(error) if isinstance(error, ShopError) else repr(error)}
+
+
+def _row(run: Run, folder: Path, worker: Child) -> Row:
+    row = {"key": run.key, "notebook": run.notebook.path.name, "code": run.notebook.code}
+    row |= {"status": "failed", "seconds": None, "error": None, **run.parameters}
+    try:
+        if status := worker.wait():
+            said = (folder / f"{run.key}.log").read_text(errors="replace").splitlines()
+            why = f": {said[-1]}" if said and status > 0 else ""
+            raise ShopError(f"its process ended {how(status)}{why}")
+        done = nbformat.read(folder / f"{run.key}.ipynb", 4)
+        row["seconds"] = round(done.metadata.papermill.duration, 3)
+        return row | {"status": "done"} | recorded(done, {*COLUMNS, *run.notebook.parameters})
+    except ShopError as error:
+        return row | {"error": str(error)}
 
 
 def recorded(notebook: NotebookNode, columns: set[str]) -> Row:
-    """The scalars in all that the notebook shows as JSON objects. Raises `ShopError`.
+    """The scalars in all that the notebook shows as JSON objects. Raises `ShopError`, also with
+    the error at which the notebook ended.
 
     `columns` are the names that are taken already.
     """
     found: dict[str, Any] = {}
     for output in (out for cell in notebook.cells for out in cell.get("outputs", [])):
+        if output.output_type == "error" and (output.ename, output.evalue) not in EXITS:
+            raise ShopError(f"{output.ename}: {output.evalue}")
         shown = output.get("data", {}).get("application/json")
         found |= shown if isinstance(shown, dict) else {}
     if not found:
