@@ -118,12 +118,13 @@ def _locked(folder: Path, kind: int) -> Iterator[tuple[int, bool]]:
     """The lock of a folder, taken for now if it is free. Raises `FileNotFoundError`."""
     lock = os.open(folder / "lock", os.O_RDWR)
     try:
-        yield lock, _take(lock, kind)
+        yield lock, take(lock, kind)
     finally:
         os.close(lock)
 
 
-def _take(lock: int, kind: int = fcntl.LOCK_EX) -> bool:
+def take(lock: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether this descriptor's lock was free, and is ours now."""
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -142,7 +143,7 @@ def _move_in(folder: Path) -> int:
     """Take the folder's lock, waiting for services that are ending. Raises `ShopBusy`."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     begun = time.monotonic()
-    while not _take(lock):
+    while not take(lock):
         owner = _pid(lock)
         patience = 0.5 if is_alive(owner) else LEAVING_SECONDS
         if time.monotonic() - begun > patience:

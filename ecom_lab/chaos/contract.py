@@ -1,6 +1,5 @@
 """Release N+1 of the contract: one event has learned a field that release N does not know."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,24 +20,21 @@ class OrderCreated(events.OrderCreated, frozen=True):
     gift_note: str = "with love"
 
 
+NEWER: dict[type, type[Event]] = {events.OrderCreated: OrderCreated}
+
+
 def next_release(hold_seconds: float) -> Saga:
-    """The shop's saga, as release N+1 has it."""
+    """The shop's saga, as release N+1 has it: its services publish and handle the newer event."""
     saga = choreography(hold_seconds)
-    kinds = tuple(_newer(kind) for kind in saga.contract.events)
-    services = {name: _speaking(service) for name, service in saga.services.items()}
+    kinds = tuple(NEWER.get(kind, kind) for kind in saga.contract.events)
+    services = {name: _upgraded(service) for name, service in saga.services.items()}
     return Saga(replace(saga.contract, events=kinds), services)
 
 
-def _newer(kind: type) -> type:
-    return OrderCreated if kind is events.OrderCreated else kind
-
-
-def _speaking(service: Service) -> Service:
-    """The same service, which publishes and handles the newer event."""
-    handlers: Mapping[type, Any] = {
-        _newer(kind): _publishing(handler) for kind, handler in service.handlers.items()
-    }
-    return replace(service, handlers=handlers)
+def _upgraded(service: Service) -> Service:
+    handlers = service.handlers.items()
+    newer = {NEWER.get(kind, kind): _publishing(handler) for kind, handler in handlers}
+    return replace(service, handlers=newer)
 
 
 def _publishing(handler: Any) -> Any:
@@ -46,12 +42,12 @@ def _publishing(handler: Any) -> Any:
 
     def handle(message: Any, work: Work) -> Any:
         emit = work.emit
-        work.emit = lambda event: emit(_upgraded(event))
+
+        def upgraded(event: Event) -> Any:
+            newer = NEWER.get(type(event))
+            return emit(newer(**asdict(event)) if newer else event)
+
+        work.emit = upgraded
         return handler(message, work)
 
     return handle
-
-
-def _upgraded(event: Event) -> Event:
-    kind = _newer(type(event))
-    return event if kind is type(event) else kind(**asdict(event))

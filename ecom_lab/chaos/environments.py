@@ -3,15 +3,16 @@
 Each is a context manager that gives an AMQP URL, and the thing that a fault may lay hands on.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from ecom.broker.lease import Node, lease
+from ecom.harness.workspace import take
 from ecom.settings import home
 from ecom_lab.chaos.cluster import Cluster
 from ecom_lab.chaos.proxy import Proxy
@@ -20,17 +21,13 @@ QUICK = "?heartbeat=1"  # seconds: so that a silent peer is found dead while we 
 
 
 @contextmanager
-def shared() -> Iterator[tuple[str, None]]:
+def shared(query: str = "") -> Iterator[tuple[str, None]]:
     """The broker everybody uses: for faults that strike only our own processes and queues."""
     with lease() as url:
-        yield url, None
+        yield url + query, None
 
 
-@contextmanager
-def impatient() -> Iterator[tuple[str, None]]:
-    """The same, seen with a short heartbeat."""
-    with lease() as url:
-        yield url + QUICK, None
+impatient = partial(shared, QUICK)  # the same, seen with a short heartbeat
 
 
 @contextmanager
@@ -38,8 +35,8 @@ def watchful() -> Iterator[tuple[str, None]]:
     """The broker everybody uses; what it has lost is found sooner than usual."""
     os.environ["ECOM_TALLY_SECONDS"] = "1"
     try:
-        with lease() as url:
-            yield url, None
+        with shared() as here:
+            yield here
     finally:
         del os.environ["ECOM_TALLY_SECONDS"]
 
@@ -85,18 +82,9 @@ def own_folder(name: str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if _locked(lock):
+            if take(lock):
                 yield folder
                 shutil.rmtree(folder, ignore_errors=True)  # after a failure, its logs may tell
                 return
         finally:
             os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    """Whether the lock was free, and is ours now."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

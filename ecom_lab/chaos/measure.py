@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from ecom.shop import accounts
-from ecom.shop.balance import Accounts, close_books
+from ecom.shop.balance import Accounts
 from ecom.stores.reader import Reader
 from ecom_lab.shop import SERVICES
 
@@ -18,25 +18,16 @@ def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> di
     told = {order_id for order_id, _ in found.told}
     safe = {order.order_id for order in found.orders if order.state in ENDED} & told
     kept = {order_id: customer for order_id, customer in customers.items() if order_id in safe}
+    with Reader(folder) as read:  # how many messages came that an inbox knew already
+        known = sum(read[service].counters().get("duplicates", 0) for service in SERVICES)
     return {
         "attempted": len(attempted),
         "acknowledged": len(acknowledged),
         "lost": len(acknowledged.items() - kept.items()),
         "unexpected": len(set(customers.values()) - attempted),
-        "duplicate_deliveries": duplicate_deliveries(folder),
+        "duplicate_deliveries": known,
         "duplicate_effects": _twice(found, Counter(customers.values())),
     }
-
-
-def duplicate_deliveries(folder: Path) -> int:
-    """How many messages came that an inbox knew already."""
-    with Reader(folder) as read:
-        return sum(read[service].counters().get("duplicates", 0) for service in SERVICES)
-
-
-def verdict_on_books(folder: Path) -> str:
-    """`balanced: …` or `off: …`."""
-    return str(close_books(accounts.read(folder)))
 
 
 def _twice(found: Accounts, orders: Counter[str]) -> int:

@@ -11,19 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ecom.process.driver import Process
-from ecom.runtime.messages import (
-    Ack,
-    Announce,
-    Command,
-    Commit,
-    Confirmed,
-    Delivery,
-    Failed,
-    Perform,
-    Performed,
-    Publish,
-    Reply,
-)
+from ecom.runtime.messages import Command, Commit, Confirmed, Delivery, Failed, Performed
 from ecom.sagas.choreography import choreography
 from ecom.serve import serve
 from ecom_lab.chaos.contract import next_release
@@ -33,20 +21,10 @@ EXIT_STATUS = 70
 SENT_SECONDS = 0.02  # by then what was written is with the broker: see `Session.ack`
 _ON_THEIR_WAY = ("after ack", "after publish")
 
-_OUTPUTS = {
-    Ack: "ack",
-    Reply: "reply",
-    Publish: "publish",
-    Perform: "perform",
-    Announce: "announce",
-}
 _ARRIVALS = {Confirmed: "a confirm", Performed: "an answer", Failed: "an answer"}
 # What a commit is about, by the inputs of its batch.
-_COMMITS = {
-    **dict.fromkeys((Command, Delivery), "commit"),
-    **dict.fromkeys((Confirmed,), "commit of confirms"),
-    **dict.fromkeys((Performed, Failed), "commit of answers"),
-}
+_COMMITS = {Command: "commit", Delivery: "commit"}
+_COMMITS |= {kind: f"commit of {word.split()[1]}s" for kind, word in _ARRIVALS.items()}
 
 
 class FailingProcess(Process):
@@ -69,7 +47,8 @@ class FailingProcess(Process):
         await super()._step(batch)
 
     def _carry_out(self, output: Any) -> None:
-        what = self._commit if type(output) is Commit else _OUTPUTS[type(output)]
+        is_commit = type(output) is Commit
+        what = self._commit if is_commit else type(output).__name__.lower()  # ack, publish, …
         self._pass("before", what)
         super()._carry_out(output)
         self._pass("after", what)

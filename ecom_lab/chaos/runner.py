@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ecom.errors import NotSettled, ServiceDied
+from ecom.shop import accounts
 from ecom_lab.chaos import measure
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.testbed import Testbed, testbed
@@ -42,7 +43,8 @@ def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Ver
             for struck in fault.inject(it):
                 kinds[struck] += 1
                 tick()
-            _rest(it)
+            it.workload.finish(ANSWER_SECONDS)
+            it.shop.settle(REST_SECONDS)
         except (NotSettled, ServiceDied) as error:
             it.problems.append(str(error))
         verdict = _judge(it, fault, seed, kinds, time.monotonic() - begun)
@@ -55,15 +57,9 @@ def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Ver
     return verdict
 
 
-def _rest(it: Testbed) -> None:
-    """The last customers are answered, and the shop comes to rest."""
-    it.workload.finish(ANSWER_SECONDS)
-    it.shop.settle(REST_SECONDS)
-
-
 def _judge(it: Testbed, fault: Fault, seed: int, kinds: Counter[str], seconds: float) -> Verdict:
     folder = it.shop.folder
-    books = measure.verdict_on_books(folder)
+    books = str(accounts.books(folder))
     if it.problems:
         books = "off: " + "; ".join([*it.problems, books.removeprefix("off: ")])
     counts = measure.count(folder, it.workload.attempted, it.workload.acknowledged)
