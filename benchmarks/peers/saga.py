@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,16 @@ def follow(type_: str, producer: str, cause: Event, **more: Any) -> Event:
     return {**ours, "causation": cause["id"], **kept, **more}
 
 
-def place(db: sqlite3.Connection, n: int) -> Event:
-    """Accept the n-th order, and say so."""
+def orders() -> Iterator[Event]:
+    """Orders that are accepted, and are to be said: a line on stdin asks for so many."""
+    db, placed = database("order"), 0
+    ready("place")
+    while line := sys.stdin.readline():
+        for n in range(placed, placed := placed + int(line)):
+            yield _accept(db, n)
+
+
+def _accept(db: sqlite3.Connection, n: int) -> Event:
     line = {"sku": SKUS[n % len(SKUS)], "quantity": 1, "unit_price": 1250}
     customer, card = f"customer-{n % 1000}@example.com", "4242424242424242"
     order_id = db.execute(
@@ -182,11 +191,3 @@ class Service:
 def ready(name: str) -> None:
     """Say that this process is at work."""
     (FOLDER / f"{name}-1.json").write_text("{}")
-
-
-def numbers() -> Any:
-    """The numbers of orders to place, as they are asked for: a line on stdin asks for so many."""
-    placed = 0
-    ready("place")
-    while line := sys.stdin.readline():
-        yield from range(placed, placed := placed + int(line))

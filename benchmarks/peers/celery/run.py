@@ -57,8 +57,7 @@ def serve() -> None:
 
 
 if SERVICE == "place":
-    orders = saga.database("order")
-    for n in saga.numbers():
-        say(saga.place(orders, n))
+    for event in saga.orders():
+        say(event)
 else:
     serve()

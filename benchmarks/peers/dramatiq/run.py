@@ -54,9 +54,8 @@ def actor_of(name: str) -> dramatiq.Actor:
 actors = {name: actor_of(name) for name in saga.HEARS}
 
 if SERVICE == "place":
-    orders = saga.database("order")
-    for n in saga.numbers():
-        say(saga.place(orders, n))
+    for event in saga.orders():
+        say(event)
 else:
     worker = dramatiq.Worker(
         broker, queues={actors[SERVICE].queue_name}, worker_threads=1, worker_timeout=100

@@ -55,10 +55,9 @@ def subscribe(name: str) -> None:
 
 async def place() -> None:
     """Place orders, as many as are asked for."""
-    orders = saga.database("order")
     await broker.connect()
-    for n in saga.numbers():
-        await say(saga.place(orders, n))
+    for event in saga.orders():
+        await say(event)
 
 
 if SERVICE == "place":

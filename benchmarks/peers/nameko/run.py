@@ -54,11 +54,9 @@ def place() -> None:
     """Place orders, as many as are asked for."""
     from kombu.pools import producers
 
-    orders = saga.database("order")
     connection = Connection(saga.URL, transport_options={"confirm_publish": True})
     with producers[connection].acquire(block=True) as producer:
-        for n in saga.numbers():
-            event = saga.place(orders, n)
+        for event in saga.orders():
             safely = {"serializer": "json", "delivery_mode": 2}
             producer.publish(event, exchange=events, routing_key=event["type"], **safely)
 

@@ -16,9 +16,8 @@ def main(name: str) -> None:
     channel = pika.BlockingConnection(pika.URLParameters(saga.URL)).channel()
     channel.confirm_delivery()
     if name == "place":
-        orders = saga.database("order")
-        for n in saga.numbers():
-            publish(channel, saga.place(orders, n))
+        for event in saga.orders():
+            publish(channel, event)
         return
     service = saga.Service(name)
 
