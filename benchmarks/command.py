@@ -10,26 +10,23 @@ from ecom.cli.options import as_json
 PARTS = ("throughput", "latency", "scale", "intake", "start", "explorer")
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.option(
     "--orders",
     type=click.IntRange(min=1),
     default=10_000,
-    show_default=True,
     help="In one run; peers carry out a tenth, scale goes to twentyfold.",
 )
 @click.option(
     "--runs",
     type=click.IntRange(min=1),
     default=5,
-    show_default=True,
     help="Turns that everybody takes.",
 )
 @click.option(
     "--samples",
     type=click.IntRange(min=4),
     default=400,
-    show_default=True,
     help="Orders whose latency is taken.",
 )
 @click.option(

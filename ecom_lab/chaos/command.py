@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ecom_lab.chaos.fault import Fault, Size
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("names", nargs=-1, metavar="[FAULT]...")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of customers and faults.")
+@click.option("--seed", type=int, default=1, help="Of customers and faults.")
 @click.option("--orders", type=click.IntRange(min=1), help="How many; without it, the fault's own.")
 @click.option("--full", is_flag=True, help="The scorecard's sizes: an hour or more, not minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a fault.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("notebook", type=click.Path(path_type=Path))
 @click.option(
     "-p",
@@ -27,14 +27,12 @@ import click
     "--workers",
     type=click.IntRange(min=1),
     default=2,
-    show_default=True,
     help="Runs side by side; each opens its own shop.",
 )
 @click.option(
     "--into",
     type=click.Path(dir_okay=False, path_type=Path),
     default="results.db",
-    show_default=True,
     help="The SQLite file of results, its report beside it.",
 )
 def sweep(

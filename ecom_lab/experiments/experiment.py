@@ -17,11 +17,13 @@ from typing import Any
 from ecom.errors import ShopError
 from ecom.events import CARD_DECLINED, HOLD_EXPIRED, INSUFFICIENT_STOCK
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
+from ecom.settings import number
 from ecom.shop.shop import Shop
 from ecom_lab.shop import SERVICES
 
 SKU, PRICE = "MOON", 9_900  # pence
 UNITS, WEIGHTS = (1, 2, 3), (6, 3, 1)  # how many one customer wants, and how often
+MOST = 1e9  # of seconds, or of what all want
 SETTLE_SECONDS = 600.0  # the provider is asked until it answers, each time after up to 10 s
 
 Order = dict[str, Any]
@@ -47,21 +49,21 @@ def customers(orders: int, decline_rate: float, seed: int) -> list[Order]:
     """That many orders, as arguments of `Shop.place_many`. Raises `ShopError`."""
     if orders < 1:
         raise ShopError(f"An experiment needs at least one order, not {orders}.")
-    _check("The rate of declined cards", decline_rate, 1)
+    number("The rate of declined cards", decline_rate, 0, 1)
     random = Random(f"customers/{seed}")
-    return [_order(number, random, decline_rate) for number in range(1, orders + 1)]
+    return [_order(n, random, decline_rate) for n in range(1, orders + 1)]
 
 
-def _order(number: int, random: Random, decline_rate: float) -> Order:
+def _order(n: int, random: Random, decline_rate: float) -> Order:
     units = random.choices(UNITS, WEIGHTS)[0]
     card = DECLINED_CARD if random.random() < decline_rate else GOOD_CARD
     line = {"sku": SKU, "quantity": units, "unit_price": PRICE}
-    return {"customer": f"customer{number}@example.com", "card": card, "lines": [line]}
+    return {"customer": f"customer{n}@example.com", "card": card, "lines": [line]}
 
 
 def shelves(orders: Iterable[Order], stock_share: float) -> dict[str, int]:
     """Stock for that share of all that the orders want, rounded up. Raises `ShopError`."""
-    _check("The share of stock", stock_share, math.inf)
+    number("The share of stock", stock_share, 0, MOST)
     wanted = sum(line["quantity"] for order in orders for line in order["lines"])
     return {SKU: math.ceil(wanted * stock_share - 1e-9)}
 
@@ -70,7 +72,7 @@ def trouble(shop: Shop, failure_rate: float, seed: int) -> None:
     """Have the payment provider fail that share of its calls. Raises `ShopError`."""
     if failure_rate >= 1:
         raise ShopError("A provider whose every call fails is asked for ever: take less than 1.")
-    _check("The rate of failing calls", failure_rate, 1)
+    number("The rate of failing calls", failure_rate, 0, 1)
     shop.gateway(fail_before=failure_rate, seed=seed)
 
 
@@ -85,7 +87,7 @@ def serve(shop: Shop, orders: list[Order], kill_interval: float, seed: int) -> O
     `kill_interval` is the seconds before each kill; who is killed is started again at once. 0: no
     kills. Raises `ShopError` as `Shop.settle` does, and for a shop where somebody was before.
     """
-    _check("The interval between kills", kill_interval, math.inf)
+    number("The interval between kills", kill_interval, 0, MOST)
     if not shop.orders().empty:
         raise ShopError("One crowd a shop: open a new one, and let them in there.")
     shop.place_many(orders)
@@ -114,9 +116,3 @@ def outcome(shop: Shop) -> Outcome:
         takings=books.kept,
         balanced=books.balanced,
     )
-
-
-def _check(what: str, value: float, most: float) -> None:
-    if not 0 <= value <= most or math.isinf(value):
-        upto = f"from 0 to {most:g}" if most < math.inf else "0 or more"
-        raise ShopError(f"{what} must be {upto}, not {value:g}.")
