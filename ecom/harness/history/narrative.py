@@ -38,17 +38,13 @@ class Words:
         """What a command, a timer or an answer is called."""
         return self.messages.get(kind, kind.__name__)
 
-    # ── events ────────────────────────────────────────────────────────────────────────────────
-    def awaited(self, key: str, producer: str, service: str) -> Step:
-        """An event that its listener has not handled, and what is awaited from it."""
-        owed = self.owed(key, service)
-        return Step("event", producer, service, key, owed and f"awaited: {owed}", "awaited")
-
     def unhandled(self, event: Event, service: str, row: Inbox | None) -> list[Step]:
         """An event that was not handled, or long ago: `row` is what the listener knows of it."""
         key, producer = event.key, event.producer
         if row is None or row.state == "waiting":
-            step = self.awaited(key, producer, service)
+            owed = self.owed(key, service)
+            note = owed and f"awaited: {owed}"
+            step = Step("event", producer, service, key, note, "awaited")
             return [step, retried(service, service, "tried", row)] if row else [step]
         if row.state == "done":
             return [Step("event", producer, service, key)]
