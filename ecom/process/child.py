@@ -30,11 +30,7 @@ SECRET = "ECOM_"  # settings that begin so may be secrets: the fork server has n
 
 
 class Died(Exception):
-    """A child that was to answer ended instead: `status`, and in `words` the end of its output."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(f"it ended {how(status)}. {words}".strip())
-        self.status, self.words = status, words
+    """A child that was to answer ended instead: how, and the end of its output."""
 
 
 class Child:
@@ -187,7 +183,8 @@ def call(target: str, *arguments: Any, seconds: float, **options: Any) -> Any:
                 child.kill()
             log.seek(0)
             if status:
-                raise Died(status, log.read().decode(errors="replace").strip().rpartition("\n")[2])
+                words = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+                raise Died(f"it ended {how(status)}. {words}".strip())
         return pickle.loads(answer.read_bytes())
 
 
