@@ -4,10 +4,10 @@ Most customers ask again under the same key until they are answered; the hasty o
 cards are declined, some orders ask for what is sold out or unknown, some are cancelled at once.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -71,12 +71,11 @@ class Workload:
         self.acknowledged: dict[str, str] = {}  # order → customer
         self._customers, self._next = customers, 0
         self._find, self._seed = find, seed
-        self._queue: queue.SimpleQueue[list[Customer] | None] = queue.SimpleQueue()
         shown = {"Authorization": f"Bearer {token}"}
         self._http = httpx.Client(timeout=ANSWER_SECONDS, headers=shown)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        self._pool = ThreadPoolExecutor(1)
+        self._come: list[Future[None]] = []
 
     def release(self, orders: int) -> None:
         """Let that many more customers come, if there are any left."""
@@ -84,7 +83,7 @@ class Workload:
         while self._next < end:
             chunk = self._customers[self._next : min(self._next + AT_ONCE, end)]
             self._next += len(chunk)
-            self._queue.put(chunk)
+            self._come.append(self._pool.submit(self._place, chunk))
 
     def finish(self, seconds: float) -> None:
         """Let all the others come, and wait until each has been answered, or has given up.
@@ -92,23 +91,17 @@ class Workload:
         Raises `HarnessFailed` if that takes longer.
         """
         self.release(len(self._customers))
-        self._queue.put(None)
-        self._thread.join(seconds)
-        if self._thread.is_alive():
+        answered, waiting = wait(self._come, seconds)
+        if waiting:
             raise HarnessFailed(f"customers were not answered within {seconds:g} s")
+        for each in answered:
+            each.result()  # raises what went wrong with the customers themselves
 
     def close(self) -> None:
         """Send everybody home."""
         self._stopped.set()
-        self._queue.put(None)
-        self._thread.join()
+        self._pool.shutdown(cancel_futures=True)
         self._http.close()
-
-    def _work(self) -> None:
-        for chunk in iter(self._queue.get, None):
-            if self._stopped.is_set():
-                return
-            self._place(chunk)
 
     def _place(self, chunk: list[Customer]) -> None:
         self.attempted.update(each.address for each in chunk)
