@@ -87,12 +87,14 @@ def _set_aside(
 
 def taken_back(headers: Headers, tx: Transaction, now: float) -> bool:
     """An operator has put this into our queue: the dead letter that it was, if it was one, lies
-    there no more. Whether it was dropped, so that there is nothing to handle."""
+    there no more. Whether it was dropped, so that there is nothing to handle. Another letter may
+    have its number, too, if the database was restored."""
     why = headers.get(DROPPED_HEADER)
     state = "replayed" if why is None else "dropped"
     tx.count(state)
     row = tx[Letter].get(_number(headers.get(LETTER_HEADER)))
-    if row is not None and row.ended_at is None:
+    id_ = _id(headers.get("ce-id"))
+    if row is not None and row.ended_at is None and (id_ == row.id or "" in (id_, row.id)):
         text = None if why is None else str(why)[:MAX_TEXT]
         tx[Letter].put(replace(row, state=state, ended_at=now, why=text))
     return why is not None

@@ -234,6 +234,18 @@ def test_a_letter_that_there_is_not_is_dropped_in_peace(hand, letter, number, tm
     assert len(dead_letters(hand)) == 1
 
 
+@pytest.mark.parametrize("how", [dropped, replayed])
+def test_a_number_that_was_given_twice_ends_the_letter_of_its_own_event_only(hand, how):
+    """Restored, a database counts its letters anew: one from before then has another's number."""
+    hand.give(replace(order(1), body=b"["))
+    (letter,) = dead_letters(hand)
+    before = replace(letter, headers=letter.headers | {"ce-id": "of-before"})
+    hand.give(how(before))
+    assert hand.row(Letter, 1).state == "dead"
+    hand.give(how(letter))
+    assert hand.row(Letter, 1).state == how.__name__
+
+
 def test_no_event_can_say_that_it_is_a_letter_or_dropped(hand):
     """What a message says of dead letters is forgotten when it becomes one."""
     mark = {DROPPED_HEADER: "hush", "dead-letter": "1"}

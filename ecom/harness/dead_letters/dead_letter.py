@@ -118,7 +118,8 @@ class DeadLetter(Struct, frozen=True):
     @property
     def mark(self) -> dict[str, str]:
         """By what the service knows which letter is meant."""
-        return {LETTER_HEADER: self.number} if self.number else {}
+        its = {name: self.headers[name] for name in ("ce-id",) if name in self.headers}
+        return {LETTER_HEADER: self.number} | its if self.number else {}
 
 
 def read_letter(
