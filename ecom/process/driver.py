@@ -147,6 +147,7 @@ class Process:
         while True:
             await asyncio.sleep(self.settings.tally_seconds)
             await self.bus.check_queue()
+            self.metrics.look_at_wal()
             if greeted != (greeted := self.bus.epoch):  # what was lost before, tallies tell
                 self.bus.announce(Announce(f"{self.name}.missing", HELLO))
             self.put(TallyDue())

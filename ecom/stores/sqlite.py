@@ -24,6 +24,7 @@ SOME = 16  # rows in one statement, where there are as many: to run one costs as
 # How long a writer waits for another process's transaction: an event loop waits with it, so that
 # a process that finds the database busy for longer does other work, and tries again.
 BUSY_SECONDS = 0.05
+WAL_BYTES = 2**24  # to which the log is cut once a reader has gone for whom it had to grow
 PREPARE_SECONDS = 30.0  # the same while the schema is looked at: others may be busy changing it
 
 # What may be otherwise a moment later; anything else is not mended by waiting.
@@ -41,6 +42,7 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         self._run("PRAGMA synchronous = FULL")  # which looks into the file
+        self._run(f"PRAGMA journal_size_limit = {WAL_BYTES}")
 
     def begin(self) -> None:
         # IMMEDIATE: a deferred transaction that reads first cannot always upgrade to writing.

@@ -5,11 +5,13 @@ microsecond. All else is read, and even loaded, when somebody asks, in a thread 
 waits, and a shop opens 50 ms sooner.
 """
 
+import logging
 import select
 import socket
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from itertools import accumulate
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page
 STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STEP_INPUTS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
+WAL_LIMIT = (
+    2**28
+)  # bytes that no write-ahead log has whose readers come to an end (docs/alerts.yml)
+
+log = logging.getLogger("ecom.metrics")
 
 
 def port_of(first: int, services: Sequence[str], service: str, replica: str) -> int:
@@ -63,6 +70,7 @@ class Metrics:
         self.seconds = Histogram(STEP_SECONDS)
         self.inputs = Histogram(STEP_INPUTS)
         self._oldest: tuple[Mapping[str, Any] | None, float] = (None, 0.0)
+        self._wal_limit = WAL_LIMIT
 
     def step(self, batch: Sequence[Any], start: float, end: float) -> None:
         """Count one step; times in epoch seconds. A tick by itself is no work."""
@@ -85,6 +93,19 @@ class Metrics:
             return max(0.0, end - datetime.fromisoformat(headers["ce-time"]).timestamp())
         except (TypeError, KeyError, ValueError, OverflowError):
             return 0.0
+
+    @property
+    def wal_bytes(self) -> int:
+        """Size of the database's write-ahead log."""
+        with suppress(FileNotFoundError):
+            return (self.folder / f"{self.service}.db-wal").stat().st_size
+        return 0
+
+    def look_at_wal(self) -> None:
+        """Say in the log when the write-ahead log is large, and each time that it has doubled."""
+        if (size := self.wal_bytes) > self._wal_limit:
+            self._wal_limit = 2 * size
+            log.warning("The write-ahead log has %d MiB: a reader stays open", size >> 20)
 
     @cached_property
     def _pages(self) -> "Pages":

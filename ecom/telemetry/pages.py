@@ -9,7 +9,8 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
+from threading import active_count
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -30,6 +31,7 @@ from ecom.stores.reader import Database
 from ecom.telemetry.metrics import Metrics
 
 PATIENCE = 10.0  # seconds for a request to come
+MOST_THREADS = 64  # of the process: each request has one
 _BY_TYPE = {
     "handled": ("ecom_events_handled", "Events handled: done, or dead; each is counted once."),
     "emitted": ("ecom_events_emitted", "Events emitted: they are, or will be, published."),
@@ -119,9 +121,7 @@ class Pages:
             found, now = list(self._counters(read.counters())), time.time()
             for name, (help, kind, which) in _DEPTHS.items():
                 found.append(self._gauge(f"ecom_{name}", help, read.count(kind, **which)))
-            with suppress(FileNotFoundError):
-                log_file = self._metrics.folder / f"{self._service}.db-wal"
-                found.append(self._gauge("ecom_wal_bytes", _WAL, log_file.stat().st_size))
+            found.append(self._gauge("ecom_wal_bytes", _WAL, self._metrics.wal_bytes))
             for name, (what, kind, column, which) in _AGES.items():
                 age = max(0.0, now - (read.least(kind, column, **which) or now))
                 help = f"Age of the oldest {what}."
@@ -156,5 +156,9 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingWSGIServer):
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for its thread: else its connection is closed."""
+        return active_count() < MOST_THREADS
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: whoever asked did not ask well, or has gone."""

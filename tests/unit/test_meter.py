@@ -2,7 +2,8 @@
 
 import socket
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from urllib.parse import urlsplit
 
 import pytest
 from helpers import EXAMPLES, wire
@@ -16,8 +17,8 @@ from ecom.shop.provision import provision
 from ecom.stores import sql
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
-from ecom.telemetry.metrics import Metrics, port_of
-from ecom.telemetry.pages import _AGES, _DEPTHS
+from ecom.telemetry.metrics import WAL_LIMIT, Metrics, port_of
+from ecom.telemetry.pages import _AGES, _DEPTHS, MOST_THREADS
 from ecom_lab.shop import SAGA
 
 
@@ -146,3 +147,36 @@ def test_a_reader_that_is_left_open_is_seen_by_the_log_that_grows(metrics, tmp_p
             writer.commit()
             sizes.append(read(metrics, "ecom_wal_bytes"))
     assert sizes[1] > sizes[0] > 10**6
+
+
+def test_a_large_write_ahead_log_is_said_each_time_it_has_doubled(metrics, tmp_path, caplog):
+    """Somebody keeps a reader open, and the disk fills; the metric says the same."""
+    said = []
+    for size in (WAL_LIMIT, WAL_LIMIT + 1, 2 * WAL_LIMIT, 3 * WAL_LIMIT, 0):
+        with (tmp_path / "audit.db-wal").open("wb") as wal:
+            wal.truncate(size)  # of holes
+        metrics.look_at_wal()
+        said.append((metrics.wal_bytes == size, len(caplog.messages)))
+    assert said == [(True, n) for n in (0, 1, 1, 2, 2)]
+    assert "has 256 MiB: a reader stays open" in caplog.text
+
+
+def test_silent_connections_beyond_a_number_are_closed_and_leave_room_again(metrics, wait_for):
+    """Each takes a thread: of those who say nothing there are so many, and no more."""
+    place = urlsplit(metrics.serve())
+    silent = [socket.create_connection((place.hostname, place.port)) for _ in range(MOST_THREADS)]
+    assert silent[-1].recv(1) == b""  # there are other threads, too
+    silent[0].setblocking(False)
+    with pytest.raises(BlockingIOError):  # while those before it are waited for
+        silent[0].recv(1)
+    for each in silent:
+        each.close()
+    wait_for(lambda: b"ecom_lag_seconds" in _answer(place))
+
+
+def _answer(place):
+    with socket.create_connection((place.hostname, place.port)) as asking:
+        asking.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        with suppress(ConnectionError):
+            return asking.makefile("rb").read()
+    return b""

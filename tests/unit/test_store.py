@@ -16,7 +16,7 @@ from ecom.events import Line
 from ecom.stores.base import Counter, Index, Row, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.query import AtMost, MoreThan
-from ecom.stores.sqlite import SqliteStore, prepare, try_write
+from ecom.stores.sqlite import WAL_BYTES, SqliteStore, prepare, try_write
 
 
 class Lamp(Row, frozen=True):
@@ -331,6 +331,21 @@ def test_a_database_that_is_locked_is_unavailable_and_unchanged(file):
         holding.rollback()
         saved(store, Lamp("COUNTER", 7))
         assert other.fetch(Lamp, "COUNTER").watts == 7
+
+
+def test_a_log_that_grew_for_a_reader_is_cut_once_that_has_gone(file):
+    """It grows while somebody reads on; the disk has its room again after the next commits."""
+    wal = file.with_suffix(".db-wal")
+    with closing(SqliteStore(file)) as store, closing(sqlite3.connect(file)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM lamps").fetchall()
+        for n in range(50):
+            saved(store, Lamp(str(n), note=bytes(WAL_BYTES // 20)))
+        assert wal.stat().st_size > 2 * WAL_BYTES
+        reader.close()
+        for n in range(3):
+            saved(store, Lamp(str(n)))
+        assert wal.stat().st_size <= WAL_BYTES
 
 
 def test_a_commit_that_fails_changes_nothing_and_can_be_repeated(file):
