@@ -58,7 +58,7 @@ router = APIRouter(route_class=OrdersRoute, generate_unique_id_function=lambda r
 async def place_orders(
     request: Request, order: OneOrMany, idempotency_key: Key = None
 ) -> OrderOut | list[OrderSummary]:
-    """Place one order, or a list of them. Under one `Idempotency-Key`, orders are placed once."""
+    """Place one order, or a list of them; once under one `Idempotency-Key`, for a week."""
     is_one = isinstance(order, OrderIn)
     orders = [order] if is_one else order
     if (customer := customer_of(request)) and any(it.customer != customer for it in orders):

@@ -22,11 +22,14 @@ from ecom.events import (
     OrderCreated,
     PaymentFailed,
 )
+from ecom.runtime.retention import RETENTION
 from ecom.runtime.service import NOTHING, Lifecycle, Service, Work
 from ecom.stores.base import Index, Row
+from ecom.stores.query import AtMost
 
 PENDING, CONFIRMED, CANCELLED = "PENDING", "CONFIRMED", "CANCELLED"
 FIRST_ORDER = 1001
+TIDY_EVERY = 100  # orders: then idempotency keys are forgotten that nobody will repeat any more
 
 log = logging.getLogger("ecom.order")
 
@@ -54,6 +57,7 @@ class Request(Row, frozen=True):
     """An idempotency key, what was requested under it, and the order that it created."""
 
     table = "requests"
+    indexes = (Index(("at",)),)
 
     key: str
     order_id: str
@@ -100,6 +104,9 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
     work[Order].put(order)
     if command.key:
         work[Request].put(Request(command.key, order_id, command.digest, work.now))
+    if number % TIDY_EVERY == 0:
+        for old in work[Request].where(limit=2 * TIDY_EVERY, at=AtMost(work.now - RETENTION)):
+            work[Request].delete(old.key)
     work.emit(OrderCreated(order_id, command.customer, command.card, total, command.lines))
     return order
 

@@ -5,10 +5,19 @@ from helpers import EXAMPLES, Hand, answers, published, requested
 
 from ecom.events import Line
 from ecom.runtime.messages import Command, Delivery, Failed, Performed, Tick
+from ecom.runtime.retention import RETENTION
 from ecom.runtime.tables import Outbox
 from ecom.services.audit import Entry
 from ecom.services.notification import MailSent, SendMail, Told
-from ecom.services.order import CancelOrder, KeyReused, NoSuchOrder, Order, PlaceOrder
+from ecom.services.order import (
+    TIDY_EVERY,
+    CancelOrder,
+    KeyReused,
+    NoSuchOrder,
+    Order,
+    PlaceOrder,
+    Request,
+)
 from ecom_lab.shop import CONTRACT, EVENTS, SAGA
 
 COMMITTED = EXAMPLES["inventory.committed"]
@@ -48,6 +57,22 @@ def test_an_order_is_accepted_as_pending_with_its_total_in_pence():
 
 def test_orders_are_numbered_one_after_the_other(orders):
     assert place(orders, id="second")[0].order_id == "1002"
+
+
+def test_idempotency_keys_are_forgotten_after_a_week_and_a_hundred_orders(orders):
+    """So many at most are left over, however many there were; younger ones stay."""
+    for n in range(250):
+        place(orders, f"old-{n}", "digest", f"a{n}")
+    orders.now = RETENTION
+    for n in range(200):
+        place(orders, f"new-{n}", "digest", f"b{n}")
+    orders.now += 1
+    for n in range(100):
+        place(orders, f"newest-{n}", "digest", f"c{n}")
+    left = [row.key for row in orders.rows(Request)]
+    assert len([key for key in left if key.startswith("old")]) < TIDY_EVERY
+    assert len([key for key in left if key.startswith("new")]) == 300
+    assert len(orders.rows(Order)) == 551
 
 
 def test_one_idempotency_key_is_one_order(orders):
