@@ -10,14 +10,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
-from ecom.harness.diagrams import palette
 from ecom.harness.history.diagram import Diagram, Step
-from ecom.runtime.service import Lifecycle
 from ecom.sandbox.cards import DECLINED_CARD
-from ecom.services.order import CancelOrder, Order
 from ecom_lab.docs import pictures as documents
 from ecom_lab.docs.choreography import Choreography
-from ecom_lab.docs.states import StateMachine, state_machines
+from ecom_lab.docs.graph import layered
+from ecom_lab.docs.states import state_machines
 from ecom_lab.shop import SAGA
 from ecom_lab.timeline import CONFIRMED, OPEN, Timeline, timeline
 
@@ -79,13 +77,13 @@ def test_every_state_and_what_leads_there_is_in_the_picture(machines):
 
 
 def test_states_may_lead_in_a_circle():
-    """Back, to themselves, and to what was named before; in the colour of where that leads."""
-    ways = [("", "A"), ("A", "B"), ("B", "A"), ("B", "B"), ("B", "LOST"), ("LOST", "LOST")]
-    machine = StateMachine(Order, Lifecycle("A", tuple((one, CancelOrder, to) for one, to in ways)))
-    assert [*machine.arrows] == [(one or "·", to) for one, to in ways]
-    assert machine.svg.count(">cancel order<") == len(ways)
-    assert [step.target for step in machine.failures] == ["LOST", "LOST"]
-    assert palette.FAILURE.lower() in machine.svg
+    """Back up, to themselves, and to what was named before: everything has a place of its own."""
+    arrows = [("", "a"), ("a", "b"), ("b", "a"), ("b", "b"), ("b", "c"), ("c", "a")]
+    sizes = dict.fromkeys(["", "a", "b", "c", *arrows], (1.0, 0.2))
+    layout = layered(arrows, sizes)
+    assert len(set(layout.at.values())) == len(layout.at)
+    for (x, y), (other, level) in combinations([layout.at[node] for node in sizes], 2):
+        assert abs(x - other) >= 1 or abs(y - level) >= 0.2
 
 
 # ── the timeline ──────────────────────────────────────────────────────────────────────────────

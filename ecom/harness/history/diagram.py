@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 class Diagram(Picture):
     """The sequence diagram of some steps; shows itself in a notebook.
 
-    `failures` are the events that are published when something failed, or single steps. Lifelines
-    may have any names; those in `places` come first, in that order.
+    `failures` are the events that are published when something failed. Lifelines may have any
+    names; those in `places` come first, in that order.
     """
 
     def __init__(
         self,
         title: str,
         steps: Sequence[Step],
-        failures: Collection[str | Step] = (),
+        failures: Collection[str] = (),
         places: Sequence[str] = (),
     ) -> None:
         self.title = title

@@ -35,9 +35,9 @@ _LABEL_BOX = {"boxstyle": "square,pad=0.08", "fc": palette.PAPER, "ec": "none", 
 
 
 def draw(
-    title: str, lifelines: Sequence[str], steps: Sequence[Step], failures: Collection[str | Step]
+    title: str, lifelines: Sequence[str], steps: Sequence[Step], failures: Collection[str]
 ) -> Figure:
-    """The figure of some steps; `failures` undo something: steps, or the labels of events."""
+    """The figure of some steps; `failures` are the labels of events that undo something."""
     places = {name: EDGE + i * APART for i, name in enumerate(lifelines)}
     ends = [_right_end(step, places) + MARGIN for step in steps]
     width = max([2 * EDGE + APART * max(1, len(lifelines) - 1), *ends])
@@ -122,10 +122,10 @@ def _way(step: Step, colour: str) -> dict[str, Any]:
     }
 
 
-def _colour(step: Step, failures: Collection[str | Step]) -> str:
+def _colour(step: Step, failures: Collection[str]) -> str:
     if step.status in BY_STATUS:
         return BY_STATUS[step.status]
-    failed = step in failures or (step.kind == "event" and step.label in failures)
+    failed = step.kind == "event" and step.label in failures
     return palette.FAILURE if failed else COLOURS.get(step.kind, palette.INK)
 
 
