@@ -2,19 +2,30 @@
 
 Start at `Shop`, which is what a notebook holds; then read `ecom.events` (what the services
 publish), `ecom.services` (what they do about it) and `ecom.runtime.service` (how it stays correct).
+A saga of your own is made of the other names: see `docs/YOUR_OWN.md`.
 """
 
-__all__ = ["Shop"]
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "shop.shop": ("Shop",),
+    "contract.contract": ("Contract", "EVERYTHING"),
+    "contract.event": ("Event",),
+    "runtime.saga": ("Saga",),
+    "runtime.service": ("Impossible", "Lifecycle", "Retry", "Service", "Work"),
+    "stores.base": ("Row",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = [*_HOME]
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> object:
-    """Import `Shop` (and pandas with it) only when it is used: services never do."""
-    if name == "Shop":
-        from ecom.settings import all_installed
+def __getattr__(name: str) -> Any:
+    """Import what is asked for (with `Shop`, pandas) only when it is used: services never do."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'ecom' has no attribute {name!r}")
+    from ecom.settings import all_installed
 
-        with all_installed():
-            from ecom.shop.shop import Shop
-
-        return Shop
-    raise AttributeError(f"module 'ecom' has no attribute {name!r}")
+    with all_installed():
+        return getattr(import_module(f"ecom.{_HOME[name]}"), name)

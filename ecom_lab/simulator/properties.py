@@ -21,6 +21,10 @@ class View(NamedTuple):
         """The rows of one table, by key."""
         return self.services[service].tables.get(kind, {})
 
+    def ledger(self, service: str) -> tuple[Any, ...]:
+        """What the world outside of a service has booked."""
+        return self.services[service].ledger
+
 
 class Property(NamedTuple):
     """One promise. `check` yields each way in which a state violates it.

@@ -1,0 +1,47 @@
+"""A world outside of a service that does each thing once, whatever it is that it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from ecom.contract.event import subject_of
+from ecom.runtime.messages import Failed, Performed
+from ecom.runtime.service import Impossible
+from ecom_lab.simulator.scenario import Ledger
+
+# What a part of the world outside answers to an effect. Raises `Impossible` for what it never does.
+Answers = Callable[[Any], Struct]
+
+
+class Booking(NamedTuple):
+    """A line of a ledger: what was done under a key, and what was answered."""
+
+    subject: str
+    key: str
+    effect: Struct
+    answer: Struct
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Whoever carries out a service's effects: under one key one answer, and always the same."""
+
+    name: str
+    answers: Answers
+    call: str = "call"
+    is_open: bool = True
+
+    def perform(
+        self, ledger: Ledger, seq: int, key: str, effect: Struct
+    ) -> tuple[Ledger, Performed | Failed]:
+        """The answer that is booked under this key, or a new one."""
+        booking = next((it for it in ledger if it.key == key), None)
+        if booking is None:
+            try:
+                booking = Booking(subject_of(effect), key, effect, self.answers(effect))
+            except Impossible as error:
+                return ledger, Failed(seq, str(error), final=True)
+            ledger = (*ledger, booking)
+        return ledger, Performed(seq, booking.answer)

@@ -1,0 +1,25 @@
+"""`docs/YOUR_OWN.md` names all that a saga of one's own may be made of."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import ecom
+import ecom_lab.simulator
+
+PAGE = (Path(ecom.__file__).parents[1] / "docs" / "YOUR_OWN.md").read_text()
+ROWS = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
+NAMED = set(re.findall(r"`(\w+)", " ".join(ROWS)))
+
+
+@pytest.mark.parametrize("package", [ecom, ecom_lab.simulator], ids=lambda it: it.__name__)
+def test_every_public_name_can_be_imported_and_is_explained(package):
+    """Each has its row in a table; `Shop` has a notebook of its own."""
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    assert set(package.__all__) - {"Shop"} <= NAMED
+
+
+def test_no_other_name_is_promised():
+    """What is in the tables is public."""
+    assert {*ecom.__all__, *ecom_lab.simulator.__all__} >= NAMED
