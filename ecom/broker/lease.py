@@ -165,7 +165,6 @@ def _keep() -> None:
     """Run the node for as long as anybody holds a lease on it and it lives."""
     folder = _folder()
     with suppress(BlockingIOError), _locked(folder / "keeper.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-        (folder / "ready").unlink(missing_ok=True)
         if os.fork():
             os._exit(0)  # whoever started the keeper need not be its parent, and can look now
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -176,10 +175,13 @@ def _keep() -> None:
 
 
 def _look_after(node: Node, folder: Path) -> None:
-    """Start the node, say that it is ready, and stop it when its time has come."""
+    """Start the node, say that it is ready, and stop it when its time has come. One that is in use,
+    as the keeper before us was killed, goes on."""
     ready = folder / "ready"
     try:
-        node.stop()  # a keeper that was killed may have left one
+        if not (ready.exists() and node.alive()):
+            ready.unlink(missing_ok=True)
+            node.stop()  # which was still starting
         node.start()
         ready.touch()
         while node.alive() and not _unused(folder):

@@ -127,27 +127,52 @@ def listening_elsewhere(home: Path) -> list[str]:
     return [address for address in ours if not address.startswith(loopback)]
 
 
-def test_what_a_killed_keeper_left_is_replaced_and_keeps_its_messages(home: Path) -> None:
-    """The next lease ends the orphan and starts anew: never two nodes, the same URL, and durable
-    messages are still there. When that node dies by itself, its keeper clears up and goes."""
+def test_a_node_whose_keeper_was_killed_goes_on_under_its_users(home: Path) -> None:
+    """The next lease finds it another keeper: the same node, and nobody's connection ends, but with
+    the last lease."""
     first, node = holder(), Node(home / "broker" / "node")
     url = url_of(first)
     publish(url, "kept", b"a message")
-    orphan = node._pid()
-    keeper = parent_of(orphan)
-    os.kill(keeper, signal.SIGKILL)
-    assert until(lambda: parent_of(orphan) != keeper)
+    orphan = killed_keeper(node)
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        with lease() as again:
+            assert (again, node._pid()) == (url, orphan)
+            assert connection.channel().basic_get("kept", auto_ack=True)[2] == b"a message"
+        end(first)
+        assert until(lambda: traces(home) == []), traces(home)
+        with suppress(pika.exceptions.AMQPError):
+            connection.close()
+
+
+def test_a_node_that_died_after_its_keeper_is_started_anew_and_keeps_its_messages(
+    home: Path,
+) -> None:
+    """What its keeper left says that it is ready, and it is not: the next lease waits for it. When
+    it dies again, its keeper clears up and goes."""
+    first, node = holder(), Node(home / "broker" / "node")
+    url = url_of(first)
+    publish(url, "kept", b"a message")
+    orphan = killed_keeper(node)
+    node.stop()
     try:
         with lease() as again:
             assert again == url
             assert node._pid() != orphan
-            assert not node_of(orphan)
             with pika.BlockingConnection(pika.URLParameters(again)) as connection:
                 assert connection.channel().basic_get("kept", auto_ack=True)[2] == b"a message"
             node.kill()
             assert until(lambda: traces(home) == []), traces(home)
     finally:
         end(first)
+
+
+def killed_keeper(node: Node) -> int | None:
+    """The node's pid, once its keeper has been killed."""
+    orphan = node._pid()
+    keeper = parent_of(orphan)
+    os.kill(keeper, signal.SIGKILL)
+    assert until(lambda: parent_of(orphan) != keeper)
+    return orphan
 
 
 def publish(url: str, queue: str, body: bytes) -> None:
@@ -161,13 +186,6 @@ def publish(url: str, queue: str, body: bytes) -> None:
 
 def parent_of(pid: int | None) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def node_of(pid: int | None) -> bool:
-    """Whether a process of that number is (still) a RabbitMQ."""
-    with suppress(OSError):
-        return b"rabbit" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
 
 
 def test_a_node_that_cannot_start_says_why_and_leaves_nothing(home: Path) -> None:
