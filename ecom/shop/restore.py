@@ -1,9 +1,10 @@
 """What the log still knows is put back into an order service's database that is older than the log.
 
 As after it was restored from a copy (see docs/RESTORE.md). Nothing is published: what other
-services have published and this database lacks, gap detection asks for.
-"""
+services have published and this database lacks, gap detection asks for. `python -m
+ecom.shop.restore FOLDER` does it while no service runs."""
 
+import sys
 from collections import Counter as Tally
 from collections.abc import Iterable
 from datetime import datetime
@@ -81,3 +82,7 @@ def _is_of(entry: Entry, order: Order) -> bool:
     """Whether an event is of this order, and not of another that had its number. Earlier releases
     did not tell in every event, nor in their orders."""
     return is_derived(entry.correlation) or order.saga in ("", entry.correlation)
+
+
+if __name__ == "__main__":
+    print(f"Orders put back: {put_back_orders(Path(sys.argv[1]))}.")

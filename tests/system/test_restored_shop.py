@@ -2,11 +2,14 @@
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 
 from ecom import Shop
+from ecom.shop.records import Records
 from ecom_lab.shop import SERVICES
 
 
@@ -56,3 +59,21 @@ def test_a_shop_goes_on_with_one_database_restored_from_an_older_copy(
         assert sorted(shop.ledger().order_id) == sorted([*ledger.order_id, new])
         assert problems(shop) == []
         assert shop.dead.list().empty
+
+
+def test_services_started_by_hand_get_back_from_a_command_what_the_log_knows(broker, tmp_path):
+    """As they do where the shop is opened."""
+    folder, copy = tmp_path / "shop", tmp_path / "copy.db"
+
+    def put_back():
+        command = [sys.executable, "-m", "ecom.shop.restore", folder]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with Shop({"KITE": 50}, folder=folder, amqp_url=broker) as shop:
+        back_up(folder / "order.db", copy)
+        shop.place_many([{"customer": "ada@example.com", "lines": {"KITE": 1}}] * 3)
+        shop.settle()
+    restore(folder / "order.db", copy)
+    assert put_back() == "Orders put back: 3.\n"
+    assert Records(folder).orders().state.tolist() == ["CONFIRMED"] * 3
+    assert put_back() == "Orders put back: 0.\n"
