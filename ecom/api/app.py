@@ -22,7 +22,7 @@ from pydantic import Field
 
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import documented, handle_errors, responses
-from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, OrdersRoute, in_time
+from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, in_time
 from ecom.api.schemas import (
     Health,
     HistoryEntry,
@@ -51,7 +51,7 @@ CustomerPath = Annotated[str, Field(max_length=254, pattern=MAILABLE)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
 
 
-router = APIRouter(route_class=OrdersRoute, generate_unique_id_function=lambda route: route.name)
+router = APIRouter(generate_unique_id_function=lambda route: route.name)
 
 
 @router.post("/orders", status_code=202, **responses(403, body=True))

@@ -42,7 +42,7 @@ _DESCRIPTIONS = {
     404: "There is nothing of that name; to a customer, another's order is nothing.",
     408: "The body did not come in time.",
     409: "No tokens are needed here: ECOM_HTTP_TOKEN is not set.",
-    413: "The body is too large, or one of its orders is.",
+    413: "The body is too large.",
     422: "Something is wrong with what was sent: where, and what.",
     503: "The database cannot be had just now, and what was not done yet never will be: try again, "
     "under the same Idempotency-Key if there was one.",
@@ -95,7 +95,7 @@ async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     detail = [
         {
             "loc": [str(part)[:100] for part in each["loc"]],
-            "msg": _words(each),
+            "msg": words(each),
             "type": each["type"],
         }
         for each in error.errors()[:MAX_FIELD_ERRORS]
@@ -129,7 +129,7 @@ _WORDS = {
 }
 
 
-def _words(error: dict[str, Any]) -> str:
+def words(error: dict[str, Any]) -> str:
     """What is wrong, so that it follows where: `order, customer: should be an e-mail address`."""
     if error["type"] == "string_pattern_mismatch":
         return _FORMS.get(str(error["loc"][-1]), "should look otherwise")

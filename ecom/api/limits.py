@@ -1,32 +1,23 @@
 """How much a caller may send, how slowly, and over how many connections."""
 
 import asyncio
-import json
 from asyncio import FIRST_COMPLETED, TimerHandle, Transport
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-import msgspec
-from fastapi import HTTPException, Request, Response
+from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from h11 import IDLE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ecom.api.schemas import MAX_ORDERS
 from ecom.contract.envelope import MAX_BODY
 from ecom.stores.base import StoreUnavailable
 
 MAX_CONNECTIONS = 500  # then 503: files and sockets for the rest of the process must remain
 MAX_ACCEPTED = 600  # beyond these, a connection is closed at once, whatever it would say
 HEAD_SECONDS = 10.0  # a request's head must be there in so many
-MAX_REQUEST = 16 * 1024 * 1024  # bytes of a body
+MAX_REQUEST = 3 * MAX_BODY  # bytes: others wait for it; an event's order fits, é as \u00e9, too
 BODY_SECONDS = 60.0  # a body must be there in so many
 COMMAND_SECONDS = 10.0  # a command that was not handled in so many never will be
-# Bytes of one order: its event holds it (see `OrderIn`), but a name may be escaped here, é as
-# \u00e9, in three times as many.
-MAX_ORDER = 3 * MAX_BODY
 
 
 class Connection(H11Protocol):
@@ -113,35 +104,6 @@ def _fits(size: int) -> None:
     if size > MAX_REQUEST:
         # The rest is dropped unread: closing the connection would lose our answer.
         raise HTTPException(413, f"the body is over {MAX_REQUEST} bytes")
-
-
-class OrdersRoute(APIRoute):
-    """A route whose body, if any, is an order or a list of them, each of a bounded size."""
-
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        """As FastAPI wants it."""
-        handle = super().get_route_handler()
-
-        async def bounded(request: Request) -> Response:
-            return await handle(_Orders(request.scope, request.receive))
-
-        return bounded
-
-
-class _Orders(Request):
-    async def json(self) -> Any:
-        """The body, looked at before it is read: to read the objects and to name the mistakes of
-        16 MiB of nonsense would keep everybody waiting for seconds."""
-        body = await self.body()
-        orders = [body]
-        if body.lstrip().startswith(b"["):
-            with suppress(ValueError, RecursionError):  # else as one order, which may be refused
-                orders = msgspec.json.decode(body, type=list[msgspec.Raw])
-        if len(orders) > MAX_ORDERS:
-            raise HTTPException(422, f"orders: at most {MAX_ORDERS} in one request")
-        if any(len(memoryview(order)) > MAX_ORDER for order in orders):
-            raise HTTPException(413, f"an order is over {MAX_ORDER} bytes, or this is no list")
-        return json.loads(body)
 
 
 async def in_time(request: Request, asked: asyncio.Future) -> Any:

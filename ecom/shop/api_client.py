@@ -1,5 +1,6 @@
 """A client of the order service's HTTP API, as the checkout is: one sentence for each error."""
 
+import json
 import re
 import ssl
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import httpx
 
 from ecom.errors import OrderRefused, ServiceDown
 
-AT_ONCE = 1_000  # orders in one request, at most
+AT_ONCE, BYTES_AT_ONCE = 1_000, 700_000  # orders, and bytes of them, in one request, at most
 SECONDS = 60.0  # how long one answer may take
 
 
@@ -29,15 +30,22 @@ class Client:
         self._http = httpx.Client(timeout=SECONDS, headers=headers, trust_env=False, verify=nobody)
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:
-        """Place orders, `AT_ONCE` a request, of which all are placed or none; their ids.
-
-        Raises `OrderRefused`.
-        """
+        """Place orders, as many a request as it may have; their ids. Raises `OrderRefused` if one
+        is wrong, and none is placed; `ServiceDown`, which says how many are: all those before the
+        request that failed, perhaps the first ones of that, and none after it."""
         placed: list[str] = []
-        for first in range(0, len(orders), AT_ONCE):
+        parts = (orders[n : n + AT_ONCE] for n in range(0, len(orders), AT_ONCE))
+        requests = [some for part in parts for some in _small_enough(part)]
+        if len(requests) > 1:
+            _check(orders)
+        for some in requests:
             # The same key for a second try: placed once, whatever became of the first.
-            key, some = {"Idempotency-Key": uuid4().hex}, orders[first : first + AT_ONCE]
-            placed += (order["order_id"] for order in self._ask("POST", "/orders", some, key))
+            key = {"Idempotency-Key": uuid4().hex}
+            try:
+                placed += (order["order_id"] for order in self._ask("POST", "/orders", some, key))
+            except ServiceDown as error:
+                sure = f"Placed: {len(placed):,} of {len(orders):,}, up to {[0, *placed][-1]}"
+                raise ServiceDown(f"{error} {sure}; perhaps of the next {len(some):,}.") from error
         return placed
 
     def cancel(self, order_id: str) -> None:
@@ -68,6 +76,27 @@ class Client:
         if answer.status_code >= 500:
             raise ServiceDown(f"The order service cannot answer just now: {_said(answer)}")
         raise OrderRefused(_said(answer))
+
+
+def _small_enough(orders: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    if len(orders) == 1 or len(json.dumps(orders)) <= BYTES_AT_ONCE:
+        return [orders]
+    return _small_enough(orders[: len(orders) // 2]) + _small_enough(orders[len(orders) // 2 :])
+
+
+def _check(orders: list[dict[str, Any]]) -> None:
+    """Raise `OrderRefused` for the first mistake that the API would name."""
+    from pydantic import TypeAdapter, ValidationError  # here: they take 0.1 s
+
+    from ecom.api.errors import words
+    from ecom.api.schemas import OrderIn
+
+    try:
+        TypeAdapter(list[OrderIn]).validate_python(orders)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ["orders", *map(str, first["loc"])]
+        raise OrderRefused(_mistake({"loc": where, "msg": words(dict(first))})) from error
 
 
 def _said(answer: httpx.Response) -> str:

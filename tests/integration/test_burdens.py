@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from serving import ORDER, connect
 from uvicorn.server import ServerState
 
-from ecom.api.limits import MAX_ACCEPTED, MAX_CONNECTIONS, MAX_ORDER, BodyLimit, Connection
+from ecom.api.limits import MAX_ACCEPTED, MAX_CONNECTIONS, MAX_REQUEST, BodyLimit, Connection
 
 HEAD = (
     b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
@@ -134,22 +134,22 @@ def test_a_request_that_tells_its_length_in_two_ways_is_refused(api, head):
     assert said.startswith(b"HTTP/1.1 400 ")
 
 
-CROWD = ",".join(f'"k{n}":0' for n in range(1_300_000))
+CROWD = ",".join(f'"k{n}":0' for n in range(60_000))
 NONSENSE = {
-    "an order of unknown keys": (f'{{"customer":"a@b","card":"x","lines":[],{CROWD}}}', 413),
-    "one in a list": (f"[{{{CROWD}}}]", 413),
-    "a crowd of orders": ("[" + "{}," * 5_000_000 + "{}]", 422),
-    "no list": ("[" + "{}," * 300_000, 413),
-    "a list in a list": ("[" * 1_000_000, 413),
-    "not a number": (f"[NaN,{{{CROWD}}}]", 413),
+    "too much": ("[" + "{}," * 300_000, 413),
+    "an order of unknown keys": (f'{{"customer":"a@b","card":"x","lines":[],{CROWD}}}', 422),
+    "one in a list": (f"[{{{CROWD}}}]", 422),
+    "a crowd of orders": ("[" + "{}," * 200_000 + "{}]", 422),
+    "no list": ("[" + "{}," * 200_000, 422),
+    "a list in a list": ("[" * 700_000, 400),
+    "not a number": (f"[NaN,{{{CROWD}}}]", 422),
     "a mistake in each order": ("[" + '{"x":1},' * 999 + "{}]", 422),
-    "many keys": (f"{{{CROWD[:700_000].rpartition(',')[0]}}}", 422),
 }
 
 
 @pytest.mark.parametrize(("body", "status"), NONSENSE.values(), ids=NONSENSE)
-def test_megabytes_of_nonsense_are_refused_shortly_and_unread(api, body, status):
-    """An order is no larger than an event, whatever a list may be; few mistakes are named."""
+def test_much_nonsense_is_refused_shortly(api, body, status):
+    """However many mistakes there are, few are named."""
     answer = api.post("/orders", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status
     assert len(answer.content) < 5_000
@@ -159,7 +159,7 @@ def test_an_order_with_all_its_names_escaped_is_taken(api):
     """As many programs write them: an event holds it, though it is three times as long here."""
     lines = [{"sku": "é" * 60 + f"{n:03}", "quantity": 1, "unit_price": 1} for n in range(1_000)]
     body = json.dumps({**ORDER, "lines": lines})
-    assert MAX_ORDER / 2 < len(body) < MAX_ORDER
+    assert MAX_REQUEST / 2 < len(body) < MAX_REQUEST
     assert api.post(
         "/orders", content=body, headers={"Content-Type": "application/json"}
     ).is_success
