@@ -44,7 +44,7 @@ def test_a_malformed_event_is_tried_edited_and_replayed(shop, wait_for):
     as_payment(shop, headers, body[:-5])
     wait_for(lambda: len(shop.dead.list("inventory")) == 1)
     letter = shop.dead.show(shop.dead.list("inventory").id[0])
-    assert (letter.reason, letter.order_id) == ("malformed", order)
+    assert (letter.reason, letter.subject) == ("malformed", order)
 
     assert "malformed body" in shop.dead.dry_run(letter.id).error
     tried = shop.dead.dry_run(letter.id, body=body)

@@ -38,7 +38,7 @@ class DeadLetter(Struct, frozen=True):
 
     id: str
     service: str
-    order_id: str
+    subject: str  # the saga it is of
     type: str
     reason: str  # malformed, failed, effect failed, killed the process
     exception: str
@@ -66,14 +66,14 @@ class DeadLetter(Struct, frozen=True):
 
     @property
     def error(self) -> str:
-        """The exception without its order's number: the same for all that failed alike."""
-        return _WORD.sub(lambda it: "…" if it[0] == self.order_id else it[0], self.exception)
+        """The exception without its subject: the same for all that failed alike."""
+        return _WORD.sub(lambda it: "…" if it[0] == self.subject else it[0], self.exception)
 
     def __repr__(self) -> str:
         times = f"{self.attempts} attempt{'s' if self.attempts != 1 else ''}"
         lines = [
-            f"Dead letter {self.id} of {self.service}: {self.type or 'no type'}, "
-            f"{f'order {self.order_id}' if self.order_id else 'no order'}",
+            f"Dead letter {self.id} of {self.service}: {self.type or 'no type'} "
+            f"of {self.subject or 'nobody knows whom'}",
             f"  {self.reason} after {times}: {self.exception}",
             f"  first {self.first or 'unknown'}, last {self.last or 'unknown'}",
             f"  published by {self.publisher or 'nobody knows whom'} under {self.key or 'no key'}",
@@ -140,7 +140,7 @@ def read_letter(
         publisher=publisher,
         id=sha256(f"{service}/{content}".encode(errors="backslashreplace")).hexdigest()[:12],
         service=service,
-        order_id=_text(kept, "ce-subject"),
+        subject=_text(kept, "ce-subject"),
         type=_text(kept, "ce-type"),
         headers=kept,
         body=body,

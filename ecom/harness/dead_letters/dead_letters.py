@@ -37,7 +37,7 @@ Which = str | Iterable[str] | pd.DataFrame  # ids, or rows of `list` or of `grou
 Body = bytes | str | Mapping[str, Any]
 InHand = tuple[DeadLetter, Callable[[], None]]  # and what removes it from its queue
 
-COLUMNS = ("service", "order_id", "type", "reason", "exception", "attempts", "first", "last", "id")
+COLUMNS = ("service", "subject", "type", "reason", "exception", "attempts", "first", "last", "id")
 GROUP = ("service", "type", "reason", "error")
 
 
@@ -48,6 +48,7 @@ class DeadLetters:
     def __init__(self, saga: Saga, amqp_url: str, shop: str, folder: Path) -> None:
         self._saga = saga
         self._services = saga.contract.services
+        self._names = [saga.contract.subject_field if it == "subject" else it for it in COLUMNS]
         self._url, self._shop, self._folder = amqp_url, shop, folder
         # Service → how many replayed or dropped here it has noted, once it has noted all.
         self.awaited: dict[str, int] = {}
@@ -59,7 +60,7 @@ class DeadLetters:
     def groups(self, service: str | None = None) -> pd.DataFrame:
         """service, type, reason, error, letters (how many), first, last: the largest group first.
 
-        `error` is the exception without the number of its order.
+        `error` is the exception without its subject.
         """
         grouped = self._table(service).groupby(list(GROUP), sort=False)
         table = grouped.agg(letters=("id", "size"), first=("first", "min"), last=("last", "max"))
@@ -125,7 +126,7 @@ class DeadLetters:
                 return False
             new = letter.edited(headers or {}, _bytes(body))
             if override:
-                self._write("overridden", {"why": override, **_record(new)})
+                self._write("overridden", {"why": override, **self._record(new)})
             at.send(queue(self._shop, new.service), new.to_replay(override), new.body)
             return True
 
@@ -146,7 +147,7 @@ class DeadLetters:
             raise ShopError("Say why: drop(which, 'reason').")
 
         def write(at: Operator, letter: DeadLetter) -> bool:
-            self._write("dropped", {"why": reason, **_record(letter)})
+            self._write("dropped", {"why": reason, **self._record(letter)})
             told = letter.mark | {DROPPED_HEADER: reason[:MAX_TEXT]}
             at.send(queue(self._shop, letter.service), told, b"")
             return True
@@ -162,14 +163,14 @@ class DeadLetters:
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def list(self, service: str | None = None) -> pd.DataFrame:
-        """service, order_id, type, reason, exception, attempts, first, last, id: one a letter."""
-        return self._table(service)[[*COLUMNS]]
+        """A letter a row, of these `COLUMNS`; its subject as its events call it (`order_id`)."""
+        return self._table(service)[[*self._names]]
 
     def _table(self, service: str | None) -> pd.DataFrame:
-        """A row each, by service, order and type, with `error` besides."""
-        columns = [*COLUMNS, "error"]
+        """A row each, by service, subject and type, with `error` besides."""
+        columns, values = [*self._names, "error"], attrgetter(*COLUMNS, "error")
         with self._operator() as at:
-            found = [attrgetter(*columns)(letter) for letter, _ in self._letters(at, service)]
+            found = [values(letter) for letter, _ in self._letters(at, service)]
         found.sort(key=lambda row: (row[0], len(row[1]), row[1], row[2], row[-2]))
         types = dict.fromkeys(columns, "str") | {"attempts": "int64"}
         return pd.DataFrame(found, columns=columns).astype(types)
@@ -195,6 +196,11 @@ class DeadLetters:
         if missing := wanted - found:
             raise _no_letter(min(missing), told.total())
         return told.total()
+
+    def _record(self, letter: DeadLetter) -> dict[str, Any]:
+        story = dict(zip(self._names, attrgetter(*COLUMNS)(letter), strict=True))
+        body = letter.body.decode(errors="backslashreplace")
+        return {**story, "headers": letter.headers, "body": body}
 
     def _operator(self) -> AbstractContextManager[Operator]:
         return operator(self._url, f"{self._shop}.dead-letters")
@@ -255,9 +261,3 @@ def _bytes(body: Body | None) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return body
     return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
-
-
-def _record(letter: DeadLetter) -> dict[str, Any]:
-    story = {column: getattr(letter, column) for column in COLUMNS}
-    body = letter.body.decode(errors="backslashreplace")
-    return {**story, "headers": letter.headers, "body": body}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ecom.process import child
 from ecom.runtime.messages import Delivery
@@ -41,6 +42,7 @@ class DryRun(Struct, frozen=True):
     changed: list[Cells] = []
     published: list[Cells] = []
     requested: list[Cells] = []
+    subject_field: str = "subject"  # what the saga's own events call their subject
 
     @property
     def is_good(self) -> bool:
@@ -57,8 +59,8 @@ class DryRun(Struct, frozen=True):
 
     @property
     def events(self) -> "pd.DataFrame":
-        """type, order_id, body: the events that it would emit."""
-        return _frame(self.published, "type", "order_id", "body")
+        """type, whose it is (`order_id`), body: the events that it would emit."""
+        return _frame(self.published, "type", self.subject_field, "body")
 
     @property
     def effects(self) -> "pd.DataFrame":
@@ -68,7 +70,8 @@ class DryRun(Struct, frozen=True):
     def __repr__(self) -> str:
         lines = [f"It {self.outcome}{': ' + self.error if self.error else ''}"]
         lines += ["  {} {}: {} {!r} → {!r}".format(*change) for change in self.changed]
-        lines += ["  emits {} of order {}: {}".format(*event) for event in self.published]
+        noun = self.subject_field.removesuffix("_id")
+        lines += [f"  emits {key} of {noun} {of}: {body}" for key, of, body in self.published]
         lines += ["  requests {} under {}: {}".format(*effect) for effect in self.requested]
         return "\n".join(map(one_line, lines))
 
@@ -104,7 +107,7 @@ def run_here(pickled: bytes) -> DryRun:
     next(runtime.step([delivery], time.time())).transaction.commit()
     found = _outcome(database, (*runtime.service.rows, Timer))
     database.close()
-    return found
+    return replace(found, subject_field=saga.contract.subject_field)
 
 
 class Unwritten(Database):
