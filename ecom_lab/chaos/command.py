@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[FAULT]...")
 @click.option("--seed", type=int, default=1, help="Of customers and faults.")
 @click.option("--orders", type=click.IntRange(min=1), help="How many; without it, the fault's own.")
+@click.option("--replicas", type=click.IntRange(1, 9), default=1, help="Of every service.")
 @click.option("--full", is_flag=True, help="The scorecard's sizes: an hour or more, not minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a fault.")
 @click.option(
@@ -33,6 +34,7 @@ def chaos(
     names: tuple[str, ...],
     seed: int,
     orders: int | None,
+    replicas: int,
     full: bool,
     as_json: bool,
     report: Path | None,
@@ -54,6 +56,8 @@ def chaos(
             click.echo(f"{fault.name} is not played: {fault.not_here}.", err=True)
             good = good and not names
             continue
+        if replicas > 1:
+            fault = fault.with_replicas(replicas)
         size = fault.full if full else fault.small
         size = size._replace(orders=orders or size.orders)
         verdict = rows.find(fault.name, seed, size) if resume else None

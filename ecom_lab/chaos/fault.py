@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ecom_lab.chaos.environments import shared
@@ -37,6 +37,11 @@ class Fault:
     hold_seconds: float = 900.0
     customers: Callable[[int, int], list[Customer]] = customers  # by orders and seed
     stock: Callable[[int], dict[str, int]] = stock  # by orders
+    replicas: int = 1  # of every service
+
+    def with_replicas(self, number: int) -> "Fault":
+        """The same fault, another row of the scorecard: so many processes of every service."""
+        return replace(self, name=f"{self.name}-x{number}", replicas=number)
 
 
 def salvo(*strikes: Strike, gap: tuple[float, float] = (0.0, 0.1)) -> Injection:

@@ -32,9 +32,9 @@ def frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 def write(path: Path, rows: Iterable[Verdict]) -> None:
     """Write the page: of the rows of full size, if there are any."""
     order = {name: place for place, name in enumerate(FAULTS)}
-    rows = [row for row in rows if row.fault in order]  # it may have had another name once
-    rows.sort(key=lambda row: (row.configuration, order[row.fault], row.seed))
-    whole = [row for row in rows if list(row.size) == list(FAULTS[row.fault].full)]
+    rows = [row for row in rows if _name(row) in order]  # it may have had another name once
+    rows.sort(key=lambda row: (row.configuration, order[_name(row)], row.fault, row.seed))
+    whole = [row for row in rows if list(row.size) == list(FAULTS[_name(row)].full)]
     rows = whole or rows
     parts = [_played(*group) for group in groupby(rows, attrgetter("configuration"))]
     page = PAGE.read_text(encoding="utf-8").format(
@@ -46,6 +46,11 @@ def write(path: Path, rows: Iterable[Verdict]) -> None:
         seed=rows[0].seed,
     )
     path.write_text(page)
+
+
+def _name(row: Verdict) -> str:
+    """Of the fault, however many replicas there were (see `Fault.with_replicas`)."""
+    return row.fault.rpartition("-x")[0] or row.fault
 
 
 def _played(configuration: str, group: Iterable[Verdict]) -> str:
@@ -72,6 +77,6 @@ def _bound(rows: list[Verdict]) -> str:
 def _struck(row: Verdict) -> str:
     kinds = "; ".join(f"{times} × {kind}" for kind, times in sorted(row.kinds.items()))
     return (
-        f"- **{row.fault}** ({FAULTS[row.fault].what}; seed {row.seed}, {row.seconds:,.0f} s, "
+        f"- **{row.fault}** ({FAULTS[_name(row)].what}; seed {row.seed}, {row.seconds:,.0f} s, "
         f"commit {row.commit or 'unknown'}): {kinds}. Books {row.books}."
     )

@@ -19,7 +19,7 @@ from ecom.shop.credentials import kept_token
 from ecom.shop.shop import Shop
 from ecom_lab.chaos.verdict import HarnessFailed
 from ecom_lab.chaos.workload import Workload
-from ecom_lab.shop import CONTRACT
+from ecom_lab.shop import CONTRACT, SERVICES
 
 if TYPE_CHECKING:
     from ecom_lab.chaos.fault import Fault, Size
@@ -32,6 +32,7 @@ class Testbed:
         self.shop, self.broker = shop, broker
         self.orders, self.rounds, self.seconds = size
         self.hold_seconds = fault.hold_seconds
+        self.replicas = [str(n) for n in range(1, fault.replicas + 1)]
         self.random = Random(seed + 1)  # not the customers' own
         self.problems: list[str] = []  # promises that were broken on the way
         customers, token = fault.customers(size.orders, seed), kept_token(shop.folder)
@@ -41,6 +42,15 @@ class Testbed:
     def processes(self) -> Processes:
         """The shop's processes."""
         return self.shop.processes
+
+    def start(self, *services: str) -> None:
+        """Start all replicas of these services, but for those that run."""
+        self.processes.start(*((each, replica) for each in services for replica in self.replicas))
+
+    def kill(self, service: str) -> None:
+        """SIGKILL all replicas of a service."""
+        for replica in self.replicas:
+            self.shop.kill(service, replica)
 
     def burst(self, parts: int = 2) -> None:
         """One of `parts` of a round's customers come, and a moment passes: the shop is busy now."""
@@ -95,6 +105,7 @@ def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
         shop = Shop(stock, folder=folder, amqp_url=url, hold_seconds=hold)
         with shop, closing(Testbed(shop, fault, size, seed, broker)) as it:
             name = shop.name
+            it.start(*SERVICES)
             yield it
         forget(CONTRACT, url, name)
     if not it.problems:

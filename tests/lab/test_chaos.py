@@ -35,6 +35,15 @@ def test_no_fault_loses_or_doubles_anything(broker, name):
     assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
 
 
+@pytest.mark.parametrize("name", ["service-kills", "outages"])
+def test_nor_does_one_with_two_replicas_of_every_service(broker, name):
+    """A killed one has a sibling, which adopts its rows; in an outage, both are away."""
+    fault = FAULTS[name].with_replicas(2)
+    verdict = play(fault, fault.small, 1)
+    assert (verdict.fault, verdict.violations) == (f"{name}-x2", []), verdict
+    assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
+
+
 def edit(folder, database, statement):
     with closing(sqlite3.connect(folder / f"{database}.db")) as connection:
         connection.execute(statement)

@@ -73,8 +73,8 @@ Return = Callable[[], object]
 
 
 def _service_away(bed: Testbed, service: str) -> Return:
-    bed.shop.kill(service)
-    return lambda: bed.shop.start(service)
+    bed.kill(service)
+    return lambda: bed.start(service)
 
 
 def _broker_away(bed: Testbed, _: str) -> Return:

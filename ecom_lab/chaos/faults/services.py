@@ -14,10 +14,10 @@ RELEASE = "ecom_lab.chaos.process:main"  # which can be of the next release
 
 def kill(bed: Testbed) -> str:
     """SIGKILL; started again a moment later."""
-    service = bed.random.choice(SERVICES)
-    bed.shop.kill(service)
+    service, replica = bed.random.choice(SERVICES), bed.random.choice(bed.replicas)
+    bed.shop.kill(service, replica)
     bed.wait(0.0, 0.3)
-    bed.shop.start(service)
+    bed.shop.start(service, replica)
     return f"{service} killed"
 
 
