@@ -92,11 +92,10 @@ def _check(orders: list[dict[str, Any]]) -> None:
     from ecom.api.schemas import OrderIn
 
     try:
-        TypeAdapter(list[OrderIn]).validate_python(orders)
+        TypeAdapter(dict[str, list[OrderIn]]).validate_python({"orders": orders})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ["orders", *map(str, first["loc"])]
-        raise OrderRefused(_mistake({"loc": where, "msg": words(dict(first))})) from error
+        first: Any = error.errors()[0]
+        raise OrderRefused(_mistake(first | {"msg": words(first)})) from error
 
 
 def _said(answer: httpx.Response) -> str:
@@ -110,6 +109,6 @@ def _said(answer: httpx.Response) -> str:
 
 def _mistake(told: dict[str, Any]) -> str:
     """One thing that is wrong, for people: `order 1, line 2, quantity: should be …`."""
-    path = " ".join(part for part in told["loc"] if part not in ("body", "order"))
+    path = " ".join(part for part in map(str, told["loc"]) if part not in ("body", "order"))
     where = re.sub(r"(order|line)s (\d+) ", lambda it: f"{it[1]} {int(it[2]) + 1}, ", path)
     return f"{where}: {told['msg']}"
