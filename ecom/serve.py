@@ -4,6 +4,7 @@ The composition root: here the machinery is given the shop's saga, its payment p
 server, and its HTTP API. Settings come from the environment.
 """
 
+import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -52,13 +53,15 @@ def _performers(service: str, settings: Settings) -> Performers | None:
 
 def serve(
     arguments: Sequence[str],
+    pickled: bytes | None = None,
     kind: type[Process] = Process,
     release: Callable[[float], Saga] = choreography,
 ) -> None:
-    """Run one service from the environment's settings, as this kind of process, of this saga."""
+    """Run one service from the environment's settings, as this kind of process; of a saga that
+    whoever starts us has pickled, else of this release of the shop's."""
     try:
         settings = Settings.from_environment()
-        saga = release(settings.hold_seconds)
+        saga: Saga = pickle.loads(pickled) if pickled else release(settings.hold_seconds)
         known = [*saga.services, PROVISIONER]
         if len(arguments) != 1 or arguments[0] not in known:
             raise ShopError(f"Use: python -m ecom.serve with one of {', '.join(known)}.")

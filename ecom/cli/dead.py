@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ecom.cli.options import as_json, of_shop, shop_folder, shop_name
-from ecom.sagas.choreography import choreography
+from ecom.sagas.orchestration import orchestration
 from ecom.telemetry.logs import one_line
 
 # What a terminal shows: long texts last, and whole, as `--error` needs them.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _of_service = click.option(
     "--service",
-    type=click.Choice(choreography().contract.services),
+    type=click.Choice(orchestration().contract.services),
     help="Only this service's.",
 )
 
@@ -54,11 +54,12 @@ def _letters_of(name: str) -> Iterator["DeadLetters"]:
     from ecom.broker.lease import lease
     from ecom.harness.dead_letters.dead_letters import DeadLetters
     from ecom.harness.tenancy import address, kept_broker
+    from ecom.shop.live import kept_saga
 
     folder = shop_folder(name)
     with lease(kept_broker(folder)) as url:
         shop = shop_name(name)
-        yield DeadLetters(choreography(), address(url, shop), shop, folder)
+        yield DeadLetters(kept_saga(folder), address(url, shop), shop, folder)
 
 
 @click.group()

@@ -10,8 +10,8 @@ from ecom.harness.processes import read_note
 from ecom.harness.tenancy import pages_of
 from ecom.harness.workspace import holder_of, is_alive
 from ecom.runtime.retry import Retry
-from ecom.sagas.choreography import choreography
-from ecom.shop.live import monitor
+from ecom.runtime.saga import Saga
+from ecom.shop.live import kept_saga, monitor
 
 POLICY = (
     "{service}, {kind}: {attempts} attempts, waits of up to {base:g} s × {factor:g}ⁿ, "
@@ -41,13 +41,13 @@ class Status:
         return "\n".join([*lines, *([f"RabbitMQ: {self.rabbitmq}"] if self.rabbitmq else [])])
 
 
-def policies() -> list[dict[str, Any]]:
+def policies(saga: Saga) -> list[dict[str, Any]]:
     """The retry policies, exceptions first: whose (`service` may be "all", `kind` "the rest"), how
     many `attempts`, and in seconds the first wait (`base`, then times `factor` each) and the
     longest (`cap`)."""
     exceptions = [
         {"service": service.name, "kind": kind.__name__, **asdict(retry)}
-        for service in choreography().services.values()
+        for service in saga.services.values()
         for kind, retry in service.retries.items()
     ]
     return [*reversed(exceptions), {"service": "all", "kind": "the rest", **asdict(Retry())}]
@@ -63,7 +63,7 @@ def status_of(folder: Path) -> Status:
         for name, counts in waiting.items()
     }
     orders = {state: n for state, n in states.items() if n}
-    return Status(opened, services, orders, policies(), pages_of(folder))
+    return Status(opened, services, orders, policies(kept_saga(folder)), pages_of(folder))
 
 
 def is_open(folder: Path) -> bool:

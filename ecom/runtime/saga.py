@@ -6,8 +6,10 @@ Topology, permissions, processes, simulator, history and pictures are functions 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import Struct
+
 from ecom.contract.contract import Contract
-from ecom.runtime.service import Service
+from ecom.runtime.service import Handler, Service
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,3 +30,13 @@ class Saga:
     def replacing(self, service: Service) -> "Saga":
         """The same saga with another service of this name."""
         return replace(self, services={**self.services, service.name: service})
+
+    def answering(self, name: str, handlers: Mapping[type[Struct], Handler]) -> "Saga":
+        """The same saga in which this service handles these messages so, and listens to them."""
+        saga = self.replacing(self.services[name].answering(handlers))
+        known = self.contract.consumed_by(name)
+        new = tuple(it.key for it in self.contract.events if it in handlers and it.key not in known)
+        if not new:
+            return saga
+        listens = {**self.contract.listens, name: (*self.contract.listens[name], *new)}
+        return replace(saga, contract=replace(self.contract, listens=listens))

@@ -3,14 +3,18 @@
 Inventory is the arbiter between payment and the deadline; `order.cancelled` undoes everything.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 from ecom import events
 from ecom.contract.contract import EVERYTHING, Contract
+from ecom.contract.event import Event
 from ecom.runtime.saga import Saga
+from ecom.runtime.service import Service
 from ecom.services import audit, inventory, notification, order, payment
 
 HOLD_SECONDS = 900.0  # how long stock is held for payment
+Messages = tuple[type[Event], ...]  # each after all that it can follow from
 
 
 def choreography(hold_seconds: float = HOLD_SECONDS) -> Saga:
@@ -49,9 +53,14 @@ def choreography(hold_seconds: float = HOLD_SECONDS) -> Saga:
         ),
         audit.service().answering(dict.fromkeys(events.EVENTS, audit.keep)),
     )
+    return saga_of("shop", events.EVENTS, services)
+
+
+def saga_of(name: str, messages: Messages, services: Iterable[Service]) -> Saga:
+    """The saga of these services, each of which listens to what it handles, and audit to all."""
+    by_name = {service.name: service for service in services}
     listens = {
-        service.name: tuple(event.key for event in events.EVENTS if event in service.handlers)
-        for service in services
+        name: tuple(kind.key for kind in messages if kind in service.handlers)
+        for name, service in by_name.items()
     }
-    contract = Contract("shop", events.EVENTS, listens | {"audit": (EVERYTHING,)})
-    return Saga(contract, {service.name: service for service in services})
+    return Saga(Contract(name, messages, listens | {"audit": (EVERYTHING,)}), by_name)

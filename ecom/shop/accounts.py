@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from ecom.sagas.choreography import choreography
+from ecom.runtime.saga import Saga
 from ecom.sandbox.gateway import Movement
 from ecom.sandbox.mailbox import Mail
 from ecom.services.audit import Entry
@@ -15,15 +15,15 @@ from ecom.shop.live import monitor
 from ecom.stores.reader import Reader
 
 
-def books(folder: Path) -> Books:
+def books(folder: Path, saga: Saga | None = None) -> Books:
     """The verdict on the books of the shop in `folder`, which should be settled."""
-    return close_books(read(folder))
+    return close_books(read(folder, saga))
 
 
-def read(folder: Path) -> Accounts:
+def read(folder: Path, saga: Saga | None = None) -> Accounts:
     """What all parts of the shop in `folder` hold."""
-    contract = choreography().contract
-    with Reader(folder) as reader, monitor(folder) as looking:
+    with Reader(folder) as reader, monitor(folder, saga=saga) as looking:
+        contract = looking.contract
         mails = reader["mailbox"].values(Mail, "order_id", "subject")
         counted = sum((Counter(reader[it].counters()) for it in contract.services), Counter())
         log = Counter(reader["audit"].values(Entry, "order_id", "type"))

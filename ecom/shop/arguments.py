@@ -11,6 +11,8 @@ import msgspec
 
 from ecom.errors import ShopError
 from ecom.events import Quantity, Sku, UnitPrice
+from ecom.runtime.saga import Saga
+from ecom.runtime.service import Service
 from ecom.sandbox.faults import Faults
 from ecom.settings import number, shown, text
 
@@ -110,6 +112,24 @@ def _fault(name: str, value: Any, known: Mapping[str, Any]) -> Any:
     if name == "seed":
         return number(name, value, -(2**63), 2**63 - 1, whole=True)
     return number(name, value, 0, 3600 if name == "delay" else 1)
+
+
+def saga(given: Any) -> Saga:
+    """A saga of the shop."""
+    if not isinstance(given, Saga):
+        raise ShopError(f"saga must be one, such as orchestration(), not {shown(given)}.")
+    return given
+
+
+def services(given: Any, of: Saga) -> Saga:
+    """The saga with these services, or with handlers of its own laid over theirs."""
+    for name, its in _pairs("services", given):
+        choice("services", name, *of.services)
+        if isinstance(its, Service) and its.name == name:
+            of = of.answering(name, {}).replacing(its)
+        else:
+            of = of.answering(name, dict(_pairs(f"services: {name}", its)))
+    return of
 
 
 def _pairs(what: str, given: Any) -> list[tuple[Any, Any]]:

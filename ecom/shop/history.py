@@ -16,16 +16,28 @@ from ecom.harness.history.narrative import Words, change_of_state
 from ecom.harness.history.past import Logged, Past
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Work
-from ecom.sagas.choreography import HOLD_SECONDS, choreography
+from ecom.sagas.choreography import HOLD_SECONDS
+from ecom.sagas.orchestration import HoldStock
 from ecom.services.audit import Entry
+from ecom.services.coordinator import Overdue
 from ecom.services.inventory import HoldDeadline, Reservation, Stock, hold_stock
 from ecom.services.notification import MailGivenUp, MailSent, SendMail, Told
 from ecom.services.order import CancelOrder, Order, PlaceOrder
 from ecom.services.payment import Captured, Declined, Payment, Refunded
+from ecom.shop.live import kept_saga
 from ecom.stores.base import Row
 from ecom.stores.reader import Reader
 
-LIFELINES = ("customer", "order", "inventory", "payment", "provider", "notification", "mailbox")
+LIFELINES = (
+    "customer",
+    "order",
+    "coordinator",
+    "inventory",
+    "payment",
+    "provider",
+    "notification",
+    "mailbox",
+)
 
 # What a service may publish once it has handled an event, by event and service.
 ANSWERED_BY = {
@@ -39,23 +51,37 @@ ANSWERED_BY = {
     ("order.cancelled", "inventory"): ("inventory.released",),
     ("order.cancelled", "payment"): ("payment.refunded",),
 }  # notification answers with an e-mail
+COORDINATED = {  # the same, with a coordinator
+    ("order.created", "coordinator"): ("coordinator.hold-stock",),
+    ("coordinator.hold-stock", "inventory"): ("inventory.processed", "inventory.failed"),
+    ("inventory.processed", "coordinator"): ("coordinator.capture-money",),
+    ("coordinator.capture-money", "payment"): ("payment.processed", "payment.failed"),
+    ("payment.processed", "coordinator"): ("coordinator.commit-stock",),
+    ("coordinator.commit-stock", "inventory"): ("inventory.committed",),
+    ("inventory.committed", "coordinator"): ("coordinator.confirm-order",),
+    ("coordinator.confirm-order", "order"): ("order.confirmed",),
+    ("coordinator.reject-order", "order"): ("order.cancelled",),
+    ("order.cancelled", "coordinator"): ("coordinator.refund-money", "coordinator.release-stock"),
+    ("coordinator.refund-money", "payment"): ("payment.refunded", "payment.undone"),
+    ("coordinator.release-stock", "inventory"): ("inventory.released",),
+}
 
 
-def history(folder: Path, order_id: str) -> History:
+def history(folder: Path, order_id: str, saga: Saga | None = None) -> History:
     """The history of an order of the shop in `folder`. Raises `ShopError` if there is none."""
     with Reader(folder) as reader:
         order = next(iter(reader["order"].rows(Order, order_id=order_id)), None)
     if order is None:
         raise ShopError(f"There is no order {order_id!r}.")
     title = f"Order {order_id}: " + ", ".join(filter(None, (order.state, order.reason)))
-    return harness.history(past_of(folder), order_id, title, WORDS)
+    return harness.history(past_of(folder, saga), order_id, title, WORDS)
 
 
 # ── its past ──────────────────────────────────────────────────────────────────────────────────
-def past_of(folder: Path) -> Past:
+def past_of(folder: Path, saga: Saga | None = None) -> Past:
     """The past of the shop in `folder`; its log is what audit has kept."""
-    entries = entries_of(folder)
-    kinds = choreography().contract.by_key
+    saga, entries = saga or kept_saga(folder), entries_of(folder)
+    kinds = saga.contract.by_key
     events = [msgspec.json.decode(entry.body, type=kinds[entry.type]) for entry in entries]
     log = [
         Logged(it.id, it.causation, event, it.correlation)
@@ -64,7 +90,7 @@ def past_of(folder: Path) -> Past:
     with Reader(folder) as reader:
         stock = reader["inventory"].rows(Stock)
     shelves = [Stock(row.sku, row.initial, row.initial) for row in stock]
-    return Past(folder, _saga_of(events), log, {"inventory": shelves})
+    return Past(folder, _as_then(saga, events), log, {"inventory": shelves})
 
 
 def entries_of(folder: Path) -> list[Entry]:
@@ -73,15 +99,15 @@ def entries_of(folder: Path) -> list[Entry]:
         return sorted(reader["audit"].rows(Entry), key=lambda entry: entry.n)
 
 
-def _saga_of(events: list[Event]) -> Saga:
+def _as_then(saga: Saga, events: list[Event]) -> Saga:
     """The shop's saga. How long a hold lasts is a setting; the events say what it was then."""
-    saga = choreography()
     until = {each.order_id: each.held_until for each in events if type(each) is InventoryProcessed}
-    hold = partial(_hold_as_then, until)
-    return saga.replacing(saga.services["inventory"].answering({OrderCreated: hold}))
+    inventory, hold = saga.services["inventory"], partial(_hold_as_then, until)
+    asked = [kind for kind in (OrderCreated, HoldStock) if kind in inventory.handlers]
+    return saga.replacing(inventory.answering(dict.fromkeys(asked, hold)))
 
 
-def _hold_as_then(until: dict[str, datetime], order: OrderCreated, work: Work) -> None:
+def _hold_as_then(until: dict[str, datetime], order: OrderCreated | HoldStock, work: Work) -> None:
     held_until = until.get(order.order_id)
     seconds = held_until.timestamp() - work.now if held_until else HOLD_SECONDS
     hold_stock(order, work, hold_seconds=seconds)
@@ -105,7 +131,8 @@ def _change(before: Row | None, after: Row | None) -> str:
 
 
 def _owed(key: str, service: str) -> str:
-    return " or ".join(ANSWERED_BY.get((key, service), ("an e-mail",)))
+    by_mail = ("an e-mail",) if service == "notification" else ()
+    return " or ".join((ANSWERED_BY | COORDINATED).get((key, service), by_mail))
 
 
 WORDS = Words(
@@ -114,6 +141,7 @@ WORDS = Words(
         PlaceOrder: "places the order",
         CancelOrder: "cancels the order",
         HoldDeadline: "the hold runs out",
+        Overdue: "no answer in time",
         Captured: "captured",
         Declined: "declined",
         Refunded: "refunded",

@@ -8,7 +8,9 @@ import pandas as pd
 
 from ecom.errors import ShopError
 from ecom.harness.history.replay import tables_at
+from ecom.runtime.saga import Saga
 from ecom.services.audit import Entry
+from ecom.services.coordinator import Coordination
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
 from ecom.services.order import Order
@@ -27,6 +29,7 @@ TABLES: dict[tuple[str, str], type[Row]] = {
     ("notification", "told"): Told,
     ("audit", "events"): Entry,
 }
+COORDINATED: dict[tuple[str, str], type[Row]] = {("coordinator", "coordinations"): Coordination}
 
 _STATEFUL = {"order": Order, "inventory": Reservation, "payment": Payment}
 
@@ -42,10 +45,10 @@ class Moment:
 
     def table(self, service: str, name: str) -> pd.DataFrame:
         """A table with the columns and the order it has in the service's database."""
-        kind = TABLES.get((service, name))
-        if kind is None:
-            known = ", ".join(".".join(pair) for pair in TABLES)
-            raise ShopError(f"{service}.{name} is not rebuilt from the log: choose of {known}.")
+        known = {at: kind for at, kind in (TABLES | COORDINATED).items() if kind in self.rows}
+        if (kind := known.get((service, name))) is None:
+            names = ", ".join(".".join(pair) for pair in known)
+            raise ShopError(f"{service}.{name} is not rebuilt from the log: choose of {names}.")
         columns = columns_of(kind)
         found = [columns.to_sql(row) for row in sorted(self.rows[kind], key=key_of)]
         return pd.DataFrame(found, columns=list(columns.names))
@@ -98,9 +101,9 @@ class Moment:
         return f"After event {self.n} of {self.total}, {last}"
 
 
-def at(folder: Path, n: int) -> Moment:
+def at(folder: Path, n: int, saga: Saga | None = None) -> Moment:
     """The shop in `folder` after the first `n` events of its log: see `tables_at`."""
-    tables, log = tables_at(past_of(folder), n), entries_of(folder)
+    tables, log = tables_at(past_of(folder, saga), n), entries_of(folder)
     return Moment(n, len(log), log[n - 1] if n else None, {**tables, Entry: log[:n]})
 
 

@@ -15,7 +15,6 @@ from ecom.errors import ShopError
 from ecom.events import Line
 from ecom.harness.history.history import History
 from ecom.harness.tenancy import pages_of
-from ecom.sagas.choreography import choreography
 from ecom.sandbox.gateway import Movement
 from ecom.sandbox.mailbox import Mail
 from ecom.services.audit import Entry
@@ -24,24 +23,23 @@ from ecom.services.order import Order
 from ecom.shop import accounts, moment
 from ecom.shop.balance import Books
 from ecom.shop.history import history
-from ecom.shop.live import by_number
+from ecom.shop.live import by_number, kept_saga
 from ecom.shop.moment import Moment
 from ecom.stores.reader import Reader
-
-_CONTRACT = choreography().contract
-DATABASES = (*_CONTRACT.services, "gateway", "mailbox")
 
 # The cause of an event whose cause is not an event: a command, a timer …
 _FIRST_CAUSES = {
     "order.created": "customer",
     "order.cancelled": "customer",
     "inventory.expired": "deadline",
-    # … or the answer of the payment provider, which was asked because of:
-    "payment.processed": "inventory.processed",
-    "payment.failed": "inventory.processed",
-    "payment.refunded": "order.cancelled",
 }
-_PLACE = {key: place for place, key in enumerate(_CONTRACT.by_key)}
+# … or the answer of the payment provider, which was asked because of one of these, by saga:
+_ASKED = {
+    "payment.processed": ("inventory.processed", "coordinator.capture-money"),
+    "payment.failed": ("inventory.processed", "coordinator.capture-money"),
+    "payment.refunded": ("order.cancelled", "coordinator.refund-money"),
+    "payment.undone": ("coordinator.refund-money",),
+}
 
 
 class Records:
@@ -49,6 +47,7 @@ class Records:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        self.saga = kept_saga(self.folder)
 
     @property
     def rabbitmq(self) -> str:
@@ -82,12 +81,19 @@ class Records:
         with Reader(self.folder) as read:
             log = read["audit"].values(Entry, *columns, **_of(order))
         types = {id_: type_ for _, type_, _, id_, _, _ in log}
+        contract = self.saga.contract
+        asked = {
+            type_: next((it for it in keys if it in contract.consumed_by("payment")), "")
+            for type_, keys in _ASKED.items()
+        }
+        first = _FIRST_CAUSES | asked
         found = [
-            (id_, type_, producer, types.get(cause, _FIRST_CAUSES.get(type_, "")), _reason(body))
+            (id_, type_, producer, types.get(cause, first.get(type_, "")), _reason(body))
             for id_, type_, producer, _, cause, body in log
         ]
         # The contract names the events so that each comes after all it can follow from.
-        found.sort(key=lambda row: (by_number(row[0]), _PLACE[row[1]]))
+        place = {key: place for place, key in enumerate(contract.by_key)}
+        found.sort(key=lambda row: (by_number(row[0]), place[row[1]]))
         return _frame(
             found, order_id="str", type="str", producer="str", caused_by="str", reason="str"
         )
@@ -121,8 +127,9 @@ class Records:
 
         Raises `ShopError` for a database or table there is not.
         """
-        if service not in DATABASES:
-            raise ShopError(f"There is no database {service!r}: choose of {', '.join(DATABASES)}.")
+        known = (*self.saga.services, "gateway", "mailbox")
+        if service not in known:
+            raise ShopError(f"There is no database {service!r}: choose of {', '.join(known)}.")
         with Reader(self.folder) as read:
             names = read[service].tables()
             if name not in names:
@@ -132,18 +139,18 @@ class Records:
 
     def books(self) -> Books:
         """Whether the books balance, in one line. Meaningful once `settle` has returned."""
-        return accounts.books(self.folder)
+        return accounts.books(self.folder, self.saga)
 
     def history(self, order_id: str) -> History:
         """All that happened to one order, causes before effects; shows itself as a diagram."""
-        return history(self.folder, order_id)
+        return history(self.folder, order_id, self.saga)
 
     def at(self, n: int) -> Moment:
         """All services' tables as they stood after the first `n` events of the log.
 
         Raises `CannotReplay` where the log has a gap, and `ShopError` if it is not that long.
         """
-        return moment.at(self.folder, n)
+        return moment.at(self.folder, n, self.saga)
 
 
 def _by_outcome(mail: Mail) -> tuple:

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import ref
 
+import cloudpickle
+
 from ecom.amqp.connection import check_url
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.harness.diagrams.live.glance import Glance
 from ecom.harness.diagrams.live.view import watched
-from ecom.harness.processes import Processes
+from ecom.harness.processes import EMPTY, Processes
 from ecom.harness.quiescence import wait_until_settled
 from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker, lease_for, prepare
 from ecom.harness.workspace import Workspace, clear_abandoned, keep_secret
 from ecom.process import child
+from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox, put_faults
 from ecom.settings import LONGEST_HOLD, Settings
@@ -26,7 +29,7 @@ from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
 from ecom.shop.credentials import keep_token
-from ecom.shop.live import is_for_once, monitor
+from ecom.shop.live import is_for_once, keep_saga, monitor
 from ecom.shop.programs import programs
 from ecom.shop.provision import provision
 from ecom.shop.records import Records
@@ -40,7 +43,10 @@ class Shop(Records):
     folder, its databases stay to be read; with a name, it can be opened again and goes on. An open
     shop closes itself when nobody refers to it any more, at the latest with this process.
     The payment provider and the mail server are processes, too, unless `outside` is "files": then
-    the services themselves keep their books, which is faster. Wrong arguments raise `ShopError`.
+    the services themselves keep their books, which is faster.
+    `saga` is who tells whom what to do, the choreography if None; `services` are those that differ
+    from its own, by name: a `Service`, or some of its handlers by message. Their code may be in a
+    notebook. Wrong arguments raise `ShopError`.
     """
 
     _workspace: Workspace | None = None  # while it is open
@@ -54,12 +60,16 @@ class Shop(Records):
         hold_seconds: float = Settings.hold_seconds,
         amqp_url: str | None = None,
         outside: Literal["processes", "files"] = "processes",
+        saga: Saga | None = None,
+        services: Mapping[str, Any] = EMPTY,
     ) -> None:
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
         self._name = None if name is None else arguments.text("name", name)
         self._folder = None if folder is None else arguments.folder(folder)
         self._hold_seconds = arguments.patience("hold_seconds", hold_seconds, LONGEST_HOLD)
-        self._saga = choreography(self._hold_seconds)
+        usual = choreography(self._hold_seconds) if saga is None else arguments.saga(saga)
+        self.saga = arguments.services(services, usual)
+        self._is_usual = saga is None and not services
         self._amqp_url = None if amqp_url is None else check_url("amqp_url", amqp_url)
         self._as_processes = arguments.choice("outside", outside, "processes", "files") != "files"
 
@@ -90,15 +100,18 @@ class Shop(Records):
         broker = self._amqp_url or self._lease.url
         self._url = address(broker, self.name)
         keep_broker(self.folder, broker)
+        keep_saga(self.folder, self.saga)
         self._token = keep_token(self.folder)
-        contract = self._saga.contract
+        contract = self.saga.contract
         with ThreadPoolExecutor(1) as aside:  # disk and broker are waited for at once
-            provisioned = aside.submit(provision, self._saga, self.folder, self._stock)
+            provisioned = aside.submit(provision, self.saga, self.folder, self._stock)
             urls = prepare(contract, broker, self.name)
             provisioned.result()
         clear_abandoned(partial(forget_abandoned, contract, broker))
         self._forget = partial(forget, contract, broker, self.name)
-        its = programs(urls, self._token, self._sandbox.environment) | self._sandbox.programs
+        # Its code goes with it, as it may be a notebook's.
+        saga = None if self._is_usual else cloudpickle.dumps(self.saga)
+        its = programs(urls, self._token, self._sandbox.environment, saga) | self._sandbox.programs
         told = {  # all of them
             "ECOM_FOLDER": str(self.folder),
             "ECOM_SHOP": self.name,
@@ -106,7 +119,7 @@ class Shop(Records):
         }
         self._processes = Processes(self.folder, its, told, self._workspace.lock)
         self._client = Client(partial(_api, self._processes), self._token)
-        self._dead = DeadLetters(self._saga, self._url, self.name, self.folder)
+        self._dead = DeadLetters(self.saga, self._url, self.name, self.folder)
         self._processes.start(*((service, "1") for service in its))
 
     def close(self) -> None:
@@ -197,13 +210,15 @@ class Shop(Records):
         `bar` is told how many more orders have ended; without it, there is a progress bar.
         """
         processes, seconds = self._staffed(), arguments.patience("timeout", timeout)
-        with monitor(self.folder, self._dead.awaited) as looking:
+        with monitor(self.folder, self._dead.awaited, self.saga) as looking:
             wait_until_settled(looking, processes, self._dead.event_ids, seconds, bar)
 
     def watch(self, seconds: float = 60.0) -> Glance:
         """Show orders flow, live, until it is settled or `seconds` are over; how it stands then."""
         seconds = arguments.patience("seconds", seconds)
-        return watched(monitor(self.folder), lambda view: self.settle(seconds, view))
+        return watched(
+            monitor(self.folder, saga=self.saga), lambda view: self.settle(seconds, view)
+        )
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Wait, at most `timeout` seconds, until `condition()` is true. Raises `NotSettled`.

@@ -64,10 +64,10 @@ class FailingProcess(Process):
                 os._exit(EXIT_STATUS)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str], pickled: bytes | None = None) -> None:
     """Run one service that may fail, of the release that the environment names."""
     is_next = os.environ.get("ECOM_CONTRACT") == "next"
-    serve(arguments, FailingProcess, next_release if is_next else choreography)
+    serve(arguments, pickled, FailingProcess, next_release if is_next else choreography)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 import pytest
 from shuffled import Shuffled, meddle, what
 
+from ecom.sagas.orchestration import orchestration
 from ecom.services.order import CancelOrder
-from ecom.shop.history import ANSWERED_BY, history, past_of
+from ecom.shop.history import ANSWERED_BY, COORDINATED, history, past_of
 from ecom_lab.shop import CONTRACT, EVENTS
 
 
@@ -42,8 +43,11 @@ def test_what_each_service_owes_is_in_the_contract():
     """For each event and listener but notification: events that this very service may publish."""
     consumed = {(key, name) for key in EVENTS for name in CONTRACT.listeners(key)}
     assert set(ANSWERED_BY) == {pair for pair in consumed if pair[1] != "notification"}
-    for (_, service), answers in ANSWERED_BY.items():
-        assert {EVENTS[answer].producer for answer in answers} == {service}
+    contract = orchestration().contract
+    for key, service in COORDINATED:
+        assert service in contract.listeners(key)
+    for (_, service), answers in (ANSWERED_BY | COORDINATED).items():
+        assert {contract.by_key[answer].producer for answer in answers} == {service}
 
 
 def test_a_running_deadline_is_awaited(world):

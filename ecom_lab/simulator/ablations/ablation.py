@@ -6,7 +6,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from ecom.contract.event import Event
 from ecom.runtime.service import Handler
 from ecom_lab.simulator.scenario import Scenario
 
@@ -36,22 +35,7 @@ def having(**changes: Any) -> Change:
 
 def answering(name: str, handlers: Mapping[type[Struct], Handler]) -> Change:
     """A service that answers these messages in another way, and listens to them as well."""
-
-    def change(scenario: Scenario) -> Scenario:
-        saga = scenario.saga
-        contract, service = saga.contract, saga.services[name].answering(handlers)
-        new = [kind.key for kind in handlers if issubclass(kind, Event)]
-        heard = contract.listens[name]
-        listens = {**contract.listens, name: (*heard, *(key for key in new if key not in heard))}
-        services = {**saga.services, name: service}
-        if listens[name] != heard:  # another contract
-            return replace(
-                scenario,
-                saga=replace(saga, contract=replace(contract, listens=listens), services=services),
-            )
-        return replace(scenario, saga=saga.replacing(service))
-
-    return change
+    return lambda scenario: replace(scenario, saga=scenario.saga.answering(name, handlers))
 
 
 def performing(name: str, outside: Any) -> Change:

@@ -17,7 +17,6 @@ from ecom.shop import balance
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, nothing_vanishes, promises
 
 TOLD, LOGGED = SETTLED + 1, SETTLED + 2  # once notification, then also audit, has nothing to do
-PUBLISHING = ("order", "inventory", "payment", "notification")
 
 
 # ── what the services say ─────────────────────────────────────────────────────────────────────
@@ -60,7 +59,7 @@ def accounts(view: View) -> balance.Accounts:
         payments=list(view.rows("payment", Payment).values()),
         ledger=view.services["payment"].ledger,
         told=[(id_, outcome) for id_ in orders(view) for outcome in _mails(view, id_)],
-        emitted=sum((_counted(view, name, "emitted:") for name in PUBLISHING), Tally()),
+        emitted=sum((_counted(view, name, "emitted:") for name in view.services), Tally()),
         logged=Tally(type_ for _, type_ in log),
         twice=[each for each, times in Tally(log).items() if times > 1],
     )
@@ -217,7 +216,7 @@ def never_contradicted(view: View) -> Iterator[str]:
 
 def all_logged(view: View) -> Iterator[str]:
     """Every event said is in the audit log once."""
-    rows = [row for name in PUBLISHING for row in view.rows(name, Outbox).values()]
+    rows = [row for name in view.services for row in view.rows(name, Outbox).values()]
     said = Tally(row.id for row in rows if row.exchange == "events")
     logged = view.rows("audit", Entry)
     for id_ in said.keys() | logged.keys():
@@ -239,7 +238,7 @@ def logged_once(view: View) -> Iterator[str]:
 
 def counters_agree(view: View) -> Iterator[str]:
     """What was emitted was handled: so a shop knows that it is quiet."""
-    emitted = sum((_counted(view, name, "emitted:") for name in PUBLISHING), Tally())
+    emitted = sum((_counted(view, name, "emitted:") for name in view.services), Tally())
     handled = _counted(view, "audit", "handled:")
     for key in sorted(emitted):
         if handled[key] != emitted[key]:

@@ -1,0 +1,61 @@
+"""How an order may end, as a table: the oracle for every saga that the shop can play."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from ecom.events import CARD_DECLINED, CUSTOMER_CANCELLED, HOLD_EXPIRED, INSUFFICIENT_STOCK
+from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD, GOOD_CARD
+from ecom.services.order import CONFIRMED
+from ecom_lab.simulator.properties import SETTLED, Property, View
+from ecom_lab.simulator.scenario import Scenario
+from ecom_lab.simulator.shop.properties import orders
+from ecom_lab.simulator.shop.scenario import Wish, shop
+from ecom_lab.simulator.suites import Job, explore
+
+# By what the shelf has and what the card does; a deadline may come at any time, so it races.
+_ALLOWED = {
+    (1, GOOD_CARD): {CONFIRMED, HOLD_EXPIRED},
+    (1, DECLINED_CARD): {CARD_DECLINED, HOLD_EXPIRED},
+    (1, ERROR_CARD): {HOLD_EXPIRED},
+    (0, GOOD_CARD): {INSUFFICIENT_STOCK},
+    (0, DECLINED_CARD): {INSUFFICIENT_STOCK},
+    (0, ERROR_CARD): {INSUFFICIENT_STOCK},
+}
+
+
+def allowed(units: int, card: str, may_cancel: bool) -> frozenset[str]:
+    """How an order may end: CONFIRMED, or the reasons for which it may be cancelled."""
+    return frozenset(_ALLOWED[units, card] | ({CUSTOMER_CANCELLED} if may_cancel else set()))
+
+
+# Every row of the table: units on the shelf, card, and whether the customer may cancel.
+CASES = [(*known, may_cancel) for known, may_cancel in product(_ALLOWED, (False, True))]
+
+
+def world(units: int, card: str, may_cancel: bool) -> Scenario:
+    """The world of one row, without faults."""
+    return shop((Wish(card=card, may_cancel=may_cancel),), (("TEAPOT", units),), faults=0)
+
+
+def watched(scenario: Scenario) -> tuple[Scenario, set[tuple[str, ...]]]:
+    """The same world; and the ends of its orders, in the order of their numbers, which are added to
+    this set whenever a state is judged in which all is settled."""
+    seen: set[tuple[str, ...]] = set()
+
+    def look(view: View) -> Iterator[str]:
+        ends = sorted(orders(view).items())
+        seen.add(tuple(it.reason or it.state for _, it in ends))
+        yield from ()
+
+    watching = Property("outcome", "How the orders end.", SETTLED, look)
+    return replace(scenario, properties=(*scenario.properties, watching)), seen
+
+
+def reached(scenario: Scenario) -> set[str]:
+    """How the one order in this world can end; every way there is explored."""
+    watching, seen = watched(scenario)
+    result = explore(Job(watching))
+    assert result.exhaustive
+    assert not result.violations, result.violations
+    return {end for ends in seen for end in ends}

@@ -1,0 +1,102 @@
+"""The shop with a coordinator, judged as the one without: by the same books, and the same table."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD, GOOD_CARD
+from ecom_lab.simulator.model import Model
+from ecom_lab.simulator.shop.orchestrated import ABLATIONS, COORDINATED, SAGA, STEPS, orchestrated
+from ecom_lab.simulator.shop.outcomes import CASES, allowed, reached, watched, world
+from ecom_lab.simulator.shop.properties import PROPERTIES
+from ecom_lab.simulator.shop.scenario import USUAL, Wish, race, shop
+from ecom_lab.simulator.suites import Job, explore, walks
+
+LONGEST = 20  # steps of a counterexample
+BOOKISH = {"counters-agree", "all-logged", "logged-once", "books-balance"}
+BY_NAME = {it.name: it for it in ABLATIONS}
+
+
+@pytest.fixture(scope="module")
+def found():
+    """The shortest counterexamples to each ablation, of each promise, the very shortest first."""
+    return {
+        name: explore(Job(it.broken, stop=False, enough=4_000)).violations
+        for name, it in BY_NAME.items()
+    }
+
+
+def test_one_order_survives_every_fault():
+    """Of each kind, anywhere, in every order of events."""
+    result = explore(Job(orchestrated(replace(race(1, faults=1), kinds=USUAL))))
+    assert result.exhaustive
+    assert result.violations == []
+
+
+def test_two_orders_race_for_the_last_unit():
+    """One of them has it; stock, money and mails of the other come back."""
+    scenario, seen = watched(orchestrated(race(2, faults=0)))
+    assert explore(Job(scenario)).violations == []
+    assert ("CONFIRMED", "insufficient stock") in seen
+    assert ("CONFIRMED", "CONFIRMED") not in seen
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_without_this_safeguard_a_promise_is_violated(name, found):
+    """And a story of at most 20 steps tells how somebody is harmed."""
+    assert found[name], f"nothing happens without {name}"
+    assert len(found[name][0].steps) <= LONGEST
+    assert found[name][0].promise not in BOOKISH
+
+
+@pytest.mark.parametrize(
+    "scenario", list({id(it.scenario): it.scenario for it in ABLATIONS}.values())
+)
+def test_with_all_safeguards_the_same_world_is_well(scenario):
+    """The real design violates nothing in any world that shows an ablation."""
+    result = explore(Job(scenario))
+    assert result.exhaustive
+    assert result.violations == []
+
+
+def test_what_the_coordinator_promises_is_violated_by_something(found):
+    """A promise that nothing can violate would be no check."""
+    violated = {violation.promise for violations in found.values() for violation in violations}
+    own = {it.name for it in COORDINATED} - {it.name for it in PROPERTIES}
+    assert own <= violated
+
+
+# ── both styles, held against one table ───────────────────────────────────────────────────────
+@pytest.mark.parametrize(("units", "card", "may_cancel"), CASES)
+@pytest.mark.parametrize("style", ["choreography", "orchestration"])
+def test_an_order_ends_as_the_table_says(style, units, card, may_cancel):
+    """Within it always; and where a race decides, all that it allows is reached."""
+    scenario = world(units, card, may_cancel)
+    scenario = orchestrated(scenario) if style == "orchestration" else scenario
+    assert reached(scenario) == allowed(units, card, may_cancel)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_histories_end_as_the_table_says_in_both_styles(seed):
+    """Several customers, cards, units, changes of mind, faults: each order by itself."""
+    chance = random.Random(seed)
+    cards = [chance.choice((GOOD_CARD, DECLINED_CARD, ERROR_CARD)) for _ in range(3)]
+    wishes = tuple(Wish(card=card, may_cancel=chance.random() < 0.5) for card in cards)
+    crowd = shop(wishes, (("TEAPOT", chance.randint(0, 3)),), faults=2, kinds=USUAL)
+    for scenario in (crowd, orchestrated(crowd)):
+        scenario, seen = watched(scenario)
+        assert not [walk for walk in walks(scenario, range(15)) if walk.promise]
+        ends = {end for each in seen for end in each}
+        assert ends <= {end for it in wishes for end in _may_end(it)}
+
+
+def _may_end(wish):
+    return {end for units in (0, 1) for end in allowed(units, wish.card, wish.may_cancel)}
+
+
+def test_a_coordinators_table_names_each_state_once():
+    """A state says which step is under way, and which way it goes."""
+    states = [state for it in STEPS for state in (it.doing, it.undoing) if state]
+    assert len(states) == len(set(states))
+    assert Model(orchestrated(race(1, 0))).names == tuple(SAGA.services)
