@@ -10,16 +10,27 @@ import click
 
 from ecom.harness.progress import progress
 from ecom_lab.simulator.checker import Result, Violation
-from ecom_lab.simulator.shop.ablations import ALL, BY_NAME, lacking
+from ecom_lab.simulator.scenario import Scenario
+from ecom_lab.simulator.shop.ablations import BY_NAME
+from ecom_lab.simulator.shop.orchestrated import ABLATIONS, orchestrated, orchestrated_jobs
 from ecom_lab.simulator.shop.scenario import Wish, jobs, shop
 from ecom_lab.simulator.suites import Job, explore_all, together, walks
 
+COORDINATED = {it.name: it for it in ABLATIONS}  # of the shop with a coordinator
+KNOWN = BY_NAME | COORDINATED
 ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of nothing proves nothing
 
 
 @click.command()
 @click.option("--orders", type=SOME, default=1, show_default=True, help="Customers in a race.")
 @click.option("--faults", type=ANY, default=1, show_default=True, help="Faults in one history.")
+@click.option(
+    "--saga",
+    type=click.Choice(["choreography", "orchestration"]),
+    default="choreography",
+    show_default=True,
+    help="Who tells whom what to do.",
+)
 @click.option("--without", metavar="SAFEGUARD", help="Take a safeguard away (see --list).")
 @click.option("--list", "show_list", is_flag=True, help="List the safeguards, and stop.")
 @click.option("--walks", "seeds", type=ANY, default=0, metavar="N", help="Walk at random instead.")
@@ -42,7 +53,7 @@ def explore(context: click.Context, show_list: bool, as_json: bool, **options: A
         _list(as_json)
         return
     without = options["without"]
-    if without and without not in BY_NAME:
+    if without and without not in KNOWN:
         raise click.UsageError(f"no safeguard is called {without}: `ecom explore --list` has them")
     given = any(_given(context, name) for name in ("orders", "faults"))
     began = time.perf_counter()
@@ -59,15 +70,15 @@ def _given(context: click.Context, name: str) -> bool:
 
 
 def _run(
-    orders: int, faults: int, without: str | None, seeds: int, workers: int, given: bool
+    orders: int, faults: int, saga: str, without: str | None, seeds: int, workers: int, given: bool
 ) -> Result:
+    change = KNOWN[without].change if without else lambda scenario: scenario
     if seeds:
-        return _walk(orders, faults, without, seeds)
-    without = without or ""
-    taken = [without] if without else []
-    work = [job._replace(scenario=lacking(job.scenario, taken)) for job in jobs(orders, faults)]
+        return _walk(change(_crowd(orders, faults, saga)), seeds)
+    worlds = orchestrated_jobs if saga == "orchestration" or without in COORDINATED else jobs
+    work = [job._replace(scenario=change(job.scenario)) for job in worlds(orders, faults)]
     if without and not given:
-        work = [Job(BY_NAME[without].broken)]
+        work = [Job(KNOWN[without].broken)]
     with progress(len(work), "worlds") as bar:
         results = []
         for _, result in explore_all(work, workers):
@@ -76,10 +87,13 @@ def _run(
     return together(results)
 
 
-def _walk(orders: int, faults: int, without: str | None, seeds: int) -> Result:
+def _crowd(orders: int, faults: int, saga: str) -> Scenario:
     wishes = tuple(Wish(may_cancel=True) for _ in range(orders))
-    stock = (("TEAPOT", max(1, orders // 2)),)
-    scenario = lacking(shop(wishes, stock, faults=faults), [without] if without else [])
+    crowd = shop(wishes, (("TEAPOT", max(1, orders // 2)),), faults=faults)
+    return orchestrated(crowd) if saga == "orchestration" else crowd
+
+
+def _walk(scenario: Scenario, seeds: int) -> Result:
     result = Result(exhaustive=False)
     with progress(seeds, "walks") as bar:
         for walk in walks(scenario, range(seeds)):
@@ -126,7 +140,7 @@ def _tell(result: Result, without: str | None) -> None:
         click.echo("No promise was violated.")
         return
     if without:
-        click.echo(f"\n{BY_NAME[without].story}")
+        click.echo(f"\n{KNOWN[without].story}")
     for number, step in enumerate(shortest.steps, 1):
         click.echo(f"{number:4}  {step}")
     click.echo(f"Violated: {shortest.promise}: {shortest.problem}")
@@ -136,8 +150,8 @@ def _tell(result: Result, without: str | None) -> None:
 
 def _list(as_json: bool) -> None:
     if as_json:
-        known = [{"name": it.name, "story": it.story, "sample": it.sample} for it in ALL]
+        known = [{"name": it.name, "story": it.story, "sample": it.sample} for it in KNOWN.values()]
         click.echo(json.dumps(known))
         return
-    for it in ALL:
+    for it in KNOWN.values():
         click.echo(f"{it.name:25} {it.story}" + (f" ({it.sample})" if it.sample else ""))

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from ecom_lab.simulator.command import explore
-from ecom_lab.simulator.shop.ablations import ALL
+from ecom_lab.simulator.shop.ablations import BY_NAME
+from ecom_lab.simulator.shop.orchestrated import ABLATIONS
 
 
 def run(*arguments):
@@ -36,6 +37,15 @@ def test_without_a_safeguard_the_story_is_told():
     assert len(numbers["trace"]) == numbers["violations"][0]["steps"]
 
 
+def test_the_shop_with_a_coordinator_is_explored_by_the_same_command():
+    """As it is, and without one of its own safeguards."""
+    status, output = run("--saga", "orchestration", "--orders", "1", "--faults", "0")
+    assert (status, "No promise was violated." in output) == (0, True)
+    status, output = run("--without", "undo-untold")
+    assert status == 1
+    assert "coordinator handles order.created of order 1001" in output
+
+
 def test_a_safeguard_can_be_missed_in_a_world_of_choice():
     """With --orders and --faults, that world is explored instead."""
     status, output = run("--without", "stock-check", "--orders", "1", "--faults", "0")
@@ -54,7 +64,8 @@ def test_the_list_names_every_safeguard():
     """With what happens without it."""
     status, output = run("--list")
     assert status == 0
-    assert len(output.splitlines()) == len(ALL)
+    assert len(output.splitlines()) == len({*BY_NAME, *(it.name for it in ABLATIONS)})
+    assert len(BY_NAME.keys() & {it.name for it in ABLATIONS}) == 0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ BY_NAME = {it.name: it for it in ABLATIONS}
 def found():
     """The shortest counterexamples to each ablation, of each promise, the very shortest first."""
     return {
-        name: explore(Job(it.broken, stop=False, enough=4_000)).violations
+        name: explore(Job(it.broken, stop=False, enough=12_000)).violations
         for name, it in BY_NAME.items()
     }
 

@@ -1,6 +1,7 @@
 """The orchestrated shop in the simulator: what its coordinator promises, and its ablations."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -245,6 +246,10 @@ def _confirming_first(steps: list[Step]) -> list[Step]:
     return [*steps[:2], steps[3], steps[2]]
 
 
+def _kebab(name: str) -> str:
+    return re.sub("(?<!^)(?=[A-Z])", "-", name).lower()
+
+
 WEAK: dict[type[Steps], Scenario] = {
     AnyAnswer: CALM,
     ForwardAnyway: CALM,
@@ -257,56 +262,56 @@ WEAK: dict[type[Steps], Scenario] = {
 }
 ABLATIONS = (
     Ablation(  # of two safeguards, of which either hides that the other is missing
-        "ByTypeAlone",
+        "by-type-alone",
         inspect.getdoc(ByTypeAlone) or "",
         lambda it: handling.by_number(_having(ByTypeAlone)(it)),
         APART,
     ),
     *(
-        Ablation(kind.__name__, inspect.getdoc(kind) or "", _having(kind), world)
+        Ablation(_kebab(kind.__name__), inspect.getdoc(kind) or "", _having(kind), world)
         for kind, world in WEAK.items()
     ),
     Ablation(
-        "Forgetful", inspect.getdoc(Forgetful) or "", having(runtime=Forgetful), _one("crash")
+        "forgetful", inspect.getdoc(Forgetful) or "", having(runtime=Forgetful), _one("crash")
     ),
     Ablation(
-        "TwoCoordinators",
+        "two-coordinators",
         "Two coordinators read how far a saga has come, then write it.",
         having(locked=False),
         replace(CALM, replicas={"coordinator": 2}),
     ),
     Ablation(
-        "PivotRetried",
+        "pivot-retried",
         "The pivot is given up when its answer takes long, as if it could be undone.",
         _having(Steps, _impatient),
         CALM,
     ),
     Ablation(
-        "ConfirmedFirst",
+        "confirmed-first",
         "The order is confirmed before the step that may still fail.",
         _having(Steps, _confirming_first),
         CALM,
     ),
     Ablation(
-        "CommandTwice",
+        "command-twice",
         "A command carries no idempotency key to the provider.",
         performing("payment", outside.Keyless("capture")),
         _one("late"),
     ),
     Ablation(
-        "NothingReleased",
+        "nothing-released",
         "Inventory does not answer when there is nothing to release.",
         answering("inventory", {ReleaseStock: inventory.release_stock}),
         CALM,
     ),
     Ablation(
-        "NothingRefunded",
+        "nothing-refunded",
         "Payment does not answer when there is nothing to refund.",
         answering("payment", {RefundMoney: payment.undo_payment}),
         _one("disorder"),
     ),
     Ablation(
-        "DeclinedMeanwhile",
+        "declined-meanwhile",
         "Payment does not answer when a card is declined that was to be refunded.",
         answering("payment", {Declined: payment.card_declined}),
         orchestrated(race(1, faults=0, declined=1)),
