@@ -17,7 +17,7 @@ from ecom.sagas.orchestration import RefundMoney, ReleaseStock
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.services import coordinator, inventory, payment
 from ecom.services.coordinator import SUCCEEDED, UNDONE, Coordination, Step, Steps
-from ecom.services.inventory import COMMITTED, Reservation
+from ecom.services.inventory import COMMITTED, HELD, Reservation
 from ecom.services.order import CANCELLED, CONFIRMED, CUSTOMER_CANCELLED
 from ecom.services.payment import CAPTURED, Declined, Payment
 from ecom_lab.simulator.ablations import handling
@@ -91,8 +91,9 @@ def coordinator_agrees(view: View) -> Iterator[str]:
     for row in _coordinations(view):
         states = [getattr(rows.get(row.order_id), "state", "none") for rows in (stock, paid)]
         order = orders(view)[row.order_id].state
-        good = (CONFIRMED, COMMITTED, CAPTURED)
-        if (row.state == SUCCEEDED) != ((order, *states) == good):
+        succeeded = (order, *states) == (CONFIRMED, COMMITTED, CAPTURED)
+        undone = order == CANCELLED and not {HELD, COMMITTED, CAPTURED}.intersection(states)
+        if not {SUCCEEDED: succeeded, UNDONE: undone}.get(row.state, True):
             yield f"the saga of order {row.order_id} is {row.state}, its parts {order}, {states}"
 
 
