@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import ref
 
-import cloudpickle
-
 from ecom.amqp.connection import check_url
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
@@ -27,6 +25,7 @@ from ecom.sandbox.sandbox import Sandbox, put_faults
 from ecom.settings import LONGEST_HOLD, Settings
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
+from ecom.shop.carried import carried
 from ecom.shop.catalogue import Lines, orders_for
 from ecom.shop.credentials import keep_token
 from ecom.shop.live import is_for_once, keep_saga, monitor
@@ -109,8 +108,7 @@ class Shop(Records):
             provisioned.result()
         clear_abandoned(partial(forget_abandoned, contract, broker))
         self._forget = partial(forget, contract, broker, self.name)
-        # Its code goes with it, as it may be a notebook's.
-        saga = None if self._is_usual else cloudpickle.dumps(self.saga)
+        saga = None if self._is_usual else carried(self.saga)
         its = programs(urls, self._token, self._sandbox.environment, saga) | self._sandbox.programs
         told = {  # all of them
             "ECOM_FOLDER": str(self.folder),

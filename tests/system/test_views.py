@@ -12,6 +12,7 @@ import pytest
 from sqlite_utils import Database
 
 from ecom import Shop
+from ecom.runtime.service import Service
 from ecom.shop.provision import provision
 from ecom.shop.views import views_of
 from ecom_lab.docs.datasette import metadata
@@ -176,3 +177,10 @@ def test_datasette_shows_tables_and_views_with_a_sentence_on_each(folder):
                 assert described["tables"][table]["description"] in await page(f"/{name}/{table}")
 
     asyncio.run(look_at_pages())
+
+
+def test_a_service_of_ones_own_has_the_machinerys_views():
+    """It need not come with any."""
+    names = [view.name for view in views_of(Service("bakery", (), {}))]
+    assert "outbox_unsent" in names
+    assert names[-1] == "about"

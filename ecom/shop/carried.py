@@ -1,0 +1,47 @@
+"""A saga whose code is partly a notebook's, carried to the processes of its services."""
+
+import copyreg
+import io
+from functools import partial
+from typing import Any
+
+import cloudpickle
+from msgspec import Meta, Struct, defstruct, field, structs
+
+from ecom.runtime.saga import Saga
+
+# The bounds of a field.
+copyreg.pickle(Meta, lambda it: (partial(Meta, **dict(it.__rich_repr__())), ()))
+
+
+def carried(saga: Saga) -> bytes:
+    """The saga, pickled, with all code that is in no module."""
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(saga)
+    return buffer.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):
+    """It takes a notebook's events and rows along, too: a struct is made of its fields at once,
+    and cannot be given them afterwards, as other classes are."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        of_notebook = isinstance(thing, type(Struct)) and thing.__module__ == "__main__"
+        return _reduced(thing) if of_notebook else super().reducer_override(thing)
+
+
+def _reduced(kind: Any) -> Any:
+    own = [it for it in structs.fields(kind) if it.name in kind.__annotations__]
+    fields = [
+        (it.name, kind.__annotations__[it.name], it.default, it.default_factory) for it in own
+    ]
+    rest = {name: it for name, it in vars(kind).items() if not name.startswith("__")}
+    for it in own:
+        del rest[it.name]
+    rest["__doc__"] = kind.__doc__
+    return _created, (kind.__name__, fields, kind.__bases__, rest, kind.__struct_config__.frozen)
+
+
+def _created(name: str, fields: Any, bases: Any, rest: dict[str, Any], frozen: bool) -> Any:
+    own = [(name, kind, field(default=it, default_factory=f)) for name, kind, it, f in fields]
+    return defstruct(name, own, bases=bases, namespace=rest, module="__main__", frozen=frozen)
