@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ecom.harness.diagrams.picture import Picture
-from ecom.sagas.choreography import choreography
+from ecom.sagas.choreography import HOLD_SECONDS, choreography
+from ecom.sagas.orchestration import orchestration, steps
 from ecom_lab.docs.choreography import Choreography
+from ecom_lab.docs.coordination import machine as coordination
 from ecom_lab.docs.states import state_machines
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ def drawn() -> Iterator[tuple[str, Picture]]:
     yield "choreography.svg", Choreography(saga)
     for table, machine in state_machines(saga).items():
         yield f"{table.removesuffix('s')}_states.svg", machine
+    yield "orchestration.svg", Choreography(orchestration())
+    yield "coordination_states.svg", coordination(steps(HOLD_SECONDS))
 
 
 def lived(shop: "Shop") -> Iterator[tuple[str, Picture]]:

@@ -11,9 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
 from ecom.harness.history.diagram import Diagram, Step
+from ecom.sagas.orchestration import steps
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom_lab.docs import pictures as documents
 from ecom_lab.docs.choreography import Choreography
+from ecom_lab.docs.coordination import machine as coordination
 from ecom_lab.docs.graph import layered
 from ecom_lab.docs.states import state_machines
 from ecom_lab.shop import SAGA
@@ -40,7 +42,7 @@ def lived(broker):
 
 
 @pytest.fixture(scope="module")
-def every(machines, lived):
+def every(lived):
     """One of every kind of picture, with what is hard to fit."""
     long = [
         Step("crash", "payment", "payment", "crash after gateway call", "a long story " * 9),
@@ -49,7 +51,7 @@ def every(machines, lived):
     ]
     diagram = Diagram(("A title. " * 12).strip(), long)
     lives = [*lived[0].values(), lived[1], Timeline(NOBODY)]
-    return [Choreography(SAGA), *machines.values(), diagram, *lives]
+    return [*dict(documents.drawn()).values(), diagram, *lives]
 
 
 # ── the states ────────────────────────────────────────────────────────────────────────────────
@@ -74,6 +76,21 @@ def test_every_state_and_what_leads_there_is_in_the_picture(machines):
             assert f">{state}<" in machine.svg
         for words in machine.arrows.values():
             assert all(f">{line}<" in machine.svg for line in words)
+
+
+def test_a_coordinator_is_drawn_with_every_state_of_its_table():
+    """The way forth and the way back, though some states are in both."""
+    drawn = coordination(steps(60.0))
+    for state in ("HOLDING", "REFUNDING", "REJECTING", "SUCCEEDED", "UNDONE"):
+        assert f">{state}<" in drawn.svg
+    assert drawn.arrows["CAPTURING", "REJECTING"] == [
+        "payment.failed",
+        "inventory.expired",
+        "overdue",
+    ]
+    assert drawn.lifecycle.hopeful == {
+        *("", "HOLDING", "CAPTURING", "COMMITTING", "CONFIRMING", "SUCCEEDED")
+    }
 
 
 def test_states_may_lead_in_a_circle():
@@ -178,7 +195,7 @@ def test_a_picture_is_saved_as_what_its_file_is_called(tmp_path):
 
 def test_letters_are_not_too_small_on_a_telephone(machines, lived):
     """Where a picture is 400 pixels wide, most letters are 5 high at least."""
-    for picture in (Choreography(SAGA), *machines.values(), lived[1], *lived[0].values()):
+    for picture in (*dict(documents.drawn()).values(), lived[1], *lived[0].values()):
         figure = picture.figure()
         letters = sorted(text.get_size() for text in _texts(figure))
         assert letters[len(letters) // 2] * 400 / 72 / figure.get_figwidth() >= 5, picture.title

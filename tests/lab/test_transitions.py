@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from ecom.runtime.service import NOTHING, Handler, Service
+from ecom.sagas.orchestration import HOLD_SECONDS, steps
 from ecom.services import payment
+from ecom.services.coordinator import Coordination
+from ecom_lab.docs.coordination import transitions
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.checker import Explorer
 from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.scenario import Scenario
+from ecom_lab.simulator.shop.orchestrated import orchestrated
 from ecom_lab.simulator.shop.scenario import Wish, race, shop
 
 # Between them they show all that the services do: one customer who may cancel and whose card is
@@ -61,9 +65,10 @@ def watching(service: Service, seen: set[Change]) -> Service:
 def seen_in(*scenarios: Scenario) -> set[Change]:
     """All changes of states in every history of these scenarios."""
     seen: set[Change] = set()
-    services = {name: watching(service, seen) for name, service in SAGA.services.items()}
     for scenario in scenarios:
-        Explorer(Model(replace(scenario, saga=replace(SAGA, services=services)))).run()
+        saga = scenario.saga
+        services = {name: watching(service, seen) for name, service in saga.services.items()}
+        Explorer(Model(replace(scenario, saga=replace(saga, services=services)))).run()
     return seen
 
 
@@ -87,6 +92,15 @@ def test_no_fault_leads_to_another_state():
     kinds = ("crash", "late", "duplicate", "disorder")
     faulty = [replace(scenario, faults=1, kinds=kinds) for scenario in SCENARIOS[:2]]
     assert seen_in(*faulty) == seen_in(*SCENARIOS[:2])
+
+
+def test_a_coordinator_goes_the_ways_that_follow_from_its_table():
+    """As they are drawn: no more and no fewer."""
+    seen = seen_in(*map(orchestrated, SCENARIOS))
+    ways = transitions(steps(HOLD_SECONDS))
+    assert {change[1:] for change in seen if change[0] == Coordination.table} == {
+        (before, message.__name__, after) for before, message, after in ways
+    }
 
 
 @pytest.mark.parametrize(("state", "expected"), [("PENDING", True), ("CANCELLED", False)])
