@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=1, help="Of customers and faults.")
 @click.option("--orders", type=click.IntRange(min=1), help="How many; without it, the fault's own.")
 @click.option("--replicas", type=click.IntRange(1, 9), default=1, help="Of every service.")
+@click.option(
+    "--saga",
+    type=click.Choice(["choreography", "orchestration"]),
+    default="choreography",
+    help="Who tells whom what to do.",
+)
 @click.option("--full", is_flag=True, help="The scorecard's sizes: an hour or more, not minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a fault.")
 @click.option(
@@ -35,6 +41,7 @@ def chaos(
     seed: int,
     orders: int | None,
     replicas: int,
+    saga: str,
     full: bool,
     as_json: bool,
     report: Path | None,
@@ -58,6 +65,8 @@ def chaos(
             continue
         if replicas > 1:
             fault = fault.with_replicas(replicas)
+        if saga == "orchestration":
+            fault = fault.with_coordinator()
         size = fault.full if full else fault.small
         size = size._replace(orders=orders or size.orders)
         verdict = rows.find(fault.name, seed, size) if resume else None

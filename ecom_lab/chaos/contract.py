@@ -9,7 +9,6 @@ from ecom import events
 from ecom.contract.event import Event
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service, Work
-from ecom.sagas.choreography import choreography
 
 
 class OrderCreated(events.OrderCreated, frozen=True):
@@ -23,9 +22,8 @@ class OrderCreated(events.OrderCreated, frozen=True):
 NEWER: dict[type, type[Event]] = {events.OrderCreated: OrderCreated}
 
 
-def next_release(hold_seconds: float) -> Saga:
-    """The shop's saga, as release N+1 has it: its services publish and handle the newer event."""
-    saga = choreography(hold_seconds)
+def next_release(saga: Saga) -> Saga:
+    """The saga, as release N+1 has it: its services publish and handle the newer event."""
     kinds = tuple(NEWER.get(kind, kind) for kind in saga.contract.events)
     services = {name: _upgraded(service) for name, service in saga.services.items()}
     return Saga(replace(saga.contract, events=kinds), services)

@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ecom.runtime.saga import Saga
+from ecom.sagas.choreography import choreography
+from ecom.sagas.orchestration import orchestration
 from ecom_lab.chaos.environments import shared
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.workload import Customer, customers, stock
@@ -38,10 +41,15 @@ class Fault:
     customers: Callable[[int, int], list[Customer]] = customers  # by orders and seed
     stock: Callable[[int], dict[str, int]] = stock  # by orders
     replicas: int = 1  # of every service
+    saga: Callable[[float], Saga] = choreography  # by how long a hold lasts
 
     def with_replicas(self, number: int) -> "Fault":
         """The same fault, another row of the scorecard: so many processes of every service."""
         return replace(self, name=f"{self.name}-x{number}", replicas=number)
+
+    def with_coordinator(self) -> "Fault":
+        """The same fault, another row of the scorecard: the shop has a coordinator."""
+        return replace(self, name=f"{self.name}-orchestrated", saga=orchestration)
 
 
 def salvo(*strikes: Strike, gap: tuple[float, float] = (0.0, 0.1)) -> Injection:

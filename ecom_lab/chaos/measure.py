@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ecom.shop import accounts
 from ecom.shop.balance import Accounts
+from ecom.shop.live import kept_saga
 from ecom.stores.reader import Reader
-from ecom_lab.shop import SERVICES
 
 ENDED = ("CONFIRMED", "CANCELLED")
 
@@ -19,7 +19,9 @@ def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> di
     safe = {order.order_id for order in found.orders if order.state in ENDED} & told
     kept = {order_id: customer for order_id, customer in customers.items() if order_id in safe}
     with Reader(folder) as read:  # how many messages came that an inbox knew already
-        known = sum(read[service].counters().get("duplicates", 0) for service in SERVICES)
+        known = sum(
+            read[service].counters().get("duplicates", 0) for service in kept_saga(folder).services
+        )
     return {
         "attempted": len(attempted),
         "acknowledged": len(acknowledged),

@@ -6,12 +6,14 @@ the N-th time. `ECOM_CONTRACT=next` makes it speak release N+1.
 
 import asyncio
 import os
+import pickle
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from ecom.process.driver import Process
 from ecom.runtime.messages import Command, Commit, Confirmed, Delivery, Failed, Performed
+from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.serve import serve
 from ecom_lab.chaos.contract import next_release
@@ -67,7 +69,12 @@ class FailingProcess(Process):
 def main(arguments: Sequence[str], pickled: bytes | None = None) -> None:
     """Run one service that may fail, of the release that the environment names."""
     is_next = os.environ.get("ECOM_CONTRACT") == "next"
-    serve(arguments, pickled, FailingProcess, next_release if is_next else choreography)
+
+    def release(hold_seconds: float) -> Saga:
+        saga = pickle.loads(pickled) if pickled else choreography(hold_seconds)
+        return next_release(saga) if is_next else saga
+
+    serve(arguments, None, FailingProcess, release)
 
 
 if __name__ == "__main__":

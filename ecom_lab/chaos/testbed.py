@@ -14,12 +14,12 @@ import psutil
 from ecom.harness.processes import Processes, read_note
 from ecom.harness.tenancy import forget
 from ecom.harness.workspace import name_for
+from ecom.sagas.choreography import choreography
 from ecom.settings import home
 from ecom.shop.credentials import kept_token
 from ecom.shop.shop import Shop
 from ecom_lab.chaos.verdict import HarnessFailed
 from ecom_lab.chaos.workload import Workload
-from ecom_lab.shop import CONTRACT, SERVICES
 
 if TYPE_CHECKING:
     from ecom_lab.chaos.fault import Fault, Size
@@ -32,6 +32,8 @@ class Testbed:
         self.shop, self.broker = shop, broker
         self.orders, self.rounds, self.seconds = size
         self.hold_seconds = fault.hold_seconds
+        self.contract = shop.saga.contract
+        self.services = self.contract.services
         self.replicas = [str(n) for n in range(1, fault.replicas + 1)]
         self.random = Random(seed + 1)  # not the customers' own
         self.problems: list[str] = []  # promises that were broken on the way
@@ -99,14 +101,16 @@ def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
     left = folder.exists()
     shutil.rmtree(folder, ignore_errors=True)
     with fault.environment() as (url, broker):
-        if left:  # by somebody who was interrupted, perhaps with events in its queues
-            forget(CONTRACT, url, name_for(folder))
         stock, hold = fault.stock(size.orders), fault.hold_seconds
-        shop = Shop(stock, folder=folder, amqp_url=url, hold_seconds=hold)
+        saga = fault.saga(hold)
+        contract, own = saga.contract, None if fault.saga is choreography else saga
+        if left:  # by somebody who was interrupted, perhaps with events in its queues
+            forget(contract, url, name_for(folder))
+        shop = Shop(stock, folder=folder, amqp_url=url, hold_seconds=hold, saga=own)
         with shop, closing(Testbed(shop, fault, size, seed, broker)) as it:
             name = shop.name
-            it.start(*SERVICES)
+            it.start(*it.services)
             yield it
-        forget(CONTRACT, url, name)
+        forget(contract, url, name)
     if not it.problems:
         shutil.rmtree(folder, ignore_errors=True)

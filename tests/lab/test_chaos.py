@@ -44,6 +44,15 @@ def test_nor_does_one_with_two_replicas_of_every_service(broker, name):
     assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
 
 
+@pytest.mark.parametrize("name", ["failpoints", "rolling-restarts"])
+def test_nor_does_one_of_the_shop_with_a_coordinator(broker, name):
+    """Which dies at each of its own crash points, too, and may be of another release."""
+    fault = FAULTS[name].with_coordinator()
+    verdict = play(fault, fault.small, 1)
+    assert (verdict.fault, verdict.violations) == (f"{name}-orchestrated", []), verdict
+    assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
+
+
 def edit(folder, database, statement):
     with closing(sqlite3.connect(folder / f"{database}.db")) as connection:
         connection.execute(statement)

@@ -10,7 +10,6 @@ from ecom.broker.node import Node
 from ecom.contract import topology
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
-from ecom_lab.shop import CONTRACT, SERVICES
 
 
 def kill(bed: Testbed) -> str:
@@ -88,7 +87,7 @@ def pause(bed: Testbed) -> str:
 
 
 def _leader(bed: Testbed) -> Node:
-    queue = topology.queue(bed.shop.name, bed.random.choice(SERVICES))
+    queue = topology.queue(bed.shop.name, bed.random.choice(bed.services))
     return bed.broker.leader(queue)
 
 
@@ -106,7 +105,7 @@ def _kill(bed: Testbed, node: Node) -> None:
 
 def delete_queue(bed: Testbed) -> str:
     """A queue is deleted with all that is in it."""
-    service = bed.random.choice(SERVICES)
+    service = bed.random.choice(bed.services)
     with closing(pika.BlockingConnection(parameters(bed.shop.amqp_url))) as connection:
         connection.channel().queue_delete(topology.queue(bed.shop.name, service))
     return f"queue of {service} deleted"
@@ -114,7 +113,7 @@ def delete_queue(bed: Testbed) -> str:
 
 def unbind_queue(bed: Testbed) -> str:
     """A binding is removed: its events still reach others, and the broker confirms them."""
-    queue, key = bed.random.choice(topology.bindings(CONTRACT, bed.shop.name))
+    queue, key = bed.random.choice(topology.bindings(bed.contract, bed.shop.name))
     with closing(pika.BlockingConnection(parameters(bed.shop.amqp_url))) as connection:
         connection.channel().queue_unbind(queue, topology.exchange(bed.shop.name), key)
     return f"{queue.rpartition('.')[2]} unbound from {key}"

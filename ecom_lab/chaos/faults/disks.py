@@ -8,7 +8,6 @@ from ecom.process.driver import database
 from ecom.stores.reader import Reader
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
-from ecom_lab.shop import SERVICES
 
 LONG = 5.0  # seconds: a hundred times as long as a service waits for a lock
 
@@ -21,7 +20,7 @@ def full(bed: Testbed) -> str:
 
     The kernel says EFBIG where a full disk says ENOSPC; SQLite gives up the transaction for both.
     """
-    service = bed.random.choice(SERVICES)
+    service = bed.random.choice(bed.services)
     pid = bed.pid(service)
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
@@ -44,7 +43,7 @@ def _written(bed: Testbed, service: str) -> dict[str, int]:
 
 def busy(bed: Testbed) -> str:
     """Somebody else holds the write lock for longer than a service waits for it."""
-    service = bed.random.choice(SERVICES)
+    service = bed.random.choice(bed.services)
     path = database(bed.shop.folder, service)
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")

@@ -7,7 +7,6 @@ from ecom.errors import ServiceDied
 from ecom_lab.chaos.process import EXIT_STATUS
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
-from ecom_lab.shop import SERVICES
 
 _HEARS = ("before commit", "after commit", "before ack", "after ack")
 _CONFIRMS = ("on a confirm", "before commit of confirms", "after commit of confirms")
@@ -19,10 +18,9 @@ POINTS = {
     "inventory": (*_HEARS, *_SAYS),
     "payment": (*_HEARS, *_SAYS, *_ASKS),
     "notification": (*_HEARS, *_ASKS),
+    "coordinator": (*_HEARS, *_SAYS),
     "audit": _HEARS,
 }
-
-
 ALL = [(service, point) for service, points in POINTS.items() for point in points]
 
 
@@ -33,7 +31,7 @@ def crash(bed: Testbed) -> Iterator[str]:
     """
     plan = _plan(bed)
     armed = {}
-    for service in SERVICES:
+    for service in bed.services:
         bed.leave(service)
         _start(bed, service, plan, armed)
     while armed:
@@ -45,10 +43,10 @@ def crash(bed: Testbed) -> Iterator[str]:
 
 def _plan(bed: Testbed) -> dict[str, deque[str]]:
     """Service → the points it will be armed with, one after the other."""
-    whole = []
+    points, whole = [each for each in ALL if each[0] in bed.services], []
     while len(whole) < bed.rounds:
-        whole += bed.random.sample(ALL, len(ALL))
-    plan = {service: deque() for service in SERVICES}
+        whole += bed.random.sample(points, len(points))
+    plan = {service: deque() for service in bed.services}
     for service, point in whole[: bed.rounds]:
         plan[service].append(point)
     return plan

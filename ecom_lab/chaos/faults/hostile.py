@@ -9,7 +9,6 @@ from ecom.amqp.connection import parameters
 from ecom.contract import topology
 from ecom_lab.chaos.garbage import garbage
 from ecom_lab.chaos.testbed import Testbed, wait_for
-from ecom_lab.shop import CONTRACT, SERVICES
 
 GROWTH = 50 * 2**20  # bytes a service may grow by
 SALVO = 100  # messages a round
@@ -23,7 +22,7 @@ def bombard(bed: Testbed) -> Iterator[str]:
         for number in range(bed.rounds):
             bed.burst()
             if number == min(WARM_UP, bed.rounds - 1):
-                before = {service: bed.memory(service) for service in SERVICES}
+                before = {service: bed.memory(service) for service in bed.services}
             expected += sum(_throw(bed, channel) for _ in range(SALVO))
             yield f"salvos of {SALVO} malformed or hostile messages"
         wait_for(lambda: _set_aside(bed, channel) >= expected, 120 + expected / 500, "burials")
@@ -40,10 +39,10 @@ def _throw(bed: Testbed, channel: pika.channel.Channel) -> int:
     key, headers, body = garbage(bed.random)
     properties = pika.BasicProperties(headers=headers, delivery_mode=2)
     channel.basic_publish(topology.exchange(bed.shop.name), key, body, properties)
-    return len(CONTRACT.listeners(key)) + 1  # and audit
+    return len(bed.contract.listeners(key)) + 1  # and audit
 
 
 def _set_aside(bed: Testbed, channel: pika.channel.Channel) -> int:
     """How many dead letters there are."""
-    names = [topology.dead_queue(bed.shop.name, service) for service in SERVICES]
+    names = [topology.dead_queue(bed.shop.name, service) for service in bed.services]
     return sum(channel.queue_declare(name, passive=True).method.message_count for name in names)

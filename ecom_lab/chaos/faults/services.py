@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from ecom.harness.processes import log_file
 from ecom_lab.chaos.testbed import Testbed, wait_for
-from ecom_lab.shop import SERVICES
 
 CONNECTED = "Connected to the broker"  # what a service logs at the start of a session
 RELEASE = "ecom_lab.chaos.process:main"  # which can be of the next release
@@ -14,7 +13,7 @@ RELEASE = "ecom_lab.chaos.process:main"  # which can be of the next release
 
 def kill(bed: Testbed) -> str:
     """SIGKILL; started again a moment later."""
-    service, replica = bed.random.choice(SERVICES), bed.random.choice(bed.replicas)
+    service, replica = bed.random.choice(bed.services), bed.random.choice(bed.replicas)
     bed.shop.kill(service, replica)
     bed.wait(0.0, 0.3)
     bed.shop.start(service, replica)
@@ -23,7 +22,7 @@ def kill(bed: Testbed) -> str:
 
 def freeze(bed: Testbed) -> str:
     """SIGSTOP until the broker has given it up, then SIGCONT: it wakes up with stale messages."""
-    service = bed.random.choice(SERVICES)
+    service = bed.random.choice(bed.services)
     pid, log = bed.pid(service), log_file(bed.shop.folder, (service, "1"))
     sessions = log.read_text().count(CONNECTED)
     os.kill(pid, signal.SIGSTOP)
@@ -40,8 +39,8 @@ def roll(bed: Testbed) -> Iterator[str]:
     """Round by round, each service is replaced by the other release while customers order."""
     for turn in range(bed.rounds):
         told = {"ECOM_CONTRACT": "next"} if turn % 2 == 0 else {}
-        for service in bed.random.sample(SERVICES, len(SERVICES)):
-            bed.burst(len(SERVICES))
+        for service in bed.random.sample(bed.services, len(bed.services)):
+            bed.burst(len(bed.services))
             bed.leave(service)
             bed.processes.start((service, "1"), target=RELEASE, extra=told)
         yield "all restarted as release N+1" if told else "all restarted as release N"

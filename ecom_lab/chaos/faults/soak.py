@@ -7,7 +7,6 @@ import psutil
 
 from ecom_lab.chaos.faults import disks, lines, services
 from ecom_lab.chaos.testbed import Testbed
-from ecom_lab.shop import SERVICES
 
 STRIKES = (
     *(services.kill, services.kill, services.freeze),
@@ -31,7 +30,7 @@ def soak(bed: Testbed) -> Iterator[str]:
 
 
 def _look_for_growth(bed: Testbed) -> None:
-    for service in SERVICES:
+    for service in bed.services:
         if (held := psutil.Process(bed.pid(service)).num_fds()) > DESCRIPTORS:
             bed.problems.append(f"{service} holds {held} descriptors")
         if (held := bed.memory(service)) > MEMORY:
