@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
+
 from benchmarks.contender import Contender, Run
 from benchmarks.contenders import ECOM, shop_of
 from benchmarks.latency import one
@@ -20,10 +22,13 @@ def against(
     """
     both = [ECOM, shop_of(other.absolute(), "other")]
     seen: dict[str, dict[str, list[float]]] = {}
-    for _ in range(runs):
+    for turn in range(1, runs + 1):
         for contender in both:
-            for what, value in _measure(contender, url, orders, samples).items():
+            found = _measure(contender, url, orders, samples)
+            for what, value in found.items():
                 seen.setdefault(what, {}).setdefault(contender.name, []).append(value)
+            told = ", ".join(f"{value:.4g} {what}" for what, value in found.items())
+            click.echo(f"{turn} of {runs}, {contender.name}: {told}", err=True)
             step()
         both.reverse()
     return {

@@ -20,8 +20,9 @@ NAMES = ("pika", "faststream", "celery", "dramatiq", "nameko")
 EVENTS_EACH = 5  # events of an order that succeeds
 
 
-def shop_of(checkout: Path, name: str) -> Contender:
-    """The shop of a checkout, run by the Python of its own environment, if it has one."""
+def shop_of(checkout: Path, name: str, **more: str) -> Contender:
+    """The shop of a checkout, run by the Python of its own environment, if it has one; `more` is of
+    that process's environment."""
     python = checkout / ".venv" / "bin" / "python"
     script = CHECKOUT / "benchmarks" / "shop.py"
     private = {} if "ECOM_AMQP_URL" in os.environ else {"ECOM_BENCH_PRIVATE": "yes"}
@@ -32,7 +33,7 @@ def shop_of(checkout: Path, name: str) -> Contender:
         prepare=lambda _: None,
         place=lambda run, n: run.tell("shop-1", f"place {n}"),
         settled=_settled,
-        environment={"PYTHONPATH": str(checkout), **private},
+        environment={"PYTHONPATH": str(checkout), **private, **more},
         cwd=checkout,
         processes=("shop",),
         patience=SETTLE_SECONDS + 60,
@@ -59,6 +60,7 @@ def tell(run: Run, line: str) -> None:
 
 
 ECOM = shop_of(CHECKOUT, "ecom")
+COORDINATED = shop_of(CHECKOUT, "with a coordinator", ECOM_BENCH_SAGA="orchestration")
 
 
 def interpreter(name: str) -> Path:

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contender import Contender, Run
-from benchmarks.contenders import ECOM, peers
+from benchmarks.contenders import COORDINATED, ECOM, peers
 from benchmarks.floor import BARE, FLOOR
 from benchmarks.stats import ratio, summary
 
@@ -28,7 +28,7 @@ def speed(run: Run, orders: int) -> tuple[float, float]:
 def contenders(orders: int) -> list[tuple[Contender, int]]:
     """Everybody, and how many orders they are given."""
     few = max(1, orders // PEER_SHARE)
-    ours = [(each, orders) for each in (ECOM, FLOOR, BARE)]
+    ours = [(each, orders) for each in (ECOM, COORDINATED, FLOOR, BARE)]
     return [*ours, *((peer, few) for peer in peers().values())]
 
 

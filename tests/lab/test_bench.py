@@ -19,7 +19,7 @@ def bench(broker, monkeypatch):
         small = ["bench", "--orders", "20", "--runs", "1", "--samples", "4", "--json"]
         done = CliRunner().invoke(main, [*small, *arguments], catch_exceptions=False)
         assert done.exit_code == 0, done.output
-        return json.loads(done.output)
+        return json.loads(done.stdout)
 
     return run
 
@@ -31,6 +31,7 @@ def test_throughput_is_told_beside_the_floor_and_the_peers(bench, tmp_path):
     assert found["floor_ratio"] > 0
     assert found["peer_ratios"]["pika"] > 0
     assert len(found["contenders"]["ecom"]["runs"]) == 1
+    assert found["contenders"]["with a coordinator"]["median"] > 0
     report = (tmp_path / "PERFORMANCE.md").read_text()
     assert "| ecom " in report
     assert (tmp_path / "performance-throughput.svg").exists()
