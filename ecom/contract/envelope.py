@@ -25,12 +25,13 @@ Wire = tuple[Headers, bytes]  # a message's headers and body
 
 MAX_BODY = 256 * 1024  # bytes of an event
 
+SEQUENCE = "ce-sequence"  # CloudEvents' extension: as text, too, the later one is the greater
 # The attributes that every message of ours has, as headers.
 REQUIRED = (
     *("ce-id", "ce-source", "ce-type", "ce-time", "ce-subject"),
     *("ce-schemaversion", "ce-correlationid", "ce-causationid"),
 )
-ATTRIBUTES = ("ce-specversion", *REQUIRED, "ce-traceparent")
+ATTRIBUTES = ("ce-specversion", *REQUIRED, "ce-traceparent", SEQUENCE)
 
 _required = itemgetter(*REQUIRED)
 _ONE_ID = "[A-Za-z0-9._:/-]{1,128}"
@@ -120,8 +121,8 @@ def _hex(text: str, length: int) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, text).hex[:length]
 
 
-def encode(envelope: Envelope, event: Event) -> Wire:
-    """The headers and body of `event`, ready to publish under the routing key `envelope.type`."""
+def encode(envelope: Envelope, event: Event, number: int) -> Wire:
+    """The headers and body of `event`, the `number`-th of its type, ready to publish by its key."""
     headers = {
         "ce-specversion": "1.0",
         "ce-id": envelope.id,
@@ -133,8 +134,15 @@ def encode(envelope: Envelope, event: Event) -> Wire:
         "ce-correlationid": envelope.correlation,
         "ce-causationid": envelope.causation,
         "ce-traceparent": envelope.traceparent,
+        SEQUENCE: f"{number:010}",
     }
     return headers, _encode(event)
+
+
+def to_int(value: object) -> int:
+    """The number that a header says as text; 0, which no row or event has, if it says none."""
+    known = is_id(value) and str(value).isdecimal() and len(str(value)) < 16  # what a column holds
+    return int(str(value)) if known else 0
 
 
 def decode(contract: Contract, headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:

@@ -6,8 +6,8 @@ its consumers know who published it.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.contract.envelope import Refused
@@ -15,7 +15,6 @@ from ecom.contract.topology import dead_exchange, exchange, queue, queues
 
 PROVISIONER = "provisioner"
 
-ALL = ".*"
 NOTHING = "^$"  # no exchange or queue has an empty name
 NO_KEY = "(?!)"  # but a routing key may be empty
 
@@ -53,45 +52,6 @@ def grant(contract: Contract, shop: str, service: str) -> Grant:
     topics = {exchanges[0]: rf"^{service}\.", exchanges[1]: f"^{service}$"}
     ours = _exactly(shop, [queue(shop, service)])
     return Grant(NOTHING, _exactly(shop, exchanges), ours, topics)
-
-
-def definitions(
-    contract: Contract, shop: str, passwords: Mapping[str, str], operator: str
-) -> dict[str, Any]:
-    """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them.
-
-    `passwords` are by service; `operator` is an existing user, who may do everything in the vhost.
-    """
-    grants = {user(shop, service): grant(contract, shop, service) for service in passwords}
-    rights = grants | {operator: Grant(ALL, ALL, ALL, {})}
-    return {
-        "vhosts": [{"name": shop}],
-        "users": [
-            {"name": user(shop, service), "password": password, "tags": ""}
-            for service, password in passwords.items()
-        ],
-        "permissions": [
-            {"user": who, "vhost": shop, "configure": configure, "write": write, "read": read}
-            for who, (configure, write, read, _) in rights.items()
-        ],
-        "exchanges": [
-            {
-                "name": name,
-                "vhost": shop,
-                "type": "topic",
-                "durable": True,
-                "auto_delete": False,
-                "internal": False,
-                "arguments": {},
-            }
-            for name in (exchange(shop), dead_exchange(shop))
-        ],
-        "topic_permissions": [
-            {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ALL}
-            for who, it in rights.items()
-            for exchange, keys in it.topics.items()
-        ],
-    }
 
 
 def sender(own: str, service: str, producer: str) -> str:

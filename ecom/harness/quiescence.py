@@ -1,10 +1,10 @@
 """Whether a shop is settled, read from the services' databases alone, without disturbing them.
 
-Every service counts, in the transaction that does the work, the events it emits and the distinct
-events it has handled. The counters only grow (`handled` shrinks when a dead letter is replayed, but
-then `replayed` grows), so two equal looks one after the other prove that nothing changed between
-them; if then every event is handled by all its listeners, and nothing waits to be sent, retried or
-performed, the shop is settled. Deadlines in the future may remain.
+Every service numbers, in the transaction that does the work, the events it emits, and notes which
+numbers have come (`ecom.runtime.streams`): a row for each type, however long its history is. Both
+only grow, so two equal looks one after the other prove that nothing changed between them; if then
+all numbers have come to all listeners, and nothing waits to be sent, retried or performed, the shop
+is settled. Deadlines in the future may remain.
 """
 
 import time
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,8 @@ from ecom.errors import NotSettled
 from ecom.harness.processes import EMPTY, Processes
 from ecom.harness.progress import progress, waits_for
 from ecom.runtime.service import Lifecycle
-from ecom.runtime.tables import Effect, Inbox, Letter, Outbox
+from ecom.runtime.streams import missing, size, within
+from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Range, Received
 from ecom.stores.base import Row
 from ecom.stores.query import ANY, MoreThan, key_of
 from ecom.stores.reader import Reader
@@ -50,17 +52,18 @@ class Look:
 
     contract: Contract
     counters: dict[str, dict[str, int]]
+    came: dict[str, dict[str, list[Range]]]  # by event type, which numbers have come
     backlog: dict[str, dict[str, int]]  # what is counted in `Monitor.look`
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """What waits at each service: unhandled, unsent, effects (asked for and not done), retries
         (events and effects that have failed), and the dead letters that lie there."""
         unhandled = Counter[str]()
-        for (service, _), gap in self.unhandled().items():
-            unhandled[service] += gap
+        for (service, _), numbers in self.missing().items():
+            unhandled[service] += size(numbers)
         return {
             service: {
-                "unhandled": max(0, unhandled[service]),
+                "unhandled": unhandled[service],
                 **{kind: backlog[kind] for kind in ("unsent", "effects")},
                 "retries": backlog["retries"] + backlog["retrying"],
                 "dead": backlog["dead"],
@@ -70,21 +73,19 @@ class Look:
 
     def published(self) -> int:
         """How many events there have ever been."""
-        counted = (count for counts in self.counters.values() for count in counts.items())
-        return sum(n for name, n in counted if name.startswith("emitted:"))
+        return sum(map(self._emitted, self.contract.by_key))
 
-    def unhandled(self) -> dict[tuple[str, str], int]:
-        """(service, event type) → how many it has yet to handle; below 0: too many."""
-        emitted = {
-            key: sum(counts.get(f"emitted:{key}", 0) for counts in self.counters.values())
-            for key in self.contract.by_key
-        }
-        gaps = {
-            (service, key): emitted[key] - self.counters[service].get(f"handled:{key}", 0)
+    def missing(self) -> dict[tuple[str, str], list[Range]]:
+        """(service, event type) → the numbers of the events that have not come to it."""
+        return {
+            (service, key): numbers
             for service in self.contract.services
             for key in self.contract.consumed_by(service)
+            if (numbers := missing(self.came[service].get(key, ()), self._emitted(key)))
         }
-        return {which: gap for which, gap in gaps.items() if gap}
+
+    def _emitted(self, key: str) -> int:
+        return self.counters[self.contract.by_key[key].producer].get(f"emitted:{key}", 0)
 
     def nothing_under_way(self) -> bool:
         """Whether nothing waits to be sent, performed or retried."""
@@ -99,12 +100,8 @@ class Look:
 
         `errors`: by service, why what it tries again has failed (see `Monitor.last_errors`).
         """
-        few = "{0} has not handled {2} {1}"
-        many = "{0} handled {2} {1} that no service of this shop published"
-        sentences = [
-            (few if gap > 0 else many).format(service, key, abs(gap))
-            for (service, key), gap in self.unhandled().items()
-        ]
+        unhandled = self.missing().items()
+        sentences = [f"{who} has not handled {size(them)} {key}" for (who, key), them in unhandled]
         for service, backlog in self.backlog.items():
             why = f" ({errors[service]})" if service in errors else ""
             sentences += [
@@ -148,11 +145,12 @@ class Monitor(Reader):
 
     def look(self) -> Look:
         """Read all databases once."""
-        counters, backlog = {}, {}
+        counters, came, backlog = {}, {}, {}
         for service in self.contract.services:
             database = self[service]
             with database.moment():  # a counter and the rows that belong to it change together
                 counters[service] = database.counters()
+                came[service] = {row.type: row.came for row in database.rows(Received)}
                 backlog[service] = {
                     "unsent": database.count(Outbox, done_at=None),
                     "effects": database.count(Effect, done_at=None),
@@ -162,7 +160,7 @@ class Monitor(Reader):
                 }
             taken = taken_back(counters[service])
             backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
-        return Look(self.contract, counters, backlog)
+        return Look(self.contract, counters, came, backlog)
 
     def states(self) -> dict[str, int]:
         """How many sagas are in each of their states."""
@@ -195,16 +193,12 @@ class Monitor(Reader):
                 found[service] = max(failed, key=lambda it: it[0] or 0.0)[1]
         return found
 
-    def never_handled(self, service: str) -> set[str]:
-        """The ids of the events that `service` should have handled and did not."""
-        consumed = set(self.contract.consumed_by(service))
-        handled = {id_ for (id_,) in self[service].values(Inbox, "id")}
-        return {
-            id_
-            for each in self.contract.services
-            for id_, key in self[each].values(Outbox, "id", "type", exchange="events")
-            if key in consumed and id_ not in handled
-        }
+    def ids(self, key: str, numbers: list[Range]) -> list[str]:
+        """The ids of the events of this type with these numbers, of which there still are rows."""
+        select, found = self[self.contract.by_key[key].producer].select, list[Outbox]()
+        for first, last in numbers:
+            found += select(Outbox, {"type": key, "number": MoreThan(first - 1)}, last - first + 1)
+        return [row.id for row in found if within(numbers, row.number, row.number)]
 
 
 def wait_until_settled(
@@ -247,8 +241,11 @@ def wait_until_settled(
 
 def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set[str]]) -> bool:
     """Whether every event that was not handled is in a dead-letter queue."""
-    services = {service for service, _ in look.unhandled()}
-    return all(monitor.never_handled(service) <= dead_letters(service) for service in services)
+    dead = cache(dead_letters)
+    return all(
+        len(ids := monitor.ids(key, numbers)) == size(numbers) and dead(service).issuperset(ids)
+        for (service, key), numbers in look.missing().items()
+    )
 
 
 def _why(monitor: Monitor, look: Look, processes: Processes, timeout: float) -> str:

@@ -7,7 +7,9 @@ the vhost and the user that the URL names, and the shop's own are whatever begin
 import logging
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ecom.amqp.connection import TROUBLE, why
@@ -15,7 +17,8 @@ from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import Lease, lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
 from ecom.contract.contract import Contract
-from ecom.contract.permissions import PROVISIONER, definitions, user, users
+from ecom.contract.permissions import PROVISIONER, Grant, grant, user, users
+from ecom.contract.topology import dead_exchange, exchange
 from ecom.harness.workspace import keep_secret, kept_secret
 
 log = logging.getLogger("ecom")
@@ -49,11 +52,50 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
         return dict.fromkeys(users(contract), amqp_url)
     ours = urlsplit(address(amqp_url, shop))
     passwords = {service: secrets.token_hex(16) for service in users(contract)}
-    node.management.define(definitions(contract, shop, passwords, ours.username))
+    node.management.define(_definitions(contract, shop, passwords, ours.username))
     place = ours.netloc.rpartition("@")[2]
     return {
         service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
         for service, password in passwords.items()
+    }
+
+
+def _definitions(
+    contract: Contract, shop: str, passwords: Mapping[str, str], operator: str
+) -> dict[str, Any]:
+    """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them.
+
+    `passwords` are by service; `operator` is an existing user, who may do everything in the vhost.
+    """
+    grants = {user(shop, service): grant(contract, shop, service) for service in passwords}
+    rights = grants | {operator: Grant(".*", ".*", ".*", {})}
+    return {
+        "vhosts": [{"name": shop}],
+        "users": [
+            {"name": user(shop, service), "password": password, "tags": ""}
+            for service, password in passwords.items()
+        ],
+        "permissions": [
+            {"user": who, "vhost": shop, "configure": configure, "write": write, "read": read}
+            for who, (configure, write, read, _) in rights.items()
+        ],
+        "exchanges": [
+            {
+                "name": name,
+                "vhost": shop,
+                "type": "topic",
+                "durable": True,
+                "auto_delete": False,
+                "internal": False,
+                "arguments": {},
+            }
+            for name in (exchange(shop), dead_exchange(shop))
+        ],
+        "topic_permissions": [
+            {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ".*"}
+            for who, it in rights.items()
+            for exchange, keys in it.topics.items()
+        ],
     }
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ecom.contract.contract import Contract
-from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, derived_id, is_id, rfc3339
+from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, derived_id, is_id, rfc3339, to_int
 from ecom.contract.permissions import check_right
 from ecom.runtime.messages import Delivery
 from ecom.runtime.service import Service, Work
@@ -43,9 +42,8 @@ def set_aside(work: Work, it: Delivery, reason: str, error: str, attempts: int, 
     _set_aside(work, headers, it.body, reason, error, attempts, at)
 
 
-def refuse(work: Work, delivery: Delivery, contract: Contract, error: str) -> None:
-    """Set aside what cannot be handled, unless that would make the same dead letter once more: of
-    an event that is sent again, there is one. To gap detection, what is refused was received."""
+def refuse(work: Work, delivery: Delivery, error: str) -> None:
+    """Set aside what cannot be handled; of an event that is sent again, there is one letter."""
     headers = kept(delivery)
     if delivery.exchange and is_id(headers.get("ce-id")):
         id_ = derived_id(repr((headers, delivery.body)), "refused")
@@ -53,8 +51,6 @@ def refuse(work: Work, delivery: Delivery, contract: Contract, error: str) -> No
             work.count("duplicates")
             return
         work[Inbox].put(Inbox(id_, "refused", "", "done", work.now))
-    if delivery.exchange and delivery.key in contract.by_key:
-        work.count(f"accounted:{delivery.key}")
     set_aside(work, delivery, "malformed", error, 1, work.now)
 
 
@@ -78,7 +74,7 @@ def _set_aside(
         "dead-first": rfc3339(at),
         "dead-last": rfc3339(work.now),
     }
-    work.send("dead", id_, "dead", subject, headers | told, body)
+    work.send("dead", id_, "dead", subject, (headers | told, body))
     what = reason, id_, _id(headers.get("ce-type")), subject, error
     work[Letter].put(Letter(number, *what, attempts, work.now))
     about = {"subject": subject, "event": id_, "attempt": attempts}
@@ -92,7 +88,7 @@ def taken_back(headers: Headers, tx: Transaction, now: float) -> bool:
     why = headers.get(DROPPED_HEADER)
     state = "replayed" if why is None else "dropped"
     tx.count(state)
-    row = tx[Letter].get(_number(headers.get(LETTER_HEADER)))
+    row = tx[Letter].get(to_int(headers.get(LETTER_HEADER)))
     id_ = _id(headers.get("ce-id"))
     if row is not None and row.ended_at is None and (id_ == row.id or "" in (id_, row.id)):
         text = None if why is None else str(why)[:MAX_TEXT]
@@ -130,7 +126,7 @@ def replay_effect(delivery: Delivery, service: Service, tx: Transaction, now: fl
     """An operator replays an effect that was given up: it is tried anew, as it is stored. Only an
     edit, which no letter can say of itself, replaces its body. Raises `Refused`."""
     said = delivery.headers or {}
-    row = tx[Effect].get(_number(said[EFFECT_HEADER]))
+    row = tx[Effect].get(to_int(said[EFFECT_HEADER]))
     if row is None or said.get("ce-id") != row.id:
         raise Refused("no such effect")
     again = replace(row, body=delivery.body) if EDITED in said else row
@@ -138,13 +134,6 @@ def replay_effect(delivery: Delivery, service: Service, tx: Transaction, now: fl
     if row.state == "dead":
         anew = replace(again, state="pending", done_at=None, due=now, attempts=0, created_at=now)
         tx[Effect].put(anew)
-
-
-def _number(value: Any) -> int:
-    """The number of a row, as text says it; 0, which no row has, if it says none."""
-    text = str(value)
-    known = text.isascii() and text.isdecimal() and len(text) < 16  # a database's integer
-    return int(text) if known else 0
 
 
 def _id(value: Any) -> str:

@@ -4,61 +4,60 @@ A confirm means that an event is in every queue that was bound for it at that mo
 still be deleted with its messages, or a binding removed: audit's queue takes every event, so none
 is returned as unroutable.
 
-So each service publishes, as `<service>.tally`, how many events of each type it has published. The
-tally follows them through the same queues: a listener that has received fewer by then, and by the
-next tally, asks for them (`<service>.missing`). The producer sends again what its outbox still has
-of that time, and inboxes absorb what was not lost. Neither message is stored.
+So a producer numbers the events of each type (`ce-sequence`), and a listener knows which have come
+(`ecom.runtime.streams`). The producer says, as `<service>.tally`, which are published, and from
+which on it has them; that follows them through the same queues. What is missing then, and at the
+next tally, a listener asks for by number (`<service>.missing`). Neither message is stored.
 
-Repair must not feed itself. What is refused counts as received. A producer answers a listener's
-questions about one type more and more seldom, and a page at a time. A listener that has asked in
-vain gives up what it misses: `accounted:KEY` counts that, so that a later loss is noticed again;
-and a new listener does not ask for ever for a past that is forgotten. A tally that says what the
-one before said is published more and more seldom, for one to whom nobody listens stays in a queue.
+Repair must not feed itself. What is refused has come. What the producer has no longer, or was asked
+for in vain, no listener waits for: a new one begins with what there still is. A producer sends a
+page at a time, and more and more seldom what it has sent before: an event, or a tally.
 """
 
 import logging
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from copy import copy
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import astuple, replace
 
 from ecom.contract.contract import Contract
-from ecom.runtime.memory import Answered, Gaps, Missed
+from ecom.contract.envelope import SEQUENCE, to_int
+from ecom.runtime.dead_letters import came
+from ecom.runtime.memory import Gaps, Seen
 from ecom.runtime.messages import Announce, Delivery
-from ecom.runtime.tables import Inbox, Outbox
+from ecom.runtime.streams import NO_END, merged, missing, size, within
+from ecom.runtime.tables import Outbox, Range, Received
 from ecom.stores.base import Transaction
 from ecom.stores.query import MoreThan
 
 UNSENT = 10_000  # with more than these in the outbox, counting can wait
-SLACK = 5.0  # seconds around the time in which events were lost, of which they are sent again
-PAGE = 500  # outbox rows looked at in one transaction, but for those confirmed at one moment
+PAGE = 2_000  # events of a type that are sent again for one listener between two tallies
+ASKED = 100  # ranges in one question
 # In tallies:
-IN_VAIN = 6  # if events are missing after these, ask for all events there are
-GIVE_UP = 24  # if they are missing after these, they do not come
+GIVE_UP = 24  # what is missing after these does not come
 SELDOM = 256  # what has not changed is said again after 1, 2, 4, 8, …, but at least after these
-FORGOTTEN = 8  # without a question for so long, the next one is the first
 HELLO = b'{"missing":{}}'  # from one who has just connected: say your tallies
+
+Number = Annotated[int, Meta(ge=0, lt=NO_END)]
 
 log = logging.getLogger("ecom")
 
 
 class Tally(Struct, frozen=True):
-    """A tally: event type → how many were published, by the producer's clock at `at`."""
+    """Event type → the numbers of the first event that the producer still has, of the one up to
+    which all are published, and of the last one."""
 
-    at: float
-    sent: dict[str, int]
+    sent: dict[str, tuple[Number, Number, Number]]
 
 
 class Missing(Struct, frozen=True):
-    """Event type → how many are missing, and the `at` of the last tally when none was.
+    """Event type → the numbers of events that are missing."""
 
-    `until` is the `at` of the tally that is answered: what is missing was published before.
-    """
-
-    missing: dict[str, tuple[int, float]]
-    until: float = float("inf")
+    missing: dict[str, list[tuple[Number, Number]]]
 
 
 class GapDetection:
@@ -67,7 +66,6 @@ class GapDetection:
     def __init__(self, contract: Contract, service: str) -> None:
         self._service = service
         self._contract = contract
-        self._heard = contract.consumed_by(service)
         self._ours = contract.published_by(service)
         self.restore(Gaps())
 
@@ -79,34 +77,43 @@ class GapDetection:
         """Know what was known when `volatile` was called; `Gaps` says what it means."""
         self._known = Gaps(*map(copy, astuple(gaps)))
 
-    def tally(self, tx: Transaction, now: float, published: set[int]) -> list[Announce]:
-        """The tally of our own events, if it is time; `published` are rows that are under way.
+    def note(self, inputs: Iterable[Any], sender: Callable[[str], str], tx: Transaction) -> None:
+        """Write down which events have come, whatever becomes of them: those that their producers
+        have sent, as the broker's users tell. It is one row for each type."""
+        fresh: defaultdict[str, list[Range]] = defaultdict(list)
+        for it in inputs:
+            if type(it) is Delivery and (number := to_int((it.headers or {}).get(SEQUENCE))):
+                _, key, user = came(it)
+                kind = self._contract.by_key.get(key)
+                if kind is not None and user == sender(kind.producer):
+                    fresh[key].append((number, number))
+        for key, ranges in fresh.items():
+            row = tx[Received].get(key) or Received(key)
+            tx[Received].put(Received(key, merged([*row.came, *ranges])))
 
-        Rows that are sent again were published before and are counted: else the tally would hide
-        what the listener lacks.
-        """
-        self._pass_time()
+    def tally(self, tx: Transaction, published: set[int]) -> list[Announce]:
+        """The tally of our own events, if it is time. What is sent again, or under way (the rows
+        `published`), was published: else the tally would hide that it is missing."""
+        self._known.answered.clear()
         unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
-        self._known.again.intersection_update([row.seq for row in unsent])
-        out = published | self._known.again
-        waiting = Counter(row.type for row in unsent if row.seq not in out)
-        sent = {key: tx.counted(f"emitted:{key}") - waiting[key] for key in self._ours}
-        if not any(sent.values()) or len(unsent) == UNSENT or not self._is_news(sent):
+        sent = {}
+        for key in self._ours:
+            emitted = tx.counted(f"emitted:{key}")
+            waiting = (row for row in unsent if not row.again and row.seq not in published)
+            numbers = (row.number for row in waiting if row.type == key)
+            last = min(numbers, default=emitted + 1) - 1
+            if last > 0:
+                rows = tx[Outbox].where(limit=1, type=key, number=MoreThan(0))
+                sent[key] = rows[0].number if rows else emitted + 1, last, emitted
+        if not sent or len(unsent) == UNSENT or not self._is_news(sent):
             return []
-        return [Announce(f"{self._service}.tally", msgspec.json.encode(Tally(now, sent)))]
+        return [Announce(f"{self._service}.tally", msgspec.json.encode(Tally(sent)))]
 
-    def _pass_time(self) -> None:
-        answers = self._known.answers
-        for which, (times, wait, silent) in list(answers.items()):
-            if silent >= FORGOTTEN:
-                del answers[which]
-            else:
-                answers[which] = Answered(times, max(0, wait - 1), silent + 1)
-
-    def _is_news(self, sent: dict[str, int]) -> bool:
+    def _is_news(self, sent: dict[str, tuple[int, int, int]]) -> bool:
         """Whether to say this now: if it has changed, or in the end all the same."""
-        alike = self._known.alike + 1 if sent == self._known.said else 0
-        self._known = replace(self._known, said=sent, alike=alike if alike < 2 * SELDOM else SELDOM)
+        said = {key: last for key, (_, last, _) in sent.items()}
+        alike = self._known.alike + 1 if said == self._known.said else 0
+        self._known = replace(self._known, said=said, alike=alike if alike < 2 * SELDOM else SELDOM)
         return alike & (alike - 1) == 0
 
     def answer(self, delivery: Delivery, tx: Transaction, now: float) -> list[Announce]:
@@ -125,81 +132,51 @@ class GapDetection:
             self._known.said.clear()  # somebody listens, and wants to know
             consumed = self._contract.consumed_by(who)
             for key in asked.missing.keys() & set(self._ours).intersection(consumed):
-                self._answer((who, key), *asked.missing[key], asked.until, now)
-            self.send_again(tx, now)
+                if (who, key) not in self._known.answered:
+                    self._known.answered.add((who, key))
+                    log.warning("%s misses %s: sending a page of them again", who, key)
+                    self._send_again(key, merged(asked.missing[key]), tx, now)
         return []
 
-    def _answer(self, which: Missed, number: int, since: float, until: float, now: float) -> None:
-        """Begin to send again, unless that was done lately: with each time, that is longer."""
-        times, wait, _ = self._known.answers.get(which, Answered())
-        if not wait and which not in self._known.pages:
-            times += 1
-            wait = min(4**times, SELDOM)
-            # What is sent again is done later than now, and so not sent again once more.
-            self._known.pages[which] = since - SLACK, min(until + SLACK, now)
-            log.warning(
-                "%s misses %d %s: sending those of its time again", which[0], number, which[1]
-            )
-        self._known.answers[which] = Answered(times, wait)
-
-    def send_again(self, tx: Transaction, now: float) -> None:
-        """Send the next page of what is asked for, if the one before has been sent."""
-        pages, again = self._known.pages, self._known.again
-        if not pages:
-            return
-        tx[Outbox].load(again)
-        rows = [row for seq in again if (row := tx[Outbox].get(seq)) and row.done_at is None]
-        again.intersection_update([row.seq for row in rows])
-        for which, (after, until) in list(pages.items()):
-            if len(again) >= PAGE:
-                return
-            rows = tx[Outbox].where(limit=PAGE, done_at=MoreThan(after))
-            if len(rows) == PAGE:  # and all others that were confirmed at the moment of the last
-                last = rows[-1].done_at
-                rows = [row for row in rows if row.done_at != last] + tx[Outbox].where(done_at=last)
-                pages[which] = last or 0.0, until
-            else:
-                del pages[which]
-            for row in rows:
-                wanted = row.exchange == "events" and row.type == which[1]
-                if wanted and (row.done_at or 0) <= until:
-                    again.add(row.seq)
-                    tx[Outbox].put(replace(row, done_at=None, due=now))
+    def _send_again(self, key: str, asked: list[Range], tx: Transaction, now: float) -> None:
+        """Send a page of these again, but not what lately was: each time, that is longer."""
+        room = PAGE
+        for first, last in within(asked, 1, tx.counted(f"emitted:{key}"))[:ASKED]:
+            some = min(room, last - first + 1)
+            for row in tx[Outbox].where(limit=some, type=key, number=MoreThan(first - 1)):
+                room -= 1
+                is_due = row.done_at is not None and now >= row.done_at + 4**row.again - 1
+                if is_due and row.number <= last:
+                    tx[Outbox].put(replace(row, done_at=None, due=now, again=row.again + 1))
 
     def _compare(self, who: str, tally: Tally, tx: Transaction) -> list[Announce]:
-        missing, known = {}, self._known
-        ours = set(self._contract.published_by(who)).intersection(self._heard)
-        for key in tally.sent.keys() & ours:
-            lacking, before = self._lacking(key, tally.sent[key], tx), known.short.pop(key, 0)
-            if not lacking:
-                known.right[key] = tally.at
-                del known.times[key]
-                continue
-            lasts = lacking * before > 0
-            known.short[key] = min(lacking, before, key=abs) if lasts else lacking
-            known.times[key] = known.times[key] + 1 if lasts else 1
-            if known.times[key] >= (GIVE_UP if lacking > 0 else IN_VAIN):
-                self._give_up(key, tx)
-            elif lasts and lacking > 0:
-                since = known.right.get(key, 0.0) if known.times[key] < IN_VAIN else 0.0
-                missing[key] = (known.short[key], since)
-        if not missing:
+        ours = set(self._contract.published_by(who)).intersection(
+            self._contract.consumed_by(self._service)
+        )
+        found = {key: self._missing(key, *tally.sent[key], tx) for key in tally.sent.keys() & ours}
+        if not (wanted := {key: ranges[:ASKED] for key, ranges in found.items() if ranges}):
             return []
-        log.warning("Events are missing: %s", {key: number for key, (number, _) in missing.items()})
-        question = Missing(missing, tally.at)
-        return [Announce(f"{self._service}.missing", msgspec.json.encode(question))]
+        log.warning("Events are missing: %s", {key: size(them) for key, them in wanted.items()})
+        return [Announce(f"{self._service}.missing", msgspec.json.encode(Missing(wanted)))]
 
-    def _lacking(self, key: str, sent: int, tx: Transaction) -> int:
-        """How many were not received; below 0: so many too many, such as late duplicates."""
-        lacking = sent - tx.counted(f"handled:{key}") - tx.counted(f"accounted:{key}")
-        if lacking > 0:
-            lacking -= min(lacking, len(tx[Inbox].where(limit=UNSENT, type=key, state="waiting")))
-        return lacking
-
-    def _give_up(self, key: str, tx: Transaction) -> None:
-        """Take the number as it is."""
-        number = self._known.short.pop(key)
-        del self._known.times[key]
-        tx.count(f"accounted:{key}", number)
-        if number > 0:
-            log.error("%d %s do not come, however often they were asked for", number, key)
+    def _missing(
+        self, key: str, first: int, last: int, emitted: int, tx: Transaction
+    ) -> list[Range]:
+        """What is missing, and was at the last tally, too; but for what does not come any more."""
+        row, seen = tx[Received].get(key) or Received(key), self._known.seen.pop(key, Seen())
+        # Its database was restored, if there are fewer than there were: the rest will come again.
+        known = within(row.came, 1, emitted if seen.end > emitted else NO_END)
+        known = merged([*known, *within([(1, first - 1)], 1, last)])
+        left = missing(known, last)
+        times = seen.times + 1 if left and left[0][0] == seen.first else 1
+        if times >= GIVE_UP:
+            never = within(left[:1], 1, seen.end)
+            log.error("%d %s do not come, however often asked for", size(never), key)
+            known = merged([*known, *never])
+            left = missing(known, last)
+        if known != row.came:
+            tx[Received].put(Received(key, known))
+        end = max([last, *(it for _, it in known[-1:])])
+        if left or end > emitted:
+            self._known.seen[key] = Seen(end, left[0][0] if left else 0, times)
+        return within(left, 1, seen.end)

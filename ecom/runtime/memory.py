@@ -1,14 +1,12 @@
 """What a process keeps in memory between two steps, and so loses in a crash."""
 
-from collections import Counter
 from typing import Generic, NamedTuple, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ecom.runtime.tables import Effect, Outbox
 
 OutRow = TypeVar("OutRow", Outbox, Effect)
-Missed = tuple[str, str]  # who misses events, and of which type
 
 
 class Window(Struct, Generic[OutRow], frozen=True):
@@ -20,25 +18,21 @@ class Window(Struct, Generic[OutRow], frozen=True):
     behind: bool = True  # there may be others in the table than those being written
 
 
-class Answered(NamedTuple):
-    """How somebody's questions about one type were answered; times are counted in tallies due."""
+class Seen(NamedTuple):
+    """What a listener saw of one type at the last tally, if that was not right."""
 
-    times: int = 0
-    wait: int = 0  # until the next answer
-    silent: int = 0  # since the last question
+    end: int = 0  # up to which number it knew of events
+    first: int = 0  # that of the first that was missing …
+    times: int = 0  # … at so many tallies in a row
 
 
 class Gaps(Struct, frozen=True):
     """What is known of lost events (see `ecom.runtime.gap_detection`); all may be forgotten."""
 
-    right: dict[str, float] = {}  # event type → `at` of the last tally that was right
-    short: dict[str, int] = {}  # event type → how many were missing at the last tally
-    times: Counter[str] = field(default_factory=Counter)  # tallies in a row that were not right
-    said: dict[str, int] = {}  # the last tally of our own
+    seen: dict[str, Seen] = {}  # by event type
+    said: dict[str, int] = {}  # our last tally: event type → up to which number all are published
     alike: int = 0  # how often, since, one was due that would say the same
-    answers: dict[Missed, Answered] = {}
-    pages: dict[Missed, tuple[float, float]] = {}  # sent again: done after, done until
-    again: set[int] = set()  # outbox rows that are being sent again
+    answered: set[tuple[str, str]] = set()  # since then: whose questions, about which type
 
 
 class Memory(Struct, frozen=True):

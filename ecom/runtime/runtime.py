@@ -99,6 +99,7 @@ class Runtime:
             if leased < now + LEASE - replicas.RENEWAL:
                 leased = replicas.renewed(self._replica, tx, now)
             inbox.read_ahead(inputs, self.service, tx)
+            self._gaps.note(inputs, self._sender, tx)
             for each in inputs:
                 self._take(each, tx, now)
                 if isinstance(each, Delivery):
@@ -112,7 +113,7 @@ class Runtime:
             performing = [it for row in chosen if (it := self._to_perform(row, tx, now))]
             if any(type(each) is messages.TallyDue for each in inputs):
                 published = self._outbox.under_way.union(row.seq for row in publishing)
-                self._announcements += self._gaps.tally(tx, now, published)
+                self._announcements += self._gaps.tally(tx, published)
         except BaseException:
             tx.rollback()
             raise
@@ -174,12 +175,10 @@ class Runtime:
             dead_letters.check(delivery, envelope.type, self._sender(event.producer))
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
-            dead_letters.refuse(work, delivery, self._contract, str(refused))
+            dead_letters.refuse(work, delivery, str(refused))
             return
         key, seen = inbox.find(envelope, self._contract, tx)
         if seen is None or (seen.state == "dead" and not delivery.exchange):
-            if seen is not None:
-                tx.count(f"handled:{envelope.type}", -1)  # it is to be handled again
             row = Inbox(key, envelope.type, envelope.subject, "done", now)
             self._event(row, read, delivery, tx, now)
         else:
@@ -285,7 +284,6 @@ class Runtime:
                 extra = {"subject": timer.subject, "event": id_}
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
-        self._gaps.send_again(tx, now)
         tidy(tx, now)
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:

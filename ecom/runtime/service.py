@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from ecom.contract.envelope import (
     Envelope,
     Refused,
+    Wire,
     derived_id,
     encode,
     is_derived,
@@ -188,16 +189,15 @@ class Work:
         trace = trace_after(cause.traceparent, cause.correlation, id_)
         what = event.key, event.version, rfc3339(self.now), self._service, subject
         envelope = Envelope(id_, *what, cause.correlation, cause.id, trace)
-        headers, body = encode(envelope, event)
-        self.count(f"emitted:{event.key}")
-        self.send("events", id_, event.key, subject, headers, body)
+        number = self.count(f"emitted:{event.key}")
+        self.send("events", id_, event.key, subject, encode(envelope, event, number), number)
 
     def send(
-        self, exchange: str, id: str, type: str, subject: str, headers: dict[str, Any], body: bytes
+        self, exchange: str, id: str, type: str, subject: str, wire: Wire, number: int = 0
     ) -> None:
-        """Put one message into the outbox."""
-        message = self.count("outbox"), id, type, subject, exchange, headers, body
-        self._tx[Outbox].put(Outbox(*message, self.now, self._replica))
+        """Put one message into the outbox; an event has a number."""
+        message = self.count("outbox"), id, type, subject, exchange, *wire
+        self._tx[Outbox].put(Outbox(*message, self.now, self._replica, number))
 
     def request(self, effect: Struct, key: str) -> None:
         """Have `effect` performed outside after the commit; its result is a message to us.

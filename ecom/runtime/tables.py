@@ -4,7 +4,8 @@ from typing import Any
 
 from ecom.stores.base import Counter, Index, Row
 
-SUBJECT = Index(("subject",))
+Range = tuple[int, int]  # the first and the last of some numbers
+SUBJECT, NUMBER = Index(("subject",)), Index(("type", "number"))
 DUE, UNDONE = Index(("due", "seq"), filled="due"), Index(("owner", "seq"), empty="done_at")
 
 
@@ -30,7 +31,7 @@ class Outbox(Row, frozen=True):
     """A message to publish: written with the state it reports, sent after the commit."""
 
     table = "outbox"
-    indexes = (DUE, UNDONE, Index(("done_at", "seq"), filled="done_at"), SUBJECT)
+    indexes = (DUE, UNDONE, Index(("done_at", "seq"), filled="done_at"), SUBJECT, NUMBER)
 
     seq: int
     id: str
@@ -41,6 +42,8 @@ class Outbox(Row, frozen=True):
     body: bytes
     created_at: float
     owner: str  # the replica that sends it
+    number: int = 0  # of an event among those of its type, from 1
+    again: int = 0  # how often it was sent again, as somebody missed it
     due: float | None = None  # it came back: to be sent again then, by any replica
     done_at: float | None = None  # when the broker confirmed it
 
@@ -108,6 +111,15 @@ class Handled(Row, frozen=True):
     messages: list[Any]
 
 
+class Received(Row, frozen=True):
+    """Which events of a type have come, or will not come, by number (see `streams`)."""
+
+    table = "received"
+
+    type: str
+    came: list[Range] = []  # noqa: RUF012 - a struct's default is copied
+
+
 class Letter(Row, frozen=True):
     """A dead letter of this service, and what became of it: all counts of them are of these."""
 
@@ -127,8 +139,7 @@ class Letter(Row, frozen=True):
     why: str | None = None  # it was dropped
 
 
-# Counters: `emitted:KEY`, `handled:KEY` (a dead one that is replayed is to be handled again),
-# `accounted:KEY` (refused, or given up: see `gap_detection`; below 0, handled more than once),
-# `replayed`, `dropped`, `duplicates`, `dead`, `outbox`, `effects`, `transactions`, and how many
-# rows of its own a service has made: `orders`, `events`.
-MACHINERY = (Inbox, Outbox, Effect, Timer, Replica, Handled, Letter, Counter)
+# Counters: `emitted:KEY` (the last one's number), `handled:KEY` (a replay once more), `replayed`,
+# `dropped`, `duplicates`, `dead`, `outbox`, `effects`, `transactions`, and how many rows of its own
+# a service has made: `orders`, `events`.
+MACHINERY = (Inbox, Outbox, Effect, Timer, Replica, Handled, Received, Letter, Counter)

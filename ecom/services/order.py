@@ -192,8 +192,5 @@ def service() -> Service:
         name="order",
         rows=(Order, Request),
         transitions={Order: Lifecycle(CONFIRMED, TRANSITIONS)},
-        handlers={
-            PlaceOrder: place_order,
-            CancelOrder: cancel_order,
-        },
+        handlers={PlaceOrder: place_order, CancelOrder: cancel_order},
     )

@@ -142,11 +142,7 @@ def service() -> Service:
         name="payment",
         rows=(Payment,),
         transitions={Payment: Lifecycle(CAPTURED, TRANSITIONS)},
-        handlers={
-            Captured: money_captured,
-            Declined: card_declined,
-            Refunded: money_refunded,
-        },
+        handlers={Captured: money_captured, Declined: card_declined, Refunded: money_refunded},
         effects=(Capture, Refund),
         # How often the provider may answer that no money moved. While the outcome is unknown, the
         # effect is repeated for ever. A capture may fail for good (the hold expires); a refund not.

@@ -5,8 +5,7 @@ services have published and this database lacks, gap detection asks for. `python
 ecom.shop.restore FOLDER` does it while no service runs."""
 
 import sys
-from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ecom.contract.envelope import is_derived
 from ecom.contract.event import Event
 from ecom.events import OrderCancelled, OrderConfirmed, OrderCreated
 from ecom.process.driver import database
+from ecom.runtime.tables import Received
 from ecom.sagas.choreography import choreography
 from ecom.services.audit import Entry
 from ecom.services.order import CANCELLED, CONFIRMED, FIRST_ORDER, PENDING, Order
@@ -24,6 +24,7 @@ from ecom.stores.base import Store, Table, Transaction
 from ecom.stores.reader import Reader
 from ecom.stores.sqlite import SqliteStore
 
+CONTRACT = choreography().contract
 SPARE = 1_000  # numbers that are left out: of orders that the log has not heard of yet
 
 
@@ -33,28 +34,32 @@ def put_back_orders(folder: Path) -> int:
     No service may run. Costs two look-ups if there is nothing to do.
     """
     with Reader(folder) as reader:
-        logged = reader["audit"].counters().get("handled:order.created", 0)
-        if logged <= reader["order"].counters().get("emitted:order.created", 0):
+        heard = last_heard(it for name in CONTRACT.services for it in reader[name].rows(Received))
+        emitted = reader["order"].counters()
+        if all(number <= emitted.get(f"emitted:{key}", 0) for key, number in heard.items()):
             return 0
         entries = reader["audit"].rows(Entry, producer="order")
     store = SqliteStore(database(folder, "order"))
     try:
-        return put_back(entries, store)
+        return put_back(entries, store, heard)
     finally:
         store.close()
 
 
-def put_back(entries: Iterable[Entry], store: Store) -> int:
-    """Bring orders up to what their service has published, as `entries` of the log have it."""
+def last_heard(rows: Iterable[Received]) -> dict[str, int]:
+    """The last number of each of the order service's events that has come to anybody."""
+    ends = sorted((row.came[-1][1], row.type) for row in rows if row.came)
+    return {key: last for last, key in ends if key in CONTRACT.published_by("order")}
+
+
+def put_back(entries: Iterable[Entry], store: Store, heard: Mapping[str, int]) -> int:
+    """Bring orders up to what `entries` of the log say, and numbers of events to those `heard`."""
     tx = Transaction(store)
-    orders, published = tx[Order], Tally[str]()
-    kinds = choreography().contract.by_key
-    lost = 0
+    orders, lost = tx[Order], 0
     for entry in sorted(entries, key=lambda entry: entry.n):
-        published[entry.type] += 1
-        event = msgspec.json.decode(entry.body, type=kinds[entry.type])
+        event = msgspec.json.decode(entry.body, type=CONTRACT.by_key[entry.type])
         lost += _put_back(entry, event, orders)
-    for key, number in published.items():
+    for key, number in heard.items():
         tx.count(f"emitted:{key}", max(0, number - tx.counted(f"emitted:{key}")))
     if lost:
         number = max(order.number for order in orders.written())

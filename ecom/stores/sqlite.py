@@ -28,12 +28,7 @@ WAL_BYTES = 2**24  # to which the log is cut once a reader has gone for whom it 
 PREPARE_SECONDS = 30.0  # the same while the schema is looked at: others may be busy changing it
 
 # What may be otherwise a moment later; anything else is not mended by waiting.
-_PASSING = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-}
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 class SqliteStore:

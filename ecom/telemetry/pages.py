@@ -24,7 +24,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from ecom.errors import ShopError
-from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Timer
+from ecom.runtime.streams import size
+from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Received, Timer
 from ecom.stores.base import Row, StoreUnavailable
 from ecom.stores.query import ANY, MoreThan
 from ecom.stores.reader import Database
@@ -33,7 +34,8 @@ from ecom.telemetry.metrics import Metrics
 PATIENCE = 10.0  # seconds for a request to come
 MOST_THREADS = 64  # of the process: each request has one
 _BY_TYPE = {
-    "handled": ("ecom_events_handled", "Events handled: done, or dead; each is counted once."),
+    "received": ("ecom_events_received", "Events that have come, or never will; each once."),
+    "handled": ("ecom_events_handled", "Events handled: done, or dead; a replay once more."),
     "emitted": ("ecom_events_emitted", "Events emitted: they are, or will be, published."),
 }
 _COUNTERS = {
@@ -74,7 +76,6 @@ class Pages:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics, self._service = metrics, metrics.service
-        self._highest: dict[str, int] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -118,7 +119,8 @@ class Pages:
 
     def _read(self) -> list[Metric]:
         with closing(Database(self._metrics.folder, self._service)) as read, read.moment():
-            found, now = list(self._counters(read.counters())), time.time()
+            came = {f"received:{row.type}": size(row.came) for row in read.rows(Received)}
+            found, now = list(self._counters(read.counters() | came)), time.time()
             for name, (help, kind, which) in _DEPTHS.items():
                 found.append(self._gauge(f"ecom_{name}", help, read.count(kind, **which)))
             found.append(self._gauge("ecom_wal_bytes", _WAL, self._metrics.wal_bytes))
@@ -131,21 +133,14 @@ class Pages:
     def _counters(self, counters: dict[str, int]) -> Iterator[Metric]:
         for prefix, (name, help) in _BY_TYPE.items():
             family = CounterMetricFamily(name, help, labels=["service", "type"])
-            for key in counters:
-                what, _, type_ = key.partition(":")
-                if what == prefix:
-                    family.add_metric([self._service, type_], self._risen(key, counters[key]))
+            for key, value in counters.items():
+                if key.startswith(f"{prefix}:"):
+                    family.add_metric([self._service, key.partition(":")[2]], value)
             yield family
         for key, (name, help) in _COUNTERS.items():
             family = CounterMetricFamily(name, help, labels=["service"])
-            family.add_metric([self._service], self._risen(key, counters.get(key, 0)))
+            family.add_metric([self._service], counters.get(key, 0))
             yield family
-
-    def _risen(self, key: str, value: int) -> int:
-        """A replay takes one back until the event is handled again; Prometheus would take any
-        fall for a restart, and count everything anew."""
-        self._highest[key] = max(value, self._highest.get(key, 0))
-        return self._highest[key]
 
 
 class _Handler(WSGIRequestHandler):

@@ -27,11 +27,19 @@ FORM = {
     "ce-schemaversion": {"type": "string", "pattern": r"^0*[1-9][0-9]*$(?!\n)"},
 }
 VERSION = {"const": "1.0", "description": "The version of CloudEvents."}
+SEQUENCE = {
+    "type": "string",
+    "pattern": r"^[0-9]{1,15}$(?!\n)",
+    "description": "The number of the event among its producer's of its type, from 1 and without a "
+    "gap: by it a consumer knows what it has missed.",
+}
 TRACE = {
     "type": "string",
     "pattern": r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)",
     "description": "W3C trace context; without it, or with another, readers begin a new trace.",
 }
+
+OPTIONAL = {"ce-traceparent": TRACE, "ce-sequence": SEQUENCE}
 
 
 def bodies(contract: Contract) -> dict[str, Schema]:
@@ -47,7 +55,7 @@ def envelope() -> Schema:
         "type": "object",
         "description": "CloudEvents 1.0 in RabbitMQ's binary mode; all values are text. Headers "
         "that are not named here are to be ignored.",
-        "properties": {"ce-specversion": VERSION, **known, "ce-traceparent": TRACE},
+        "properties": {"ce-specversion": VERSION, **known, **OPTIONAL},
         "required": ["ce-specversion", *REQUIRED],
     }
 

@@ -1,6 +1,6 @@
 """A disk under the memory store: what a crash leaves, and what a power cut leaves."""
 
-from ecom.runtime.tables import MACHINERY
+from ecom.runtime.tables import MACHINERY, Inbox
 from ecom.stores.base import R
 from ecom.stores.memory import MemoryStore
 from ecom.stores.query import Key
@@ -40,6 +40,15 @@ class StaleDisk(Disk):
     def commit(self) -> None:
         super().commit()
         self._early = self.snapshot()
+
+
+class ForgetfulDisk(Disk):
+    """Time flies: what is done is out of the inbox's retention once it is committed."""
+
+    def commit(self) -> None:
+        rows = self._tables.get(Inbox, {})
+        self._tables[Inbox] = {key: row for key, row in rows.items() if row.state != "done"}
+        super().commit()
 
 
 class LazyDisk(Disk):

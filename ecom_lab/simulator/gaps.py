@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ecom.contract.topology import is_control
-from ecom.runtime.tables import Inbox, Outbox
+from ecom.runtime.streams import within
+from ecom.runtime.tables import Outbox, Received
 
 Model = Any  # that of `ecom_lab.simulator.model`, which asks this
 State = tuple[int, ...]
@@ -25,10 +26,12 @@ def missed(world: Model, state: State) -> Iterator[int]:
     for who in world.core:
         outbox = world.local(state, who).tables.get(Outbox, {}).values()
         for listener, messages in waiting.items():
-            known = world.local(state, listener).tables.get(Inbox, {}).keys()
-            known = known | {it.headers.get("ce-id") for it in messages}
+            rows = world.local(state, listener).tables.get(Received, {})
+            came = {key: row.came for key, row in rows.items()}
+            on_the_way = {it.headers.get("ce-id") for it in messages}
             heard = contract.consumed_by(world.names[listener])
-            sent = (row for row in outbox if row.done_at is not None and row.type in heard)
-            if any(row.id not in known for row in sent):
+            sent = [row for row in outbox if row.done_at is not None and row.type in heard]
+            lost = (row for row in sent if row.id not in on_the_way)
+            if not all(within(came.get(row.type, ()), row.number, row.number) for row in lost):
                 yield who
                 break

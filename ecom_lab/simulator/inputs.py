@@ -44,7 +44,10 @@ def prepared(
             )
         elif kind in ("restart", "reconnect"):
             given.append(PublisherUp())
-        elif kind == "tally due":
+        elif kind == "tally due":  # and what was sent again may be once more
+            rows = local.tables.get(Outbox, {})
+            sent = {key: row for key, row in rows.items() if row.done_at is not None}
+            local = _with(local, Outbox, {key: replace(it, again=0) for key, it in sent.items()})
             given.append(TallyDue())
         else:
             local = local if kind == "tick" else _now_due(local, kind, about)

@@ -67,9 +67,9 @@ class Canon:
     """Texts of local states: two share one only if they behave the same from now on.
 
     Left out is what no decision looks at: the numbers of outbox and effect rows (their order is
-    kept), the contents of rows that are done (their ids are kept, for duplicates and the log), the
-    order in which messages were handled, and `ignored` columns, by type of row. It remembers the
-    tables that it has seen.
+    kept), the contents of rows that are done (their ids are kept, for duplicates and the log, and
+    the numbers of events, by which lost ones are asked for), the order in which messages were
+    handled, and `ignored` columns, by type of row. It remembers the tables that it has seen.
     """
 
     def __init__(self, ignored: Mapping[type[Row], str]) -> None:
@@ -148,9 +148,9 @@ def _window(kind: type[Row], process: ProcessState | str | None) -> Window[Any] 
     return process.memory.outbox if kind is Outbox else process.memory.effects
 
 
-_DONE = {Outbox: attrgetter("id"), Effect: attrgetter("id", "key", "state")}
+_DONE = {Outbox: attrgetter("id", "number", "again"), Effect: attrgetter("id", "key", "state")}
 _WAITING = {
-    Outbox: attrgetter("id", "owner", "exchange", "headers", "body"),
+    Outbox: attrgetter("id", "owner", "exchange", "headers", "body", "again"),
     Effect: attrgetter("id", "owner", "key", "attempts", "body"),
 }
 

@@ -46,7 +46,7 @@ def good(broker, shop, id="event-1"):
 def row(seq, exchange="events", id=None):
     headers, body = wire(CREATED, f"event-{seq}")
     id = f"event-{seq}" if id is None else id
-    return Outbox(seq, id, CREATED.key, "1001", exchange, headers, body, 0.0, "1", None)
+    return Outbox(seq, id, CREATED.key, "1001", exchange, headers, body, 0.0, "1")
 
 
 def test_declaring_again_changes_nothing(broker, shop):

@@ -82,9 +82,9 @@ def envelope_for(event: Any, id: str = "event-1") -> Envelope:
     )
 
 
-def wire(event: Any, id: str = "event-1") -> tuple[dict[str, Any], bytes]:
+def wire(event: Any, id: str = "event-1", number: int = 1) -> tuple[dict[str, Any], bytes]:
     """The headers and body of `event`."""
-    return encode(envelope_for(event, id), event)
+    return encode(envelope_for(event, id), event, number)
 
 
 def delivery(event: Any, id: str = "event-1", tag: int = 1) -> Delivery:

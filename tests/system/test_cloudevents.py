@@ -63,7 +63,7 @@ def seen_as_headers(event):
 
 def made_by_the_sdk(event, id="event-1"):
     """The event as somebody would make it who has the SDK, and not our code."""
-    headers, _ = encode(envelope_for(event, id), event)
+    headers, _ = encode(envelope_for(event, id), event, 1)
     names = [name.removeprefix("ce-") for name in (*REQUIRED, "ce-traceparent")]
     attributes = {name: headers[f"ce-{name}"] for name in names}
     attributes["time"] = msgspec.convert(attributes["time"], type=EVENT_TIME)

@@ -110,7 +110,7 @@ def outgoing(window=3):
 
 
 def row(seq, owner="1", due=None):
-    return Outbox(seq, f"id-{seq}", "t", "1", "events", {}, b"", 0.0, owner, due)
+    return Outbox(seq, f"id-{seq}", "t", "1", "events", {}, b"", 0.0, owner, due=due)
 
 
 def put(store, *seqs, owner="1", due=None):

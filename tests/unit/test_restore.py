@@ -7,12 +7,13 @@ from world import World
 
 from ecom.events import Line
 from ecom.runtime.messages import Announce, Command, Delivery, PublisherUp, Reply, TallyDue
+from ecom.runtime.tables import Received
 from ecom.services.audit import Entry
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
 from ecom.services.order import CancelOrder, Order, PlaceOrder
 from ecom.services.payment import Payment
-from ecom.shop.restore import put_back
+from ecom.shop.restore import last_heard, put_back
 from ecom_lab.shop import SERVICES
 
 ENDS = {"CONFIRMED": ("COMMITTED", "CAPTURED"), "CANCELLED": ("RELEASED", "REFUNDED")}
@@ -55,7 +56,8 @@ class Restored(World):
         waiting = [each for each in self.inputs[name] if isinstance(each, Command)]
         self.stores[name].restore(copy)
         if name == "order":
-            put_back(self.rows("audit", (Entry,)), self.stores["order"])
+            heard = [row for each in SERVICES for row in self.rows(each, (Received,))]
+            put_back(self.rows("audit", (Entry,)), self.stores["order"], last_heard(heard))
         self.start(name)
         self.inputs[name] += waiting
 

@@ -40,9 +40,8 @@ def left(store, kind):
 
 
 def outbox(seq, done_at):
-    return Outbox(
-        seq, f"e{seq}", "order.created", "1001", "events", {}, b"{}", 0.0, "1", None, done_at
-    )
+    what = f"e{seq}", "order.created", "1001", "events", {}, b"{}"
+    return Outbox(seq, *what, 0.0, "1", done_at=done_at)
 
 
 def effect(seq, done_at, state):

@@ -57,7 +57,7 @@ def event_of(order):
     lines = tuple(Line(it.sku, it.quantity, it.unit_price) for it in order.lines)
     total = sum(it.quantity * it.unit_price for it in lines)
     event = OrderCreated("1001", order.customer, order.card, total, lines)
-    headers, body = encode(envelope_for(event), event)
+    headers, body = encode(envelope_for(event), event, 1)
     assert msgspec.json.encode(decode(CONTRACT, headers, body)[1]) == body
     return body
 

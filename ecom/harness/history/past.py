@@ -1,6 +1,5 @@
 """The past of a saga: the log of its events, and what its services noted of their own work."""
 
-from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,8 +8,9 @@ from typing import Any, NamedTuple
 
 from ecom.contract.event import Event, subject_of
 from ecom.runtime.saga import Saga
-from ecom.runtime.tables import Handled, Inbox
-from ecom.stores.base import Counter, R, Row
+from ecom.runtime.streams import within
+from ecom.runtime.tables import Handled, Inbox, Outbox, Received
+from ecom.stores.base import R, Row
 from ecom.stores.reader import Reader
 
 
@@ -83,15 +83,13 @@ class Past:
 
     def forgotten(self, service: str) -> Iterator[str]:
         """The ids of the events that a service has handled so long ago that it has no row of them:
-        of each type the first in the log, as many as its counters say."""
-        inbox = self.rows(service, Inbox)
-        counted = {row.name: row.value for row in self.rows(service, Counter)}
-        known = {row.id for row in inbox}
-        kept = Tally(row.type for row in inbox if row.state != "waiting")
+        by their numbers, or because not even their producer has rows of them any more."""
+        known = {row.id for row in self.rows(service, Inbox)}
+        came = {row.type: row.came for row in self.rows(service, Received)}
+        sent = {row.id: row.number for it in self.services for row in self.rows(it, Outbox)}
         consumed = self.saga.contract.consumed_by(service)
-        left = {key: counted.get(f"handled:{key}", 0) - kept[key] for key in consumed}
         for logged in self.log:
-            key = logged.event.key
-            if left.get(key, 0) > 0 and logged.id not in known:
-                left[key] -= 1
+            key, number = logged.event.key, sent.get(logged.id)
+            has_come = number is None or within(came.get(key, ()), number, number)
+            if key in consumed and logged.id not in known and has_come:
                 yield logged.id

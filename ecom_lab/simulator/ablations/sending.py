@@ -17,7 +17,7 @@ from ecom.runtime.messages import (
     Tick,
 )
 from ecom.runtime.runtime import Runtime
-from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Timer
 from ecom.stores.base import Transaction
 from ecom_lab.simulator.ablations.handling import NoInbox
 from ecom_lab.simulator.ablations.weak import HastyRuntime, SpoilingRuntime, StartingRuntime
@@ -145,6 +145,15 @@ class TrustsTheAnswer(Runtime):
         except GeneratorExit:
             self.restore(before)
             raise
+
+
+class CountsWhatCame(Runtime):
+    """Events that have come are counted, and not told apart by number."""
+
+    def _event(self, row: Inbox, *about: Any) -> None:
+        super()._event(row, *about)
+        number = about[2].counted(f"handled:{row.type}")
+        about[2][Received].put(Received(row.type, [(1, number)] if number else []))
 
 
 class NoGapDetection(Runtime):

@@ -24,7 +24,7 @@ from ecom.services.order import CancelOrder
 from ecom.services.payment import Capture, Captured
 from ecom_lab.simulator.ablations import handling, sending
 from ecom_lab.simulator.ablations.ablation import Ablation, answering, having, performing
-from ecom_lab.simulator.durability import LazyDisk
+from ecom_lab.simulator.durability import ForgetfulDisk, LazyDisk
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import domain, outside
 from ecom_lab.simulator.shop.scenario import DEADLY, STRAY, TEAPOT, Wish, race, restored, shop
@@ -50,6 +50,12 @@ SOLD_OUT = shop((Wish(), Wish(), Wish()), stock=(), faults=0)
 CROWDED = replace(SOLD_OUT, batch=2, windows=(1, 1))
 # One of two payments is slow, and the other asks the provider as well.
 SLOW = performing("payment", outside.Strict())(one(world=replace(CALM, replicas={"payment": 2})))
+# One event comes again when nobody remembers it, and another never does.
+FORGETFUL = one(
+    *("duplicate", "lost"),
+    faults=2,
+    world=replace(shop((Wish(), Wish()), stock=()), disk=ForgetfulDisk),
+)
 PAIRED = replace(SOLD_OUT, replicas={"order": 2})
 
 
@@ -111,6 +117,7 @@ RUNTIMES = {
     "dead-letters-kept": (handling.DropsUnreadable, STRAYED),
     "dead-letter-before-ack": (sending.DeadLetterFromMemory, one("crash", world=STRAYED)),
     "gap-detection": (sending.NoGapDetection, one("lost", world=SOLD_OUT)),
+    "numbers": (sending.CountsWhatCame, FORGETFUL),
 }
 AROUND = (  # the database, the broker, the API, the outside world
     Ablation(

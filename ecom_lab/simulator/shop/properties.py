@@ -8,7 +8,8 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
 
 from ecom.events import CUSTOMER_CANCELLED
-from ecom.runtime.tables import Counter, Outbox
+from ecom.runtime.streams import missing
+from ecom.runtime.tables import Counter, Outbox, Received
 from ecom.services.audit import Entry
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.order import CANCELLED, CONFIRMED, Order
@@ -59,17 +60,17 @@ def accounts(view: View) -> balance.Accounts:
         payments=list(view.rows("payment", Payment).values()),
         ledger=view.services["payment"].ledger,
         told=[(id_, outcome) for id_ in orders(view) for outcome in _mails(view, id_)],
-        emitted=sum((_counted(view, name, "emitted:") for name in view.services), Tally()),
+        emitted=_emitted(view),
         logged=Tally(type_ for _, type_ in log),
         twice=[each for each, times in Tally(log).items() if times > 1],
     )
 
 
-def _counted(view: View, service: str, prefix: str) -> "Tally[str]":
-    """A service's own counters of this kind: event type → how many."""
-    rows = view.rows(service, Counter).values()
-    kept = {row.name.removeprefix(prefix): row.value for row in rows if row.name.startswith(prefix)}
-    return Tally(kept)
+def _emitted(view: View) -> dict[str, int]:
+    """Event type → how many were emitted."""
+    rows = [row for name in view.services for row in view.rows(name, Counter).values()]
+    prefix = "emitted:"
+    return {it.name.removeprefix(prefix): it.value for it in rows if it.name.startswith(prefix)}
 
 
 def losses(view: View, quiet: bool) -> Mapping[str, float]:
@@ -238,11 +239,10 @@ def logged_once(view: View) -> Iterator[str]:
 
 def counters_agree(view: View) -> Iterator[str]:
     """What was emitted was handled: so a shop knows that it is quiet."""
-    emitted = sum((_counted(view, name, "emitted:") for name in view.services), Tally())
-    handled = _counted(view, "audit", "handled:")
-    for key in sorted(emitted):
-        if handled[key] != emitted[key]:
-            yield f"{key}: {emitted[key]} emitted, {handled[key]} handled by audit"
+    rows = view.rows("audit", Received)
+    for key, emitted in _emitted(view).items():
+        if lacking := missing(rows[key].came if key in rows else (), emitted):
+            yield f"{key}: {emitted} emitted, {lacking} did not come to audit"
 
 
 def books_balance(view: View) -> Iterator[str]:

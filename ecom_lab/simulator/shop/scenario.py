@@ -95,7 +95,7 @@ def restored() -> Scenario:
     reservation = Reservation(who[1], COMMITTED, who[0], {"TEAPOT": 1}, None, 0.0, who[2])
     about = "order.1", InventoryCommitted.key, 1, rfc3339(0.0), "inventory", who[1]
     envelope = Envelope(*about, who[2], who[2], trace_after("", who[2], "order.1"))
-    wire = encode(envelope, InventoryCommitted(who[1], who[0]))
+    wire = encode(envelope, InventoryCommitted(who[1], who[0]), 1)
     late = Message("events", InventoryCommitted.key, *wire, user(SAGA.contract.name, "inventory"))
     return replace(
         shop((Wish(may_cancel=True),), faults=0, strays=(("order", late),)),

@@ -1,0 +1,41 @@
+"""Streams: the events of one type, numbered from 1 by their producer; and what has come of one.
+
+To receive a number again changes nothing, however late: a small row tells what is missing, however
+long the history is, and no duplicate stands for what was lost.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from ecom.runtime.tables import Range
+
+MOST = 1_000  # ranges in a row: what is beyond them counts as missing
+NO_END = 10**18
+
+
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """The same numbers in as few ranges as can be, in order."""
+    found: list[Range] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(found[-1][1], last)
+        else:
+            found.append((first, last))
+    return found[:MOST]
+
+
+def missing(came: Iterable[Range], last: int) -> list[Range]:
+    """What of the numbers up to `last` has not come."""
+    ends = pairwise([(0, 0), *came, (NO_END, NO_END)])
+    return within([(a + 1, b - 1) for (_, a), (b, _) in ends], 1, last)
+
+
+def within(ranges: Iterable[Range], first: int, last: int) -> list[Range]:
+    """What of the ranges lies between these numbers, both included."""
+    cut = ((max(a, first), min(b, last)) for a, b in ranges)
+    return [(a, b) for a, b in cut if a <= b]
+
+
+def size(ranges: Iterable[Range]) -> int:
+    """How many numbers there are in the ranges."""
+    return sum(last - first + 1 for first, last in ranges)
