@@ -6,6 +6,7 @@ inventory's queue before the hold ran out, whatever was away then. Who paid late
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import TypeVar
 
@@ -28,11 +29,12 @@ AWAY = ("inventory", "payment", "notification", "broker", "database")
 LENGTHS = (1.5, 0.5)  # of a hold
 REST_SECONDS = 120.0  # twice the longest cap of a retry
 # These first, where there is no time for all: payments wait in inventory's queue past the hold;
-# captures are made past it; the broker, and inventory's database, are away for longer than it.
+# captures are made past it; the broker is away for longer, and inventory started without it; and so
+# is inventory's database.
 FIRST: tuple[Cell, ...] = (
     (("payment", "inventory"), ("payment", "inventory"), 1.5),
     (("payment", "notification"), ("notification", "payment"), 1.5),
-    (("broker",), ("broker",), 1.5),
+    (("inventory", "broker"), ("inventory", "broker"), 1.5),
     (("payment", "database"), ("payment", "database"), 1.5),
 )
 
@@ -59,10 +61,14 @@ def outages(bed: Testbed) -> Iterator[str]:
             bed.wait(0.3, 0.5)
             returns[what] = _AWAY.get(what, _service_away)(bed, what)
         seconds = length * bed.hold_seconds
-        for n, what in enumerate(back, 1):
-            bed.wait(*((seconds, seconds) if n == len(back) else (0.3, 0.5)))
-            returns[what]()
-            bed.burst(len(gone) + len(back))
+        with ThreadPoolExecutor() as aside:  # a service is ready only once the broker is back, too
+            returned = []
+            for n, what in enumerate(back, 1):
+                bed.wait(*((seconds, seconds) if n == len(back) else (0.3, 0.5)))
+                returned.append(aside.submit(returns[what]))
+                bed.burst(len(gone) + len(back))
+            for each in returned:
+                each.result()
         yield f"{' and '.join(gone)} away for {length:g} holds, back as {' and '.join(back)}"
     bed.workload.finish(REST_SECONDS)
     bed.shop.settle(REST_SECONDS)
@@ -85,7 +91,7 @@ def _broker_away(bed: Testbed, _: str) -> Return:
 def _database_away(bed: Testbed, _: str) -> Return:
     """Somebody locks inventory's."""
     path = database(bed.shop.folder, "inventory")
-    foreign = sqlite3.connect(path, timeout=10, isolation_level=None)
+    foreign = sqlite3.connect(path, 10, isolation_level=None, check_same_thread=False)
     foreign.execute("BEGIN IMMEDIATE")
     return foreign.close
 
