@@ -12,6 +12,7 @@ _HOMES = {
     "shop.shop": ("Shop",),
     "contract.contract": ("Contract", "EVERYTHING"),
     "contract.event": ("Event",),
+    "harness.running": ("Running",),
     "runtime.saga": ("Saga",),
     "runtime.service": ("Impossible", "Lifecycle", "Retry", "Service", "Work"),
     "stores.base": ("Row",),

@@ -137,9 +137,10 @@ class Processes:
         return [f"{service} is down (start it with shop.start({service!r}))" for service in down]
 
     def note(self, service: str) -> dict[str, Any]:
-        """The note of a running process of this service. Raises `ServiceDown`."""
+        """The note of a process of this service that is ready. Raises `ServiceDown`."""
         for member in self._running()[service]:
-            return read_note(self._folder, member)
+            with suppress(FileNotFoundError):  # it has just been started
+                return read_note(self._folder, member)
         raise ServiceDown(
             f"The {service} service is not running; start it with shop.start({service!r})."
         )
@@ -148,7 +149,6 @@ class Processes:
         service, replica = member
         program = self._programs[service]
         note_file(self._folder, member).unlink(missing_ok=True)
-        self._killed.discard(member)
         with open(log_file(self._folder, member), "ab") as log:
             self._children[member] = child.start(
                 target or program.target,
@@ -159,6 +159,7 @@ class Processes:
                 imports=program.imports,
                 keep=[self._lock],
             )
+        self._killed.discard(member)  # only now: another thread may be checking
 
     def _environment_of(self, program: Program) -> dict[str, str]:
         """The environment of a program, with such secrets only as are its own: none that we have,

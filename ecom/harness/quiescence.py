@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
-from ecom.errors import NotSettled
+from ecom.errors import NotSettled, ShopError
 from ecom.harness.processes import EMPTY, Processes
 from ecom.harness.progress import progress, waits_for
+from ecom.runtime.saga import Saga
 from ecom.runtime.service import Lifecycle
 from ecom.runtime.streams import missing, size, within
 from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Range, Received
@@ -44,6 +45,14 @@ class Counted(NamedTuple):
     def under_way(self) -> str:
         """The state of rows whose saga has not ended."""
         return self.lifecycle.transitions[0][2]
+
+
+def counted(saga: Saga) -> Counted:
+    """The first rows with a lifecycle. Raises `ShopError` if there are none."""
+    for service in saga.services.values():
+        for kind, lifecycle in service.transitions.items():
+            return Counted(kind.table, service.name, kind, lifecycle)
+    raise ShopError("Nothing is counted: give a service `transitions`, the states of its rows.")
 
 
 @dataclass(frozen=True)
@@ -133,15 +142,9 @@ class Monitor(Reader):
     `replayed`: how many dead letters, replayed or dropped, each service must have been told of.
     """
 
-    def __init__(
-        self,
-        contract: Contract,
-        folder: Path,
-        counted: Counted,
-        replayed: Mapping[str, int] | None = None,
-    ) -> None:
+    def __init__(self, saga: Saga, folder: Path, replayed: Mapping[str, int] | None = None) -> None:
         super().__init__(folder)
-        self.contract, self.counted, self._replayed = contract, counted, replayed or {}
+        self.contract, self.counted, self._replayed = saga.contract, counted(saga), replayed or {}
 
     def look(self) -> Look:
         """Read all databases once."""
@@ -170,7 +173,7 @@ class Monitor(Reader):
     def ended(self) -> tuple[int, int]:
         """How many sagas have ended, of how many."""
         it, database = self.counted, self[self.counted.service]
-        total = database.counters().get(it.kind.table, 0)
+        total = database.counters().get(it.kind.table) or database.count(it.kind)
         return total - database.count(it.kind, state=it.under_way), total
 
     def pending(self, limit: int = 5) -> list[str]:

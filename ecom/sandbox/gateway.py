@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ecom.events import CARD_DECLINED
+from ecom.harness.journal import Journal
 from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD
-from ecom.sandbox.journal import Journal
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
 from ecom.stores.base import Row
 

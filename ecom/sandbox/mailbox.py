@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ecom.effects.mime import SENDER, Letter, message_id
+from ecom.harness.journal import Journal
 from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import BOUNCES
-from ecom.sandbox.journal import Journal
 from ecom.services.notification import MailSent, SendMail
 from ecom.stores.base import Row
 

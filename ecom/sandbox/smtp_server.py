@@ -16,8 +16,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from ecom.harness.journal import Journal
 from ecom.process.performers import OutcomeUnknown
-from ecom.sandbox.journal import Journal
 from ecom.sandbox.mailbox import Mail, bounces, open_mails
 
 

@@ -1,22 +1,13 @@
-"""A shop as it stands: by what its sagas are counted (orders, by state), and if it may go."""
+"""A shop as it stands, and which saga is played there."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from ecom.harness.quiescence import Counted, Monitor
-from ecom.harness.workspace import Workspace, keep_secret, kept_secret
+from ecom.harness.quiescence import Monitor
+from ecom.harness.workspace import keep_secret, kept_secret
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sagas.orchestration import orchestration
-from ecom.services import order
-
-ORDERS = Counted(
-    noun="orders",
-    service="order",
-    kind=order.Order,
-    lifecycle=order.service().transitions[order.Order],
-)
-
 
 SAGAS = {"shop": choreography, "orchestrated": orchestration}  # by the names of their contracts
 
@@ -36,15 +27,7 @@ def monitor(
     folder: Path, replayed: Mapping[str, int] | None = None, saga: Saga | None = None
 ) -> Monitor:
     """A monitor of the shop in `folder`, which need not be open."""
-    return Monitor((saga or kept_saga(folder)).contract, folder, ORDERS, replayed)
-
-
-def is_for_once(workspace: Workspace) -> bool:
-    """Whether nobody will miss the queues: the shop was made up, or kept only to be read."""
-    if workspace.is_temporary or workspace.is_named:
-        return workspace.is_temporary
-    with monitor(workspace.folder) as looking:
-        return looking.look().nothing_left()
+    return Monitor(saga or kept_saga(folder), folder, replayed)
 
 
 def by_number(order_id: str) -> tuple[int, str]:

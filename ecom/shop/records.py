@@ -11,9 +11,9 @@ import msgspec
 import pandas as pd
 from msgspec import Struct
 
-from ecom.errors import ShopError
 from ecom.events import Line
 from ecom.harness.history.history import History
+from ecom.harness.records import table
 from ecom.harness.tenancy import pages_of
 from ecom.sandbox.gateway import Movement
 from ecom.sandbox.mailbox import Mail
@@ -128,14 +128,7 @@ class Records:
         Raises `ShopError` for a database or table there is not.
         """
         known = (*self.saga.services, "gateway", "mailbox")
-        if service not in known:
-            raise ShopError(f"There is no database {service!r}: choose of {', '.join(known)}.")
-        with Reader(self.folder) as read:
-            names = read[service].tables()
-            if name not in names:
-                raise ShopError(f"{service} has no table {name!r}: choose of {', '.join(names)}.")
-            columns, rows = read[service].table(name)
-        return pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
+        return table(self.folder, known, service, name)
 
     def books(self) -> Books:
         """Whether the books balance, in one line. Meaningful once `settle` has returned."""

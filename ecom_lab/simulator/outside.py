@@ -1,27 +1,14 @@
 """A world outside of a service that does each thing once, whatever it is that it does."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from ecom.contract.event import subject_of
+from ecom.harness.outside import Answers, Booking
 from ecom.runtime.messages import Failed, Performed
 from ecom.runtime.service import Impossible
 from ecom_lab.simulator.scenario import Ledger
-
-# What a part of the world outside answers to an effect. Raises `Impossible` for what it never does.
-Answers = Callable[[Any], Struct]
-
-
-class Booking(NamedTuple):
-    """A line of a ledger: what was done under a key, and what was answered."""
-
-    subject: str
-    key: str
-    effect: Struct
-    answer: Struct
 
 
 @dataclass(frozen=True)

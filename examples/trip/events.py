@@ -76,4 +76,4 @@ class TripCancelled(Setback, frozen=True):
 
 
 STEPS = (TripRequested, RoomHeld, CarBooked, RoomTaken, TicketIssued)
-SETBACKS = (RoomLost, CarRefused, TicketRefused, TripCancelled)
+SETBACKS = (RoomLost, CarRefused, TicketRefused)

@@ -33,11 +33,10 @@ def nothing_twice(books: Any) -> Iterator[str]:
 
 def no_ticket_for_nothing(books: Any) -> Iterator[str]:
     """Nobody pays for a flight of a trip that was cancelled."""
-    tickets = granted(books, "flight", IssueTicket)
-    trips = books.rows("trip", Trip).values()
-    yield from (
-        f"trip {it.trip_id}" for it in trips if it.state == "CANCELLED" and tickets[it.trip_id]
-    )
+    trips = books.rows("trip", Trip)
+    for id_ in granted(books, "flight", IssueTicket):
+        if trips[id_].state == "CANCELLED":
+            yield f"trip {id_}"
 
 
 def all_or_nothing(books: Any) -> Iterator[str]:

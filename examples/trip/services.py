@@ -78,9 +78,7 @@ class Stay(Row, frozen=True):
 
 
 class OfferEnds(Struct, frozen=True):
-    """Timer: nobody has taken the room."""
-
-    trip_id: str
+    trip_id: str  # whose room nobody has taken until now
 
 
 def hold(trip: events.TripRequested, work: Work) -> None:

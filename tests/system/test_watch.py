@@ -20,8 +20,8 @@ from ecom import Shop
 from ecom.errors import NotSettled, ServiceDown
 from ecom.harness.diagrams.live.glance import SHOWN, WAITING, Glance, glance
 from ecom.harness.diagrams.live.view import line, watched
+from ecom.harness.quiescence import counted
 from ecom.harness.workspace import Workspace
-from ecom.shop.live import ORDERS as COUNTED
 from ecom.shop.live import monitor
 from ecom.shop.provision import provision
 from ecom_lab.shop import SAGA, SERVICES
@@ -59,7 +59,9 @@ def busy():
     services = {service: dict(nothing) for service in SERVICES}
     services["payment"] = dict(zip(WAITING, (1_200, 34, 5, 2, 1), strict=True))
     states = {"PENDING": 700, "CONFIRMED": 200, "CANCELLED": 100}
-    return Glance(COUNTED, states, services, 4_000, ("payment has not handled 1200 x",), False)
+    return Glance(
+        counted(SAGA), states, services, 4_000, ("payment has not handled 1200 x",), False
+    )
 
 
 # ── what is seen ──────────────────────────────────────────────────────────────────────────────

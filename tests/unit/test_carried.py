@@ -7,14 +7,14 @@ import sys
 import msgspec
 import pytest
 
-from ecom.shop.carried import carried
+from ecom.harness.carried import carried
 
 # A notebook's cells: two services of which one greets the other, and keeps what it has heard.
 CELLS = '''
 from typing import Annotated
 from msgspec import Meta, field, json
 from ecom import Contract, Event, Row, Saga, Service
-from ecom.shop.carried import carried
+from ecom.harness.carried import carried
 
 class Greeted(Event, frozen=True):
     """Somebody was greeted."""

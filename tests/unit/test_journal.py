@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 from posting import InFile, kept
 
+from ecom.harness.journal import Journal
 from ecom.process.performers import OutcomeUnknown
-from ecom.sandbox.journal import Journal
 from ecom.sandbox.smtp_server import serve
 from ecom.stores.base import Row
 

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import json
+
 from ecom.contract.event import Event, subject_of
 from ecom.runtime.saga import Saga
 from ecom.runtime.streams import within
@@ -93,3 +95,15 @@ class Past:
             has_come = number is None or within(came.get(key, ()), number, number)
             if key in consumed and logged.id not in known and has_come:
                 yield logged.id
+
+
+def published(saga: Saga, folder: Path) -> list[Logged]:
+    """The log of whoever keeps none: what is still in the outboxes, in the order of its times."""
+    with Reader(folder) as reader:
+        rows = [row for it in saga.services for row in reader[it].rows(Outbox, exchange="events")]
+    rows.sort(key=lambda row: row.created_at)
+    kinds = saga.contract.by_key
+    return [
+        Logged(row.id, row.headers["ce-causationid"], json.decode(row.body, type=kinds[row.type]))
+        for row in rows
+    ]

@@ -1,4 +1,4 @@
-"""A file that remembers what was asked under which key: the provider's ledger, and the mailbox.
+"""A file that remembers what was asked under which key: a ledger of the world outside.
 
 A row is written once under its key, and a repeated call gets the first answer. Calls that come
 together share one commit.

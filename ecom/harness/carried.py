@@ -8,16 +8,14 @@ from typing import Any
 import cloudpickle
 from msgspec import Meta, Struct, defstruct, field, structs
 
-from ecom.runtime.saga import Saga
-
 # The bounds of a field.
 copyreg.pickle(Meta, lambda it: (partial(Meta, **dict(it.__rich_repr__())), ()))
 
 
-def carried(saga: Saga) -> bytes:
-    """The saga, pickled, with all code that is in no module."""
+def carried(what: Any) -> bytes:
+    """A saga, alone or with what goes with it, pickled with all code that is in no module."""
     buffer = io.BytesIO()
-    _Pickler(buffer).dump(saga)
+    _Pickler(buffer).dump(what)
     return buffer.getvalue()
 
 

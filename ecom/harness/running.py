@@ -1,0 +1,180 @@
+"""A saga of your own, running on a real broker: commands, its records, and its books."""
+
+import secrets
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pandas as pd
+from msgspec import Struct
+
+from ecom.errors import ServiceDown, ShopError
+from ecom.harness.carried import carried
+from ecom.harness.history import history as told
+from ecom.harness.history.history import History
+from ecom.harness.history.narrative import Words
+from ecom.harness.history.past import Past, published
+from ecom.harness.outside import Answers, Booked, Booking, booking, ledger_of
+from ecom.harness.processes import EMPTY, Program
+from ecom.harness.records import table
+from ecom.harness.runner import Runner
+from ecom.process.driver import database, provide
+from ecom.runtime.saga import Saga
+from ecom.stores.base import Row, Transaction
+from ecom.stores.query import key_of
+from ecom.stores.reader import Reader
+from ecom.stores.sqlite import SqliteStore
+
+SECONDS = 60.0  # how long one answer may take
+
+
+class Books(Reader):
+    """What invariants are given: all rows, and what was booked in the world outside."""
+
+    def __init__(self, saga: Saga, folder: Path) -> None:
+        super().__init__(folder)
+        self._saga = saga
+
+    def rows(self, service: str, kind: type[Row]) -> dict[Any, Any]:
+        """The rows of one table, by key."""
+        return {key_of(row): row for row in self[service].rows(kind)}
+
+    def ledger(self, service: str) -> list[Booking]:
+        """What the world outside of a service has booked."""
+        rows = self[f"{service}-outside"].rows(Booked)
+        return [booking(row, self._saga.services[service]) for row in rows]
+
+
+Invariant = Callable[[Any], Iterator[str]]  # yields every way in which books violate it
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether every invariant holds; if not, each sentence says which does not, and how."""
+
+    problems: tuple[str, ...] = ()
+
+    @property
+    def balanced(self) -> bool:
+        """Whether there is no problem."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        return "The books balance." if self.balanced else "; ".join(self.problems)
+
+
+class Running(Runner):
+    """Runs a saga of your own. `rows` are what a service's tables have at first; `outside` is what
+    answers a service's effects, each under its key once; `invariants` are what `books` checks."""
+
+    _http: httpx.Client | None = None  # while it is open
+
+    def __init__(
+        self,
+        saga: Saga,
+        *,
+        rows: Mapping[str, Iterable[Row]] = EMPTY,
+        outside: Mapping[str, Answers] = EMPTY,
+        invariants: Iterable[Invariant] = (),
+        name: str | None = None,
+        folder: Path | str | None = None,
+        amqp_url: str | None = None,
+    ) -> None:
+        super().__init__(saga, name, None if folder is None else Path(folder), amqp_url)
+        self._rows, self._outside, self._invariants = rows, outside, tuple(invariants)
+
+    def _begin(self) -> None:
+        self._token = secrets.token_urlsafe(32)
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no certificates: they take 30 ms to read
+        show = {"Authorization": f"Bearer {self._token}"}
+        self._http = httpx.Client(timeout=SECONDS, headers=show, trust_env=False, verify=nobody)
+
+    def _end(self) -> None:
+        if self._http:
+            self._http.close()
+
+    def _provision(self) -> None:
+        for name, service in self.saga.services.items():
+            provide(service, self.folder)
+            store = SqliteStore(database(self.folder, name))
+            tx = Transaction(store)
+            for row in self._rows.get(name, ()):
+                if tx[type(row)].get(key_of(row)) is None:
+                    tx[type(row)].put(row)
+            tx.commit()
+            store.close()
+            if name in self._outside:
+                ledger_of(self.folder, name).close()
+
+    def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
+        pickled = carried((self.saga, self._outside))
+        return {
+            it: Program(
+                "ecom.harness.member:serve",
+                (pickled, it),
+                (),
+                {"ECOM_AMQP_URL": url, "ECOM_HTTP_TOKEN": self._token},
+            )
+            for it, url in urls.items()
+        }
+
+    def command(self, service: str, message: Struct) -> Any:
+        """Have a service handle a command: what its handler returned, if it is a row or a message
+        of the service as such. Raises `ShopError` if it was refused; `ServiceDown`, and then it may
+        have been handled: a command that has an id of its own can be given again."""
+        url = self._staffed().note(self.processes.member(service)[0])["http"]
+        body = msgspec.json.encode(message)
+        try:
+            answer = self._http.post(f"{url}/{type(message).__name__}", content=body)
+        except httpx.TransportError as error:
+            raise ServiceDown(f"{service} does not answer: {error}.") from error
+        if not answer.is_success:
+            raise ShopError(f"{service} refused {type(message).__name__}: {answer.text}.")
+        name, value = answer.json()
+        its = self.saga.services[service]
+        kinds = its.kinds | {kind.__name__: kind for kind in its.rows}
+        return msgspec.convert(value, kinds[name]) if name in kinds else value
+
+    def events(self, subject: str | None = None) -> pd.DataFrame:
+        """Whose it is, type, producer, caused_by: the events of a week, causes before effects.
+
+        `caused_by` is the type of the event that led to this one, or "".
+        """
+        contract = self.saga.contract
+        log = published(self.saga, self.folder)
+        types, place = (
+            {it.id: it.event.key for it in log},
+            {key: n for n, key in enumerate(contract.by_key)},
+        )
+        found = [
+            (it.subject, it.event.key, it.event.producer, types.get(it.causation, ""))
+            for it in log
+            if subject in (None, it.subject)
+        ]
+        found.sort(key=lambda row: (len(row[0]), row[0], place[row[1]]))
+        columns = [contract.subject_field, "type", "producer", "caused_by"]
+        return pd.DataFrame(found, columns=columns, dtype="str")
+
+    def table(self, service: str, name: str) -> pd.DataFrame:
+        """A table of a service's database as it is, by its key. Raises `ShopError`."""
+        return table(self.folder, tuple(self.saga.services), service, name)
+
+    def history(self, subject: str) -> History:
+        """All that happened to one saga, causes before effects; shows itself as a diagram."""
+        past = Past(self.folder, self.saga, published(self.saga, self.folder), self._rows)
+        return told.history(past, subject, subject, Words())
+
+    def books(self) -> Verdict:
+        """Whether all invariants hold. Meaningful once `settle` has returned."""
+        with Books(self.saga, self.folder) as books:
+            return Verdict(
+                tuple(
+                    f"{each.__name__.replace('_', '-')}: {problem}"
+                    for each in self._invariants
+                    for problem in each(books)
+                )
+            )
