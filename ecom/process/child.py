@@ -72,11 +72,11 @@ class Child:
 
     def _hear(self, numbers: int, seconds: float | None = None) -> list[int]:
         """So many numbers, each within so many seconds."""
-        while len(self._told) < numbers:
+        while (known := len(self._told)) < numbers:
             if not self._news.poll(seconds):
                 raise TimeoutError(f"process {self._told or ''} has not ended")
             with self._hearing:
-                if len(self._told) < numbers:  # no other thread was told meanwhile
+                if len(self._told) == known:  # no other thread was told meanwhile
                     try:
                         self._told.append(self._news.recv())
                     except (EOFError, OSError):  # the fork server was killed

@@ -312,3 +312,22 @@ print(child.call("known_to_us:where", seconds=30, imports=("random",)))
 """
     with holder(code) as process:
         assert process.stdout.read().strip() == str(tmp_path / "elsewhere" / "known_to_us.py")
+
+
+class Overtaken:
+    """The line to a child that lives, whose pid another thread hears first."""
+
+    def poll(self, seconds):
+        heard_first = not self.child._told
+        self.child._told = [os.getpid()]
+        return heard_first
+
+    def recv(self):
+        raise AssertionError("there is nothing to be heard until the child ends: this would hang")
+
+
+def test_two_threads_may_ask_after_one_child():
+    """Who looks whether it lives never waits for its end, whoever was told its pid."""
+    line = Overtaken()
+    line.child = child.Child(line)
+    assert line.child.poll() is None
