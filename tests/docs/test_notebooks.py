@@ -63,8 +63,14 @@ VARIANTS = [
         {"ORDERS": 10, "SEED": 2},
         "balanced: 60 orders, 60 confirmed, 0 cancelled, £150.00 captured and kept",
     ),
+    (
+        "12_choreograph_or_orchestrate",
+        {"SKU": "GLOBE", "STOCK": 4, "FAULTS": 0},
+        "balanced: 2 orders, 1 confirmed, 1 cancelled, £64.00 captured and kept",
+    ),
 ]
-WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09"}
+WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09", "12"}
+OWN_MESSAGES = {"12"}  # whose reader adds to a saga: events and rows are classes
 ELSEWHERE = {"02_run_out_of_stock", "10_run_an_experiment"}  # see below, and test_sweep.py
 
 
@@ -174,9 +180,11 @@ def title_after(path):
 def test_a_notebooks_cells_are_short_and_its_links_lead_somewhere(path):
     """One idea a cell, no shell, no classes; a link to a notebook leads to one that is there."""
     notebook = nbformat.read(path, 4)
+    unwanted = r"^\s*(!|%|from \S+ import \*|.*sys\.path"
+    unwanted += ")" if path.name[:2] in OWN_MESSAGES else "|class )"
     for cell in code_of(notebook):
         assert len(cell.source.splitlines()) <= 15
-        assert not re.search(r"^\s*(!|%|class |from \S+ import \*|.*sys\.path)", cell.source, re.M)
+        assert not re.search(unwanted, cell.source, re.M)
     text = "\n".join(cell.source for cell in notebook.cells)
     linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
     assert [each for each in linked if not (NOTEBOOKS / each).exists()] == []
