@@ -1,1 +1,10 @@
 """Studies the shop: the simulator, chaos, experiments, and the documents made from the code."""
+
+
+def __getattr__(name: str) -> object:
+    """Import `grade` (and the simulator with it) only when it is used."""
+    if name == "grade":
+        from ecom_lab.grading.grade import grade
+
+        return grade
+    raise AttributeError(f"module 'ecom_lab' has no attribute {name!r}")

@@ -1,0 +1,130 @@
+"""`grade`: a reader's services, judged by the explorer in every order of events there is."""
+
+import linecache
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from ecom.errors import ShopError
+from ecom.harness.progress import progress
+from ecom.process import child
+from ecom.runtime.saga import Saga
+from ecom.shop import arguments
+from ecom_lab.grading.judging import NO_END, Verdict, pickled
+from ecom_lab.grading.stages import BY_NAME, STAGES, Stage
+from ecom_lab.shop import SAGA
+from ecom_lab.simulator.counterexample import Story
+from ecom_lab.simulator.properties import QUIET_IS_REACHED
+
+JUDGE = "ecom_lab.grading.judging:judge"
+SECONDS = 30.0  # that one world may take; the largest takes a few
+
+
+class Passed(NamedTuple):
+    """A stage that was passed: every history of its worlds was looked at."""
+
+    stage: str
+    states: int
+    seconds: float
+
+
+@dataclass(frozen=True, repr=False)
+class Grade:
+    """What grading came to: true if all stages were passed. It shows itself in a notebook."""
+
+    name: str  # of what was graded
+    passed: tuple[Passed, ...]
+    failed: str = ""  # the stage that was not
+    story: Story | None = None  # the shortest in which a promise is violated
+    words: str = ""  # that story and the promise; or what is wrong with the code
+
+    def __bool__(self) -> bool:
+        return not self.failed
+
+    def __repr__(self) -> str:
+        told = [f"{self.name}, {it.stage}: passed ({it.states:,} states)" for it in self.passed]
+        if self.failed:
+            what = BY_NAME[self.failed].story
+            told += [f"{self.name}, {self.failed}: not passed. {what}", "", self.words]
+        return "\n".join(told)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        print(self)
+        if self.story:
+            display(self.story.diagram)
+
+
+def grade(stage: str = "", *, saga: Saga | None = None, **services: Any) -> Grade:
+    """Judge services of the shop: `grade("crash", payment=mine)`; or a saga, which is all of them.
+
+    Each is a `Service`, or a mapping of messages to handlers that are laid over the shop's own.
+    Without a `stage`, all that make sense, up to the first that is not passed. Raises `ShopError`.
+    """
+    if stage and stage not in BY_NAME:
+        raise ShopError(f"there is no stage {stage!r}, but: {', '.join(BY_NAME)}")
+    whole, name = saga or SAGA, " and ".join(services) or "saga"
+    graded = list(services if services and not saga else whole.services)
+    stages = [BY_NAME[stage]] if stage else [it for it in STAGES if {*it.services} & {*graded}]
+    try:
+        whole = arguments.services(services, whole)
+        code = pickled(whole)
+    except ValueError as error:  # they do not fit together
+        return Grade(name, (), stages[0].name, None, _in_words(str(error)))
+    except (TypeError, pickle.PicklingError) as error:
+        raise ShopError(f"this code cannot be carried to another process: {error}") from None
+    passed: list[Passed] = []
+    with progress(sum(len(_worlds(it, graded)) for it in stages), name) as bar:
+        for each in stages:
+            bar.set_postfix_str(each.name)
+            verdicts = list(_verdicts(code, each, graded, bar))
+            if failure := _failure(each, verdicts, whole):
+                return Grade(name, tuple(passed), each.name, *failure)
+            states, seconds = (sum(it[i] for it in verdicts) for i in (0, 1))
+            passed.append(Passed(each.name, states, seconds))
+    return Grade(name, tuple(passed))
+
+
+def _worlds(stage: Stage, graded: list[str]) -> list[int]:
+    """The numbers of a stage's worlds; if services have replicas in them, of those graded."""
+    pairs = [it.replicas.keys() for it in stage.worlds]
+    return [n for n, pair in enumerate(pairs) if not pair or pair & {*graded}]
+
+
+def _verdicts(code: bytes, stage: Stage, graded: list[str], bar: tqdm) -> Iterator[Verdict]:
+    """What each world comes to, in a process of its own; up to a complaint about the code."""
+    for number in _worlds(stage, graded):
+        try:
+            verdict = child.call(JUDGE, code, stage.name, number, graded, seconds=SECONDS)
+        except TimeoutError:
+            verdict = Verdict(complaint=(NO_END.format(f"{SECONDS:g} s"),))
+        except child.Died as death:
+            verdict = Verdict(complaint=(f"the process that ran it is gone: {death}",))
+        bar.update(1)
+        yield verdict
+        if verdict.complaint:
+            return
+
+
+def _failure(stage: Stage, verdicts: list[Verdict], saga: Saga) -> tuple[Story | None, str] | None:
+    """The shortest story in which a promise is violated, or none, and all that is to be said."""
+    if complaint := verdicts[-1].complaint:
+        return None, _in_words(*complaint)
+    violations = [it.violation for it in verdicts if it.violation]
+    if not violations:
+        return None
+    story = Story(min(violations, key=lambda it: len(it.steps)), saga)
+    known = {it.name: it.sentence for world in stage.worlds for it in world.properties}
+    promise = dict([QUIET_IS_REACHED], **known)[story.violation.promise].replace("\n", " ")
+    return story, f"{story}\n\nWhat must hold: {promise}"
+
+
+def _in_words(sentence: str, file: str = "", number: int = 0) -> str:
+    """A complaint, with the line that it is about."""
+    line = linecache.getline(file, number).strip()
+    where = f"\n  line {number}: {line}" if number else ""
+    return f"{sentence[0].upper()}{sentence[1:]}.{where}"

@@ -1,0 +1,173 @@
+"""Watches a reader's handler while the explorer runs it.
+
+A handler depends on its message and its rows, and on nothing else: else neither the explorer nor,
+after a crash, the runtime could run it again. So each call is made twice on the same rows, and only
+what the second one wrote is kept.
+"""
+
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from pathlib import Path
+from traceback import walk_tb
+from types import FrameType, ModuleType
+from typing import Any, NoReturn
+
+import msgspec
+
+from ecom.contract.envelope import Refused
+from ecom.contract.event import Event
+from ecom.runtime.service import Handler, Service, Work
+from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom_lab.shop import EVENTS
+
+SECONDS = 2  # of computing that one call may take
+AGAIN = "; run again, it must do the same again"
+# Other exceptions (a row that is not there yet, the reader's own) mean: to be tried again.
+MISTAKES = (
+    *(NameError, TypeError, AttributeError, KeyError, IndexError, ValueError, ArithmeticError),
+    *(ImportError, NotImplementedError, AssertionError, RecursionError, MemoryError, OSError),
+)
+PLAIN = (bool, int, float, str, list, dict, set)  # globals that can be seen to change
+OUTSIDE = ("open", "input", "system", "fork_exec", "connect", "getaddrinfo", "unlink", "mkdir")
+# Whose code is not the reader's: ours, the interpreter's, and that of installed packages.
+OURS = (str(Path(__file__).parents[2] / "ecom"), str(Path(os.__file__).parent), sys.prefix, "<")
+
+
+class Complaint(BaseException):
+    """What is wrong with a reader's code: a sentence; and in which file and line, if in one.
+
+    Not an `Exception`, so that the reader does not catch it, nor the runtime try again.
+    """
+
+
+def guarded(service: Service) -> Service:
+    """The same service, its handlers watched."""
+    watched = {kind: _Guard(service, kind, each) for kind, each in service.handlers.items()}
+    return service.answering(watched)
+
+
+class _Guard:
+    """One handler, watched."""
+
+    def __init__(self, service: Service, kind: type, handler: Handler) -> None:
+        self._service, self._handler = service, handler
+        self._name = f"{service.name}'s handler of {kind.__name__}"
+        while isinstance(handler, partial):
+            handler = handler.func
+        code = getattr(handler, "__code__", None)
+        self._place = (code.co_filename, code.co_firstlineno) if code else ()
+        self._globals = getattr(handler, "__globals__", {})
+
+    def __call__(self, message: Any, work: Work) -> Any:
+        cause, before = work.cause, self._surroundings(message, work)
+        first = self._run(message, work)
+        for what, after in self._surroundings(message, work).items():
+            if before.get(what) != after:
+                raise self._complaint(f"changes {what}{AGAIN}")
+        work.undo()
+        work.cause = cause
+        if self._run(message, work) != first:
+            raise self._complaint(f"depends on something besides its message and rows{AGAIN}")
+        return first[0]
+
+    def _run(self, message: Any, work: Work) -> tuple[Any, ...]:
+        """What it returns, and all that is written by then."""
+        try:
+            with _watching():
+                answer = self._handler(message, work)
+        except MISTAKES as error:
+            if type(error).__module__ != "builtins":
+                raise
+            lines = [(frame.f_code.co_filename, n) for frame, n in walk_tb(error.__traceback__)]
+            place = [it for it in lines if not it[0].startswith(OURS)][-1:]
+            said = f"raises {type(error).__name__}: {error}".removesuffix(": ")
+            raise self._complaint(said, *place) from None
+        if isinstance(answer, (Event, *self._service.effects)):
+            raise self._complaint(f"returns a {type(answer).__name__}, which nobody reads")
+        tables = {kind: dict(table._written) for kind, table in work._tx._tables.items()}
+        written = {kind: rows for kind, rows in tables.items() if rows}
+        for kind, rows in written.items():
+            for row in filter(None, rows.values()):
+                self._check(kind, row)
+        return answer, written, dict(work._tx._counts)
+
+    def _check(self, kind: type, row: Any) -> None:
+        """Complain about a row, event, effect or timer that nobody could read."""
+        try:
+            if type(row) is not kind:
+                raise Refused(f"it is a {type(row).__name__}")
+            msgspec.json.decode(msgspec.json.encode(row), type=kind)
+            if kind is Outbox:
+                msgspec.json.decode(row.body, type=EVENTS[row.type])
+                if self._service.name != (producer := EVENTS[row.type].producer):
+                    raise Refused(f"only {producer} may emit it")
+            elif kind in (Effect, Timer):
+                self._service.message_of(row)
+        except (Refused, msgspec.ValidationError) as error:
+            what = getattr(row, "type", kind.__name__)
+            raise self._complaint(f"writes a {what} that nobody can read: {error}") from None
+
+    def _surroundings(self, message: Any, work: Work) -> dict[str, str]:
+        """What it must leave as it is."""
+        stored = work._tx._store.snapshot()  # type: ignore[attr-defined]
+        rows = {f"a {it.__name__} in place": repr(stored.get(it)) for it in self._service.rows}
+        known = {
+            f"the global `{name}`": repr(value)
+            for name, value in self._globals.items()
+            if isinstance(value, PLAIN) and not name.startswith("__")
+        }
+        return {"its message": repr(message), **rows, **known}
+
+    def _complaint(self, problem: str, place: tuple[Any, ...] = ()) -> Complaint:
+        return Complaint(f"{self._name} {problem}", *(place or self._place))
+
+
+@contextmanager
+def _watching() -> Iterator[None]:
+    """Refuse clock, chance and I/O meanwhile, and whatever takes too long."""
+    noted: list[Complaint] = []
+
+    def refuse(problem: str, frame: FrameType | None) -> NoReturn:
+        while frame is not None and frame.f_code.co_filename.startswith(OURS):
+            frame = frame.f_back
+        place = (frame.f_code.co_filename, frame.f_lineno) if frame else ()
+        noted.append(Complaint(f"a handler {problem}", *place))
+        raise noted[0]
+
+    def on_call(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and (asked := _asked_of(called)):
+            refuse(f"asks {asked} ({called.__name__}){AGAIN}", frame)
+
+    def on_alarm(_: int, frame: FrameType | None) -> None:
+        refuse(f"has not come to its end after {SECONDS} s of computing", frame)
+
+    signal.signal(signal.SIGVTALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
+    sys.setprofile(on_call)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    if noted:  # and the reader's code has caught it
+        raise noted[0]
+
+
+def _asked_of(called: Any) -> str:
+    """Whom a function of the interpreter asks that answers otherwise each time; or nobody."""
+    owner, name = getattr(called, "__self__", None), called.__name__
+    is_date = isinstance(owner, type) and issubclass(owner, date)
+    if owner is time or (is_date and name in ("now", "utcnow", "today")):
+        return "the clock"
+    if isinstance(owner, random.Random) or name == "urandom":
+        return "chance"
+    is_outside = isinstance(owner, ModuleType) and name in OUTSIDE
+    return "the world outside" if is_outside or isinstance(owner, socket.socket) else ""

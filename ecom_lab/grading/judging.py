@@ -1,0 +1,67 @@
+"""Judges a reader's code in one world, in a process of its own: it may loop, or eat memory."""
+
+import io
+import logging
+import pickle
+import resource
+import sys
+from dataclasses import replace
+from types import CodeType
+from typing import Any, NamedTuple
+
+from ecom.harness import carried
+from ecom.runtime.saga import Saga
+from ecom_lab.grading.guard import Complaint, guarded
+from ecom_lab.grading.stages import BY_NAME
+from ecom_lab.simulator.checker import Explorer, Violation
+
+MEMORY = 2 << 30  # bytes of address space
+MOST = 40_000  # states; the largest of the shop's own worlds has some 6,000
+NO_END = "it has not come to its end after {}: one event, request or timer leads to another"
+
+
+class Verdict(NamedTuple):
+    """What one world came to: a violation, or a complaint about the code, or neither."""
+
+    states: int = 0
+    seconds: float = 0.0
+    violation: Violation | None = None
+    complaint: tuple[Any, ...] = ()  # a sentence; file and line, if it is about one
+
+
+class _Pickler(carried._Pickler):
+    """Says from which file, or cell, code is, too: so that a complaint can name its line."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, CodeType):
+            return _in_file, (thing.co_filename, *self.dispatch_table[CodeType](thing))
+        return super().reducer_override(thing)
+
+
+def _in_file(file: str, make: Any, parts: Any) -> CodeType:
+    return make(*parts).replace(co_filename=file)
+
+
+def pickled(saga: Saga) -> bytes:
+    """A saga with a reader's code, for `judge`. Raises what pickle does."""
+    file = io.BytesIO()
+    _Pickler(file).dump(saga)
+    return file.getvalue()
+
+
+def judge(code: bytes, stage: str, number: int, graded: list[str]) -> Verdict:
+    """Explore the world of this number in a stage, where this saga is played, and watch it."""
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    logging.disable()  # what fails on purpose; and who logs asks the clock
+    saga = pickle.loads(code)
+    for name in graded:
+        saga = saga.replacing(guarded(saga.services[name]))
+    world = BY_NAME[stage].model(replace(BY_NAME[stage].worlds[number], saga=saga))
+    try:
+        result = Explorer(world, max_states=MOST).run()
+    except Complaint as complaint:
+        return Verdict(complaint=complaint.args)
+    violation = next(iter(result.violations), None)
+    complaint = () if result.exhaustive or violation else (NO_END.format(f"{MOST:,} states"),)
+    return Verdict(result.states, result.seconds, violation, complaint)

@@ -1,0 +1,140 @@
+"""`grade` judges a service as it deserves, and says so in words that a learner understands."""
+
+import re
+from threading import Lock
+
+import pytest
+from wrong_answers import ANSWERS, cell
+
+from ecom.errors import ShopError
+from ecom.services import payment
+from ecom.services.payment import Captured
+from ecom_lab import grade
+from ecom_lab.grading.stages import ALL, BY_NAME, STAGES
+from ecom_lab.shop import SAGA
+from ecom_lab.simulator.shop.ablations import HANDLERS
+
+LONGEST = 20  # steps of a counterexample
+# Where a service without this safeguard is found out: "cancelled", unless it is said here.
+STAGE_OF = {
+    "stock-check": "race",
+    "all-or-nothing": "race",
+    "tombstone-inventory": "crash",
+    "refund-late-capture": "late",
+    "told-once": "declined",
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_shops_own_services_pass_all_their_stages(name):
+    """A mapping that changes nothing is the shipped service; every stage that makes sense is
+    played."""
+    found = grade(**{name: {}})
+    assert found, found
+    assert [it.stage for it in found.passed] == [it.name for it in STAGES if name in it.services]
+    assert all(it.states > 5 for it in found.passed)
+
+
+def test_a_whole_saga_and_a_whole_service_can_be_graded():
+    assert grade("cancelled", saga=SAGA)
+    assert grade("cancelled", payment=SAGA.services["payment"], inventory={})
+    assert grade("calm", payment=payment.service()).words == (
+        "Payment listens to inventory.processed and does not handle it."
+    )
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_service_without_a_safeguard_fails_its_stage(name):
+    """With a short story; and the stages before, which are kinder, let it pass."""
+    service, handlers, _ = HANDLERS[name]
+    found = grade(**{service: handlers})
+    assert found.failed == STAGE_OF.get(name, "cancelled")
+    assert 2 <= len(found.story.violation.steps) <= LONGEST
+    assert f"What must hold: {_sentence(found)}" in repr(found)
+    assert found.story.diagram.text.startswith(found.story.violation.problem)
+
+
+def _sentence(found):
+    worlds = BY_NAME[found.failed].worlds
+    (sentence,) = {
+        it.sentence
+        for world in worlds
+        for it in world.properties
+        if it.name == found.story.violation.promise
+    }
+    return sentence.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_wrong_answer_is_judged_right(name):
+    """It fails in the stage where it is wrong, by the promise that it violates or with a sentence
+    about the code, and the line."""
+    source, stage, said, line = ANSWERS[name]
+    found = grade(payment=cell(source)["mine"])
+    assert found.failed == stage, found
+    assert said in repr(found)
+    shown = re.search(r"\n  line (\d+): (.*)$", repr(found))
+    assert (shown[2] if shown else "") == line
+    if shown:
+        assert source.strip().splitlines()[int(shown[1]) - 1].strip() == line
+    assert "Traceback" not in repr(found)
+
+
+def test_a_right_answer_of_another_shape_passes():
+    """Reasons to try again are no mistakes: a missing row, an exception of the reader's own."""
+    source = """
+    class NotYet(ValueError):
+        pass
+
+    def done(refunded, work):
+        if work[Payment].get(refunded.order_id) is None:
+            raise NotYet
+        return payment.money_refunded(refunded, work)
+
+    mine = {Refunded: done, Captured: lambda captured, work: payment.money_captured(captured, work)}
+    """
+    assert grade("cancelled", payment=cell(source)["mine"])
+
+
+def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
+    """As the course tells: its answer comes once, and nothing is to be done afterwards."""
+    source = """
+    def declined(answer, work):
+        row = work[Payment][answer.order_id]
+        if row.state == PENDING:
+            work.emit(PaymentFailed(row.order_id, row.customer, answer.reason))
+
+    mine = {Declined: declined}
+    """
+    assert grade(payment=cell(source)["mine"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "services", "words"),
+    [
+        ("storm", {"payment": {}}, "there is no stage 'storm', but: calm, declined"),
+        ("calm", {"paiment": {}}, "services must be one of"),
+        ("calm", {"payment": {Captured: Lock()}}, "cannot be carried to another process"),
+    ],
+    ids=["no such stage", "no such service", "cannot be carried"],
+)
+def test_what_cannot_be_graded_is_refused_in_a_sentence(stage, services, words):
+    with pytest.raises(ShopError, match=words):
+        grade(stage, **services)
+
+
+def test_code_that_takes_too_much_ends(monkeypatch):
+    """Also if it catches whatever is raised to end it."""
+    bare = """
+    def forever(captured, work):
+        while True:
+            try:
+                work[Payment].get("1001")
+            except:
+                pass
+
+    mine = {Captured: forever}
+    """
+    monkeypatch.setattr("ecom_lab.grading.grade.SECONDS", 5.0)
+    found = grade("calm", payment=cell(bare)["mine"])
+    assert found.words.startswith("It has not come to its end after 5 s: ")
