@@ -20,6 +20,9 @@ check: lint setup-test ## Check the style, and run the tests that need neither b
 test: setup-test ## Run the tests, and every notebook against its committed outputs
 	@$(HOLD) $(TESTS) --nbval
 
+course: setup-test ## Grade the course: its exercises, their solutions, and wrong answers (five minutes)
+	@$(HOLD) $(TESTS) --nbval notebooks/build notebooks/solutions tests/course
+
 lab: setup ## Open copies of the notebooks in JupyterLab (in work/, where yours stay as you leave them)
 	@PYTHON=$(IN) $(HOLD) sh bin/lab
 
@@ -55,4 +58,4 @@ clean: ## Remove all that setup and running have made here
 	rm -rf .venv .ecom .compat build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run check test lab originals browser compat chaos bench lint setup setup-test clean
+.PHONY: help run check test course lab originals browser compat chaos bench lint setup setup-test clean

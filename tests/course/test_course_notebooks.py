@@ -1,0 +1,110 @@
+"""The build track: what is to be filled in fails instructively, and what solves it passes."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from ipykernel.ipkernel import IPythonKernel
+
+from ecom_lab.experiments.kernel import Kernel
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+BUILD = sorted((NOTEBOOKS / "build").glob("*.ipynb"))
+SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
+NAMES = [path.name for path in BUILD]
+
+
+def read(path):
+    return nbformat.read(path, 4)
+
+
+def code_of(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def said(notebook):
+    """What each grading cell has said, in order."""
+    graded = [cell for cell in code_of(notebook) if re.search(r"^grade\(", cell.source, re.M)]
+    return ["".join(out.get("text", "") for out in cell.outputs) for cell in graded]
+
+
+def test_every_exercise_has_its_solution():
+    assert NAMES
+    assert [path.name for path in SOLUTIONS] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_solution_differs_in_what_is_to_be_done_alone(name):
+    """The same text; in the code, exactly those cells that have something to do."""
+    exercise, solution = read(NOTEBOOKS / "build" / name), read(NOTEBOOKS / "solutions" / name)
+    pairs = list(zip(exercise.cells, solution.cells, strict=True))
+    changed = [(a.source, b.source) for a, b in pairs if a.source != b.source]
+    assert [a for a, _ in changed] == [a.source for a, _ in pairs if "# TODO" in a.source]
+    assert not [b for _, b in changed if "TODO" in b]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_to_be_done_fails_and_what_is_done_passes(name):
+    """As committed, which nbval holds the notebooks to."""
+    before = said(read(NOTEBOOKS / "build" / name))
+    after = said(read(NOTEBOOKS / "solutions" / name))
+    assert len(before) == len(after) >= 3
+    assert all("not passed" in each for each in before)
+    assert all("passed (" in each and "not passed" not in each for each in after)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exercise_is_told_as_the_others_are(name):
+    """Do, learn, need, with the time; three hints a stage, folded; links that lead somewhere."""
+    notebook = read(NOTEBOOKS / "build" / name)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    first = notebook.cells[0].source
+    for part in ("**What you will do.**", "**What you will learn.**", "**What you need.**", "hour"):
+        assert part in first
+    stages = len(re.findall(r"^## Stage \d", text, re.M))
+    assert stages == len(said(notebook))
+    for number in (1, 2, 3):
+        assert text.count(f"<details><summary>Hint {number}</summary>") == stages
+    for part in ("**Predict.**", "## On your own", "## Further reading", "**Next:**"):
+        assert part in text
+    linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert [each for each in linked if not (NOTEBOOKS / "build" / each).exists()] == []
+
+
+@pytest.mark.parametrize("path", [*BUILD, *SOLUTIONS], ids=lambda it: f"{it.parent.name}-{it.stem}")
+def test_it_is_committed_as_it_ran_and_as_jupyterlab_would_save_it(path):
+    notebook = read(path)
+    cells = code_of(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [it for it in outputs if it.output_type == "error" or it.get("name") == "stderr"]
+    version = notebook.metadata.language_info.version
+    assert notebook.metadata.language_info == IPythonKernel.language_info | {"version": version}
+    assert path.read_text(encoding="utf-8") == nbformat.writes(notebook) + "\n"
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+# Papermill's own dependencies warn of what will change in theirs; that is not ours to mend.
+@pytest.mark.filterwarnings("default")
+def test_a_solution_runs_in_whichever_folder(path, tmp_path):
+    done = tmp_path / "done.ipynb"
+    papermill.execute_notebook(
+        path, done, cwd=tmp_path, progress_bar=False, kernel_manager_class=Kernel
+    )
+    assert said(read(done)) == said(read(path))
+
+
+def test_what_is_solved_runs_on_a_real_broker_and_survives_a_kill(broker, capsys):
+    """The lines that the notebook gives, word for word, after its own cells."""
+    notebook = read(NOTEBOOKS / "solutions" / "b2_let_it_survive.ipynb")
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    (lines,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {"__name__": "__main__"}
+    for source in [
+        *(it.source for it in code_of(notebook) if "\ngrade(" not in f"\n{it.source}"),
+        lines,
+    ]:
+        exec(source, names)
+    assert "balanced: 1 orders, 1 confirmed" in capsys.readouterr().out
