@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import pickle
 import socket
+import sys
 import uuid
 from collections.abc import Coroutine
 from functools import partial
@@ -25,8 +26,10 @@ from ecom.runtime.service import Service
 from ecom.settings import Settings
 
 
-def serve(pickled: bytes, name: str) -> None:
-    """Run a service, or the provisioner, of a pickled saga and its world outside."""
+def serve(pickled: bytes, name: str, folder: str) -> None:
+    """Run a service, or the provisioner, of a pickled saga and its world outside. Their modules may
+    be in `folder`, where whoever starts us is; those that are installed come first."""
+    sys.path.append(folder)
     saga, outside = pickle.loads(pickled)
     settings = Settings.from_environment()
     if name == PROVISIONER:

@@ -51,7 +51,7 @@ class Processes:
         self._environment = environment
         self._lock = lock
         self._children: dict[Member, Child] = {}
-        self._killed: set[Member] = set()
+        self._killed: set[Child] = set()  # here, and so not by themselves
 
     def member(self, service: str, replica: str = "1") -> Member:
         """One of its processes. Raises `ShopError` if no service is called so."""
@@ -82,9 +82,10 @@ class Processes:
         """SIGKILL. Returns when the process has ended. Raises `ServiceDown`."""
         if not self.is_alive(member):
             raise ServiceDown(f"{name(member)} is not running, so it cannot be killed.")
-        self._killed.add(member)
-        self._children[member].kill()
-        self._children[member].wait()
+        process = self._children[member]
+        self._killed.add(process)
+        process.kill()
+        process.wait()
 
     def stop(self) -> None:
         """Stop all of them with SIGTERM, then with SIGKILL those that take over `STOP_SECONDS`."""
@@ -111,7 +112,10 @@ class Processes:
         self.start(*dead)
 
     def _dead(self) -> list[Member]:
-        return [it for it in self._children if not (self.is_alive(it) or it in self._killed)]
+        # A child that is not alive was put among the killed before that, if at all: other threads
+        # may kill and start while this one looks.
+        ended = [it for it in self._children.items() if it[1].poll() is not None]
+        return [member for member, process in ended if process not in self._killed]
 
     def is_alive(self, member: Member) -> bool:
         """Whether this process is running."""
@@ -159,7 +163,6 @@ class Processes:
                 imports=program.imports,
                 keep=[self._lock],
             )
-        self._killed.discard(member)  # only now: another thread may be checking
 
     def _environment_of(self, program: Program) -> dict[str, str]:
         """The environment of a program, with such secrets only as are its own: none that we have,

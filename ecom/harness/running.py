@@ -1,5 +1,6 @@
 """A saga of your own, running on a real broker: commands, its records, and its books."""
 
+import os
 import secrets
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -115,7 +116,7 @@ class Running(Runner):
         return {
             it: Program(
                 "ecom.harness.member:serve",
-                (pickled, it),
+                (pickled, it, os.getcwd()),
                 (),
                 {"ECOM_AMQP_URL": url, "ECOM_HTTP_TOKEN": self._token},
             )

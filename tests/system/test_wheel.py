@@ -66,6 +66,15 @@ def test_the_command_works_without_the_extras(plain):
     assert "bench" not in done.stdout.split()
 
 
+def test_a_new_project_depends_on_the_wheel_that_it_came_from(plain, wheel):
+    """By its address; its templates are in the wheel."""
+    done = plain.run("ecom", "new", "gifts")
+    assert (done.returncode, done.stderr) == (0, "")
+    wanted = (plain.folder / "gifts" / "requirements.txt").read_text()
+    assert wanted.splitlines()[0] == f"ecom[lab,notebook] @ {wheel.as_uri()}"
+    assert (plain.folder / "gifts" / "gifts" / "saga.py").exists()
+
+
 @pytest.mark.parametrize("service", ["order", "audit"])
 def test_a_service_needs_neither_pandas_nor_jupyter_nor_matplotlib(
     plain, service, broker, bare, tmp_path, wait_for

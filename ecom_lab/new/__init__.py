@@ -1,0 +1,1 @@
+"""`ecom new`: a small project with a saga of its own."""
