@@ -41,7 +41,7 @@ def test_it_depends_on_what_it_came_from(project):
 def test_nothing_of_a_template_is_left(project):
     """No placeholder; and every file says what it is."""
     files = [path for path in project.rglob("*") if path.is_file()]
-    assert len(files) == 10
+    assert len(files) == 11
     for path in files:
         assert "{{" not in path.read_text(), path
 
