@@ -53,7 +53,7 @@ class Books(Reader):
 Invariant = Callable[[Any], Iterator[str]]  # yields every way in which books violate it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """Whether every invariant holds; if not, each sentence says which does not, and how."""
 
@@ -64,7 +64,7 @@ class Verdict:
         """Whether there is no problem."""
         return not self.problems
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "The books balance." if self.balanced else "; ".join(self.problems)
 
 
