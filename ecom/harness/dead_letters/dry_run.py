@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ecom.harness.carried import carried
 from ecom.process import child
 from ecom.runtime.messages import Delivery
 from ecom.runtime.runtime import Runtime
@@ -89,7 +89,7 @@ def dry_run(
     died is an outcome, too."""
     try:
         # Its saga may be anybody's: its code goes with it.
-        pickled = cloudpickle.dumps((saga, folder, service, user, headers, body))
+        pickled = carried((saga, folder, service, user, headers, body))
         return child.call(f"{__name__}:run_here", pickled, seconds=SECONDS)
     except TimeoutError:
         return DryRun("would hang", f"not done after {SECONDS:g} seconds")
