@@ -37,6 +37,7 @@ MAP = {
     "Its records": ["history", "events", "emails", "books"],
     "Experiments": ["replay", "sweep"],
     "Proofs": ["explore", "chaos", "bench"],
+    "A saga of your own": ["new"],
     "What lies in docs/": ["documents", "pictures"],
     "This command": ["completion"],
 }

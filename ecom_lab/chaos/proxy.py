@@ -119,16 +119,17 @@ class Proxy:
             await self._connect(reader, writer)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        broker = await self._reach_broker()
-        if broker is None:
-            writer.transport.abort()
-            return
-        line = Line((reader, writer), broker)
-        self._lines.add(line)
         try:
-            await line.serve()
-        finally:
-            self._lines.discard(line)
+            if (broker := await self._reach_broker()) is None:
+                return
+            line = Line((reader, writer), broker)
+            self._lines.add(line)
+            try:
+                await line.serve()
+            finally:
+                self._lines.discard(line)
+        finally:  # also if the proxy closes before the broker has answered
+            writer.transport.abort()
 
     async def _reach_broker(self) -> tuple | None:
         """Any of those that answer, so that a new attempt tries another one."""

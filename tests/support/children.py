@@ -41,7 +41,7 @@ def stay(*words):
         signal.pause()
 
 
-def show(service):
+def show(service, saga=None):
     """Be ready as a service is, and tell what we were told."""
     (name,) = service
     folder, replica = Path(os.environ["ECOM_FOLDER"]), os.environ["ECOM_REPLICA"]

@@ -1,7 +1,6 @@
 """Small parts that several tests share: example events, wire forms, and a hand-driven runtime."""
 
 import os
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+from ecom.broker.ports import usable
 from ecom.contract.envelope import Envelope, encode
 from ecom.events import (
     InventoryCommitted,
@@ -186,6 +186,5 @@ def broker_url(shop: Any, service: str) -> str:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens at just now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """A port of the loopback that nobody listens at just now, nor is given by asking for any."""
+    return usable(None)["amqp"]
