@@ -20,7 +20,7 @@ check: lint setup-test ## Check the style, and run the tests that need neither b
 test: setup-test ## Run the tests, and every notebook against its committed outputs
 	@$(HOLD) $(TESTS) --nbval
 
-course: setup-test ## Grade the course: its exercises, their solutions, and wrong answers (five minutes)
+course: setup-test ## Grade the course: its exercises, their solutions, and wrong answers (two minutes)
 	@$(HOLD) $(TESTS) --nbval notebooks/build notebooks/solutions tests/course
 
 lab: setup ## Open copies of the notebooks in JupyterLab (in work/, where yours stay as you leave them)

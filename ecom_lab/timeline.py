@@ -10,8 +10,8 @@ import pandas as pd
 
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
+from ecom.harness.records import by_number
 from ecom.services.audit import Entry
-from ecom.shop.live import by_number
 from ecom.stores.reader import Reader
 
 if TYPE_CHECKING:

@@ -49,9 +49,9 @@ def _ended(folder: Path, order: str) -> dict[str, str]:
     """How an order ended, once it has; how it stands, if it takes too long."""
     from ecom.shop.records import Records
 
-    until = time.monotonic() + WAIT_SECONDS
+    records, until = Records(folder), time.monotonic() + WAIT_SECONDS
     while True:
-        frame = Records(folder).orders().set_index("order_id")
+        frame = records.orders().set_index("order_id")
         found = {column: str(frame.at[order, column]) for column in ("state", "reason")}
         if found["state"] != "PENDING" or time.monotonic() > until:
             return found

@@ -141,8 +141,9 @@ def encode(envelope: Envelope, event: Event, number: int) -> Wire:
 
 def to_int(value: object) -> int:
     """The number that a header says as text; 0, which no row or event has, if it says none."""
-    known = is_id(value) and str(value).isdecimal() and len(str(value)) < 16  # what a column holds
-    return int(str(value)) if known else 0
+    if isinstance(value, str) and len(value) < 16 and value.isascii() and value.isdecimal():
+        return int(value)  # as much as a column holds
+    return 0
 
 
 def decode(contract: Contract, headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:

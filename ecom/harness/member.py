@@ -6,10 +6,11 @@ handler refused it; 422: it is no such command. Callers show the token that `Run
 
 import asyncio
 import hmac
+import os
 import pickle
 import socket
 import sys
-import uuid
+import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ecom.contract.envelope import new_id
 from ecom.contract.permissions import PROVISIONER
 from ecom.harness.outside import performers
 from ecom.process.driver import Process, main
@@ -47,10 +49,12 @@ def serve(pickled: bytes, name: str, folder: str) -> None:
 def open_commands(service: Service, process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     """Listen on this machine; returns the base URL, and what to run to serve it."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    token = f"Bearer {process.settings.http_token}"
+    token = f"Bearer {process.settings.http_token}".encode()
 
     async def command(request: web.Request) -> web.Response:
-        if not hmac.compare_digest(request.headers.get("Authorization", ""), token):
+        if not hmac.compare_digest(
+            request.headers.get("Authorization", "").encode(errors="replace"), token
+        ):
             return web.Response(status=401)
         try:
             kind = service.kinds[request.match_info["type"]]
@@ -58,7 +62,7 @@ def open_commands(service: Service, process: Process) -> tuple[str, Coroutine[An
         except (LookupError, ValueError) as error:
             return web.Response(status=422, text=describe(error))
         try:
-            answer = await process.ask(uuid.uuid4().hex, message)
+            answer = await process.ask(new_id(time.time(), os.urandom(9)), message)
         except Exception as error:
             return web.Response(status=409, text=describe(error))
         body = msgspec.json.encode((type(answer).__name__, answer))

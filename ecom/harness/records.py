@@ -22,3 +22,8 @@ def table(folder: Path, known: Iterable[str], database: str, name: str) -> pd.Da
             raise ShopError(f"{database} has no table {name!r}: choose of {', '.join(names)}.")
         columns, rows = read[database].table(name)
     return pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
+
+
+def by_number(number: str) -> tuple[int, str]:
+    """Numbers are texts: "999" comes before "1001"."""
+    return len(number), number

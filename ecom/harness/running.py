@@ -21,14 +21,13 @@ from ecom.harness.history.narrative import Words
 from ecom.harness.history.past import Past, published
 from ecom.harness.outside import Answers, Booked, Booking, booking, ledger_of
 from ecom.harness.processes import EMPTY, Program
-from ecom.harness.records import table
+from ecom.harness.records import by_number, table
 from ecom.harness.runner import Runner
-from ecom.process.driver import database, provide
+from ecom.process.driver import fill, provide
 from ecom.runtime.saga import Saga
-from ecom.stores.base import Row, Transaction
+from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.reader import Reader
-from ecom.stores.sqlite import SqliteStore
 
 SECONDS = 60.0  # how long one answer may take
 
@@ -101,13 +100,7 @@ class Running(Runner):
     def _provision(self) -> None:
         for name, service in self.saga.services.items():
             provide(service, self.folder)
-            store = SqliteStore(database(self.folder, name))
-            tx = Transaction(store)
-            for row in self._rows.get(name, ()):
-                if tx[type(row)].get(key_of(row)) is None:
-                    tx[type(row)].put(row)
-            tx.commit()
-            store.close()
+            fill(self.folder, name, self._rows.get(name, ()))
             if name in self._outside:
                 ledger_of(self.folder, name).close()
 
@@ -147,16 +140,14 @@ class Running(Runner):
         """
         contract = self.saga.contract
         log = published(self.saga, self.folder)
-        types, place = (
-            {it.id: it.event.key for it in log},
-            {key: n for n, key in enumerate(contract.by_key)},
-        )
+        types = {it.id: it.event.key for it in log}
+        place = {key: n for n, key in enumerate(contract.by_key)}
         found = [
             (it.subject, it.event.key, it.event.producer, types.get(it.causation, ""))
             for it in log
             if subject in (None, it.subject)
         ]
-        found.sort(key=lambda row: (len(row[0]), row[0], place[row[1]]))
+        found.sort(key=lambda row: (by_number(row[0]), place[row[1]]))
         columns = [contract.subject_field, "type", "producer", "caused_by"]
         return pd.DataFrame(found, columns=columns, dtype="str")
 

@@ -41,7 +41,8 @@ from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
 from ecom.runtime.tables import MACHINERY
 from ecom.settings import Settings
-from ecom.stores.base import StoreUnavailable
+from ecom.stores.base import Row, StoreUnavailable, Transaction
+from ecom.stores.query import key_of
 from ecom.stores.sqlite import SqliteStore, prepare
 from ecom.stores.views import View
 from ecom.telemetry.logs import write_logs
@@ -77,6 +78,17 @@ def provision(saga: Saga, folder: Path) -> None:
 def provide(service: Service, folder: Path, views: Iterable[View] = ()) -> None:
     """Make one service's database, or bring it up to date, and give it these views besides."""
     prepare(database(folder, service.name), (*service.rows, *MACHINERY), views)
+
+
+def fill(folder: Path, name: str, rows: Iterable[Row]) -> None:
+    """Put these rows into a service's database, but for those that it has by their keys."""
+    store = SqliteStore(database(folder, name))
+    tx = Transaction(store)
+    for row in rows:
+        if tx[type(row)].get(key_of(row)) is None:
+            tx[type(row)].put(row)
+    tx.commit()
+    store.close()
 
 
 class Process:

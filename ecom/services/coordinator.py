@@ -74,10 +74,9 @@ class Steps:
         for step in self.steps:
             if row.state == step.doing and type(answer) is step.done:
                 self._take(row, work)
-            elif row.state == step.doing and isinstance(answer, step.failed):
+            elif row.state == step.doing and type(answer) in step.failed:
                 refused = answer.producer == step.done.producer
-                failed: Any = answer
-                self._fail(replace(row, begun=row.begun - refused), failed.reason, work)
+                self._fail(replace(row, begun=row.begun - refused), answer.reason, work)
             elif row.state == step.undoing and isinstance(answer, step.undone):
                 self._undo(row, work)
             else:

@@ -1,6 +1,5 @@
 """A shop as it stands, and which saga is played there."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from ecom.harness.quiescence import Monitor
@@ -23,13 +22,6 @@ def kept_saga(folder: Path) -> Saga:
     return SAGAS.get(kept_secret(folder / "saga") or "", choreography)()
 
 
-def monitor(
-    folder: Path, replayed: Mapping[str, int] | None = None, saga: Saga | None = None
-) -> Monitor:
+def monitor(folder: Path, saga: Saga | None = None) -> Monitor:
     """A monitor of the shop in `folder`, which need not be open."""
-    return Monitor(saga or kept_saga(folder), folder, replayed)
-
-
-def by_number(order_id: str) -> tuple[int, str]:
-    """Order numbers are texts: "999" comes before "1001"."""
-    return len(order_id), order_id
+    return Monitor(saga or kept_saga(folder), folder)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ecom.errors import ShopError
 from ecom.harness.history.replay import tables_at
+from ecom.harness.records import by_number
 from ecom.runtime.saga import Saga
 from ecom.services.audit import Entry
 from ecom.services.coordinator import Coordination
@@ -16,7 +17,6 @@ from ecom.services.notification import Told
 from ecom.services.order import Order
 from ecom.services.payment import Payment
 from ecom.shop.history import entries_of, past_of
-from ecom.shop.live import by_number
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.sql import columns_of

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ecom.process.driver import database, provide
+from ecom.process.driver import fill, provide
 from ecom.runtime.saga import Saga
 from ecom.sandbox.gateway import open_ledger
 from ecom.sandbox.mailbox import open_mails
 from ecom.services.inventory import Stock
 from ecom.shop.restore import put_back_orders
 from ecom.shop.views import views_of
-from ecom.stores.base import Transaction
-from ecom.stores.sqlite import SqliteStore
 
 EMPTY: Mapping[str, int] = {}
 
@@ -29,10 +27,4 @@ def provision(saga: Saga, folder: Path, stock: Mapping[str, int] = EMPTY) -> Non
 
 def stock_shelves(folder: Path, stock: Mapping[str, int]) -> None:
     """Give each product its initial units, unless the shop has had it before."""
-    store = SqliteStore(database(folder, "inventory"))
-    tx = Transaction(store)
-    for sku, units in stock.items():
-        if tx[Stock].get(sku) is None:
-            tx[Stock].put(Stock(sku, units, units))
-    tx.commit()
-    store.close()
+    fill(folder, "inventory", [Stock(sku, units, units) for sku, units in stock.items()])

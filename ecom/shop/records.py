@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ecom.events import Line
 from ecom.harness.history.history import History
-from ecom.harness.records import table
+from ecom.harness.records import by_number, table
 from ecom.harness.tenancy import pages_of
 from ecom.sandbox.gateway import Movement
 from ecom.sandbox.mailbox import Mail
@@ -23,7 +23,7 @@ from ecom.services.order import Order
 from ecom.shop import accounts, moment
 from ecom.shop.balance import Books
 from ecom.shop.history import history
-from ecom.shop.live import by_number, kept_saga
+from ecom.shop.live import kept_saga
 from ecom.shop.moment import Moment
 from ecom.stores.reader import Reader
 

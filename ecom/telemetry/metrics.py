@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page
 STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STEP_INPUTS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
-WAL_LIMIT = (
-    2**28
-)  # bytes that no write-ahead log has whose readers come to an end (docs/alerts.yml)
+# Bytes that no write-ahead log has whose readers come to an end (docs/alerts.yml).
+WAL_LIMIT = 2**28
 
 log = logging.getLogger("ecom.metrics")
 

@@ -1,5 +1,6 @@
 """The scorecard as a frame, and as the page `docs/RELIABILITY.md`."""
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
@@ -49,8 +50,9 @@ def write(path: Path, rows: Iterable[Verdict]) -> None:
 
 
 def _name(row: Verdict) -> str:
-    """Of the fault, however many replicas there were (see `Fault.with_replicas`)."""
-    return row.fault.rpartition("-x")[0] or row.fault
+    """Of the fault, whichever way the shop was set up (see `Fault.with_replicas` and
+    `with_coordinator`)."""
+    return re.sub(r"(-x\d+|-orchestrated)+$", "", row.fault)
 
 
 def _played(configuration: str, group: Iterable[Verdict]) -> str:
