@@ -2,7 +2,11 @@
 
 
 def __getattr__(name: str) -> object:
-    """Import `grade` (and the simulator with it) only when it is used."""
+    """Import `grade` (and the simulator with it) only when it is used, and `ask` likewise."""
+    if name == "ask":
+        from ecom_lab.grading.ask import ask
+
+        return ask
     if name == "grade":
         from ecom_lab.grading.grade import grade
 

@@ -29,7 +29,7 @@ VARIANTS = [
     ),
     (
         "01_place_an_order",
-        {"SKU": "YOYO", "QUANTITY": 1, "ORDERS": 3},
+        {"SKU": "YOYO", "QUANTITY": 1, "ORDERS": 3, "KNOWS": "none of them", "EACH": "4"},
         "balanced: 4 orders, 4 confirmed, 0 cancelled, £12.92 captured and kept",
     ),
     (
@@ -104,7 +104,15 @@ def test_a_variant_runs_in_batch_to_its_bottom(broker, tmp_path, name, parameter
         source, done, parameters, cwd=tmp_path, progress_bar=False, kernel_manager_class=Kernel
     )
     assert result in results(nbformat.read(done, 4))
+    assert_right(nbformat.read(done, 4))
     assert (shop / "audit.db").exists() == (name[:2] in WITH_A_SHOP)
+
+
+def assert_right(notebook):
+    """Whatever it asks was answered, and rightly."""
+    marked = [cell for cell in code_of(notebook) if ".mark(" in cell.source]
+    said = [cell.outputs[0].data["text/plain"] for cell in marked]
+    assert [each for each in said if not each.startswith("Right: ")] == []
 
 
 def test_every_notebook_has_a_variant():
@@ -112,14 +120,18 @@ def test_every_notebook_has_a_variant():
 
 
 def test_the_line_that_the_first_notebook_gives_works(broker, tmp_path):
-    """What is said of papermill there, word for word, but for where the result lies."""
+    """What is said of papermill there, word for word, but for where the result lies; and with
+    answers to what is asked."""
     text = (NOTEBOOKS / "00_start_here.ipynb").read_text()
     (line,) = re.findall(r"\.venv/bin/papermill --cwd .*? sold_out.ipynb", text)
     _, *words, out = shlex.split(line)
+    answers = ("CONFIRMED=10", "MONEY=b", "UNDO=inventory and payment", "BACK=c")
+    words += [word for each in answers for word in ("-r", *each.split("=", 1))]
     command = [sys.executable, "-m", "papermill", *words, str(tmp_path / out), "--no-progress-bar"]
     subprocess.run(command, cwd=NOTEBOOKS.parent, check=True, capture_output=True)
-    shown = "\n".join(filter(None, results(nbformat.read(tmp_path / out, 4))))
-    assert "insufficient stock    40" in shown
+    done = nbformat.read(tmp_path / out, 4)
+    assert "insufficient stock    40" in "\n".join(filter(None, results(done)))
+    assert_right(done)
 
 
 @pytest.mark.filterwarnings("default")
@@ -145,9 +157,12 @@ def test_a_notebook_is_committed_as_it_ran(path):
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_a_notebook_is_told_as_the_others_are(path):
-    """Do, learn, need; parameters; predict; exercises with solutions; reading; a way on."""
+    """Do, learn, need; parameters; predict, or be asked; exercises with solutions; reading; a way
+    on."""
     notebook = nbformat.read(path, 4)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    if any("ask(" in cell.source for cell in code_of(notebook)):
+        text += "**Predict.**"
     first = notebook.cells[0].source
     for part in ("# ", "**What you will do.**", "**What you will learn.**", "**What you need.**"):
         assert part in first
