@@ -1,6 +1,10 @@
 # Everything starts here: `make run` and `make test` set up whatever is missing first.
 
 PYTHON ?= python3
+# What an installed package or ours is compiled to is kept, also where the environment says otherwise: a
+# test run starts some 600 processes, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 IN = .venv/bin/python
 HOLD = $(IN) -m ecom.broker run
 
