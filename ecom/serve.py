@@ -12,6 +12,7 @@ from typing import Any
 
 from ecom.contract.permissions import PROVISIONER
 from ecom.errors import ShopError
+from ecom.process.databases import Server, databases
 from ecom.process.driver import OpenApi, Process, main
 from ecom.process.performers import Performers
 from ecom.process.provisioner import provide
@@ -20,6 +21,7 @@ from ecom.sagas.choreography import choreography
 from ecom.services.notification import SendMail
 from ecom.services.payment import Capture, Refund
 from ecom.settings import Settings
+from ecom.stores.base import StoreUnavailable
 
 # Events of what did not go well, or was undone: logged when they are published.
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")
@@ -51,6 +53,16 @@ def _performers(service: str, settings: Settings) -> Performers | None:
     return None
 
 
+def _make_schemas(saga: Saga, settings: Settings) -> None:
+    """On a server, it is the provisioner that makes the tables: services have no right to."""
+    if isinstance(server := databases(settings), Server):
+        try:
+            for service in saga.services.values():
+                server.provision(service)
+        except (ShopError, StoreUnavailable) as error:
+            sys.exit(str(error))
+
+
 def serve(
     arguments: Sequence[str],
     pickled: bytes | None = None,
@@ -69,6 +81,7 @@ def serve(
         sys.exit(str(error))
     (name,) = arguments
     if name == PROVISIONER:
+        _make_schemas(saga, settings)
         provide(saga.contract, settings)
         return
 

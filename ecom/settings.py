@@ -103,9 +103,12 @@ def all_installed() -> Iterator[None]:
                 "ecom runs on Linux and macOS, and on Windows within WSL (`wsl --install`): it "
                 f"needs Python's {error.name}, which is not there."
             ) from error
+        extras, others = "notebook,lab", "services need neither"
+        if error.name == "psycopg":
+            extras, others = "postgres", "databases in files do not need it"
         raise NotInstalled(
             f"This needs {error.name}, which is not installed. Install ecom's wheel with extras: "
-            "`pip install 'ecom-….whl[notebook,lab]'`; services need neither."
+            f"`pip install 'ecom-….whl[{extras}]'`; {others}."
         ) from error
 
 
@@ -132,6 +135,8 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0  # of the first service; see `ecom.telemetry.metrics.port_of`; 0: any
     http_token: str | None = field(default=None, repr=False)  # None: open to all, on loopback only
+    # Where services keep their rows: a PostgreSQL server; None: files in the folder.
+    database_url: str | None = field(default=None, repr=False)
     gateway_url: str | None = None  # a payment provider over HTTP; None: the sandbox, in a file
     # A mail server, smtp:// or smtps://, perhaps with a password; None: a mailbox in a file.
     smtp_url: str | None = field(default=None, repr=False)

@@ -14,6 +14,7 @@ from scheduling import pytest_xdist_make_scheduler  # noqa: F401
 from ecom import Shop
 from ecom.broker.lease import lease
 from ecom.bus import declare, parameters, remove_topology
+from ecom.harness.postgres import Cluster, NoPostgres
 from ecom.shop.provision import provision
 from ecom_lab.shop import CONTRACT, SAGA
 
@@ -29,6 +30,17 @@ def broker():
     """The address of a RabbitMQ, held for the session. Without one, tests fail: none is skipped."""
     with lease() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A private PostgreSQL. Where there is none to be had, tests that need it are skipped."""
+    try:
+        it = Cluster()
+    except NoPostgres as error:
+        pytest.skip(str(error))
+    with it:
+        yield it
 
 
 @pytest.fixture

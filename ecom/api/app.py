@@ -12,8 +12,10 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Coroutine
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import uvicorn
@@ -37,15 +39,15 @@ from ecom.api.schemas import (
 from ecom.contract.envelope import command_id, new_id, rfc3339
 from ecom.errors import ShopError
 from ecom.events import MAILABLE, Line
-from ecom.process.driver import Process, database
+from ecom.process.driver import Process
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import CancelOrder, NoSuchOrder, Order, PlaceOrder
 from ecom.stores.query import MoreThan
-from ecom.stores.reader import Database
-from ecom.stores.sqlite import BUSY_SECONDS, try_write
+from ecom.stores.reading import Reading
 from ecom.telemetry.metrics import TYPE
 from ecom.telemetry.tracing import context_from
 
+T = TypeVar("T")
 OrderPath = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 CustomerPath = Annotated[str, Field(max_length=254, pattern=MAILABLE)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
@@ -99,12 +101,12 @@ def _callers_trace(request: Request) -> str:
 @router.get("/orders/{order_id}", **responses(404))
 async def get_order(request: Request, order_id: OrderPath) -> OrderOut:
     """One order as it stands."""
-    return order_out(_visible(request, order_id))
+    return order_out(await _visible(request, order_id))
 
 
-def _visible(request: Request, order_id: str) -> Order:
+async def _visible(request: Request, order_id: str) -> Order:
     """This order. Raises `NoSuchOrder`, in the same words if it is another customer's."""
-    order = _store(request).fetch(Order, order_id)
+    order = await _read(request, lambda store: store.fetch(Order, order_id))
     if order is None or customer_of(request) not in (None, order.customer):
         raise NoSuchOrder(f"there is no order {order_id}")
     return order
@@ -121,20 +123,20 @@ async def list_orders(
     wanted = {"state": state, "customer": customer_of(request)}
     conditions = {name: value for name, value in wanted.items() if value}
     conditions["number"] = MoreThan(int(after or 0))
-    orders = _store(request).select(Order, conditions, limit)
+    orders = await _read(request, lambda store: store.select(Order, conditions, limit))
     return [order_summary(order) for order in orders]
 
 
 @router.post("/orders/{order_id}/cancel", status_code=202, **responses(404))
 async def cancel_order(request: Request, order_id: OrderPath) -> OrderOut:
     """Cancel an order at its customer's wish; compensation follows. Repeating it is harmless."""
-    process, saga = _process(request), _visible(request, order_id).saga
+    process, saga = _process(request), (await _visible(request, order_id)).saga
     id_ = command_id(saga or process.settings.shop, order_id)
-    trace = _trace_of(_store(request), order_id) or _callers_trace(request)
+    trace = await _read(request, partial(_trace_of, order_id)) or _callers_trace(request)
     return order_out(await in_time(request, process.ask(id_, CancelOrder(order_id), trace)))
 
 
-def _trace_of(store: Database, order_id: str) -> str:
+def _trace_of(order_id: str, store: Reading) -> str:
     """The order's own trace, as long as the outbox remembers; "" if it does not."""
     first = store.select(Outbox, {"subject": order_id, "exchange": "events"}, 1)
     return first[0].headers["ce-traceparent"] if first else ""
@@ -143,10 +145,10 @@ def _trace_of(store: Database, order_id: str) -> str:
 @router.get("/orders/{order_id}/history", **responses(404))
 async def get_order_history(request: Request, order_id: OrderPath) -> list[HistoryEntry]:
     """The events about an order that the order service published and consumed, oldest first."""
-    _visible(request, order_id)
-    store = _store(request)
-    published = store.select(Outbox, {"subject": order_id, "exchange": "events"}, None)
-    consumed = store.select(Inbox, {"subject": order_id}, None)
+    await _visible(request, order_id)
+    ours = {"subject": order_id, "exchange": "events"}
+    published = await _read(request, lambda store: store.select(Outbox, ours, None))
+    consumed = await _read(request, lambda store: store.select(Inbox, {"subject": order_id}, None))
     entries = [(row.created_at, "published", row.type, row.id) for row in published]
     entries += [(row.at, "consumed", row.type, row.id) for row in consumed]
     return [
@@ -172,7 +174,7 @@ async def create_customer_token(request: Request, customer: CustomerPath) -> Tok
 def get_health(request: Request) -> Health:  # in a thread: it may have to wait
     """Whether orders are accepted, which it tries, and whether the broker is there."""
     process = _process(request)
-    try_write(database(process.settings.folder, process.name))
+    process.databases.try_write(process.name)
     return Health(status="ok", broker=process.bus.connected)
 
 
@@ -186,9 +188,13 @@ def _process(request: Request) -> Process:
     return request.app.state.process
 
 
-def _store(request: Request) -> Database:
-    """What is committed; what cannot be read at once is unavailable: the event loop never waits."""
-    return request.app.state.store
+async def _read(request: Request, ask: Callable[[Reading], T]) -> T:
+    """Ask for what is committed; what cannot be read soon is unavailable. The event loop never
+    waits: for a server, a thread does."""
+    store, aside = request.app.state.store, request.app.state.aside
+    if aside is None:
+        return ask(store)
+    return await in_time(request, asyncio.get_running_loop().run_in_executor(aside, ask, store))
 
 
 def application() -> FastAPI:
@@ -226,7 +232,8 @@ def open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
             "and ECOM_HTTP_PORT to what is this machine's and free."
         ) from error
     app.state.process = process
-    app.state.store = Database(settings.folder, process.name, BUSY_SECONDS)
+    app.state.store = process.databases.reading(process.name)
+    app.state.aside = ThreadPoolExecutor(1) if process.databases.is_remote else None
     config = uvicorn.Config(
         app,
         http=Connection,  # over h11, which limits a request's head to 64 KiB

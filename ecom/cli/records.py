@@ -61,13 +61,14 @@ def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
 
     A product that has been on the shelves is left as it is.
     """
+    from ecom.process.databases import Files
     from ecom.shop.provision import stock_shelves
     from ecom.shop.records import Records
 
     records, wanted = Records(shop_folder(name)), units(lines)
     if known := wanted.keys() & {*records.stock().sku}:
         raise ShopError(f"{', '.join(sorted(known))} is on the shelves already: nothing was done.")
-    stock_shelves(records.folder, wanted)
+    stock_shelves(Files(records.folder), wanted)
     show(records.stock(), as_json)
 
 

@@ -14,13 +14,16 @@ from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.harness.diagrams.live.glance import Glance
 from ecom.harness.diagrams.live.view import watched
+from ecom.harness.postgres import Cluster
 from ecom.harness.processes import Processes, Program
 from ecom.harness.quiescence import Monitor, wait_until_settled
 from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker, lease_for, prepare
-from ecom.harness.workspace import Workspace, clear_abandoned
+from ecom.harness.workspace import Workspace, clear_abandoned, keep_secret
 from ecom.process import child
+from ecom.process.databases import Server
 from ecom.runtime.saga import Saga
 from ecom.settings import number
+from ecom.stores.reader import SERVER
 
 
 class Runner:
@@ -36,17 +39,28 @@ class Runner:
     _workspace: Workspace | None = None  # while it is open
 
     def __init__(
-        self, saga: Saga, name: str | None, folder: Path | None, amqp_url: str | None
+        self,
+        saga: Saga,
+        name: str | None,
+        folder: Path | None,
+        amqp_url: str | None,
+        database: str = "files",
     ) -> None:
         self.saga, self._name, self._folder = saga, name, folder
         self._amqp_url = None if amqp_url is None else check_url("amqp_url", amqp_url)
+        self._on_server = database == "postgres"  # one of our own
+        if self._on_server and (name, folder) != (None, None):
+            raise ShopError(
+                f"A private PostgreSQL goes with its {self.noun}, which has no name or folder."
+            )
 
     # ── what each kind says of itself ─────────────────────────────────────────────────────────
     def _begin(self) -> None:
         """Start what is around the services; the folder is there."""
 
-    def _provision(self) -> None:
-        """Make the databases, or bring them up to date; harmless to repeat."""
+    def _provision(self) -> dict[str, str]:
+        """Make the databases, or bring them up to date; harmless to repeat. Where each service
+        finds its own on `_server`, if there is one, and as whom."""
         raise NotImplementedError
 
     def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
@@ -78,8 +92,12 @@ class Runner:
         return self
 
     def _open(self) -> None:
-        self._processes, self._lease = None, None
+        self._processes, self._lease, self._cluster, self._server = None, None, None, None
         child.prepare(*self.imports)  # it takes as long as what follows
+        if self._on_server:
+            self._cluster = Cluster()
+            self._server = Server(self._cluster.url, self.name)
+            keep_secret(self.folder / SERVER, f"{self._server.url}\n{self.name}")
         self._begin()
         if self._amqp_url is None:
             self._lease = lease_for(self.folder)
@@ -90,10 +108,13 @@ class Runner:
         with ThreadPoolExecutor(1) as aside:  # disk and broker are waited for at once
             provisioned = aside.submit(self._provision)
             urls = prepare(contract, broker, self.name)
-            provisioned.result()
+            databases = provisioned.result()
         clear_abandoned(partial(forget_abandoned, contract, broker))
         self._forget = partial(forget, contract, broker, self.name)
         its = self._programs(urls)
+        for service, url in databases.items():
+            more = {"ECOM_DATABASE_URL": url}
+            its[service] = its[service]._replace(secrets={**its[service].secrets, **more})
         told = {"ECOM_FOLDER": str(self.folder), "ECOM_SHOP": self.name, **self._environment()}
         self._processes = Processes(self.folder, its, told, self._workspace.lock)
         self._dead = DeadLetters(self.saga, self._url, self.name, self.folder)
@@ -115,8 +136,9 @@ class Runner:
         finally:
             workspace.leave(remove=forgotten)
             self._end()
-            if self._lease:
-                self._lease.close()
+            for outer in self._cluster, self._lease:
+                if outer:
+                    outer.close()
 
     def _is_for_once(self, workspace: Workspace) -> bool:
         """Whether nobody will miss the queues: it was made up, or kept only to be read."""

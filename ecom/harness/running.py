@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
@@ -23,7 +23,8 @@ from ecom.harness.outside import Answers, Booked, Booking, booking, ledger_of
 from ecom.harness.processes import EMPTY, Program
 from ecom.harness.records import by_number, table
 from ecom.harness.runner import Runner
-from ecom.process.driver import fill, provide
+from ecom.process.databases import Files, fill
+from ecom.process.driver import provide
 from ecom.runtime.saga import Saga
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
@@ -69,7 +70,8 @@ class Verdict:
 
 class Running(Runner):
     """Runs a saga of your own. `rows` are what a service's tables have at first; `outside` is what
-    answers a service's effects, each under its key once; `invariants` are what `books` checks."""
+    answers a service's effects, each under its key once; `invariants` are what `books` checks;
+    `database` is where services keep their rows: in files, or in a private PostgreSQL."""
 
     _http: httpx.Client | None = None  # while it is open
 
@@ -83,8 +85,9 @@ class Running(Runner):
         name: str | None = None,
         folder: Path | str | None = None,
         amqp_url: str | None = None,
+        database: Literal["files", "postgres"] = "files",
     ) -> None:
-        super().__init__(saga, name, None if folder is None else Path(folder), amqp_url)
+        super().__init__(saga, name, None if folder is None else Path(folder), amqp_url, database)
         self._rows, self._outside, self._invariants = rows, outside, tuple(invariants)
 
     def _begin(self) -> None:
@@ -97,12 +100,17 @@ class Running(Runner):
         if self._http:
             self._http.close()
 
-    def _provision(self) -> None:
+    def _provision(self) -> dict[str, str]:
+        urls = {}
         for name, service in self.saga.services.items():
-            provide(service, self.folder)
-            fill(self.folder, name, self._rows.get(name, ()))
+            if self._server:
+                urls[name] = self._server.provision(service, secrets.token_hex(16))
+            else:
+                provide(service, self.folder)
+            fill(self._server or Files(self.folder), name, self._rows.get(name, ()))
             if name in self._outside:
                 ledger_of(self.folder, name).close()
+        return urls
 
     def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
         pickled = carried((self.saga, self._outside))

@@ -1,7 +1,8 @@
 """One service as an operating-system process, handed its saga, performers and HTTP API.
 
-Drives the sans-IO runtime with pika, SQLite, a clock and performers, in one event loop. The process
-ends cleanly on SIGTERM, which also comes when the process that started it has ended (see `child`).
+Drives the sans-IO runtime with pika, a database, a clock and performers, in one event loop. The
+process ends cleanly on SIGTERM, which also comes when the process that started it has ended (see
+`child`).
 """
 
 import asyncio
@@ -9,8 +10,10 @@ import logging
 import random
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -18,6 +21,7 @@ from ecom.bus import Bus
 from ecom.contract.contract import Contract
 from ecom.errors import ShopError
 from ecom.process.clock import Clock
+from ecom.process.databases import Files, databases
 from ecom.process.lifecycle import collect_rarely, until_stopped, write_note
 from ecom.process.performers import Performers
 from ecom.runtime.gap_detection import HELLO
@@ -39,11 +43,8 @@ from ecom.runtime.messages import (
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
-from ecom.runtime.tables import MACHINERY
 from ecom.settings import Settings
-from ecom.stores.base import Row, StoreUnavailable, Transaction
-from ecom.stores.query import key_of
-from ecom.stores.sqlite import SqliteStore, prepare
+from ecom.stores.base import StoreUnavailable
 from ecom.stores.views import View
 from ecom.telemetry.logs import write_logs
 from ecom.telemetry.metrics import Metrics, port_of
@@ -66,7 +67,7 @@ OpenApi = Callable[["Process"], tuple[str, Coroutine[Any, Any, None]]]
 
 def database(folder: Path, service: str) -> Path:
     """Where a service's database lies."""
-    return folder / f"{service}.db"
+    return Files(folder).path(service)
 
 
 def provision(saga: Saga, folder: Path) -> None:
@@ -77,18 +78,7 @@ def provision(saga: Saga, folder: Path) -> None:
 
 def provide(service: Service, folder: Path, views: Iterable[View] = ()) -> None:
     """Make one service's database, or bring it up to date, and give it these views besides."""
-    prepare(database(folder, service.name), (*service.rows, *MACHINERY), views)
-
-
-def fill(folder: Path, name: str, rows: Iterable[Row]) -> None:
-    """Put these rows into a service's database, but for those that it has by their keys."""
-    store = SqliteStore(database(folder, name))
-    tx = Transaction(store)
-    for row in rows:
-        if tx[type(row)].get(key_of(row)) is None:
-            tx[type(row)].put(row)
-    tx.commit()
-    store.close()
+    Files(folder).provide(service, views)
 
 
 class Process:
@@ -105,8 +95,11 @@ class Process:
         news: tuple[str, ...] = (),
     ) -> None:
         self.name, self.settings, self._api, self._news = name, settings, api, news
-        provide(saga.services[name], settings.folder)
-        self.store = SqliteStore(database(settings.folder, name))
+        self.databases = databases(settings)
+        self.databases.provide(saga.services[name])
+        self.store: Any = self.databases.store(name)
+        # Steps wait for a server in a thread of their own, for a file where they are.
+        self._aside = ThreadPoolExecutor(1) if self.databases.is_remote else None
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)
         user = self.bus.user
         self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
@@ -117,8 +110,9 @@ class Process:
         self._tasks: set[asyncio.Task] = set()
         port, services = settings.metrics_port, saga.contract.services
         self._metrics_port = port_of(port, services, name, settings.replica)
-        self.clock = Clock()
-        self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected)
+        self.clock = Clock(self.store.time) if self._aside else Clock()
+        reading = partial(self.databases.reading, name) if self._aside else None
+        self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected, reading)
         self._tracer = tracer_for(saga.services[name], saga.contract, settings)
 
     def put(self, what: Input) -> None:
@@ -152,7 +146,8 @@ class Process:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self.put(Tick())
+            if not (self._inputs and type(self._inputs[-1]) is Tick):  # none waits already
+                self.put(Tick())
 
     async def _tally(self) -> None:
         greeted = 0
@@ -171,7 +166,7 @@ class Process:
         while batch := [it for it in batch if not (type(it) is Command and it.token.cancelled())]:
             try:
                 start = self.clock()
-                for output in self._runtime.step(batch, start):
+                for output in await self._in_turn(self._committed, batch, start):
                     self._carry_out(output)
                 end = self.clock()
                 self.metrics.step(batch, start, end)
@@ -183,6 +178,18 @@ class Process:
                     log.warning("The database is unavailable, trying again: %s", error)
                     complained = start
                 await asyncio.sleep(random.uniform(0.01, 0.1))
+
+    def _committed(self, batch: list[Input], now: float) -> Iterator[Output]:
+        """What there is to do after a step's commit."""
+        outputs = self._runtime.step(batch, now)
+        self._carry_out(next(outputs))
+        return outputs
+
+    async def _in_turn(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do what waits for the database."""
+        if self._aside is None:
+            return work(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
     def _carry_out(self, output: Output) -> None:
         match output:
@@ -246,10 +253,12 @@ class Process:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._aside:
+            self.store.stop()
         await self._performers.close()
         await self._send_last_spans()
         with suppress(StoreUnavailable):
-            self._runtime.leave(self.clock())
+            await self._in_turn(self._runtime.leave, self.clock())
         self.store.close()
         if failures:
             raise failures[0]

@@ -65,7 +65,7 @@ def _set_aside(
     work: Work, headers: Headers, body: bytes, reason: str, why: str, attempts: int, at: float
 ) -> None:
     id_, subject = (_id(headers.get(name)) for name in ("ce-id", "ce-subject"))
-    number, error = work.count("dead"), _text(why, MAX_TEXT)
+    number, error = work.number(Letter), _text(why, MAX_TEXT)
     told = {
         LETTER_HEADER: str(number),
         "dead-reason": reason,

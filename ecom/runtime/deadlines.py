@@ -36,7 +36,7 @@ class Deadlines:
 
     def come(self, tx: Transaction, now: float, announcements: list[Announce]) -> Iterator[Timer]:
         """The timers to handle. If the queue has to tell, an echo is among the announcements."""
-        due = tx[Timer].where(limit=AT_ONCE, due=AtMost(now))
+        due = tx[Timer].take(limit=AT_ONCE, due=AtMost(now))
         until = handled_until(tx, now) if due else now
         if due and due[-1].due > until and self._may_ask(tx, now):
             self.asked = now
@@ -44,14 +44,14 @@ class Deadlines:
         for timer in due:
             if timer.due > until:
                 return
-            rows = tx[Inbox].where(limit=1, subject=timer.subject, state="waiting")
+            rows = tx[Inbox].look(limit=1, subject=timer.subject, state="waiting")
             if rows:  # perhaps it was in the queue before, and is to be tried again
                 tx[Timer].put(replace(timer, due=max(now, rows[0].due or now)))
             else:
                 yield timer
 
     def _may_ask(self, tx: Transaction, now: float) -> bool:
-        answered = any(row.heard >= self.asked for row in tx[Replica].where())
+        answered = any(row.heard >= self.asked for row in tx[Replica].look())
         return answered or now >= self.asked + PATIENCE
 
 
@@ -61,7 +61,7 @@ def handled_until(tx: Transaction, now: float) -> float:
     A replica whose lease has run out counts for another lease, after which the broker has given
     back what it had in hand.
     """
-    rows = tx[Replica].where()
+    rows = tx[Replica].look()
     alive = [row for row in rows if row.until + LEASE > now]
     begun = [row.since for row in alive] + [row.until + LEASE for row in rows if row not in alive]
     known = min((row.heard for row in alive), default=BEFORE)

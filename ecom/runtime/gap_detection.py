@@ -95,7 +95,7 @@ class GapDetection:
         """The tally of our own events, if it is time. What is sent again, or under way (the rows
         `published`), was published: else the tally would hide that it is missing."""
         self._known.answered.clear()
-        unsent = tx[Outbox].where(limit=UNSENT, exchange="events", done_at=None)
+        unsent = tx[Outbox].look(limit=UNSENT, exchange="events", done_at=None)
         sent = {}
         for key in self._ours:
             emitted = tx.counted(f"emitted:{key}")
@@ -103,7 +103,7 @@ class GapDetection:
             numbers = (row.number for row in waiting if row.type == key)
             last = min(numbers, default=emitted + 1) - 1
             if last > 0:
-                rows = tx[Outbox].where(limit=1, type=key, number=MoreThan(0))
+                rows = tx[Outbox].look(limit=1, type=key, number=MoreThan(0))
                 sent[key] = rows[0].number if rows else emitted + 1, last, emitted
         if not sent or len(unsent) == UNSENT or not self._is_news(sent):
             return []

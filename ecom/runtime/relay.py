@@ -97,9 +97,9 @@ class Relay(Generic[OutRow]):
         at ourselves, though it was taken from us meanwhile, has to wait."""
         table, under_way = tx[self._kind], self._window.under_way
         most = room + len(under_way)
-        found = table.where(limit=most, due=AtMost(now))
+        found = table.take(limit=most, due=AtMost(now))
         for owner in dead:
-            found += table.where(limit=most, owner=owner, done_at=None)
+            found += table.take(limit=most, owner=owner, done_at=None)
         free = {row.seq: row for row in found if row.seq not in under_way}
         for row in list(free.values())[:room]:
             yield self._taken(row, tx)

@@ -42,7 +42,7 @@ def heard(name: str, echo: bytes, tx: Transaction) -> None:
 
 def lapsed(name: str, tx: Transaction, now: float) -> list[str]:
     """The other replicas whose leases have run out."""
-    return [row.name for row in tx[Replica].where(until=AtMost(now)) if row.name != name]
+    return [row.name for row in tx[Replica].look(until=AtMost(now)) if row.name != name]
 
 
 def _row(name: str, tx: Transaction) -> Replica:

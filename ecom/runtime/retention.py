@@ -22,19 +22,19 @@ def tidy(tx: Transaction, now: float) -> None:
     ahead = MoreThan(now + LONGEST_WAIT)
     kinds: tuple[type[Inbox | Outbox | Effect], ...] = (Inbox, *OUTGOING)
     for kind in kinds:
-        for row in tx[kind].where(limit=STEP, due=ahead):
+        for row in tx[kind].take(limit=STEP, due=ahead):
             tx[kind].put(replace(row, due=now + LEASE))
-    for replica in tx[Replica].where(limit=STEP, until=ahead):
+    for replica in tx[Replica].take(limit=STEP, until=ahead):
         tx[Replica].change(replica, until=now + LEASE)
     old = AtMost(now - RETENTION)
-    for inbox in tx[Inbox].where(limit=STEP, state="done", at=old):
+    for inbox in tx[Inbox].take(limit=STEP, state="done", at=old):
         tx[Inbox].delete(inbox.id)
-    for outbox in tx[Outbox].where(limit=STEP, done_at=old):
+    for outbox in tx[Outbox].take(limit=STEP, done_at=old):
         tx[Outbox].delete(outbox.seq)
-    for effect in tx[Effect].where(limit=STEP, state="done", done_at=old):
+    for effect in tx[Effect].take(limit=STEP, state="done", done_at=old):
         tx[Effect].delete(effect.seq)
-    for letter in tx[Letter].where(limit=STEP, ended_at=old):
+    for letter in tx[Letter].take(limit=STEP, ended_at=old):
         tx[Letter].delete(letter.number)
-    for replica in tx[Replica].where(limit=STEP, until=old):
-        if not any(tx[it].where(limit=1, owner=replica.name, done_at=None) for it in OUTGOING):
+    for replica in tx[Replica].take(limit=STEP, until=old):
+        if not any(tx[it].look(limit=1, owner=replica.name, done_at=None) for it in OUTGOING):
             tx[Replica].delete(replica.name)

@@ -105,7 +105,7 @@ class Runtime:
                 if isinstance(each, Delivery):
                     acks[each.channel] = each.tag
             if self._notes and not self._keeps_log:
-                tx[Handled].put(Handled(tx.count("transactions"), now, self._notes))
+                tx[Handled].put(Handled(tx.number(Handled), now, self._notes))
             ticked = any(type(each) is messages.Tick for each in inputs)
             dead = self._lapsed(tx, now) if ticked else []
             publishing = self._outbox.choose(tx, now, ticked, dead)
@@ -269,7 +269,7 @@ class Runtime:
         return self._run(result, self._work(cause, tx, now), row.seq)[1]
 
     def _tick(self, tx: Transaction, now: float) -> None:
-        for row in tx[Inbox].where(limit=AT_ONCE, due=AtMost(now)):
+        for row in tx[Inbox].take(limit=AT_ONCE, due=AtMost(now)):
             self._retry(row, tx, now)
         for timer in self._deadlines.come(tx, now, self._announcements):
             id_ = derived_id(timer.correlation, timer.id)

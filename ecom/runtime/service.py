@@ -182,6 +182,10 @@ class Work:
         """Add one to the service's own counter of this name; its new value."""
         return self._tx.count(name)
 
+    def number(self, kind: type[Row]) -> int:
+        """A number for a new row of this kind; there may be none with the one before."""
+        return self._tx.number(kind)
+
     def emit(self, event: Event) -> None:
         """Publish `event` after the commit, at least once."""
         id_ = derived_id(self.cause.id, event.key)
@@ -196,7 +200,7 @@ class Work:
         self, exchange: str, id: str, type: str, subject: str, wire: Wire, number: int = 0
     ) -> None:
         """Put one message into the outbox; an event has a number."""
-        message = self.count("outbox"), id, type, subject, exchange, *wire
+        message = self.number(Outbox), id, type, subject, exchange, *wire
         self._tx[Outbox].put(Outbox(*message, self.now, self._replica, number))
 
     def request(self, effect: Struct, key: str) -> None:
@@ -206,7 +210,7 @@ class Work:
         `key_for`.
         """
         kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
-        what = self.count("effects"), derived_id(cause.id, kind), kind, subject_of(effect), key
+        what = self.number(Effect), derived_id(cause.id, kind), kind, subject_of(effect), key
         why = cause.correlation, cause.traceparent
         self._tx[Effect].put(Effect(*what, body, *why, self.now, self._replica))
 

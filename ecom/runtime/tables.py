@@ -30,7 +30,7 @@ class Inbox(Row, frozen=True):
 class Outbox(Row, frozen=True):
     """A message to publish: written with the state it reports, sent after the commit."""
 
-    table = "outbox"
+    table = numbers = "outbox"
     indexes = (DUE, UNDONE, Index(("done_at", "seq"), filled="done_at"), SUBJECT, NUMBER)
 
     seq: int
@@ -51,7 +51,7 @@ class Outbox(Row, frozen=True):
 class Effect(Row, frozen=True):
     """Something to do outside (capture, refund, mail), requested with the state it follows."""
 
-    table = "effects"
+    table = numbers = "effects"
     indexes = (DUE, UNDONE, Index(("state", "done_at", "seq"), filled="done_at"), SUBJECT)
 
     seq: int
@@ -104,7 +104,7 @@ class Handled(Row, frozen=True):
     their results follow from; of an effect's result [number of the effect, type, message].
     """
 
-    table = "handled"
+    table, numbers = "handled", "transactions"
 
     number: int  # of the transaction
     at: float  # the time that its handlers were given, epoch seconds
@@ -123,7 +123,7 @@ class Received(Row, frozen=True):
 class Letter(Row, frozen=True):
     """A dead letter of this service, and what became of it: all counts of them are of these."""
 
-    table = "dead_letters"
+    table, numbers = "dead_letters", "dead"
     indexes = (Index(("number",), empty="ended_at"), Index(("ended_at",), filled="ended_at"))
 
     number: int

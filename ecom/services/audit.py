@@ -8,7 +8,7 @@ from ecom.stores.base import Row
 class Entry(Row, frozen=True):
     """One event, in the order in which audit consumed it; `body` is text as it came."""
 
-    table = "events"
+    table = numbers = "events"
 
     id: str  # or `producer/id`, if another producer had used that id before
     n: int
@@ -33,7 +33,7 @@ def keep(event: Event, work: Work) -> None:
         return  # replayed after the inbox's retention
     what = about.type, about.subject, about.time, about.producer
     body = work.body.decode()  # with what a later release may have added to it
-    entry = id_, work.count("events"), *what, about.causation, about.correlation, body
+    entry = id_, work.number(Entry), *what, about.causation, about.correlation, body
     work[Entry].put(Entry(*entry))
 
 

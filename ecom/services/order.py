@@ -37,7 +37,7 @@ log = logging.getLogger("ecom.order")
 class Order(Row, frozen=True):
     """An order as its customer sees it. `total` is in pence."""
 
-    table = "orders"
+    table = numbers = "orders"
     indexes = (Index(("number",)), Index(("state", "number")), Index(("customer", "number")))
 
     order_id: str
@@ -96,7 +96,7 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
         if seen.digest != command.digest:
             raise KeyReused("this Idempotency-Key was used for a different order")
         return work[Order][seen.order_id]
-    number = FIRST_ORDER - 1 + work.count("orders")
+    number = FIRST_ORDER - 1 + work.number(Order)
     order_id = str(number)
     total = sum(line.quantity * line.unit_price for line in command.lines)
     placed = order_id, command.customer, command.card, total
@@ -105,7 +105,7 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
     if command.key:
         work[Request].put(Request(command.key, order_id, command.digest, work.now))
     if number % TIDY_EVERY == 0:
-        for old in work[Request].where(limit=2 * TIDY_EVERY, at=AtMost(work.now - RETENTION)):
+        for old in work[Request].take(limit=2 * TIDY_EVERY, at=AtMost(work.now - RETENTION)):
             work[Request].delete(old.key)
     work.emit(OrderCreated(order_id, command.customer, command.card, total, command.lines))
     return order

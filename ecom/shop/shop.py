@@ -31,7 +31,8 @@ class Shop(Records, Runner):
     folder, its databases stay to be read; with a name, it can be opened again and goes on. An open
     shop closes itself when nobody refers to it any more, at the latest with this process.
     The payment provider and the mail server are processes, too, unless `outside` is "files": then
-    the services themselves keep their books, which is faster.
+    the services themselves keep their books, which is faster. With `database` "postgres" services
+    have their rows in a private PostgreSQL, which goes with the shop.
     `saga` is who tells whom what to do, the choreography if None; `services` are those that differ
     from its own, by name: a `Service`, or some of its handlers by message. Their code may be in a
     notebook. Wrong arguments raise `ShopError`.
@@ -53,13 +54,16 @@ class Shop(Records, Runner):
         outside: Literal["processes", "files"] = "processes",
         saga: Saga | None = None,
         services: Mapping[str, Any] = EMPTY,
+        database: Literal["files", "postgres"] = "files",
     ) -> None:
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
         name = None if name is None else arguments.text("name", name)
         folder = None if folder is None else arguments.folder(folder)
         self._hold_seconds = arguments.patience("hold_seconds", hold_seconds, LONGEST_HOLD)
         usual = choreography(self._hold_seconds) if saga is None else arguments.saga(saga)
-        Runner.__init__(self, arguments.services(services, usual), name, folder, amqp_url)
+        its = arguments.services(services, usual)
+        kept = arguments.choice("database", database, "files", "postgres")
+        Runner.__init__(self, its, name, folder, amqp_url, kept)
         self._is_usual = saga is None and not services
         self._as_processes = arguments.choice("outside", outside, "processes", "files") != "files"
 
@@ -80,8 +84,8 @@ class Shop(Records, Runner):
         keep_saga(self.folder, self.saga)
         self._token = keep_token(self.folder)
 
-    def _provision(self) -> None:
-        provision(self.saga, self.folder, self._stock)
+    def _provision(self) -> dict[str, str]:
+        return provision(self.saga, self.folder, self._stock, self._server)
 
     def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
         saga = None if self._is_usual else carried(self.saga)

@@ -1,13 +1,13 @@
 """A service's own database: rows, tables, and one transaction around a batch of messages.
 
-A *store* keeps rows: `ecom.stores.sqlite` in production, `ecom.stores.memory` in the simulator,
+A *store* keeps rows: `ecom.stores.sqlite` or `postgres` in production, `memory` in the simulator,
 tested by one contract suite. It has to `fetch` one row, `select` some, `write` a batch and `change`
 one; all else (tables, read-your-own-writes, undoing one message of many) is `Transaction`.
 """
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from msgspec import DecodeError, Struct
 from msgspec.structs import replace
@@ -16,6 +16,9 @@ from ecom.errors import ShopError
 from ecom.stores.query import Key, in_order, matches
 
 R = TypeVar("R", bound="Row")
+# What others may do to rows that are read, until we commit: nothing, and we wait for what they are
+# about to do; nothing, and we are not given what they have in hand; whatever they want.
+Hold = Literal["keep", "take", "look"]
 Undo = tuple[dict[Any, Any], Any, Any]  # where something stood, and what
 
 
@@ -39,6 +42,7 @@ class Row(Struct, frozen=True):
     """
 
     table: ClassVar[str]
+    numbers: ClassVar[str] = ""  # the counter that numbers them, if they are numbered
     indexes: ClassVar[tuple[Index, ...]] = ()
 
 
@@ -54,18 +58,22 @@ class StoreBroken(ShopError):
 
 
 class Store(Protocol):
-    """Where rows are kept. `begin` … `commit` is atomic, durable and excludes other writers."""
+    """Where rows are kept. `begin` … `commit` is atomic and durable, and excludes other writers:
+    all, or those who would change what it has read by key, or insert what it has not found. Then
+    each of these methods may raise `StoreUnavailable`."""
 
     def begin(self) -> None:
-        """Take the write lock. Raises `StoreUnavailable`."""
+        """Begin a transaction. Raises `StoreUnavailable`."""
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
-        """The row with this key, or None."""
+        """The row with this key, or None. It stays as it is until we commit."""
 
     def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
         """The rows with these keys, those that exist, in any order."""
 
-    def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
+    def select(
+        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
+    ) -> list[R]:
         """The first `limit` rows that meet all conditions, sorted as by `in_order`.
 
         By the bounded columns first, so that an index on them finds the few that are due without
@@ -80,6 +88,9 @@ class Store(Protocol):
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
         """Write these columns, equal in all these rows, where the rows exist; others stay."""
+
+    def number(self, kind: type[Row]) -> int | None:
+        """The next number of rows of this kind, if the store gives them; None: they are counted."""
 
     def commit(self) -> None:
         """Make everything since `begin` durable. Raises `StoreUnavailable`: then nothing is."""
@@ -159,11 +170,22 @@ class Table(Generic[R]):
 
     def where(self, limit: int | None = None, **conditions: Any) -> list[R]:
         """The rows whose columns equal (or are `AtMost`, `MoreThan`) the values, `in_order`."""
+        return self._where(limit, conditions, "keep")
+
+    def take(self, limit: int | None = None, **conditions: Any) -> list[R]:
+        """The same of work that whoever comes first may do: without what others have in hand."""
+        return self._where(limit, conditions, "take")
+
+    def look(self, limit: int | None = None, **conditions: Any) -> list[R]:
+        """The same for whoever changes none of them: others may, before we commit."""
+        return self._where(limit, conditions, "look")
+
+    def _where(self, limit: int | None, conditions: dict[str, Any], hold: Hold) -> list[R]:
         key_of, written = self._key, self._written
-        found = self._store.select(self._kind, conditions, limit)
+        found = self._store.select(self._kind, conditions, limit, hold)
         fresh = [row for row in found if key_of(row) not in written]
         if len(fresh) < len(found) == limit:  # in place of the stale ones, others come into sight
-            found = self._store.select(self._kind, conditions, limit + len(written))
+            found = self._store.select(self._kind, conditions, limit + len(written), hold)
             fresh = [row for row in found if key_of(row) not in written]
         ours = [row for row in self.written() if matches(row, conditions)]
         return (in_order(fresh + ours, conditions) if ours else fresh)[:limit]
@@ -222,6 +244,11 @@ class Transaction:
             row = self[Counter].get(name)
             value = self._counts[name] = row.value if row else 0
         return value
+
+    def number(self, kind: type[Row]) -> int:
+        """A number for a new row of this kind, greater than all that we had; some are not used."""
+        given = self._store.number(kind)
+        return self.count(kind.numbers) if given is None else given
 
     def savepoint(self) -> int:
         """A mark that `undo_to` can return to: how one message of a batch is rolled back."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ecom.stores.base import R, Row, StoreUnavailable
+from ecom.stores.base import Hold, R, Row, StoreUnavailable
 from ecom.stores.query import Key, in_order, key_of, matches
 
 Rows = dict[type[Row], dict[Key, Any]]  # by kind, then by key: rows of that kind
@@ -30,7 +30,9 @@ class MemoryStore:
         rows = self._tables.get(kind, {})
         return [rows[key] for key in keys if key in rows]
 
-    def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
+    def select(
+        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
+    ) -> list[R]:
         rows = self._tables.get(kind, {}).values()
         return in_order((row for row in rows if matches(row, conditions)), conditions)[:limit]
 
@@ -46,6 +48,9 @@ class MemoryStore:
         values = {name: getattr(rows[0], name) for name in columns}
         found = self.fetch_many(kind, [key_of(row) for row in rows])
         self.write(kind, [replace(row, **values) for row in found], [])
+
+    def number(self, kind: type[Row]) -> int | None:
+        return None
 
     def commit(self) -> None:
         self._before = None

@@ -7,16 +7,15 @@ start looks at the database as it is, so it may be killed anywhere, and the next
 """
 
 import re
-import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
 
-import msgspec
 from msgspec.structs import fields
 
 from ecom.stores import sql
 from ecom.stores.base import Row, StoreBroken
+from ecom.stores.sql import Dialect
 
 
 class SchemaVersion(Row, frozen=True):
@@ -36,6 +35,7 @@ class Found(NamedTuple):
     indexes: set[str]
     views: dict[str, str]  # by name: the text
     version: SchemaVersion | None
+    dialect: Dialect
 
     @property
     def number(self) -> int:
@@ -45,26 +45,20 @@ class Found(NamedTuple):
         return 0 if self.tables else VERSION
 
 
-def _look(db: sqlite3.Connection) -> Found:
-    """What is there, all of one moment: another start may be migrating just now."""
-    db.execute("SAVEPOINT look")  # a transaction, or a part of the one that there is
-    made = db.execute(
-        "SELECT type, name, sql, CASE type WHEN 'table' THEN "
-        "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
-        "FROM sqlite_master AS it WHERE sql IS NOT NULL"
-    ).fetchall()
-    of_type: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-    for type_, name, text, columns in made:
-        of_type[type_][name] = set(msgspec.json.decode(columns)) if columns else text
-    tables, version = of_type["table"], None
-    if SchemaVersion.table in tables:
-        values = db.execute(sql.columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
-        version = values and SchemaVersion(*values)
-    db.execute("RELEASE look")
-    return Found(tables, set(of_type["index"]), of_type["view"], version)
+class Schema(Protocol):
+    """A database whose tables are to be made or changed."""
+
+    def look(self) -> Found:
+        """What is there, all of one moment: another start may be migrating just now."""
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """A transaction, in which no other start is."""
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """Execute a statement whose values are marked by `?`."""
 
 
-def migrate(db: sqlite3.Connection, kinds: Iterable[type[Row]], views: Mapping[str, str]) -> None:
+def migrate(db: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) -> None:
     """Give a database, new or old, what this release needs: harmless to repeat, also concurrently.
 
     `views` are texts by name. Changes of a newer release that this one may read stay.
@@ -72,11 +66,10 @@ def migrate(db: sqlite3.Connection, kinds: Iterable[type[Row]], views: Mapping[s
     """
     kinds = [*kinds, SchemaVersion]
     for _ in range(VERSION + 1):
-        if _is_done(_look(db), kinds, views):
+        if _is_done(db.look(), kinds, views):
             return
-        with db:  # commits, or rolls back
-            db.execute("BEGIN IMMEDIATE")
-            found = _look(db)
+        with db.alone():
+            found = db.look()
             if _is_done(found, kinds, views):
                 return  # by another start, meanwhile
             if (number := found.number) < VERSION:
@@ -105,11 +98,11 @@ def check_readable(version: SchemaVersion | None, where: str) -> None:
 class Step(NamedTuple):
     """What leads from one version to the next."""
 
-    apply: Callable[[sqlite3.Connection, Found], None]
+    apply: Callable[[Schema, Found], None]
     oldest_reader: int  # the oldest version whose releases may work with what it leaves
 
 
-def _name_indexes(db: sqlite3.Connection, found: Found) -> None:
+def _name_indexes(db: Schema, found: Found) -> None:
     """Indexes were numbered, so that a changed one was never made. They are made anew, by name."""
     for name in found.indexes:
         table, _, number = name.rpartition("_")
@@ -117,7 +110,7 @@ def _name_indexes(db: sqlite3.Connection, found: Found) -> None:
             db.execute(f"DROP INDEX {name}")
 
 
-def _name_the_subject(db: sqlite3.Connection, found: Found) -> None:
+def _name_the_subject(db: Schema, found: Found) -> None:
     """The machinery's rows belong to a saga, which need not be an order."""
     for table in ("inbox", "outbox", "effects", "timers"):
         if "order_id" in found.tables.get(table, ()):
@@ -142,10 +135,10 @@ def _missing(found: Found, kinds: list[type[Row]], views: Mapping[str, str]) -> 
     for kind in kinds:
         columns = found.tables.get(kind.table)
         if columns is None:
-            yield sql.create_table(kind)
+            yield sql.create_table(kind, found.dialect)
         else:
             new = (field for field in fields(kind) if field.name not in columns)
-            yield from (sql.add_column(kind, field) for field in new)
+            yield from (sql.add_column(kind, field, found.dialect) for field in new)
         for index in kind.indexes:
             if sql.index_name(kind, index) not in found.indexes:
                 yield sql.create_index(kind, index)

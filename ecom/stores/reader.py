@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ecom.errors import ShopError
-from ecom.stores import sql
-from ecom.stores.base import Counter, R, Row
 from ecom.stores.migrations import SchemaVersion, check_readable
+from ecom.stores.reading import Reading
 from ecom.stores.sqlite import SqliteStore
 
 PATIENCE = 10.0  # seconds to wait for a database that is being restored after a crash
 
 
-class Database(SqliteStore):
-    """One database. Conditions are those of `Table.where`."""
+class Database(Reading, SqliteStore):
+    """One database in a file."""
 
     def __init__(self, folder: Path, name: str, patience: float = PATIENCE) -> None:
         path = (folder / f"{name}.db").absolute()
@@ -42,36 +41,6 @@ class Database(SqliteStore):
         finally:
             self.rollback()
 
-    def rows(self, kind: type[R], **conditions: Any) -> list[R]:
-        """The rows that meet all conditions, in the order of `Table.where`."""
-        return self.select(kind, conditions, None)
-
-    def values(self, kind: type[Row], *columns: str, **conditions: Any) -> list[tuple[Any, ...]]:
-        """Columns of the rows that meet all conditions, as they are stored, in any order."""
-        return self._ask(kind, "{0}", columns, conditions)
-
-    def count(self, kind: type[Row], **conditions: Any) -> int:
-        """How many rows meet all conditions."""
-        return self._ask(kind, "count(*)", (), conditions)[0][0]
-
-    def least(self, kind: type[Row], column: str, **conditions: Any) -> Any:
-        """The least value of a column where rows meet all conditions; None if none does."""
-        return self._ask(kind, "min({0})", (column,), conditions)[0][0]
-
-    def _ask(
-        self, kind: type[Row], what: str, columns: tuple[str, ...], which: dict
-    ) -> list[tuple]:
-        statement = sql.select(kind, what, columns, sql.shape_of(which))
-        return self._run(statement, tuple(sql.values_of(which))).fetchall()
-
-    def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
-        """How many rows there are of each value of a column."""
-        return dict(self._run(sql.tally(kind, column)).fetchall())
-
-    def counters(self) -> dict[str, int]:
-        """All counters by name."""
-        return dict(self.values(Counter, "name", "value"))
-
     def tables(self) -> list[str]:
         """The names of all tables."""
         names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
@@ -85,8 +54,11 @@ class Database(SqliteStore):
         return [column for column, _ in about], found
 
 
-class Reader(dict[str, Database]):
-    """The databases in `folder`, by name; to be closed, or used by `with`.
+SERVER = "database"  # the note in a folder whose services have their rows on a server: URL, shop
+
+
+class Reader(dict[str, Any]):
+    """The databases of the shop in `folder`, by name; to be closed, or used by `with`.
 
     Raises `ShopError` for a database that there is not, or that this release cannot read.
     """
@@ -95,9 +67,16 @@ class Reader(dict[str, Database]):
         super().__init__()
         self._folder = folder
 
-    def __missing__(self, name: str) -> Database:
-        database = self[name] = Database(self._folder, name)
-        return database
+    def __missing__(self, name: str) -> Reading:
+        note = self._folder / SERVER
+        if note.exists() and not (self._folder / f"{name}.db").exists():
+            from ecom.stores import postgres_reader, postgres_schema  # here: few need them
+
+            url, shop = note.read_text().split()
+            self[name] = postgres_reader.PostgresReader(url, postgres_schema.schema_of(shop, name))
+        else:
+            self[name] = Database(self._folder, name)
+        return self[name]
 
     def close(self) -> None:
         """Close what was opened."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from msgspec.structs import FieldInfo, astuple, fields
@@ -14,12 +14,23 @@ _PLAIN = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
 _BOUNDS = {AtMost: "<= ?", MoreThan: "> ?"}
 
 
+class Dialect(NamedTuple):
+    """In what databases differ when tables are made: their names of types, and a byte string."""
+
+    types: dict[str, str]  # by SQLite's, where they are others
+    bytes: str
+
+
+SQLITE = Dialect({}, "x'{}'")
+
+
 class Columns:
     """How rows of one kind become tuples for SQL, and back."""
 
     def __init__(self, kind: type[Row]) -> None:
         self.kind = kind
         self.names = kind.__struct_fields__
+        self.types = [_plain_type(field.type) or "TEXT" for field in fields(kind)]
         self._json = [
             (i, msgspec.json.Decoder(field.type).decode)
             for i, field in enumerate(fields(kind))
@@ -93,7 +104,7 @@ def _operator(wanted: Any) -> str:
 def select(kind: type[Row], what: str, names: tuple[str, ...], shape: Shape) -> str:
     """What of the rows that meet the conditions; in `what`, {0} stands for these columns."""
     columns_of(kind).check((*names, *(column for column, _ in shape)))
-    tests = " AND ".join(f"{column} {operator}" for column, operator in shape) or "1"
+    tests = " AND ".join(f"{column} {operator}" for column, operator in shape) or "TRUE"
     return f"SELECT {what.format(', '.join(names))} FROM {kind.table} WHERE {tests}"
 
 
@@ -141,35 +152,37 @@ def change(kind: type[Row], changed: tuple[str, ...]) -> str:
 
 
 # ── Making ────────────────────────────────────────────────────────────────────────────────────
-def create_table(kind: type[Row]) -> str:
+def create_table(kind: type[Row], dialect: Dialect = SQLITE) -> str:
     """Make the table. Defaults are in it, too: another release may write rows without a column."""
-    key, *others = map(_declared, fields(kind))
+    key, *others = (_declared(field, dialect) for field in fields(kind))
     return f"CREATE TABLE {kind.table} ({', '.join([f'{key} PRIMARY KEY', *others])})"
 
 
-def add_column(kind: type[Row], field: FieldInfo) -> str:
+def add_column(kind: type[Row], field: FieldInfo, dialect: Dialect = SQLITE) -> str:
     """Add a column to a table that lacks it. Raises `StoreBroken` if rows could not do without."""
     if field.required:
         raise StoreBroken(
             f"The table {kind.table} lacks the column {field.name}: the database was made by "
             "another release of this package. Use that one; there may be orders in the database."
         )
-    return f"ALTER TABLE {kind.table} ADD COLUMN {_declared(field)}"
+    return f"ALTER TABLE {kind.table} ADD COLUMN {_declared(field, dialect)}"
 
 
-def _declared(field: FieldInfo) -> str:
+def _declared(field: FieldInfo, dialect: Dialect) -> str:
     plain = _plain_type(field.type)
-    declared = f"{field.name} {plain or 'TEXT'}"
+    type_ = plain or "TEXT"
+    declared = f"{field.name} {dialect.types.get(type_, type_)}"
     if field.required or field.default is None:
         return declared
     made = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    return f"{declared} DEFAULT {literal(made if plain else msgspec.json.encode(made).decode())}"
+    value = made if plain else msgspec.json.encode(made).decode()
+    return f"{declared} DEFAULT {literal(value, dialect)}"
 
 
-def literal(value: str | float | bytes) -> str:
+def literal(value: str | float | bytes, dialect: Dialect = SQLITE) -> str:
     """A value as SQL writes it."""
     if isinstance(value, bytes):
-        return f"x'{value.hex()}'"
+        return dialect.bytes.format(value.hex())
     return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else repr(value)
 
 

@@ -5,8 +5,9 @@ WAL with `synchronous=FULL`: a commit survives a power cut.
 
 import sqlite3
 import time
-from collections.abc import Iterable
-from contextlib import closing
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 import msgspec
 
 from ecom.stores import sql
-from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable
-from ecom.stores.migrations import migrate
+from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable
+from ecom.stores.migrations import Found, SchemaVersion, migrate
 from ecom.stores.query import Key, key_of
 from ecom.stores.sql import columns_of
 from ecom.stores.views import View
@@ -53,7 +54,9 @@ class SqliteStore:
         found = self._run(columns.fetch_many, (msgspec.json.encode(keys).decode(),))
         return [columns.to_row(row) for row in found]
 
-    def select(self, kind: type[R], conditions: dict[str, Any], limit: int | None) -> list[R]:
+    def select(
+        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
+    ) -> list[R]:
         statement = sql.where(kind, sql.shape_of(conditions))
         values = (*sql.values_of(conditions), -1 if limit is None else limit)
         return [columns_of(kind).to_row(row) for row in self._run(statement, values)]
@@ -81,6 +84,9 @@ class SqliteStore:
         values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
         keys = msgspec.json.encode([key_of(row) for row in rows]).decode()
         self._run(statement, (*(values[name] for name in columns), keys))
+
+    def number(self, kind: type[Row]) -> int | None:
+        return None
 
     def commit(self) -> None:
         self._run("COMMIT")
@@ -138,9 +144,39 @@ def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) 
         with closing(sqlite3.connect(path, PREPARE_SECONDS, isolation_level=None)) as db:
             _write_ahead(db)
             db.execute("PRAGMA synchronous = NORMAL")  # what a power cut undoes is done again
-            migrate(db, kinds, {view.name: view.sql for view in views})
+            migrate(SqliteSchema(db), kinds, {view.name: view.sql for view in views})
     except sqlite3.DatabaseError as error:
         raise meaning(error) from error
+
+
+class SqliteSchema:
+    """What there is in a database, and how it is changed."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db, self.execute = db, db.execute
+
+    def look(self) -> Found:
+        self.execute("SAVEPOINT look")  # a transaction, or a part of the one that there is
+        made = self.execute(
+            "SELECT type, name, sql, CASE type WHEN 'table' THEN "
+            "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
+            "FROM sqlite_master AS it WHERE sql IS NOT NULL"
+        ).fetchall()
+        of_type: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for type_, name, text, columns in made:
+            of_type[type_][name] = set(msgspec.json.decode(columns)) if columns else text
+        tables, version = of_type["table"], None
+        if SchemaVersion.table in tables:
+            values = self.execute(columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
+            version = values and SchemaVersion(*values)
+        self.execute("RELEASE look")
+        return Found(tables, set(of_type["index"]), of_type["view"], version, sql.SQLITE)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._db:  # commits, or rolls back
+            self.execute("BEGIN IMMEDIATE")
+            yield
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:

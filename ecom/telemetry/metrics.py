@@ -64,8 +64,15 @@ class Metrics:
     """One process's metrics; `connected` says whether the broker is. Pages may be asked for from
     any thread."""
 
-    def __init__(self, service: str, folder: Path, connected: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        service: str,
+        folder: Path,
+        connected: Callable[[], bool],
+        reading: Callable[[], Any] | None = None,
+    ) -> None:
         self.service, self.folder, self.connected = service, folder, connected
+        self.reading = reading  # opens the database to be read; None: the file in the folder
         self.seconds = Histogram(STEP_SECONDS)
         self.inputs = Histogram(STEP_INPUTS)
         self._oldest: tuple[Mapping[str, Any] | None, float] = (None, 0.0)

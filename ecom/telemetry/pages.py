@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from threading import active_count
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
@@ -118,7 +119,8 @@ class Pages:
         return family
 
     def _read(self) -> list[Metric]:
-        with closing(Database(self._metrics.folder, self._service)) as read, read.moment():
+        opened = self._metrics.reading or partial(Database, self._metrics.folder, self._service)
+        with closing(opened()) as read, read.moment():
             came = {f"received:{row.type}": size(row.came) for row in read.rows(Received)}
             found, now = list(self._counters(read.counters() | came)), time.time()
             for name, (help, kind, which) in _DEPTHS.items():

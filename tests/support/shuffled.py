@@ -8,6 +8,7 @@ from typing import Any
 from world import DECLINED_CARD, World
 
 from ecom.events import Line
+from ecom.process.databases import Files
 from ecom.process.driver import database
 from ecom.runtime.messages import Failed, Performed, Tick
 from ecom.runtime.runtime import Runtime
@@ -35,7 +36,7 @@ class Shuffled(World):
         self.stores = {name: SqliteStore(database(folder, name)) for name in SERVICES}
         for store in self.stores.values():
             store._db.execute("PRAGMA synchronous = OFF")  # no power fails here
-        stock_shelves(folder, {"TEA": 5, "CAKE": 9})
+        stock_shelves(Files(folder), {"TEA": 5, "CAKE": 9})
         self.now = START
         self.crashes = lambda: self.dice.random() < self.trouble / 10
         for name in SERVICES:

@@ -16,7 +16,7 @@ from ecom.services.order import Order
 from ecom.shop.views import views_of
 from ecom.stores.base import Index, Row, StoreBroken, Transaction
 from ecom.stores.migrations import VERSION, SchemaVersion, migrate
-from ecom.stores.sqlite import SqliteStore, prepare
+from ecom.stores.sqlite import SqliteSchema, SqliteStore, prepare
 from ecom.stores.views import View
 from ecom_lab.shop import SAGA, SERVICES
 
@@ -146,7 +146,7 @@ def test_a_start_may_die_anywhere_and_the_next_one_goes_on(service, old, recorde
         with closing(sqlite3.connect(path, isolation_level=None, factory=Killed)) as db:
             db.left = deaths
             try:
-                migrate(db, MACHINERY, {})
+                migrate(SqliteSchema(db), MACHINERY, {})
                 break
             except KeyboardInterrupt:
                 deaths += 1

@@ -1,0 +1,145 @@
+"""A private PostgreSQL for whoever has none: in a folder of its own, reached by a socket in there.
+
+It ends with the process that started it, however that ends. As PostgreSQL refuses to run as root,
+for root it runs as the system's user `postgres`, or `nobody`.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ecom.errors import ShopError
+from ecom.harness.workspace import keep_secret
+from ecom.process import child
+from ecom.process.child import Child
+
+START_SECONDS = 60.0  # about one on an idle machine
+# Deadlocks are found sooner than after a second: there are few, and those who wait are ours.
+OPTIONS = {"listen_addresses": "", "max_connections": "200", "deadlock_timeout": "100ms"}
+
+
+class NoPostgres(ShopError, RuntimeError):
+    """No PostgreSQL can be had; the message says why and what to do."""
+
+
+def find_postgres() -> Path:
+    """The folder of PostgreSQL's programs. Raises `NoPostgres` when there is none."""
+    prefixes = [Path(it, "bin") for it in (os.environ.get("CONDA_PREFIX"), sys.prefix) if it]
+    debian = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
+    on_path = [Path(it).resolve().parent for it in [shutil.which("postgres")] if it]
+    for place in (*prefixes, *sorted(debian, key=lambda it: -float(it.parent.name)), *on_path):
+        if all((place / program).is_file() for program in ("initdb", "postgres")):
+            return place
+    raise NoPostgres(
+        "No PostgreSQL found: install one (Debian, Ubuntu: `apt-get install postgresql`; conda: "
+        "`conda install -c conda-forge postgresql`; macOS: `brew install postgresql`)."
+    )
+
+
+class Cluster:
+    """A PostgreSQL whose whole state lives in a new folder, which goes when it is closed."""
+
+    def __init__(self) -> None:
+        self._programs = find_postgres()
+        self.folder = Path(tempfile.mkdtemp(prefix="ecom-pg-"))  # short: it is a socket's path
+        self._user: dict[str, Any] = _other_user() if os.geteuid() == 0 else {}
+        self._child: Child | None = None
+        if self._user:
+            os.chown(self.folder, self._user["user"], self._user["group"])
+        try:
+            self._make(secrets.token_hex(16))
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, password: str) -> None:
+        self.url = f"postgresql://ecom:{password}@/postgres?host={quote(str(self.folder), safe='')}"
+        secret = self.folder / "password"
+        keep_secret(secret, password)
+        if self._user:
+            os.chown(secret, self._user["user"], self._user["group"])
+        told = ["--username=ecom", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+        told += ["--no-sync", f"--pwfile={secret}", f"--pgdata={self.folder / 'data'}"]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "cwd": self.folder}
+        made = subprocess.run([self._programs / "initdb", *told], **options, **self._user)
+        secret.unlink()
+        if made.returncode:
+            raise NoPostgres(f"PostgreSQL cannot be set up: {made.stderr.strip()}")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, whose children serve a connection each; 0 if none runs."""
+        with suppress(FileNotFoundError, IndexError):
+            return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        return 0
+
+    def start(self) -> None:
+        """Return once it serves clients. Raises `NoPostgres`."""
+        options = [f"--{name}={value}" for name, value in OPTIONS.items()]
+        places = "-D", self.folder / "data", "-k", self.folder
+        command = [self._programs / "postgres", *places, *options]
+        log = self.folder / "log"
+        (self.folder / "kept").unlink(missing_ok=True)
+        with log.open("ab") as output:
+            arguments = self.folder, list(map(str, command)), self._user
+            self._child = child.start(f"{__name__}:_serve", *arguments, log=output)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                raise NoPostgres(f"PostgreSQL did not start:\n{log.read_text()[-2_000:]}")
+            time.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        with suppress(FileNotFoundError, IndexError):
+            lines = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
+            return lines[7].strip() == "ready"
+        return False
+
+    def stop(self) -> None:
+        """End it as an operator would; its data stay, for `start`."""
+        if self._child is not None:
+            (self.folder / "kept").touch()
+            self._child.terminate()
+            self._child.wait()
+
+    def close(self) -> None:
+        """End it, and remove its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _other_user() -> dict[str, Any]:
+    """Who runs it for root."""
+    for name in "postgres", "nobody":
+        with suppress(KeyError):
+            it = pwd.getpwnam(name)
+            return {"user": it.pw_uid, "group": it.pw_gid, "extra_groups": []}
+    raise NoPostgres("PostgreSQL does not run as root, and there is no user `nobody` here.")
+
+
+def _serve(folder: Path, command: list[str], user: dict[str, Any]) -> None:
+    """Be the parent of a server, which ends with us: told to, or killed (where Linux tells it)."""
+    tie = ["setpriv", "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
+    server = subprocess.Popen([*tie, *command], cwd=folder, **user)
+    signal.signal(signal.SIGTERM, lambda *_: server.send_signal(signal.SIGINT))
+    status = server.wait()
+    if not (folder / "kept").exists():  # whoever started us has gone
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(status)

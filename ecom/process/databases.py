@@ -1,0 +1,119 @@
+"""Where services keep their rows: each in a file of one folder, or in a schema on one server."""
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from ecom.runtime.service import Service
+from ecom.runtime.tables import MACHINERY, Outbox
+from ecom.settings import Settings
+from ecom.stores.base import Row, Store, Transaction
+from ecom.stores.query import key_of
+from ecom.stores.reader import Database
+from ecom.stores.reading import Reading
+from ecom.stores.sqlite import BUSY_SECONDS, SqliteStore, prepare, try_write
+from ecom.stores.views import View, views_of
+
+GLANCE_SECONDS = 1.0  # in which a server has to answer whoever only looks
+
+
+class Files(NamedTuple):
+    """SQLite, for which one waits for moments."""
+
+    folder: Path
+    is_remote = False
+
+    def path(self, service: str) -> Path:
+        """Where a service's database lies."""
+        return self.folder / f"{service}.db"
+
+    def provide(self, service: Service, views: Iterable[View] = ()) -> None:
+        """Make one service's database, or bring it up to date; with these views besides."""
+        prepare(self.path(service.name), (*service.rows, *MACHINERY), views)
+
+    def store(self, service: str) -> Store:
+        """Its rows, to be read and written."""
+        return SqliteStore(self.path(service))
+
+    def reading(self, service: str) -> Reading:
+        """Its rows, to be read: what cannot be had at once is unavailable."""
+        return Database(self.folder, service, BUSY_SECONDS)
+
+    def try_write(self, service: str) -> None:
+        """Begin to write, and take it back. Raises `StoreUnavailable`."""
+        try_write(self.path(service))
+
+
+class Server(NamedTuple):
+    """PostgreSQL, for which one waits in a thread."""
+
+    url: str
+    shop: str
+    is_remote = True
+
+    def provide(self, service: Service, views: Iterable[View] = ()) -> None:
+        """See that a service's schema is as this release needs it; of views, there are those of the
+        machinery. Raises `StoreBroken` if it has yet to be made so by a provisioner."""
+        from ecom.stores.postgres_schema import prepare
+
+        prepare(self.url, self._schema(service.name), *_made(service))
+
+    def provision(self, service: Service, password: str | None = None) -> str:
+        """Make it so, as whoever may: schema and role. With a password, that is, for good or anew,
+        the role's; the URL for the service, which may then log in."""
+        from ecom.stores.postgres_schema import provision
+
+        schema = self._schema(service.name)
+        provision(self.url, schema, *_made(service), password)
+        return f"postgresql://{schema}:{password}@{self.url.partition('@')[2]}"
+
+    def store(self, service: str) -> Store:
+        """Its rows, to be read and written."""
+        from ecom.stores.postgres import PostgresStore
+
+        store = PostgresStore(self.url, self._schema(service))
+        store.begin()  # which tells what time it is there
+        store.rollback()
+        return store
+
+    def reading(self, service: str) -> Reading:
+        """Its rows, to be read: what cannot be had soon is unavailable."""
+        from ecom.stores.postgres_reader import PostgresReader
+
+        return PostgresReader(self.url, self._schema(service), GLANCE_SECONDS)
+
+    def try_write(self, service: str) -> None:
+        """Begin to write, and take it back. Raises `StoreUnavailable`."""
+        from ecom.stores.postgres import PostgresStore
+
+        with closing(PostgresStore(self.url, self._schema(service), GLANCE_SECONDS)) as store:
+            store.begin()
+            store.number(Outbox)  # which a standby refuses
+
+    def _schema(self, service: str) -> str:
+        from ecom.stores.postgres_schema import schema_of
+
+        return schema_of(self.shop, service)
+
+
+def _made(service: Service) -> tuple[tuple[type[Row], ...], list[View]]:
+    kinds = (*service.rows, *MACHINERY)
+    return kinds, views_of(kinds)
+
+
+def fill(databases: Files | Server, service: str, rows: Iterable[Row]) -> None:
+    """Put these rows into a service's database, but for those that it has by their keys."""
+    with closing(databases.store(service)) as store:
+        tx = Transaction(store)
+        for row in rows:
+            if tx[type(row)].get(key_of(row)) is None:
+                tx[type(row)].put(row)
+        tx.commit()
+
+
+def databases(settings: Settings) -> Files | Server:
+    """Where the services of these settings keep their rows."""
+    if settings.database_url is None:
+        return Files(settings.folder)
+    return Server(settings.database_url, settings.shop)

@@ -1,0 +1,240 @@
+"""A store in PostgreSQL: a schema for each service, for as many replicas and hosts as wanted.
+
+READ COMMITTED with row locks: what a transaction has read by key nobody changes before it ends, and
+what it has not found it inserts, which fails if another has meanwhile. Such a conflict is
+`StoreUnavailable`, as are a deadlock and a lost connection: the batch is tried again. Whether a
+commit was made whose answer was lost, the database is asked until it says.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+from ecom.stores import sql
+from ecom.stores.base import Hold, R, Row, StoreUnavailable
+from ecom.stores.postgres_reader import PostgresReader, psycopg
+from ecom.stores.query import Key, key_of
+from ecom.stores.sql import Dialect, columns_of
+
+MOST_TOGETHER = 1_000  # rows of one kind that are fetched together, because they were before
+
+DIALECT = Dialect(
+    {"TEXT": 'TEXT COLLATE "C"', "INTEGER": "BIGINT", "REAL": "FLOAT8", "BLOB": "BYTEA"}, r"'\x{}'"
+)
+_CAST = {"TEXT": "text[]", "INTEGER": "bigint[]", "REAL": "float8[]", "BLOB": "bytea[]"}
+
+log = logging.getLogger("ecom.stores")
+
+
+class PostgresStore(PostgresReader):
+    """One service's rows, to be written. Its methods wait for the network: in a thread."""
+
+    def __init__(self, *where: Any, **options: Any) -> None:
+        super().__init__(*where, **options)
+        self._numbers: dict[type[Row], deque[int]] = {}
+        self._drawn: dict[type[Row], int] = {}  # how many numbers, in this transaction
+        self._absent: set[tuple[type[Row], Key]] = set()  # what was looked for in vain
+        self._alone: dict[type[Row], dict[Key, Any]] = {}  # what was fetched row by row
+        # Several of one kind in one transaction: from then on they are fetched, and so locked,
+        # together, in the order of their keys, as soon as one is needed. Else two transactions
+        # that need the same ones (products of many orders) soon wait for each other.
+        self._together: dict[type[Row], dict[Key, None]] = {}
+        self._writes: list[tuple[str, Iterable[Any]]] = []
+
+    def begin(self) -> None:
+        self._forget()
+        asked = self._wall()
+        try:
+            begun = self.connected().execute("BEGIN; SELECT extract(epoch FROM clock_timestamp())")
+            begun.nextset()
+            self._ahead = float(begun.fetchone()[0]) - (asked + self._wall()) / 2
+        except psycopg.Error as error:
+            raise self._failed(error) from None
+
+    def fetch(self, kind: type[R], key: Key) -> R | None:
+        if kind not in self._alone:
+            known = [*self._together.get(kind, ())]
+            self._alone[kind] = {key_of(row): row for row in self.fetch_many(kind, known)}
+        alone = self._alone[kind]
+        if key not in alone:
+            alone[key] = None  # also if it is this one that we wait for in vain
+            alone[key] = next(iter(self.fetch_many(kind, [key])), None)
+        return alone[key]
+
+    def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
+        if not keys:
+            return []
+        columns = columns_of(kind)
+        found = [columns.to_row(row) for row in self._run(_fetch_many(kind), (keys,))]
+        self._absent.update((kind, key) for key in {*keys}.difference(map(key_of, found)))
+        return found
+
+    def select(
+        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
+    ) -> list[R]:
+        return super().select(kind, conditions, limit, hold)
+
+    def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
+        values = sorted(map(columns_of(kind).to_sql, puts), key=itemgetter(0))
+        new = [row for row in values if (kind, row[0]) in self._absent]
+        old = [row for row in values if (kind, row[0]) not in self._absent]
+        for statement, rows in (_insert(kind), new), (_put(kind), old):
+            if rows:
+                self._writes.append((statement, _in_columns(kind, rows)))
+        if deletes := list(deletes):
+            self._writes.append((_delete_many(kind), (deletes,)))
+
+    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
+        values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
+        keys = [key_of(row) for row in rows]
+        what = *(values[name] for name in columns), keys
+        self._writes.append((_change(kind, tuple(columns)), what))
+
+    def number(self, kind: type[Row]) -> int | None:
+        numbers, drawn = self._numbers.setdefault(kind, deque()), self._drawn.get(kind, 0)
+        if not numbers:  # as many as were drawn before: none is kept, as others' would be greater
+            more = self._run(_numbers(kind), (max(1, drawn),)).fetchall()
+            numbers.extend(number for (number,) in more)
+            self._drawn[kind] = drawn + len(more)
+        return numbers.popleft()
+
+    def commit(self) -> None:
+        if (db := self._db) is None:  # a new connection would know of no transaction
+            raise StoreUnavailable("the connection was lost")
+        xid = self._flush(db) if self._writes else None
+        try:
+            db.execute("COMMIT")
+        except psycopg.Error as error:
+            failure = self._failed(error)
+            if xid is None or self._db is not None or not self._was_committed(xid):
+                raise failure from None
+        self._forget()
+
+    def _flush(self, db: psycopg.Connection) -> str:
+        """Send what is to be written, all at once; the transaction's id, for `_was_committed`."""
+        try:
+            with db.pipeline():
+                for statement, values in self._writes:
+                    _execute(db, statement, values)
+                number = db.execute("SELECT pg_current_xact_id()::text")
+            return number.fetchone()[0]
+        except psycopg.Error as error:
+            failure = self._failed(error)
+            self._drop()  # it may believe to have prepared what came after the error
+            raise failure from None
+
+    def _was_committed(self, xid: str) -> bool:
+        """Whether a commit was made whose answer was lost. Raises `StoreUnavailable` if we are
+        closed before the database says."""
+        log.warning("The database is unavailable, and may have made a commit: it will be asked")
+        while not self._closed.wait(0.1):
+            try:
+                found = self.connected().execute(_FATE, {"xid": xid}).fetchone()
+                if found[0] != "in progress":
+                    return found[0] == "committed"
+            except psycopg.Error as error:
+                if not isinstance(self._failed(error), StoreUnavailable):
+                    return False  # a server that has never come so far
+        raise StoreUnavailable("closed before a commit was answered")
+
+    def rollback(self) -> None:
+        self._forget()
+        if self._db is not None:
+            try:
+                self._db.execute("ROLLBACK")
+            except psycopg.Error:
+                self._drop()
+
+    def _forget(self) -> None:
+        """A transaction has ended: remember which rows of one kind it has fetched one by one."""
+        for kind, rows in self._alone.items():
+            if len(rows) > 1:
+                known = self._together.get(kind, {}) | dict.fromkeys(rows)
+                self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
+        for each in self._numbers, self._drawn, self._absent, self._alone, self._writes:
+            each.clear()
+
+
+# What became of a transaction; if the commit has not come to the server, it will not.
+_FATE = """
+SELECT pg_xact_status(%(xid)s::xid8), array(
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_xid = %(xid)s::xid8::xid AND state = 'idle in transaction'
+)"""
+
+
+# ── Statements ────────────────────────────────────────────────────────────────────────────────
+def _execute(db: psycopg.Connection, statement: str, values: Iterable[Any]) -> None:
+    try:
+        db.execute(statement, tuple(values))
+    except psycopg.DataError as error:
+        if error.sqlstate is not None:
+            raise
+        # Text with NUL, which PostgreSQL does not keep: it comes in the words of errors.
+        db.execute(statement, tuple(_without_nul(value) for value in values))
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nul(each) for each in value]
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
+def _in_columns(kind: type[Row], rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    """Rows as one list a column; numbers of one type in each."""
+    columns = map(list, zip(*rows, strict=True))
+    return [
+        [None if it is None else float(it) for it in column] if type_ == "REAL" else column
+        for type_, column in zip(columns_of(kind).types, columns, strict=True)
+    ]
+
+
+@cache
+def _fetch_many(kind: type[Row]) -> str:
+    columns = columns_of(kind)
+    read = sql.select(kind, "{0}", columns.names, ())
+    return f"{read} AND {_among(kind)} ORDER BY {columns.key} FOR UPDATE"
+
+
+@cache
+def _insert(kind: type[Row]) -> str:
+    """Insert rows that are not there; each column's values are one array."""
+    columns = columns_of(kind)
+    arrays = ", ".join(f"%s::{_CAST[type_]}" for type_ in columns.types)
+    names = ", ".join(columns.names)
+    return f"INSERT INTO {kind.table} ({names}) SELECT * FROM unnest({arrays})"
+
+
+@cache
+def _put(kind: type[Row]) -> str:
+    """The same for rows that may be there: then the columns that this release knows are changed."""
+    key, *others = columns_of(kind).names
+    changed = ", ".join(f"{name} = excluded.{name}" for name in others)
+    then = f"UPDATE SET {changed}" if changed else "NOTHING"
+    return f"{_insert(kind)} ON CONFLICT ({key}) DO {then}"
+
+
+@cache
+def _change(kind: type[Row], changed: tuple[str, ...]) -> str:
+    columns_of(kind).check(changed)
+    values = ", ".join(f"{column} = %s" for column in changed)
+    return f"UPDATE {kind.table} SET {values} WHERE {_among(kind)}"
+
+
+@cache
+def _delete_many(kind: type[Row]) -> str:
+    return f"DELETE FROM {kind.table} WHERE {_among(kind)}"
+
+
+def _among(kind: type[Row]) -> str:
+    """The condition that a row's key is one of a list."""
+    columns = columns_of(kind)
+    return f"{columns.key} = ANY(%s::{_CAST[columns.types[0]]})"
+
+
+@cache
+def _numbers(kind: type[Row]) -> str:
+    return f"SELECT nextval('{kind.table}_numbers') FROM generate_series(1, %s)"

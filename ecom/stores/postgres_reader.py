@@ -1,0 +1,176 @@
+"""Connections to PostgreSQL, and reading a service's schema there: what is committed, unlocked.
+
+A connection that is lost is `StoreUnavailable`; what is asked next makes another. No error says a
+password.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from ecom.errors import ShopError
+from ecom.settings import all_installed
+from ecom.stores import sql
+from ecom.stores.base import Hold, R, StoreBroken, StoreUnavailable
+from ecom.stores.query import Key
+from ecom.stores.reading import Reading
+from ecom.stores.sql import columns_of
+
+with all_installed():
+    import psycopg
+    import psycopg.sql
+    from psycopg import conninfo
+
+ANSWER_SECONDS = 5.0  # without an answer for so long, a server counts as away
+LOCK_SECONDS = 3  # for so long we wait for another transaction: less, as it means no answer
+ABSENT_SECONDS = 20  # after which a server ends the transaction of a client that says nothing
+
+_HOLD = {"keep": " FOR UPDATE", "take": " FOR UPDATE SKIP LOCKED", "look": ""}
+# Classes of errors that may be gone a moment later: no connection, a transaction that only reads or
+# has failed, a conflict, no resources, a lock, a shutdown, no I/O; another has inserted that row.
+_PASSING = ("08", "25", "40", "53", "55", "57", "58", "23505")
+
+
+def check_url(url: str) -> str:
+    """The URL of a database. Raises `ShopError`, which quotes none of it: it has a password."""
+    try:
+        told: dict[str, Any] = conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        told = {"port": "none"}
+    names = f"{told.get('host', '')}{told.get('dbname', '')}"
+    if "@" in names or not str(told.get("port", "1")).replace(",", "").isdecimal():
+        raise ShopError(
+            "ECOM_DATABASE_URL is no address of a PostgreSQL, such as postgresql://user:password@"
+            "host:5432/database; in a password, @, : and / are written %40, %3A and %2F."
+        )
+    return url
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever."""
+
+    patience = ANSWER_SECONDS
+
+    def wait(self, gen: Generator, *interval: Any, **options: Any) -> Any:
+        return super().wait(_in_time(gen, self.patience), *interval, **options)
+
+
+def _in_time(gen: Generator, seconds: float) -> Generator:
+    """What is done with a connection, for so long at most: it yields what it waits for, and is
+    told now and then that nothing has come."""
+    deadline = time.monotonic() + seconds
+    try:
+        wanted = next(gen)
+        while True:
+            come = yield wanted
+            if not come and time.monotonic() > deadline:
+                raise psycopg.OperationalError(f"no answer for {seconds:g} s")
+            wanted = gen.send(come)
+    except StopIteration as end:
+        return end.value
+
+
+class PostgresReader(Reading):
+    """Reads one schema, without locks: what is committed when it is asked. An answer that takes
+    longer than `patience` seconds never comes."""
+
+    def __init__(
+        self,
+        url: str,
+        schema: str,
+        patience: float = ANSWER_SECONDS,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._url, self.schema = check_url(url), schema
+        self._patience, self._wall = patience, wall
+        self._db: _Connection | None = None
+        self._ahead = 0.0  # seconds by which the database's clock is ahead of ours
+        self._closed = threading.Event()
+
+    def fetch(self, kind: type[R], key: Key) -> R | None:
+        columns = columns_of(kind)
+        values = self._run(columns.fetch, (key,)).fetchone()
+        return columns.to_row(values) if values else None
+
+    def select(
+        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "look"
+    ) -> list[R]:
+        statement = sql.where(kind, sql.shape_of(conditions)) + _HOLD[hold]
+        found = self._run(statement, (*sql.values_of(conditions), limit))
+        return [columns_of(kind).to_row(row) for row in found]
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """What is read within is all of one moment."""
+        self._run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            self._drop()
+
+    def stop(self) -> None:
+        """Find out nothing more (see `_was_committed`): the process ends."""
+        self._closed.set()
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back."""
+        self.stop()
+        self._drop()
+
+    def time(self) -> float:
+        """What time it is by the database's clock, which all replicas share."""
+        return self._wall() + self._ahead
+
+    def _run(self, statement: str, values: Iterable[Any] = ()) -> psycopg.Cursor:
+        try:
+            return self.connected().execute(_marked(statement), tuple(values))
+        except psycopg.Error as error:
+            raise self._failed(error) from None
+
+    def connected(self) -> _Connection:
+        """The connection, if need be a new one."""
+        if self._db is None:
+            told = {"connect_timeout": self._patience, "application_name": self.schema}
+            told |= conninfo.conninfo_to_dict(self._url)
+            self._db = _Connection.connect(**told, autocommit=True)
+            self._db.patience = self._patience
+            for name, value in (
+                ("search_path", f'"{self.schema}"'),
+                ("default_transaction_isolation", "read committed"),
+                ("lock_timeout", f"{LOCK_SECONDS}s"),
+                ("idle_in_transaction_session_timeout", f"{ABSENT_SECONDS}s"),
+            ):
+                self._db.execute("SELECT set_config(%s, %s, false)", (name, value))
+        return self._db
+
+    def _failed(self, error: psycopg.Error) -> Exception:
+        """What an error means; after most, the connection is of no use, or of none any more."""
+        if error.sqlstate is None or error.sqlstate.startswith(("08", "57", "25")):
+            self._drop()
+        return meaning(error)
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db = None
+
+
+def meaning(error: psycopg.Error) -> Exception:
+    """Whether to wait is of use; SQLSTATE tells, and where there is none, no server has spoken."""
+    said = " ".join(str(error).split())
+    spoken = error.sqlstate or ("" if isinstance(error, psycopg.DataError) else "08000")
+    if spoken.startswith(_PASSING):
+        return StoreUnavailable(said)
+    return StoreBroken(
+        f"A database cannot be used ({said}). There may be orders in it, so leave it as it is: if "
+        "another release of this package made it, use that one, or bring it up to date with this "
+        "release's provisioner."
+    )
+
+
+@cache
+def _marked(statement: str) -> str:
+    return statement.replace("?", "%s")

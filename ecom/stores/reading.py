@@ -1,0 +1,45 @@
+"""What is asked of a database that is only read, whatever keeps it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ecom.stores import sql
+from ecom.stores.base import Counter, R, Row
+
+
+class Reading:
+    """A database, to be read. Conditions are those of `Table.where`."""
+
+    fetch: Callable[..., Any]  # as in `Store`, and so are these two
+    select: Callable[..., list[Any]]
+    _run: Callable[..., Any]
+
+    def rows(self, kind: type[R], **conditions: Any) -> list[R]:
+        """The rows that meet all conditions, in the order of `Table.where`."""
+        return self.select(kind, conditions, None)
+
+    def values(self, kind: type[Row], *columns: str, **conditions: Any) -> list[tuple[Any, ...]]:
+        """Columns of the rows that meet all conditions, as they are stored, in any order."""
+        return self._ask(kind, "{0}", columns, conditions)
+
+    def count(self, kind: type[Row], **conditions: Any) -> int:
+        """How many rows meet all conditions."""
+        return self._ask(kind, "count(*)", (), conditions)[0][0]
+
+    def least(self, kind: type[Row], column: str, **conditions: Any) -> Any:
+        """The least value of a column where rows meet all conditions; None if none does."""
+        return self._ask(kind, "min({0})", (column,), conditions)[0][0]
+
+    def _ask(
+        self, kind: type[Row], what: str, columns: tuple[str, ...], which: dict
+    ) -> list[tuple]:
+        statement = sql.select(kind, what, columns, sql.shape_of(which))
+        return self._run(statement, tuple(sql.values_of(which))).fetchall()
+
+    def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
+        """How many rows there are of each value of a column."""
+        return dict(self._run(sql.tally(kind, column)).fetchall())
+
+    def counters(self) -> dict[str, int]:
+        """All counters by name."""
+        return dict(self.values(Counter, "name", "value"))
