@@ -55,14 +55,16 @@ def test_a_counterexample_is_the_same_each_time(found):
         assert explore(Job(BY_NAME[name].broken)).violations == found[name]
 
 
-def test_each_promise_is_violated_by_something():
-    """A promise that nothing can violate would be no check."""
-    broken = matrix(ALL, workers=2)
+def test_a_matrix_has_a_row_for_each_safeguard_and_a_column_for_each_promise():
+    """That every promise is violated by something, and every safeguard needed, is asserted of the
+    whole matrix in notebook 08."""
+    names = ["outbox", "dead-letter-before-ack"]
+    broken = matrix([BY_NAME[name] for name in names], workers=2)
     assert list(broken.columns) == [*(it.name for it in PROPERTIES), QUIET_IS_REACHED[0]]
+    assert list(broken.index) == names
     assert (broken > 0).any(axis="columns").all()
-    assert (broken > 0).any(axis="index").all(), (broken > 0).any(axis="index")
     picture = HeatMap(broken)
-    assert len(picture.figure().axes[0].get_yticks()) == len(ALL)
+    assert len(picture.figure().axes[0].get_yticks()) == len(names)
     assert "  dead-letter-before-ack: nothing-vanishes 2" in picture.text.splitlines()
 
 
