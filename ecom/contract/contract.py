@@ -27,6 +27,8 @@ class Contract:
         for event in self.events:
             if event.producer not in self.listens:
                 raise ValueError(f"{event.key} is published by {event.producer!r}: no such service")
+            if not event.key.startswith(f"{event.producer}."):
+                raise ValueError(f"{event.key} must begin with its producer: {event.producer}.…")
         for service, keys in self.listens.items():
             if unknown := set(keys) - {EVERYTHING} - self.by_key.keys():
                 raise ValueError(f"{service} listens to {min(unknown)!r}: there is no such event")

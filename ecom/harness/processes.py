@@ -138,7 +138,7 @@ class Processes:
         """One sentence about each service that no process runs."""
         started, running = {service for service, _ in self._children}, self._running()
         down = [it for it in running if it in started and not running[it]]
-        return [f"{service} is down (start it with shop.start({service!r}))" for service in down]
+        return [f"{service} is down (start it with start({service!r}))" for service in down]
 
     def note(self, service: str) -> dict[str, Any]:
         """The note of a process of this service that is ready. Raises `ServiceDown`."""
@@ -146,7 +146,7 @@ class Processes:
             with suppress(FileNotFoundError):  # it has just been started
                 return read_note(self._folder, member)
         raise ServiceDown(
-            f"The {service} service is not running; start it with shop.start({service!r})."
+            f"The {service} service is not running; start it with start({service!r})."
         )
 
     def _spawn(self, member: Member, target: str = "", extra: Mapping[str, str] = EMPTY) -> None:
@@ -182,7 +182,7 @@ class Processes:
 
     def _why_ended(self, member: Member, then: str = "") -> str:
         ended = how(self._children[member].wait())
-        then = then or f"start it again with shop.start({member[0]!r})"
+        then = then or f"start it again with start({member[0]!r})"
         return (
             f"{name(member)} ended {ended}, though nobody asked it to; {then}. "
             f"{self._end_of_log(member)}"

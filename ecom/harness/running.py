@@ -89,6 +89,11 @@ class Running(Runner):
     ) -> None:
         super().__init__(saga, name, None if folder is None else Path(folder), amqp_url, database)
         self._rows, self._outside, self._invariants = rows, outside, tuple(invariants)
+        for name in {*rows, *outside} - saga.services.keys():
+            raise ShopError(f"There is no service {name!r}: choose of {', '.join(saga.services)}.")
+        for it in saga.services.values():
+            if it.effects and it.name not in outside:
+                raise ShopError(f"Who performs the effects of {it.name}? Say so by `outside`.")
 
     def _begin(self) -> None:
         self._token = secrets.token_urlsafe(32)
@@ -113,14 +118,10 @@ class Running(Runner):
         return urls
 
     def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
-        pickled = carried((self.saga, self._outside))
+        what, token = carried((self.saga, self._outside)), {"ECOM_HTTP_TOKEN": self._token}
+        serve, here = "ecom.harness.member:serve", os.getcwd()
         return {
-            it: Program(
-                "ecom.harness.member:serve",
-                (pickled, it, os.getcwd()),
-                (),
-                {"ECOM_AMQP_URL": url, "ECOM_HTTP_TOKEN": self._token},
-            )
+            it: Program(serve, (what, it, here), (), {"ECOM_AMQP_URL": url, **token})
             for it, url in urls.items()
         }
 
@@ -129,7 +130,9 @@ class Running(Runner):
         of the service as such. Raises `ShopError` if it was refused; `ServiceDown`, and then it may
         have been handled: a command that has an id of its own can be given again."""
         url = self._staffed().note(self.processes.member(service)[0])["http"]
-        body = msgspec.json.encode(message)
+        its, body = self.saga.services[service], msgspec.json.encode(message)
+        if type(message) not in its.handlers:
+            raise ShopError(f"{service} does not handle {type(message).__name__}.")
         try:
             answer = self._http.post(f"{url}/{type(message).__name__}", content=body)
         except httpx.TransportError as error:
@@ -137,7 +140,6 @@ class Running(Runner):
         if not answer.is_success:
             raise ShopError(f"{service} refused {type(message).__name__}: {answer.text}.")
         name, value = answer.json()
-        its = self.saga.services[service]
         kinds = its.kinds | {kind.__name__: kind for kind in its.rows}
         return msgspec.convert(value, kinds[name]) if name in kinds else value
 
@@ -146,16 +148,14 @@ class Running(Runner):
 
         `caused_by` is the type of the event that led to this one, or "".
         """
-        contract = self.saga.contract
-        log = published(self.saga, self.folder)
-        types = {it.id: it.event.key for it in log}
-        place = {key: n for n, key in enumerate(contract.by_key)}
+        contract, log = self.saga.contract, published(self.saga, self.folder)
+        place, types = [*contract.by_key], {it.id: it.event.key for it in log}
         found = [
             (it.subject, it.event.key, it.event.producer, types.get(it.causation, ""))
             for it in log
             if subject in (None, it.subject)
         ]
-        found.sort(key=lambda row: (by_number(row[0]), place[row[1]]))
+        found.sort(key=lambda row: (by_number(row[0]), place.index(row[1])))
         columns = [contract.subject_field, "type", "producer", "caused_by"]
         return pd.DataFrame(found, columns=columns, dtype="str")
 
@@ -171,10 +171,5 @@ class Running(Runner):
     def books(self) -> Verdict:
         """Whether all invariants hold. Meaningful once `settle` has returned."""
         with Books(self.saga, self.folder) as books:
-            return Verdict(
-                tuple(
-                    f"{each.__name__.replace('_', '-')}: {problem}"
-                    for each in self._invariants
-                    for problem in each(books)
-                )
-            )
+            found = [(it.__name__, problem) for it in self._invariants for problem in it(books)]
+        return Verdict(tuple(f"{name.replace('_', '-')}: {how}" for name, how in found))

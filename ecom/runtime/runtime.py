@@ -203,6 +203,7 @@ class Runtime:
                 headers = dead_letters.kept(it)
                 tx[Inbox].put(replace(row, state="waiting", due=due, headers=headers, body=it.body))
                 return
+            log.info("Where %s failed", row.type, extra=about(row), exc_info=error)
             reason = "malformed" if error is read else "failed"
             work = self._work(Cause("", "", ""), tx, now)
             dead_letters.set_aside(work, it, reason, said, row.attempts, row.at)

@@ -23,20 +23,22 @@ class Saga:
         if self.services.keys() != set(self.contract.services):
             raise ValueError("the services are not those of the contract")
         for name, service in self.services.items():
-            for key in self.contract.consumed_by(name):
-                if self.contract.by_key[key] not in service.handlers:
+            heard = self.contract.consumed_by(name)
+            for key, event in self.contract.by_key.items():
+                if key in heard and event not in service.handlers:
                     raise ValueError(f"{name} listens to {key} and does not handle it")
+                if event in service.handlers and key not in heard:
+                    raise ValueError(f"{name} handles {key} and does not listen to it")
 
     def replacing(self, service: Service) -> "Saga":
         """The same saga with another service of this name."""
-        return replace(self, services={**self.services, service.name: service})
+        return Saga(self.contract, {**self.services, service.name: service})
 
     def answering(self, name: str, handlers: Mapping[type[Struct], Handler]) -> "Saga":
         """The same saga in which this service handles these messages so, and listens to them."""
-        saga = self.replacing(self.services[name].answering(handlers))
         known = self.contract.consumed_by(name)
         new = tuple(it.key for it in self.contract.events if it in handlers and it.key not in known)
-        if not new:
-            return saga
         listens = {**self.contract.listens, name: (*self.contract.listens[name], *new)}
-        return replace(saga, contract=replace(self.contract, listens=listens))
+        contract = replace(self.contract, listens=listens) if new else self.contract
+        services = {**self.services, name: self.services[name].answering(handlers)}
+        return Saga(contract, services)

@@ -129,7 +129,7 @@ def meaning(error: sqlite3.DatabaseError) -> Exception:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
         return StoreUnavailable(str(error))
     return StoreBroken(
-        f"A database cannot be used ({error}). There may be orders in it, so leave it where it is: "
+        f"A database cannot be used ({error}). It may hold what nothing else does, so leave it: "
         "if another release of this package made it, use that one; if it is damaged, repair a copy."
     )
 

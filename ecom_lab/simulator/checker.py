@@ -8,7 +8,9 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 
+from ecom.runtime.tables import Letter
 from ecom_lab.simulator.judge import Judge, Problem
 from ecom_lab.simulator.model import Model, Move, State, is_due
 from ecom_lab.simulator.properties import QUIET_IS_REACHED
@@ -25,6 +27,7 @@ class Violation:
     problem: str
     steps: tuple[Step, ...]
     lost: Mapping[str, float] = field(default_factory=dict)  # by unit, of the saga or its clients
+    letters: tuple[str, ...] = ()  # what services have set aside by then, and why
 
     @property
     def losses(self) -> str:
@@ -124,12 +127,14 @@ class Explorer:
         for problem in self.judge.problems(state, quiet):
             if problem.name not in found:
                 found.add(problem.name)
-                self._violated(problem, self.path(at))
+                self._violated(problem, self.path(at), state)
         return bool(found) and self._stop
 
-    def _violated(self, problem: Problem, moves: Iterable[Move]) -> None:
+    def _violated(self, problem: Problem, moves: Iterable[Move], state: State) -> None:
         steps = tuple(step_of(self.world, move) for move in moves)
-        self.result.violations.append(Violation(problem.name, problem.text, steps, problem.lost))
+        letters = tuple(_letters(self.world, state))
+        it = Violation(problem.name, problem.text, steps, problem.lost, letters)
+        self.result.violations.append(it)
 
     def path(self, node: int) -> Iterator[Move]:
         """The moves from the start to this node."""
@@ -152,7 +157,15 @@ class Explorer:
             way = tuple(self.path(doomed))
             way += tuple(_circle(self.world, way))
             problem = "and so on for ever: it never becomes quiet"
-            self._violated(Problem(QUIET_IS_REACHED[0], problem, {}), way)
+            end = reduce(self.world.after, way, self.world.start())
+            self._violated(Problem(QUIET_IS_REACHED[0], problem, {}), way, end)
+
+
+def _letters(world: Model, state: State) -> Iterator[str]:
+    """Which messages were set aside, and why."""
+    for who, name in enumerate(world.names):
+        for it in world.local(state, who).tables.get(Letter, {}).values():
+            yield f"{name} has set aside {it.type} of {world.noun} {it.subject}: {it.error}"
 
 
 def _spread(alive: bytearray, sources: array, targets: array) -> bool:

@@ -27,7 +27,8 @@ class Story:
     def __repr__(self) -> str:
         it = self.violation
         steps = [f"{number:3}  {step}" for number, step in enumerate(it.steps, 1)]
-        return "\n".join([*steps, "", f"{it.promise}: {it.problem}", *filter(None, [it.losses])])
+        told = *it.letters, f"{it.promise}: {it.problem}", it.losses
+        return "\n".join([*steps, "", *filter(None, told)])
 
 
 def shortest(scenario: Scenario) -> Story | None:

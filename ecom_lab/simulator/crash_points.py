@@ -33,6 +33,8 @@ from ecom_lab.simulator.durability import Disk, Tables
 from ecom_lab.simulator.scenario import Ledger, Outside
 from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, replaced
 
+# Of a command's handler: else each history would go well, as nothing happens in any.
+BUGS = (NameError, TypeError, AttributeError, KeyError, IndexError)
 Fault = tuple[str, int]  # its kind, and the number of the cut before which it strikes
 
 
@@ -170,6 +172,8 @@ class StepDriver:
     def _reply(self, output: Reply, _: str) -> None:
         self._reach("reply")
         value = output.value
+        if isinstance(value, BUGS):
+            raise value
         answer = subject_of(value) if isinstance(value, Struct) else repr(value)
         self.replies = (*self.replies, (output.token, answer))
 

@@ -76,6 +76,8 @@ class Model:
         self.dead = self._routing.dead
         requests = [it for client in scenario.clients for it in client.requests]
         asked = {it if isinstance(it, type) else type(it) for it in requests}
+        if unknown := asked.difference(*(it.handlers for it in scenario.saga.services.values())):
+            raise ValueError(f"a client asks for {unknown.pop().__name__}, which nobody handles")
         self._asked = [
             not asked.isdisjoint(scenario.saga.services[it].handlers) for it in self.names
         ]

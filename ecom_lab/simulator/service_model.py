@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ecom.contract.permissions import user
 from ecom.runtime.memory import Memory, Window
 from ecom.runtime.messages import Confirmed, Tick
-from ecom.runtime.tables import Effect, Inbox, Outbox
+from ecom.runtime.tables import MACHINERY, Effect, Inbox, Outbox
 from ecom_lab.simulator.broker import Held
 from ecom_lab.simulator.crash_points import CrashPoint, Environment, Fault, StepDriver, Tripwire
 from ecom_lab.simulator.durability import StaleDisk, Tables
@@ -84,6 +84,9 @@ class ServiceModel:
         text = self._canon.text(local)
         number = self._numbers.get(text)
         if number is None:
+            declared = {*MACHINERY, *self._saga.services[self.name].rows}
+            for kind in local.tables.keys() - declared:
+                raise ValueError(f"{self.name} has no rows {kind.__name__}: see its Service")
             number = self._numbers[text] = len(self.locals)
             self.locals.append(local)
         return number

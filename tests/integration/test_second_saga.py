@@ -10,10 +10,12 @@ from lamps import STREETS, Reading, Report, SetLevel, Street
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract
+from ecom.contract.event import Event
 from ecom.contract.permissions import grant, users
 from ecom.process import child
 from ecom.process.driver import database, provision
 from ecom.runtime.messages import Command, Tick
+from ecom.runtime.saga import Saga
 from ecom.settings import Settings
 from ecom.stores.memory import MemoryStore
 from ecom.stores.sqlite import SqliteStore
@@ -44,12 +46,21 @@ def test_its_topology_and_rights_follow_from_its_contract():
     assert grant(contract, "x", "lamp").topics["x.events"] == r"^lamp\."
 
 
+class Dawn(Event, frozen=True):
+    """By a key that its producer may not publish."""
+
+    key, producer = "sun.rises", "sensor"
+
+    street: str
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"listens": {"sensor": (), "lamp": ("sensor.dawn",)}}, "no such event"),
         ({"listens": {"sensor": ()}}, "no such service"),
         ({"events": (lamps.DuskReported, lamps.DuskReported)}, "one routing key"),
+        ({"events": (Dawn,)}, "must begin with its producer"),
     ],
 )
 def test_a_contract_that_contradicts_itself_is_refused(change, complaint):
@@ -57,6 +68,13 @@ def test_a_contract_that_contradicts_itself_is_refused(change, complaint):
     given = {"name": "x", "events": SAGA.contract.events, "listens": SAGA.contract.listens}
     with pytest.raises(ValueError, match=complaint):
         Contract(**{**given, **change})
+
+
+def test_services_that_do_not_hear_what_they_handle_are_refused():
+    """Else the queue would have no binding for it, and nothing would ever come."""
+    deaf = Contract("x", SAGA.contract.events, {**SAGA.contract.listens, "lamp": ()})
+    with pytest.raises(ValueError, match=r"lamp handles sensor\.dusk and does not listen"):
+        Saga(deaf, SAGA.services)
 
 
 @pytest.fixture

@@ -108,6 +108,17 @@ def test_a_failure_is_told_with_its_order_event_and_attempt(caplog, tries):
     assert [text.endswith(ends.format(6)) for text in told[tries:]] == [True] * (tries == 6)
 
 
+def test_what_is_set_aside_is_told_with_where_its_handler_failed(caplog):
+    """The line of the handler; after the last attempt only, as those before may mean nothing."""
+    caplog.set_level("INFO", "ecom")
+    hand = Hand(SAGA.services["inventory"])
+    hand.give(delivery(EXAMPLES["payment.processed"], "event-7"))
+    assert "Traceback" not in caplog.text
+    for _ in range(5):
+        hand.wait(100.0)
+    assert caplog.text.count("in commit_stock") == 1
+
+
 # ── a whole shop ──────────────────────────────────────────────────────────────────────────────
 CARDS = (GOOD_CARD, DECLINED_CARD, ERROR_CARD, "5555555555554444", "tok_secret")
 
