@@ -25,7 +25,7 @@ test: setup-test ## Run the tests, and every notebook against its committed outp
 	@$(HOLD) $(TESTS) --nbval
 
 course: setup-test ## Grade the course: its exercises, their solutions, and wrong answers (two minutes)
-	@$(HOLD) $(TESTS) --nbval notebooks/build notebooks/solutions tests/course
+	@$(HOLD) $(TESTS) --nbval notebooks/build notebooks/clinic notebooks/solutions tests/course
 
 lab: setup ## Open copies of the notebooks in JupyterLab (in work/, where yours stay as you leave them)
 	@PYTHON=$(IN) $(HOLD) sh bin/lab

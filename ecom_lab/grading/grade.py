@@ -15,6 +15,7 @@ from ecom.runtime.saga import Saga
 from ecom.shop import arguments
 from ecom_lab.grading.judging import NO_END, Verdict, pickled
 from ecom_lab.grading.stages import BY_NAME, STAGES, Stage
+from ecom_lab.grading.symptoms import Symptoms
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.counterexample import Story
 from ecom_lab.simulator.properties import QUIET_IS_REACHED
@@ -40,6 +41,7 @@ class Grade:
     failed: str = ""  # the stage that was not
     story: Story | None = None  # the shortest in which a promise is violated
     words: str = ""  # that story and the promise; or what is wrong with the code
+    symptoms: Symptoms | None = None  # what is seen of that story in the end, without its reason
 
     def __bool__(self) -> bool:
         return not self.failed
@@ -110,17 +112,18 @@ def _verdicts(code: bytes, stage: Stage, graded: list[str], bar: tqdm) -> Iterat
             return
 
 
-def _failure(stage: Stage, verdicts: list[Verdict], saga: Saga) -> tuple[Story | None, str] | None:
-    """The shortest story in which a promise is violated, or none, and all that is to be said."""
+def _failure(stage: Stage, verdicts: list[Verdict], saga: Saga) -> tuple[Any, ...] | None:
+    """The shortest story in which a promise is violated, or none; what is to be said; symptoms."""
     if complaint := verdicts[-1].complaint:
         return None, _in_words(*complaint)
-    violations = [it.violation for it in verdicts if it.violation]
-    if not violations:
+    found = [(len(it.violation.steps), n) for n, it in enumerate(verdicts) if it.violation]
+    if not found:
         return None
-    story = Story(min(violations, key=lambda it: len(it.steps)), saga)
+    verdict = verdicts[min(found)[1]]
+    story = Story(verdict.violation, saga)
     known = {it.name: it.sentence for world in stage.worlds for it in world.properties}
     promise = dict([QUIET_IS_REACHED], **known)[story.violation.promise].replace("\n", " ")
-    return story, f"{story}\n\nWhat must hold: {promise}"
+    return story, f"{story}\n\nWhat must hold: {promise}", verdict.symptoms
 
 
 def _in_words(sentence: str, file: str = "", number: int = 0) -> str:

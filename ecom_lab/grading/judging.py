@@ -5,6 +5,7 @@ import logging
 import pickle
 import resource
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from types import CodeType
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from ecom.harness import carried
 from ecom.runtime.saga import Saga
 from ecom_lab.grading.guard import Complaint, guarded
 from ecom_lab.grading.stages import BY_NAME
+from ecom_lab.grading.symptoms import Symptoms, examine
 from ecom_lab.simulator.checker import Explorer, Violation
 
 MEMORY = 2 << 30  # bytes of address space
@@ -27,6 +29,7 @@ class Verdict(NamedTuple):
     seconds: float = 0.0
     violation: Violation | None = None
     complaint: tuple[Any, ...] = ()  # a sentence; file and line, if it is about one
+    symptoms: Symptoms | None = None  # of the violation
 
 
 class _Pickler(carried._Pickler):
@@ -64,4 +67,8 @@ def judge(code: bytes, stage: str, number: int, graded: list[str]) -> Verdict:
         return Verdict(complaint=complaint.args)
     violation = next(iter(result.violations), None)
     complaint = () if result.exhaustive or violation else (NO_END.format(f"{MOST:,} states"),)
-    return Verdict(result.states, result.seconds, violation, complaint)
+    symptoms = None
+    if violation:
+        with suppress(Complaint):  # of what comes later; the violation is what is told
+            symptoms = examine(world, violation.steps)
+    return Verdict(result.states, result.seconds, violation, complaint, symptoms)

@@ -26,7 +26,7 @@ def arrows(steps: Iterable[Step]) -> Iterator[Arrow]:
     """The history as lines of a sequence diagram."""
     for time, step in enumerate(steps, 1):
         for given in step.inputs:
-            source = re.sub(r"-\d+$", "", given.source)  # one of many clients alike
+            source = re.sub(r"-\d+$", "", given.source) or "?"  # one of many clients alike
             yield Arrow(time, source, step.name, *_label(given))
         if step.fault:
             where = "" if step.point == "idle" else f" {where_struck(step.point)}"
@@ -36,7 +36,7 @@ def arrows(steps: Iterable[Step]) -> Iterator[Arrow]:
 def _label(given: Given) -> tuple[str, str]:
     about = given.about.partition(" #")[0]
     if given.kind in DELIVERED:
-        keys = dict.fromkeys(each.split(" ")[0] for each in given.about.split(", "))
+        keys = dict.fromkeys(each.partition(" of ")[0] for each in given.about.split(", "))
         mark = "" if given.kind == "deliver" else f" ({given.kind})"
         return ", ".join(keys) + mark, "message"
     if given.kind in ("command", "timer"):

@@ -1,4 +1,4 @@
-"""The build track: what is to be filled in fails instructively, and what solves it passes."""
+"""What the reader writes: it fails instructively as it is given, and what solves it passes."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,10 @@ from ecom_lab import grade
 from ecom_lab.experiments.kernel import Kernel
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-BUILD = sorted((NOTEBOOKS / "build").glob("*.ipynb"))
+TRACKS = {"build": "Stage", "clinic": "Patient"}  # and what its parts are called
+EXERCISES = [path for track in TRACKS for path in sorted((NOTEBOOKS / track).glob("*.ipynb"))]
 SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
-NAMES = [path.name for path in BUILD]
+of_each = pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.stem)
 
 
 def read(path):
@@ -32,49 +33,52 @@ def said(notebook):
 
 
 def test_every_exercise_has_its_solution():
-    assert NAMES
-    assert [path.name for path in SOLUTIONS] == NAMES
+    assert {path.parent.name for path in EXERCISES} == {*TRACKS}
+    assert [path.name for path in SOLUTIONS] == [path.name for path in EXERCISES]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_solution_differs_in_what_is_to_be_done_alone(name):
+@of_each
+def test_a_solution_differs_in_what_is_to_be_done_alone(path):
     """The same text; in the code, exactly those cells that have something to do."""
-    exercise, solution = read(NOTEBOOKS / "build" / name), read(NOTEBOOKS / "solutions" / name)
+    exercise, solution = read(path), read(NOTEBOOKS / "solutions" / path.name)
     pairs = list(zip(exercise.cells, solution.cells, strict=True))
     changed = [(a.source, b.source) for a, b in pairs if a.source != b.source]
     assert [a for a, _ in changed] == [a.source for a, _ in pairs if "# TODO" in a.source]
     assert not [b for _, b in changed if "TODO" in b]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_to_be_done_fails_and_what_is_done_passes(name):
+@of_each
+def test_what_is_to_be_done_fails_and_what_is_done_passes(path):
     """As committed, which nbval holds the notebooks to."""
-    before = said(read(NOTEBOOKS / "build" / name))
-    after = said(read(NOTEBOOKS / "solutions" / name))
+    before, after = said(read(path)), said(read(NOTEBOOKS / "solutions" / path.name))
     assert len(before) == len(after) >= 3
     assert all("not passed" in each for each in before)
     assert all("passed (" in each and "not passed" not in each for each in after)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_exercise_is_told_as_the_others_are(name):
+@of_each
+def test_an_exercise_is_told_as_the_others_are(path):
     """Do, learn, need, with the time; three hints a stage, folded; links that lead somewhere."""
-    notebook = read(NOTEBOOKS / "build" / name)
+    notebook = read(path)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     first = notebook.cells[0].source
     for part in ("**What you will do.**", "**What you will learn.**", "**What you need.**", "hour"):
         assert part in first
-    stages = len(re.findall(r"^## Stage \d", text, re.M))
+    stages = len(re.findall(rf"^## {TRACKS[path.parent.name]} \d", text, re.M))
     assert stages == len(said(notebook))
     for number in (1, 2, 3):
         assert text.count(f"<details><summary>Hint {number}</summary>") == stages
-    for part in ("**Predict.**", "## On your own", "## Further reading", "**Next:**"):
+    asked = any("ask(" in cell.source for cell in code_of(notebook))
+    assert asked or "**Predict.**" in text
+    for part in ("## On your own", "## Further reading", "**Next:**"):
         assert part in text
     linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
-    assert [each for each in linked if not (NOTEBOOKS / "build" / each).exists()] == []
+    assert [each for each in linked if not (path.parent / each).exists()] == []
 
 
-@pytest.mark.parametrize("path", [*BUILD, *SOLUTIONS], ids=lambda it: f"{it.parent.name}-{it.stem}")
+@pytest.mark.parametrize(
+    "path", [*EXERCISES, *SOLUTIONS], ids=lambda it: f"{it.parent.name}-{it.stem}"
+)
 def test_it_is_committed_as_it_ran_and_as_jupyterlab_would_save_it(path):
     notebook = read(path)
     cells = code_of(notebook)

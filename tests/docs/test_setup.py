@@ -116,10 +116,11 @@ def test_setup_with_nothing_to_do_does_nothing() -> None:
 
 @pytest.fixture
 def copies(tmp_path: Path) -> Path:
-    """Where `bin/lab` makes its copies: of three small notebooks, in a checkout of its own."""
+    """Where `bin/lab` makes its copies: of four small notebooks, in a checkout of its own."""
     shutil.copytree(ROOT / "bin", tmp_path / "bin")
-    (tmp_path / "notebooks" / "build").mkdir(parents=True)
-    for name in ("00_a", "01_b", "build/b1_c"):
+    for folder in ("build", "clinic"):
+        (tmp_path / "notebooks" / folder).mkdir(parents=True)
+    for name in ("00_a", "01_b", "build/b1_c", "clinic/c1_d"):
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text("as it was")
     return tmp_path / "work"
 
@@ -135,12 +136,12 @@ def lab(work: Path, *arguments: str) -> str:
 def test_what_is_changed_in_jupyterlab_is_a_copy(copies: Path) -> None:
     """A copy that was changed stays; one that was not follows its original."""
     assert f"--allow-root --ServerApp.root_dir={copies.parent}" in lab(copies)
-    for name in ("00_a", "build/b1_c"):
+    for name in ("00_a", "build/b1_c", "clinic/c1_d"):
         (copies / f"{name}.ipynb").write_text("as I changed it")
     for original in (copies.parent / "notebooks").rglob("*.ipynb"):
         original.write_text("as it is now")
     lab(copies)
-    for name in ("00_a", "build/b1_c"):
+    for name in ("00_a", "build/b1_c", "clinic/c1_d"):
         assert (copies / f"{name}.ipynb").read_text() == "as I changed it"
     assert (copies / "01_b.ipynb").read_text() == "as it is now"
     assert (copies.parent / "notebooks" / "00_a.ipynb").read_text() == "as it is now"

@@ -1,0 +1,81 @@
+"""What an operator finds at the end of a day on which a promise was violated; not why it was."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ecom.harness.history.diagram import Diagram
+from ecom.services.inventory import Reservation, Stock
+from ecom.services.order import Order
+from ecom.services.payment import Payment
+from ecom_lab.simulator.drawing import diagram
+from ecom_lab.simulator.judge import Judge, view_of
+from ecom_lab.simulator.model import Model, State, is_due
+from ecom_lab.simulator.trace import NO_EVENT, Step, replay, step_of
+
+MOST = 100  # further steps
+UNSEEN = ("crash", "gone", "cut off", "lost")  # what no service can note
+STATE = "order {0.order_id} is {0.state}"
+SHELF = (
+    "{0.sku}: {0.initial} initial, {0.available} available, {0.held} held, {0.committed} committed"
+)
+ROWS = {Order: STATE, Reservation: STATE, Payment: STATE, Stock: SHELF}
+BOOKED = {"provider": "{0.outcome} {0.amount} pence of order {0.order_id}", "mailbox": "{0.kind}"}
+
+
+@dataclass(frozen=True, repr=False)
+class Symptoms:
+    """Books, rows, ledgers, mails and dead letters as text; the history as a picture."""
+
+    text: str
+    history: Diagram
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        print(self)
+        display(self.history)
+
+
+def examine(world: Model, steps: Iterable[Step]) -> Symptoms:
+    """Go on after these steps until nothing is to come, or the same comes again and again."""
+    steps, state, seen = [*steps], replay(world, steps)[-1], set()
+    for _ in range(MOST):
+        due = [move for move in world.moves(state, 0) if is_due(move)]
+        if state in seen or not due:
+            break
+        seen.add(state)
+        move = min(due, key=lambda it: it.what[1][0][0] == "timer")
+        steps.append(step_of(world, move))
+        state = world.after(state, move)
+    text = "\n".join(f"{what:13} {found or 'none'}" for what, found in _found(world, state))
+    noted, places = map(_as_noted, steps), ("customer", *world.names)
+    return Symptoms(text, diagram(filter(None, noted), "What the services noted", (), places))
+
+
+def _as_noted(step: Step) -> Step | None:
+    """A step without what struck from outside; none of audit, which notes what all others do."""
+    if step.inputs[0].kind in UNSEEN or step.who == "audit":
+        return None
+    return step._replace(fault="", point="")
+
+
+def _found(world: Model, state: State) -> Iterator[tuple[str, str]]:
+    """What is where, and what is found there, a line each."""
+    services = view_of(world, state).services.items()
+    wrong = Judge(world).problems(state, world.quiet(state))
+    books = [it.text for it in wrong if it.name == "books-balance"] or [it.text for it in wrong]
+    yield "books", f"\n{'':14}".join(books) or "balanced"
+    for kind, words in ROWS.items():
+        rows = [row for _, local in services for row in local.tables.get(kind, {}).values()]
+        yield kind.table, "; ".join(map(words.format, rows))
+    for name, local in services:
+        if outside := world.scenario.outside.get(name):
+            yield outside.name, "; ".join(map(BOOKED[outside.name].format, local.ledger))
+    dead = world.queues.values[state[world.dead]]
+    letters = (world.messages.values[it.message].headers.get("ce-type", NO_EVENT) for it in dead)
+    yield "dead letters", "; ".join(letters)
+    queues = ((name, len(world.queue(state, who))) for who, name in enumerate(world.names))
+    yield "waiting", "; ".join(f"{number} in {name}'s queue" for name, number in queues if number)

@@ -1,0 +1,100 @@
+"""The clinic: symptoms that do not give away their reason, diagnoses that are marked, two holes."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from ecom_lab import grade
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+CLINIC = sorted((NOTEBOOKS / "clinic").glob("*.ipynb"))
+of_each = pytest.mark.parametrize("path", CLINIC, ids=lambda path: path.stem)
+
+
+def code_of(path):
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+def shown(path, part):
+    """What the cells that have this in them have shown, in order."""
+    cells = [cell for cell in code_of(path) if part in cell.source]
+    return [
+        "".join(out.get("text", "") or out.data["text/plain"] for out in cell.outputs)
+        for cell in cells
+    ]
+
+
+def test_there_are_seven_patients_and_one_of_them_has_a_dead_letter():
+    symptoms = [each for path in CLINIC for each in shown(path, "found.symptoms")]
+    assert len(symptoms) == 7
+    assert sum("dead letters  none" not in each for each in symptoms) == 1
+
+
+@of_each
+def test_a_diagnosis_is_marked(path):
+    """Open where it is asked for, and right in the solution; nothing is given away before."""
+    solution = NOTEBOOKS / "solutions" / path.name
+    assert all(each.startswith("Not answered yet") for each in shown(path, ".mark("))
+    assert all(each.startswith("Right: ") for each in shown(solution, ".mark("))
+
+
+@of_each
+def test_what_gives_a_patient_away_is_folded(path):
+    """Its code, and the mark of the diagnosis; what struck it from outside is told nowhere."""
+    for cell in code_of(path):
+        folded = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+        admits = "patient" in cell.source and "grade(" not in cell.source
+        assert folded == (".mark(" in cell.source or (admits and "# TODO" not in cell.source))
+    for each in shown(path, "found.symptoms"):
+        assert not each.startswith("books         balanced") or "waiting       none" not in each
+        assert not re.search("dies|crash|duplicate|before|fails", each)
+
+
+def defined(folder, name):
+    """What the cells of a notebook define, without being graded."""
+    names = {"__name__": "__main__"}
+    for cell in code_of(NOTEBOOKS / folder / name):
+        if "grade(" not in cell.source:
+            exec(cell.source, names)
+    return names
+
+
+FIRST_ONLY = """
+def give_back(row, work):
+    work[Payment].put(replace(row, state=REFUNDING))
+    work.request(Refund(row.order_id, row.amount, key(row)), key=key(row))
+"""
+
+
+def test_a_refund_that_is_not_requested_hides_that_its_key_is_known():
+    """Both keep the customer's money; the second with the provider's word that it did not."""
+    names = defined("clinic", "c2_find_the_second_hole.ipynb")
+    exec(FIRST_ONLY, names)
+    kinds = {"InventoryProcessed": "capture", "Captured": "captured", "OrderCancelled": "undo"}
+    handlers = {names[kind]: names[handler] for kind, handler in kinds.items()}
+    found = grade("cancelled", payment=handlers)
+    assert found.story.violation.promise == "cancelled-gives-back"
+    assert "provider      captured 1250 pence of order 1001\n" in repr(found.symptoms)
+    assert "order 1001 is REFUNDED" in repr(found.symptoms)
+
+
+def test_a_cancellation_that_is_not_told_hides_what_is_not_released():
+    """To mend the hidden hole alone changes nothing, not even the story; to mend the other shows
+    it."""
+    sick, healthy = (defined(it, "c2_find_the_second_hole.ipynb") for it in ("clinic", "solutions"))
+
+    def stories(cancel, release):
+        handlers = (
+            {sick["CancelOrder"]: cancel["cancel"]},
+            {sick["OrderCancelled"]: release["release"]},
+        )
+        return repr(grade("cancelled", order=handlers[0], inventory=handlers[1]).story)
+
+    first, heard = stories(sick, sick), "inventory handles order.cancelled of order 1001"
+    assert stories(sick, healthy) == first
+    assert heard not in first
+    second = stories(healthy, sick)
+    assert heard in second
+    assert "order 1001 is CANCELLED, its stock is COMMITTED" in second
