@@ -23,7 +23,7 @@ SUCCEEDED, REJECTING, UNDONE = "SUCCEEDED", "REJECTING", "UNDONE"
 class Step(NamedTuple):
     """One step: the command that takes it, its answers, and how it is undone, if it can be."""
 
-    doing: str  # the state in which its answer is awaited
+    doing: str  # its name, which stays its own: the state in which its answer is awaited
     command: type[OrderEvent]
     done: type[OrderEvent]
     failed: tuple[type[OrderEvent], ...] = ()  # of it, or of an earlier one meanwhile
@@ -40,8 +40,8 @@ class Coordination(Row, frozen=True):
 
     order_id: str
     state: str
-    begun: int  # how many steps were begun, and not refused
     customer: str
+    begun: tuple[str, ...] = ()  # the steps that were, by name, and are neither refused nor undone
     card: str = ""
     total: int = 0
     lines: tuple[Line, ...] = ()
@@ -56,16 +56,21 @@ class Overdue(Struct, frozen=True):
 
 
 class Steps:
-    """A saga's steps, and what of them follows from each message."""
+    """A saga's steps, and what of them follows from each message.
+
+    An order that was begun by an earlier table goes on after the step that it has come to, and what
+    it has begun is undone, wherever these stand now. One that this table lacks is an error.
+    """
 
     def __init__(self, steps: Iterable[Step], reject: type[OrderEvent]) -> None:
         self.steps, self.reject = tuple(steps), reject
+        self._places = {step.doing: place for place, step in enumerate(self.steps)}
 
     def begin(self, created: OrderCreated, work: Work) -> None:
         """Take the first step, unless the order was cancelled before we heard of it."""
         if work[Coordination].get(created.order_id) is None:
-            about = created.customer, created.card, created.total, created.lines
-            row = Coordination(created.order_id, NOTHING, 0, *about, saga=work.saga)
+            about = created.customer, (), created.card, created.total, created.lines
+            row = Coordination(created.order_id, NOTHING, *about, saga=work.saga)
             self._take(row, work)
 
     def proceed(self, answer: Any, work: Work) -> None:
@@ -76,7 +81,8 @@ class Steps:
                 self._take(row, work)
             elif row.state == step.doing and type(answer) in step.failed:
                 refused = answer.producer == step.done.producer
-                self._fail(replace(row, begun=row.begun - refused), answer.reason, work)
+                begun = row.begun[:-1] if refused else row.begun
+                self._fail(replace(row, begun=begun), answer.reason, work)
             elif row.state == step.undoing and isinstance(answer, step.undone):
                 self._undo(row, work)
             else:
@@ -93,19 +99,21 @@ class Steps:
         """The order is cancelled: undo what was begun. Unless that was here before the order."""
         row = work[Coordination].get(cancelled.order_id)
         if row is None:
-            unknown = Coordination(cancelled.order_id, UNDONE, 0, cancelled.customer)
+            unknown = Coordination(cancelled.order_id, UNDONE, cancelled.customer)
             work[Coordination].put(replace(unknown, saga=work.saga))
         elif not (row.state == UNDONE or any(row.state == step.undoing for step in self.steps)):
             self._undo(row, work)
 
     def _take(self, row: Coordination, work: Work) -> None:
-        """Take the next step, or be done."""
+        """Take the step after the last that was begun, or be done."""
         work.cancel_timer(Overdue, row.order_id)
-        if row.begun == len(self.steps):
+        place = self._places[row.begun[-1]] + 1 if row.begun else 0
+        if place == len(self.steps):
             work[Coordination].put(replace(row, state=SUCCEEDED))
             return
-        step = self.steps[row.begun]
-        work[Coordination].put(row := replace(row, state=step.doing, begun=row.begun + 1))
+        step = self.steps[place]
+        begun = (*row.begun, step.doing)
+        work[Coordination].put(row := replace(row, state=step.doing, begun=begun))
         if step.patience is not None:
             work.set_timer(work.now + step.patience, Overdue(row.order_id))
         work.emit(_about(row, step.command))
@@ -119,13 +127,14 @@ class Steps:
     def _undo(self, row: Coordination, work: Work) -> None:
         """Undo the last step that was begun and can be undone, or be done."""
         work.cancel_timer(Overdue, row.order_id)
-        begun = [(i, step) for i, step in enumerate(self.steps[: row.begun]) if step.undo]
-        if not begun:
-            work[Coordination].put(replace(row, state=UNDONE, begun=0))
-            return
-        before, step = begun[-1]
-        work[Coordination].put(row := replace(row, state=step.undoing, begun=before))
-        work.emit(_about(row, step.undo))
+        for place in reversed(range(len(row.begun))):
+            step = self.steps[self._places[row.begun[place]]]
+            if step.undo:
+                begun = row.begun[:place]
+                work[Coordination].put(row := replace(row, state=step.undoing, begun=begun))
+                work.emit(_about(row, step.undo))
+                return
+        work[Coordination].put(replace(row, state=UNDONE, begun=()))
 
     @property
     def forth(self) -> tuple[type[OrderEvent], ...]:

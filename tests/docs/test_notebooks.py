@@ -69,10 +69,15 @@ VARIANTS = [
         {"SKU": "GLOBE", "STOCK": 4, "FAULTS": 0},
         "balanced: 2 orders, 1 confirmed, 1 cancelled, £64.00 captured and kept",
     ),
+    (
+        "13_change_a_running_saga",
+        {"SKU": "GLOBE", "STOCK": 6},
+        "balanced: 3 orders, 3 confirmed, 0 cancelled, £192.00 captured and kept",
+    ),
     ("r0_meet_rabbitmq", {"MESSAGES": 4, "PREFETCH": 1, "UNITS": 5}, "(1, 3)"),
 ]
-WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09", "12"}
-OWN_MESSAGES = {"12"}  # whose reader adds to a saga: events and rows are classes
+WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09", "12", "13"}
+OWN_MESSAGES = {"12", "13"}  # whose reader adds to a saga: events and rows are classes
 ELSEWHERE = {"02_run_out_of_stock", "10_run_an_experiment"}  # see below, and test_sweep.py
 
 

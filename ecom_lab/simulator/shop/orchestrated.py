@@ -164,9 +164,9 @@ class ForwardAnyway(Steps):
 
     def proceed(self, answer: Any, work: Work) -> None:
         row = work[Coordination][answer.order_id]
-        turned = any(row.state == step.undoing for step in self.steps)
+        turned = [step.doing for step in self.steps if row.state == step.undoing]
         if turned and any(type(answer) is step.done for step in self.steps):
-            self._take(structs.replace(row, begun=row.begun + 1), work)
+            self._take(structs.replace(row, begun=(*row.begun, *turned)), work)
         else:
             super().proceed(answer, work)
 
@@ -175,7 +175,7 @@ class FirstToLast(Steps):
     """Steps are undone in the order in which they were taken."""
 
     def _undo(self, row: Coordination, work: Work) -> None:
-        left = [step for step in self.steps[: row.begun] if step.undo]
+        left = [step for step in self.steps if step.doing in row.begun and step.undo]
         states = [step.undoing for step in left]
         at = states.index(row.state) + 1 if row.state in states else 0
         state = left[at].undoing if at < len(left) else UNDONE
@@ -189,7 +189,7 @@ class LastOnly(Steps):
 
     def _undo(self, row: Coordination, work: Work) -> None:
         undoing = any(row.state == step.undoing for step in self.steps)
-        super()._undo(structs.replace(row, begun=0) if undoing else row, work)
+        super()._undo(structs.replace(row, begun=()) if undoing else row, work)
 
 
 class UndoUntold(Steps):
@@ -221,7 +221,7 @@ class SureOfSilence(Steps):
 
     def give_up(self, overdue: Any, work: Work) -> None:
         row = work[Coordination][overdue.order_id]
-        work[Coordination].put(structs.replace(row, begun=row.begun - 1))
+        work[Coordination].put(structs.replace(row, begun=row.begun[:-1]))
         super().give_up(overdue, work)
 
 
