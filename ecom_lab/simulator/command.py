@@ -12,12 +12,14 @@ from ecom.harness.progress import progress
 from ecom_lab.simulator.checker import Result, Violation
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop.ablations import BY_NAME
-from ecom_lab.simulator.shop.orchestrated import ABLATIONS, orchestrated, orchestrated_jobs
+from ecom_lab.simulator.shop.differential import SAGAS, Ends, compared, unreached
+from ecom_lab.simulator.shop.orchestrated import ABLATIONS, orchestrated_jobs
 from ecom_lab.simulator.shop.scenario import Wish, jobs, shop
 from ecom_lab.simulator.suites import Job, explore_all, together, walks
 
 COORDINATED = {it.name: it for it in ABLATIONS}  # of the shop with a coordinator
 KNOWN = BY_NAME | COORDINATED
+WALKS = 100  # in one random world
 ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of nothing proves nothing
 
 
@@ -26,7 +28,7 @@ ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of no
 @click.option("--faults", type=ANY, default=1, show_default=True, help="Faults in one history.")
 @click.option(
     "--saga",
-    type=click.Choice(["choreography", "orchestration"]),
+    type=click.Choice([*SAGAS]),
     default="choreography",
     show_default=True,
     help="Who tells whom what to do.",
@@ -34,6 +36,13 @@ ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of no
 @click.option("--without", metavar="SAFEGUARD", help="Take a safeguard away (see --list).")
 @click.option("--list", "show_list", is_flag=True, help="List the safeguards, and stop.")
 @click.option("--walks", "seeds", type=ANY, default=0, metavar="N", help="Walk at random instead.")
+@click.option(
+    "--differential",
+    type=ANY,
+    default=0,
+    metavar="N",
+    help="Walk through both sagas, in random worlds, and hold them against the table of outcomes.",
+)
 @click.option(
     "--workers",
     type=SOME,
@@ -43,7 +52,9 @@ ANY, SOME = click.IntRange(min=0), click.IntRange(min=1)  # an exploration of no
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
 @click.pass_context
-def explore(context: click.Context, show_list: bool, as_json: bool, **options: Any) -> None:
+def explore(
+    context: click.Context, show_list: bool, as_json: bool, differential: int, **options: Any
+) -> None:
     """Run the real services through every order of events and every crash, up to a bound.
 
     Exit status 1 if a promise was violated. With --without and no --orders or --faults, the world
@@ -52,6 +63,8 @@ def explore(context: click.Context, show_list: bool, as_json: bool, **options: A
     if show_list:
         _list(as_json)
         return
+    if differential:
+        sys.exit(1 if _compare(differential) else 0)
     without = options["without"]
     if without and without not in KNOWN:
         raise click.UsageError(f"no safeguard is called {without}: `ecom explore --list` has them")
@@ -87,10 +100,24 @@ def _run(
     return together(results)
 
 
+def _compare(histories: int) -> bool:
+    """Whether either saga departs from the table, or does not come to all that it allows."""
+    ends: Ends = {}
+    each = min(histories, WALKS)
+    worlds = -(-histories // each)
+    with progress(worlds * each * len(SAGAS), "histories") as bar:
+        problems = list(compared(worlds, each, ends, lambda: bar.update(1)))
+    click.echo(f"{worlds * each:,} histories of each saga, {len(ends)} rows of the table")
+    problems += unreached(ends)
+    for problem in problems:
+        click.echo(problem)
+    return bool(problems)
+
+
 def _crowd(orders: int, faults: int, saga: str) -> Scenario:
     wishes = tuple(Wish(may_cancel=True) for _ in range(orders))
     crowd = shop(wishes, (("TEAPOT", max(1, orders // 2)),), faults=faults)
-    return orchestrated(crowd) if saga == "orchestration" else crowd
+    return SAGAS[saga](crowd)
 
 
 def _walk(scenario: Scenario, seeds: int) -> Result:

@@ -14,7 +14,6 @@ from ecom.runtime.service import Work
 from ecom.runtime.tables import Outbox
 from ecom.sagas import orchestration
 from ecom.sagas.orchestration import RefundMoney, ReleaseStock
-from ecom.sandbox.cards import DECLINED_CARD
 from ecom.services import coordinator, inventory, payment
 from ecom.services.coordinator import SUCCEEDED, UNDONE, Coordination, Step, Steps
 from ecom.services.inventory import COMMITTED, HELD, Reservation
@@ -33,7 +32,7 @@ from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import outside
 from ecom_lab.simulator.shop.properties import PROPERTIES, orders
-from ecom_lab.simulator.shop.scenario import USUAL, Wish, jobs, race, shop
+from ecom_lab.simulator.shop.scenario import USUAL, jobs, race
 from ecom_lab.simulator.suites import Job
 
 SAGA = orchestration.orchestration()
@@ -127,8 +126,8 @@ def orchestrated_jobs(count: int, faults: int) -> list[Job]:
 
 
 CALM = orchestrated(race(1, faults=0))
-# Two customers, of whom one can pay, and enough for both.
-APART = orchestrated(shop((Wish(card=DECLINED_CARD), Wish()), (("TEAPOT", 2),), faults=0))
+# Two customers, of whom one can pay.
+APART = orchestrated(race(2, faults=0, declined=1))
 
 
 def _one(*kinds: str, world: Scenario = CALM) -> Scenario:

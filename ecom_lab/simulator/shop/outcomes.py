@@ -38,14 +38,17 @@ def world(units: int, card: str, may_cancel: bool) -> Scenario:
     return shop((Wish(card=card, may_cancel=may_cancel),), (("TEAPOT", units),), faults=0)
 
 
-def watched(scenario: Scenario) -> tuple[Scenario, set[tuple[str, ...]]]:
-    """The same world; and the ends of its orders, in the order of their numbers, which are added to
-    this set whenever a state is judged in which all is settled."""
-    seen: set[tuple[str, ...]] = set()
+Ends = tuple[tuple[str, str], ...]  # customer, and how their order has ended
+
+
+def watched(scenario: Scenario) -> tuple[Scenario, set[Ends]]:
+    """The same world; and the ends of its orders, which are added to this set whenever a state is
+    judged in which all is settled."""
+    seen: set[Ends] = set()
 
     def look(view: View) -> Iterator[str]:
-        ends = sorted(orders(view).items())
-        seen.add(tuple(it.reason or it.state for _, it in ends))
+        ends = ((it.customer, it.reason or it.state) for it in orders(view).values())
+        seen.add(tuple(sorted(ends)))
         yield from ()
 
     watching = Property("outcome", "How the orders end.", SETTLED, look)
@@ -58,4 +61,4 @@ def reached(scenario: Scenario) -> set[str]:
     result = explore(Job(watching))
     assert result.exhaustive
     assert not result.violations, result.violations
-    return {end for ends in seen for end in ends}
+    return {end for ends in seen for _, end in ends}
