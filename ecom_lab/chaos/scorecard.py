@@ -9,6 +9,7 @@ from ecom_lab.chaos.faults import (
     hostile,
     lines,
     outages,
+    outcomes,
     races,
     services,
     soak,
@@ -17,6 +18,7 @@ from ecom_lab.chaos.faults import (
 _LINES = (lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged)
 _NODES = (brokers.kill_leader, brokers.kill_follower, brokers.pause)
 _BUYERS = {"customers": races.buyers, "stock": races.last_units, "bites": False}
+_WORLDS = {"customers": outcomes.customers, "stock": outcomes.stock, "hold_seconds": 2.0}
 _ROUNDS = 3 * len(failpoints.ALL)
 
 _ALL = (
@@ -50,6 +52,8 @@ _ALL = (
           races.race(2), Size(150, 3), Size(15_000, 300), **_BUYERS),
     Fault("last-unit-4", f"one unit, {races.BUYERS} buyers, 4 inventories",
           races.race(4), Size(150, 3), Size(15_000, 300), **_BUYERS),
+    Fault("outcomes", "services killed; each order ends as a table says, of which many are races",
+          outcomes.compare, Size(12, 3), Size(200, 40), **_WORLDS),
     Fault("outages", "inventory, payment, notification, broker, a database away for long",
           outages.outages, Size(200, len(outages.FIRST)), Size(9_000, len(outages.CELLS)),
           private, bites=False, hold_seconds=4.0),

@@ -12,6 +12,7 @@ from ecom.cli.main import main
 from ecom_lab.chaos import measure, rows
 from ecom_lab.chaos.cluster import Cluster
 from ecom_lab.chaos.fault import Fault, Size
+from ecom_lab.chaos.report import write
 from ecom_lab.chaos.rows import Rows
 from ecom_lab.chaos.runner import attempt, play
 from ecom_lab.chaos.scorecard import FAULTS
@@ -181,6 +182,17 @@ def test_an_interrupted_scorecard_goes_on_where_it_was(broker, checkout, monkeyp
     assert chaos("--resume").stdout.count("ok ") == 2
     assert played == ["calm", "cut", "cut"]
     assert "| cut |" in page.read_text()
+
+
+@pytest.mark.parametrize("setup", ["", "-x2", "-orchestrated", "-x2-orchestrated"])
+def test_the_page_has_a_row_of_each_setup_of_a_fault(tmp_path, setup):
+    """With replicas, with a coordinator, or both; and none of a fault that there is no more."""
+    known, gone = row_of(f"service-kills{setup}"), row_of(f"earthquake{setup}")
+    write(tmp_path / "page.md", [gone, known])
+    page = (tmp_path / "page.md").read_text()
+    assert f"| service-kills{setup} |" in page
+    assert f"**service-kills{setup}** ({FAULTS['service-kills'].what}" in page
+    assert "earthquake" not in page
 
 
 def test_a_fault_that_hits_nothing_is_no_proof(broker):
