@@ -34,7 +34,8 @@ def _performers(service: str, settings: Settings) -> Performers | None:
         if settings.gateway_url is None:
             from ecom.sandbox.gateway import SandboxGateway
 
-            gateway: Any = SandboxGateway(settings.folder, time.time)
+            folder = settings.folder_for("ledger to practise on", "ECOM_GATEWAY_URL")
+            gateway: Any = SandboxGateway(folder, time.time)
         else:
             from ecom.effects.http_gateway import HttpGateway
 
@@ -44,7 +45,8 @@ def _performers(service: str, settings: Settings) -> Performers | None:
         if settings.smtp_url is None:
             from ecom.sandbox.mailbox import Mailbox
 
-            mailer: Any = Mailbox(settings.folder, settings.shop, time.time)
+            folder = settings.folder_for("mailbox to practise on", "ECOM_SMTP_URL")
+            mailer: Any = Mailbox(folder, settings.shop, time.time)
         else:
             from ecom.effects.smtp import SmtpMailer
 

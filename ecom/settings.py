@@ -125,7 +125,8 @@ class Settings:
     """What a service process needs to know. `from_environment` reads `ECOM_*` variables."""
 
     amqp_url: str = field(repr=False)  # it has a password in it
-    folder: Path  # one SQLite file a service lives here
+    # One SQLite file a service lives here, and its note; None: nothing is kept on this machine.
+    folder: Path | None = None
     shop: str = "ecom"  # prefix of exchange and queue names: two shops never meet
     replica: str = "1"  # stable name of this process among those of its service
     hold_seconds: float = 900.0  # how long stock is held for an unpaid order
@@ -154,7 +155,19 @@ class Settings:
                 found[it.name] = _read(name, value, it.name)
             elif it.default is MISSING:
                 raise ShopError(f"{name} is not set: a process of a shop cannot do without it.")
+        if not found.keys() & {"folder", "database_url"}:
+            raise ShopError(
+                "ECOM_FOLDER is not set: a process of a shop cannot do without it, unless its rows "
+                "are on a server (ECOM_DATABASE_URL)."
+            )
         return cls(**found)
+
+    def folder_for(self, what: str, instead: str) -> Path:
+        """The folder, in which there is to be `what`. Raises `ShopError` if there is none, which
+        names the variable to set `instead`."""
+        if self.folder is None:
+            raise ShopError(f"{instead} is not set, and without ECOM_FOLDER there is no {what}.")
+        return self.folder
 
 
 # The least and the most of what is a number, and whether it is whole; in seconds, but for ports.

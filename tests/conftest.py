@@ -86,7 +86,7 @@ def put(channel, place):
     return publish
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_for():
     """Wait until a condition holds: a test never sleeps for a guessed time."""
 

@@ -32,8 +32,12 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def write_note(folder: Path, service: str, replica: str = "1", **more: str) -> None:
-    """Say in `<service>-<replica>.json` that this process is ready; whole or not at all."""
+def write_note(folder: Path | None, service: str, replica: str = "1", **more: str) -> None:
+    """Say in `<service>-<replica>.json` that this process is ready; whole or not at all. Without a
+    folder, say so in the log."""
+    if folder is None:
+        log.info(" ".join(["Ready", *(f"{what}={where}" for what, where in more.items())]))
+        return
     note = {"service": service, "replica": replica, "pid": os.getpid(), **more}
     path = folder / f"{service}-{replica}.json"
     path.with_suffix(".tmp").write_text(json.dumps(note))

@@ -23,11 +23,13 @@ log = logging.getLogger("ecom.provisioner")
 
 
 async def _work(contract: Contract, settings: Settings) -> None:
-    stop = until_stopped()
+    stop, is_ready = until_stopped(), False
     while not stop.is_set():
         try:
             declare(contract, settings.amqp_url, settings.shop)
-            write_note(settings.folder, PROVISIONER, settings.replica)
+            if not is_ready:
+                write_note(settings.folder, PROVISIONER, settings.replica)
+            is_ready = True
         except TROUBLE as error:
             seconds = settings.tally_seconds
             log.warning("Cannot declare (%s); next attempt in %g s", why(error), seconds)

@@ -67,7 +67,7 @@ class Metrics:
     def __init__(
         self,
         service: str,
-        folder: Path,
+        folder: Path | None,
         connected: Callable[[], bool],
         reading: Callable[[], Any] | None = None,
     ) -> None:
@@ -102,8 +102,10 @@ class Metrics:
 
     @property
     def wal_bytes(self) -> int:
-        """Size of the database's write-ahead log."""
+        """Size of the database's write-ahead log; 0 for a server, which sees to its own."""
         with suppress(FileNotFoundError):
+            if self.folder is None:
+                return 0
             return (self.folder / f"{self.service}.db-wal").stat().st_size
         return 0
 
