@@ -1,7 +1,10 @@
 """Histories as data."""
 
+from dataclasses import replace
+
 import pytest
 
+from ecom_lab.simulator.counterexample import shortest
 from ecom_lab.simulator.drawing import arrows, diagram, mermaid
 from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.shop.ablations import BY_NAME, lacking
@@ -71,3 +74,18 @@ def test_a_history_is_told_and_drawn(story):
     assert [line.kind for line in lines].count("fault") == 1
     assert str(diagram(story, "Lost")).count("\n") == len(lines)
     assert mermaid(lines).startswith("sequenceDiagram\n    customer->>order: place order")
+
+
+def test_a_counterexample_draws_states_captures_and_mails():
+    """Each beneath the step that did it, and a crash beneath what was done before it."""
+    lines = [str(line) for line in shortest(BY_NAME["told-once"].broken).diagram.steps]
+    place = lines.index(f"{'order → inventory':<26} order.created")
+    assert lines[place - 1 : place + 2][::2] == [
+        f"{'order':<26} PENDING",
+        f"{'inventory':<26} HELD",
+    ]
+    assert f"{'inventory':<26} HELD → EXPIRED" in lines
+    assert lines[-1] == f"{'notification → mailbox':<26} Order #1001 Cancelled"
+    crashing = replace(BY_NAME["capture-key"].broken, kinds=("crash",))
+    labels = [line.label for line in shortest(crashing).diagram.steps]
+    assert labels[-4:] == ["capture", "crash after gateway call", "restart", "capture"]
