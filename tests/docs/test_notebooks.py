@@ -40,12 +40,13 @@ VARIANTS = [
     ),
     (
         "04_let_a_hold_expire",
-        {"HOLD_SECONDS": 2.0, "PRICE": 100},
-        "balanced: 3 orders, 0 confirmed, 3 cancelled, £0.00 captured and kept",
+        {"HOLD_SECONDS": 2.5, "PRICE": 100, "RACERS": 5}
+        | {"NOTICES": "c", "THEN": "b", "DEAD": "b", "WINS": "a"},
+        "9",  # orders
     ),
     (
         "05_retry_and_set_aside",
-        {"SKU": "GLOBE", "STOCK": 4, "BUYERS": 2, "PRICE": 100},
+        {"SKU": "GLOBE", "STOCK": 4, "BUYERS": 2, "PRICE": 100, "LONGEST": "6.2", "THEIRS": "b"},
         "balanced: 2 orders, 0 confirmed, 2 cancelled, £0.00 captured and kept",
     ),
     (
