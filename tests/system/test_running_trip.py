@@ -1,67 +1,33 @@
 """A saga of one's own gets what the shop has: a real broker, replicas, kills, history, books."""
 
-import random
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-
 import pytest
+from travelling import ENDS, travel, trips_to_rome
 
 from ecom import Running
 from ecom.errors import ServiceDown, ShopError
-from examples.trip.invariants import ALWAYS, SETTLED
 from examples.trip.saga import OUTSIDE, trip
-from examples.trip.services import BookTrip, Rooms, Trip
+from examples.trip.services import BookTrip, Trip
 
 TRIPS, KILLS = 120, 6
-WHO = ("ada", "no licence", "too late")
-PROCESSES = [(name, "1") for name in ("trip", "hotel")] + [
-    (name, n) for name in ("car", "flight") for n in "12"
-]
 
 
 @pytest.fixture
 def trips(broker):
     """Trips to Rome, where there are rooms for 30."""
-    rooms = {"hotel": [Rooms("Rome", 30, 30)]}
-    laws = (*ALWAYS, *SETTLED)
-    with Running(trip(), rows=rooms, outside=OUTSIDE, invariants=laws, amqp_url=broker) as it:
+    with trips_to_rome(30, amqp_url=broker) as it:
         yield it
-
-
-def booked(trips, number):
-    """A trip asked for until somebody answers: its id is the traveller's."""
-
-    def is_booked():
-        with suppress(ServiceDown):
-            return trips.command("trip", BookTrip(str(number), WHO[number % 3], "Rome"))
-
-    trips.wait_until(is_booked)
-
-
-def kill_some(trips):
-    """Kill a process and start it again, six times."""
-    for service, replica in random.Random(7).choices(PROCESSES, k=KILLS):
-        before = len(trips.events())
-        trips.wait_until(lambda before=before: len(trips.events()) >= min(before + 20, 3 * TRIPS))
-        trips.kill(service, replica)
-        trips.start(service, replica)
 
 
 def test_its_books_balance_however_often_its_processes_are_killed(trips):
     """Every trip has room, car and ticket, or none of them, once each; and nothing is dead."""
-    for service in ("car", "flight"):
-        trips.start(service, "2")
-    with ThreadPoolExecutor(9) as pool:
-        killing = pool.submit(kill_some, trips)
-        list(pool.map(lambda number: booked(trips, number), range(TRIPS)))
-        killing.result()
+    travel(trips, TRIPS, KILLS)
     trips.settle(120)
     assert str(trips.books()) == "The books balance."
     assert trips.dead.list().empty
     ended = trips.table("trip", "trips")
     assert len(ended) == TRIPS
     assert set(ended.state) == {"CONFIRMED", "CANCELLED"}
-    assert {"no room", "no licence", "no seat"} >= set(ended.reason) - {""}
+    assert set(ended.reason) <= ENDS
 
 
 def test_it_is_told_and_shown_in_its_own_words(trips):
