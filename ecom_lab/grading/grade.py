@@ -1,9 +1,10 @@
 """`grade`: a reader's services, judged by the explorer in every order of events there is."""
 
 import linecache
+import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
@@ -14,9 +15,8 @@ from ecom.process import child
 from ecom.runtime.saga import Saga
 from ecom.shop import arguments
 from ecom_lab.grading.judging import NO_END, Verdict, pickled
-from ecom_lab.grading.stages import BY_NAME, STAGES, Stage
+from ecom_lab.grading.stages import STAGES, Stage
 from ecom_lab.grading.symptoms import Symptoms
-from ecom_lab.shop import SAGA
 from ecom_lab.simulator.counterexample import Story
 from ecom_lab.simulator.properties import QUIET_IS_REACHED
 
@@ -39,6 +39,7 @@ class Grade:
     name: str  # of what was graded
     passed: tuple[Passed, ...]
     failed: str = ""  # the stage that was not
+    what: str = ""  # happens in it
     story: Story | None = None  # the shortest in which a promise is violated
     words: str = ""  # that story and the promise; or what is wrong with the code
     symptoms: Symptoms | None = None  # what is seen of that story in the end, without its reason
@@ -49,8 +50,7 @@ class Grade:
     def __repr__(self) -> str:
         told = [f"{self.name}, {it.stage}: passed ({it.states:,} states)" for it in self.passed]
         if self.failed:
-            what = BY_NAME[self.failed].story
-            told += [f"{self.name}, {self.failed}: not passed. {what}", "", self.words]
+            told += [f"{self.name}, {self.failed}: not passed. {self.what}", "", self.words]
         return "\n".join(told)
 
     def _ipython_display_(self) -> None:
@@ -61,47 +61,56 @@ class Grade:
             display(self.story.diagram)
 
 
-def grade(stage: str = "", *, saga: Saga | None = None, **services: Any) -> Grade:
-    """Judge services of the shop: `grade("crash", payment=mine)`; or a saga, which is all of them.
+def grade(
+    stage: str = "",
+    *,
+    saga: Saga | None = None,
+    stages: tuple[Stage, ...] = STAGES,
+    **services: Any,
+) -> Grade:
+    """Judge services of the shop: `grade("crash", payment=mine)`; or a saga, which is all of them;
+    or those of another saga, in `stages` of its own.
 
-    Each is a `Service`, or a mapping of messages to handlers that are laid over the shop's own.
+    Each is a `Service`, or a mapping of messages to handlers that are laid over those it has.
     Without a `stage`, all that make sense, up to the first that is not passed. Raises `ShopError`.
     """
-    if stage and stage not in BY_NAME:
-        raise ShopError(f"there is no stage {stage!r}, but: {', '.join(BY_NAME)}")
-    whole, name = saga or SAGA, " and ".join(services) or "saga"
+    named = {it.name: it for it in stages}
+    if stage and stage not in named:
+        raise ShopError(f"there is no stage {stage!r}, but: {', '.join(named)}")
+    whole, name = saga or stages[0].worlds[0].saga, " and ".join(services) or "saga"
     graded = list(services if services and not saga else whole.services)
-    stages = [BY_NAME[stage]] if stage else [it for it in STAGES if {*it.services} & {*graded}]
+    played = [named[stage]] if stage else [it for it in stages if {*it.services} & {*graded}]
     try:
         whole = arguments.services(services, whole)
-        code = pickled(whole)
+        codes = [_worlds(it, graded, whole) for it in played]
     except ValueError as error:  # they do not fit together
-        return Grade(name, (), stages[0].name, None, _in_words(str(error)))
+        first = played[0]
+        return Grade(name, (), first.name, first.story, None, _in_words(str(error)))
     except (TypeError, pickle.PicklingError) as error:
         raise ShopError(f"this code cannot be carried to another process: {error}") from None
     passed: list[Passed] = []
-    with progress(sum(len(_worlds(it, graded)) for it in stages), name) as bar:
-        for each in stages:
+    with progress(sum(map(len, codes)), name) as bar:
+        for each, worlds in zip(played, codes, strict=True):
             bar.set_postfix_str(each.name)
-            verdicts = list(_verdicts(code, each, graded, bar))
+            verdicts = list(_verdicts(worlds, graded, bar))
             if failure := _failure(each, verdicts, whole):
-                return Grade(name, tuple(passed), each.name, *failure)
+                return Grade(name, tuple(passed), each.name, each.story, *failure)
             states, seconds = (sum(it[i] for it in verdicts) for i in (0, 1))
             passed.append(Passed(each.name, states, seconds))
     return Grade(name, tuple(passed))
 
 
-def _worlds(stage: Stage, graded: list[str]) -> list[int]:
-    """The numbers of a stage's worlds; if services have replicas in them, of those graded."""
-    pairs = [it.replicas.keys() for it in stage.worlds]
-    return [n for n, pair in enumerate(pairs) if not pair or pair & {*graded}]
+def _worlds(stage: Stage, graded: list[str], saga: Saga) -> list[bytes]:
+    """A stage's worlds with this saga; if services have replicas in them, of those graded."""
+    worlds = [it for it in stage.worlds if not it.replicas or it.replicas.keys() & {*graded}]
+    return [pickled((replace(it, saga=saga), stage.model)) for it in worlds]
 
 
-def _verdicts(code: bytes, stage: Stage, graded: list[str], bar: tqdm) -> Iterator[Verdict]:
+def _verdicts(worlds: list[bytes], graded: list[str], bar: tqdm) -> Iterator[Verdict]:
     """What each world comes to, in a process of its own; up to a complaint about the code."""
-    for number in _worlds(stage, graded):
+    for world in worlds:
         try:
-            verdict = child.call(JUDGE, code, stage.name, number, graded, seconds=SECONDS)
+            verdict = child.call(JUDGE, world, graded, os.getcwd(), seconds=SECONDS)
         except TimeoutError:
             verdict = Verdict(complaint=(NO_END.format(f"{SECONDS:g} s"),))
         except child.Died as death:

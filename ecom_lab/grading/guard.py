@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -22,11 +22,11 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from ecom.contract.contract import Contract
 from ecom.contract.envelope import Refused
 from ecom.contract.event import Event
 from ecom.runtime.service import Handler, Service, Work
 from ecom.runtime.tables import Effect, Outbox, Timer
-from ecom_lab.shop import EVENTS
 
 SECONDS = 2  # of computing that one call may take
 AGAIN = "; run again, it must do the same again"
@@ -48,17 +48,20 @@ class Complaint(BaseException):
     """
 
 
-def guarded(service: Service) -> Service:
+def guarded(service: Service, contract: Contract) -> Service:
     """The same service, its handlers watched."""
-    watched = {kind: _Guard(service, kind, each) for kind, each in service.handlers.items()}
+    its, events = service.handlers, contract.by_key
+    watched = {kind: _Guard(service, kind, each, events) for kind, each in its.items()}
     return service.answering(watched)
 
 
 class _Guard:
     """One handler, watched."""
 
-    def __init__(self, service: Service, kind: type, handler: Handler) -> None:
-        self._service, self._handler = service, handler
+    def __init__(
+        self, service: Service, kind: type, handler: Handler, events: Mapping[str, type[Event]]
+    ) -> None:
+        self._service, self._handler, self._events = service, handler, events
         self._name = f"{service.name}'s handler of {kind.__name__}"
         while isinstance(handler, partial):
             handler = handler.func
@@ -106,8 +109,8 @@ class _Guard:
                 raise Refused(f"it is a {type(row).__name__}")
             msgspec.json.decode(msgspec.json.encode(row), type=kind)
             if kind is Outbox:
-                msgspec.json.decode(row.body, type=EVENTS[row.type])
-                if self._service.name != (producer := EVENTS[row.type].producer):
+                msgspec.json.decode(row.body, type=self._events[row.type])
+                if self._service.name != (producer := self._events[row.type].producer):
                     raise Refused(f"only {producer} may emit it")
             elif kind in (Effect, Timer):
                 self._service.message_of(row)

@@ -11,11 +11,11 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from ecom.harness import carried
-from ecom.runtime.saga import Saga
 from ecom_lab.grading.guard import Complaint, guarded
-from ecom_lab.grading.stages import BY_NAME
 from ecom_lab.grading.symptoms import Symptoms, examine
 from ecom_lab.simulator.checker import Explorer, Violation
+from ecom_lab.simulator.model import Model
+from ecom_lab.simulator.scenario import Scenario
 
 MEMORY = 2 << 30  # bytes of address space
 MOST = 40_000  # states; the largest of the shop's own worlds has some 6,000
@@ -45,22 +45,24 @@ def _in_file(file: str, make: Any, parts: Any) -> CodeType:
     return make(*parts).replace(co_filename=file)
 
 
-def pickled(saga: Saga) -> bytes:
-    """A saga with a reader's code, for `judge`. Raises what pickle does."""
+def pickled(what: tuple[Scenario, type[Model]]) -> bytes:
+    """A world, in which a reader's code is played, for `judge`. Raises what pickle does."""
     file = io.BytesIO()
-    _Pickler(file).dump(saga)
+    _Pickler(file).dump(what)
     return file.getvalue()
 
 
-def judge(code: bytes, stage: str, number: int, graded: list[str]) -> Verdict:
-    """Explore the world of this number in a stage, where this saga is played, and watch it."""
+def judge(code: bytes, graded: list[str], folder: str) -> Verdict:
+    """Explore a world, and watch these services; what it is made of may be in `folder`."""
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable()  # what fails on purpose; and who logs asks the clock
-    saga = pickle.loads(code)
+    sys.path.append(folder)
+    scenario, model = pickle.loads(code)
+    saga = scenario.saga
     for name in graded:
-        saga = saga.replacing(guarded(saga.services[name]))
-    world = BY_NAME[stage].model(replace(BY_NAME[stage].worlds[number], saga=saga))
+        saga = saga.replacing(guarded(saga.services[name], saga.contract))
+    world = model(replace(scenario, saga=saga))
     try:
         result = Explorer(world, max_states=MOST).run()
     except Complaint as complaint:

@@ -20,6 +20,7 @@ SHELF = (
 )
 ROWS = {Order: STATE, Reservation: STATE, Payment: STATE, Stock: SHELF}
 BOOKED = {"provider": "{0.outcome} {0.amount} pence of order {0.order_id}", "mailbox": "{0.kind}"}
+ANY = "{0}"  # in another saga than the shop's
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,12 +69,14 @@ def _found(world: Model, state: State) -> Iterator[tuple[str, str]]:
     wrong = Judge(world).problems(state, world.quiet(state))
     books = [it.text for it in wrong if it.name == "books-balance"] or [it.text for it in wrong]
     yield "books", f"\n{'':14}".join(books) or "balanced"
-    for kind, words in ROWS.items():
+    declared = [kind for it in world.scenario.saga.services.values() for kind in it.rows]
+    kinds = ROWS if Order in declared else dict.fromkeys(declared, ANY)
+    for kind, words in kinds.items():
         rows = [row for _, local in services for row in local.tables.get(kind, {}).values()]
         yield kind.table, "; ".join(map(words.format, rows))
     for name, local in services:
         if outside := world.scenario.outside.get(name):
-            yield outside.name, "; ".join(map(BOOKED[outside.name].format, local.ledger))
+            yield outside.name, "; ".join(map(BOOKED.get(outside.name, ANY).format, local.ledger))
     dead = world.queues.values[state[world.dead]]
     letters = (world.messages.values[it.message].headers.get("ce-type", NO_EVENT) for it in dead)
     yield "dead letters", "; ".join(letters)

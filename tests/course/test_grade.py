@@ -13,6 +13,8 @@ from ecom_lab import grade
 from ecom_lab.grading.stages import ALL, BY_NAME, STAGES
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.shop.ablations import HANDLERS
+from examples.trip import ablations, stages
+from examples.trip.events import TripCancelled
 
 LONGEST = 20  # steps of a counterexample
 # Where a service without this safeguard is found out: "cancelled", unless it is said here.
@@ -41,6 +43,17 @@ def test_a_whole_saga_and_a_whole_service_can_be_graded():
     assert grade("calm", payment=payment.service()).words == (
         "Payment listens to inventory.processed and does not handle it."
     )
+
+
+def test_a_service_of_another_saga_is_graded_in_stages_of_its_own():
+    """By the same machine: the trip's own car service, and one that leaves no tombstone."""
+    found = grade(stages=stages.STAGES, car={})
+    assert [it.stage for it in found.passed] == [
+        it.name for it in stages.STAGES if "car" in it.services
+    ]
+    found = grade(stages=stages.STAGES, car={TripCancelled: ablations.no_tombstone})
+    assert found.failed == "expired"
+    assert "car handles hotel.held of trip trip-0" in repr(found)
 
 
 @pytest.mark.parametrize("name", HANDLERS)

@@ -75,6 +75,7 @@ VARIANTS = [
         {"SKU": "GLOBE", "STOCK": 6},
         "balanced: 3 orders, 3 confirmed, 0 cancelled, £192.00 captured and kept",
     ),
+    ("14_bring_your_own", {"CITY": "Oslo", "TRIPS": 3}, "The books balance."),
     ("r0_meet_rabbitmq", {"MESSAGES": 4, "PREFETCH": 1, "UNITS": 5}, "(1, 3)"),
 ]
 WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09", "12", "13"}

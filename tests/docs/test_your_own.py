@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import ecom
+import ecom_lab.grading
 import ecom_lab.simulator
 
 PAGE = (Path(ecom.__file__).parents[1] / "docs" / "YOUR_OWN.md").read_text()
@@ -13,7 +14,10 @@ ROWS = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
 NAMED = set(re.findall(r"`(\w+)", " ".join(ROWS)))
 
 
-@pytest.mark.parametrize("package", [ecom, ecom_lab.simulator], ids=lambda it: it.__name__)
+PACKAGES = ecom, ecom_lab.simulator, ecom_lab.grading
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda it: it.__name__)
 def test_every_public_name_can_be_imported_and_is_explained(package):
     """Each has its row in a table; `Shop` has a notebook of its own."""
     assert all(getattr(package, name) is not None for name in package.__all__)
@@ -22,4 +26,4 @@ def test_every_public_name_can_be_imported_and_is_explained(package):
 
 def test_no_other_name_is_promised():
     """What is in the tables is public."""
-    assert {*ecom.__all__, *ecom_lab.simulator.__all__} >= NAMED
+    assert {name for package in PACKAGES for name in package.__all__} >= NAMED
