@@ -5,11 +5,23 @@
 
 import ssl
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecom.broker.installation import BrokerUnavailable
 
-SECONDS = 30.0  # how long one answer may take
+if TYPE_CHECKING:
+    import httpx
+
+SECONDS = 60.0  # how long one answer may take
+
+
+def local_client(**options: Any) -> "httpx.Client":
+    """A client of a server on this machine: without a proxy, and without certificates, which take
+    30 ms to read."""
+    import httpx  # here: a node is started and stopped without it
+
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.Client(timeout=SECONDS, trust_env=False, verify=nobody, **options)
 
 
 class Management:
@@ -38,12 +50,10 @@ class Management:
 
     def _ask(self, method: str, *paths: str, said: Any = None) -> list[int]:
         """The status of each answer, which is good, or 404 for what is not there."""
-        import httpx  # here: a node is started and stopped without it
+        import httpx
 
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to read certificates takes 30 ms
-        access = {"auth": self._credentials, "trust_env": False, "verify": nobody}
         try:
-            with httpx.Client(base_url=self._address, timeout=SECONDS, **access) as client:
+            with local_client(base_url=self._address, auth=self._credentials) as client:
                 answers = [client.request(method, path, json=said) for path in paths]
         except httpx.TransportError as error:
             raise BrokerUnavailable(f"The private RabbitMQ does not answer: {error}.") from error

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 import pandas as pd
 from msgspec import Struct
 
+from ecom.broker.management import local_client
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.carried import carried
 from ecom.harness.history import history as told
@@ -29,8 +29,6 @@ from ecom.runtime.saga import Saga
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.reader import Reader
-
-SECONDS = 60.0  # how long one answer may take
 
 
 class Books(Reader):
@@ -97,9 +95,7 @@ class Running(Runner):
 
     def _begin(self) -> None:
         self._token = secrets.token_urlsafe(32)
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no certificates: they take 30 ms to read
-        show = {"Authorization": f"Bearer {self._token}"}
-        self._http = httpx.Client(timeout=SECONDS, headers=show, trust_env=False, verify=nobody)
+        self._http = local_client(headers={"Authorization": f"Bearer {self._token}"})
 
     def _end(self) -> None:
         if self._http:

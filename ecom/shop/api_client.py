@@ -2,18 +2,17 @@
 
 import json
 import re
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 
+from ecom.broker.management import local_client
 from ecom.errors import OrderRefused, ServiceDown
 
 AT_ONCE, BYTES_AT_ONCE = 1_000, 700_000  # orders, and bytes of them, in one request, at most
-SECONDS = 60.0  # how long one answer may take
 
 
 class Client:
@@ -24,28 +23,25 @@ class Client:
 
     def __init__(self, find: Callable[[], str], token: str | None) -> None:
         self._find = find
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # On this machine: without a proxy, and without certificates, which take 30 ms to read.
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._http = httpx.Client(timeout=SECONDS, headers=headers, trust_env=False, verify=nobody)
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = local_client(headers={"Content-Type": "application/json", **shown})
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:
         """Place orders, as many a request as it may have; their ids. Raises `OrderRefused` if one
         is wrong, and none is placed; `ServiceDown`, which says how many are: all those before the
         request that failed, perhaps the first ones of that, and none after it."""
         placed: list[str] = []
-        parts = (orders[n : n + AT_ONCE] for n in range(0, len(orders), AT_ONCE))
-        requests = [some for part in parts for some in _small_enough(part)]
+        requests = list(_requests(orders))
         if len(requests) > 1:
             _check(orders)
-        for some in requests:
+        for number, body in requests:
             # The same key for a second try: placed once, whatever became of the first.
             key = {"Idempotency-Key": uuid4().hex}
             try:
-                placed += (order["order_id"] for order in self._ask("POST", "/orders", some, key))
+                placed += (order["order_id"] for order in self._ask("POST", "/orders", body, key))
             except ServiceDown as error:
                 sure = f"Placed: {len(placed):,} of {len(orders):,}, up to {[0, *placed][-1]}"
-                raise ServiceDown(f"{error} {sure}; perhaps of the next {len(some):,}.") from error
+                raise ServiceDown(f"{error} {sure}; perhaps of the next {number:,}.") from error
         return placed
 
     def cancel(self, order_id: str) -> None:
@@ -60,10 +56,11 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def _ask(self, method: str, path: str, body: Any = None, headers: Any = None) -> Any:
+    def _ask(self, method: str, path: str, body: bytes = b"", headers: Any = None) -> Any:
         for may_fail in (True, False):
             try:
-                answer = self._http.request(method, self._find() + path, json=body, headers=headers)
+                url = self._find() + path
+                answer = self._http.request(method, url, content=body, headers=headers)
                 break
             except httpx.TransportError as error:
                 if not may_fail:
@@ -78,10 +75,18 @@ class Client:
         raise OrderRefused(_said(answer))
 
 
-def _small_enough(orders: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    if len(orders) == 1 or len(json.dumps(orders)) <= BYTES_AT_ONCE:
-        return [orders]
-    return _small_enough(orders[: len(orders) // 2]) + _small_enough(orders[len(orders) // 2 :])
+def _requests(orders: list[dict[str, Any]]) -> Iterator[tuple[int, bytes]]:
+    """The bodies of few requests, and how many orders are in each."""
+    some, size = list[bytes](), 0
+    for order in orders:
+        written = json.dumps(order).encode()
+        if some and (len(some) == AT_ONCE or size + len(written) > BYTES_AT_ONCE):
+            yield len(some), b"[%s]" % b",".join(some)
+            some, size = [], 0
+        some.append(written)
+        size += len(written) + 1  # and a comma
+    if some:
+        yield len(some), b"[%s]" % b",".join(some)
 
 
 def _check(orders: list[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from ecom.errors import ShopError
+from ecom.settings import shown
 
 MAX_BYTES = 2**28  # unpacked; both data sets together have half of it
 PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -59,11 +60,6 @@ class Sheet:
         """Number, column and value of the line at this place of the table."""
         name = self.names.get(column, "the whole line")
         return f"line {self.table.line[at]}, {name}: {shown(self.table[column][at])}"
-
-
-def shown(text: str) -> str:
-    """A text of the file for one line of ours: quoted, and not too long."""
-    return repr(text if len(text) <= 60 else text[:59] + "…")
 
 
 def sheet(path: Path) -> Sheet:

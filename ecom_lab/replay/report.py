@@ -3,7 +3,6 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from ecom.sandbox.cards import GOOD_CARD
 from ecom.shop.api_client import AT_ONCE
 from ecom.shop.shop import Shop
 from ecom_lab.replay.order_file import Cancellation, Purchase, Story, read
-
-LINES_AT_ONCE = 20_000  # of the orders in one request: well below the bytes that the API takes
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,8 @@ def _act(story: Story, shop: Shop) -> None:
     """Place the orders, a list at a time, and cancel each one that is taken back afterwards."""
     numbers: dict[str, str] = {}  # invoice → order
     with tqdm(total=len(story.actions), desc="orders sent", disable=None, leave=False) as bar:
-        for some in _lists(story.actions):
+        for first in range(0, len(story.actions), AT_ONCE):
+            some = story.actions[first : first + AT_ONCE]
             orders = [action for action in some if isinstance(action, Purchase)]
             placed = shop.place_many(
                 {"customer": order.customer, "lines": order.lines, "card": GOOD_CARD}
@@ -94,20 +92,6 @@ def _act(story: Story, shop: Shop) -> None:
                 if isinstance(action, Cancellation):
                     shop.cancel(numbers[action.of])
             bar.update(len(some))
-
-
-def _lists(actions: list[Purchase | Cancellation]) -> Iterator[list[Purchase | Cancellation]]:
-    """The actions, as many at a time as one request takes."""
-    some, lines = [], 0
-    for action in actions:
-        more = len(action.lines) if isinstance(action, Purchase) else 0
-        if some and (len(some) == AT_ONCE or lines + more > LINES_AT_ONCE):
-            yield some
-            some, lines = [], 0
-        some.append(action)
-        lines += more
-    if some:
-        yield some
 
 
 def _report(story: Story, shop: Shop, seconds: float) -> Report:

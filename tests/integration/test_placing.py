@@ -10,7 +10,7 @@ from serving import LINE, ORDER, api
 
 from ecom.api.limits import MAX_REQUEST
 from ecom.errors import OrderRefused, ServiceDown
-from ecom.shop.api_client import AT_ONCE, BYTES_AT_ONCE, Client, _small_enough
+from ecom.shop.api_client import AT_ONCE, BYTES_AT_ONCE, Client, _requests
 
 
 @pytest.fixture
@@ -51,9 +51,10 @@ def test_no_request_is_larger_than_the_api_allows(service):
     """However large orders are; several go in one if they fit."""
     lines = [{"sku": f"{n:03}" + "é" * 60, "quantity": 1, "unit_price": 1} for n in range(400)]
     large = {**ORDER, "lines": lines}
-    parts = _small_enough([large] * 5)
-    assert sum(map(len, parts)) == 5
-    assert len(parts) < 5
-    assert max(len(json.dumps(part)) for part in parts) <= BYTES_AT_ONCE < MAX_REQUEST
+    requests = list(_requests([large] * 5))
+    assert [number for number, _ in requests] == [len(json.loads(body)) for _, body in requests]
+    assert sum(number for number, _ in requests) == 5
+    assert len(requests) < 5
+    assert max(len(body) for _, body in requests) <= BYTES_AT_ONCE + 2 < MAX_REQUEST
     with closing(Client(lambda: address(service), "")) as client:
         assert client.place([large] * 5) == [str(n) for n in range(1001, 1006)]

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from ecom.cli.main import main
 from ecom.errors import ShopError
-from ecom_lab.replay.order_file import SEVERAL, TOO_LARGE, Cancellation, Purchase, Story, read
-from ecom_lab.replay.report import LINES_AT_ONCE, _lists
+from ecom_lab.replay.order_file import SEVERAL, TOO_LARGE, Cancellation, Story, read
 
 REST = "StockCode", "Description", "Quantity", "InvoiceDate"
 FIRST = ["InvoiceNo", *REST, "UnitPrice", "CustomerID", "Country"]
@@ -425,15 +424,6 @@ def test_an_order_that_the_shop_would_refuse_stops_no_other(stored):
     story = read(stored(rows))
     assert [order.invoice for order in story.purchases] == ["2"]
     assert story.skipped == {TOO_LARGE: 11}
-
-
-def test_a_request_takes_no_more_lines_than_fit():
-    """Many long orders go in several requests, in order, one too long alone."""
-    actions = [Purchase(str(n), "a@example.com", [{}] * 1_000) for n in range(50)]
-    parts = list(_lists([*actions, Cancellation("C1", of="1")]))
-    assert [action for part in parts for action in part][:-1] == actions
-    assert max(sum(len(each.lines) for each in part[:-1]) for part in parts) < LINES_AT_ONCE
-    assert len(parts) == 3
 
 
 def test_the_file_to_try_is_read():
