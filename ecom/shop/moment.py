@@ -11,25 +11,15 @@ from ecom.harness.history.replay import tables_at
 from ecom.harness.records import by_number
 from ecom.runtime.saga import Saga
 from ecom.services.audit import Entry
-from ecom.services.coordinator import Coordination
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
-from ecom.services.order import Order
+from ecom.services.order import Order, Request
 from ecom.services.payment import Payment
 from ecom.shop.history import entries_of, past_of
+from ecom.shop.live import kept_saga
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.sql import columns_of
-
-TABLES: dict[tuple[str, str], type[Row]] = {
-    ("order", "orders"): Order,
-    ("inventory", "stock"): Stock,
-    ("inventory", "reservations"): Reservation,
-    ("payment", "payments"): Payment,
-    ("notification", "told"): Told,
-    ("audit", "events"): Entry,
-}
-COORDINATED: dict[tuple[str, str], type[Row]] = {("coordinator", "coordinations"): Coordination}
 
 _STATEFUL = {"order": Order, "inventory": Reservation, "payment": Payment}
 
@@ -38,16 +28,22 @@ _STATEFUL = {"order": Order, "inventory": Reservation, "payment": Payment}
 class Moment:
     """All services' tables after the first `n` events of the log; `total` are in it today."""
 
+    saga: Saga
     n: int
     total: int
     last: Entry | None  # the n-th event
     rows: dict[type[Row], list[Row]]
 
+    @property
+    def tables(self) -> dict[tuple[str, str], type[Row]]:
+        """What is rebuilt, by service and table: all but requests, which are forgotten in time."""
+        kinds = [(it.name, kind) for it in self.saga.services.values() for kind in it.rows]
+        return {(service, kind.table): kind for service, kind in kinds if kind is not Request}
+
     def table(self, service: str, name: str) -> pd.DataFrame:
         """A table with the columns and the order it has in the service's database."""
-        known = {at: kind for at, kind in (TABLES | COORDINATED).items() if kind in self.rows}
-        if (kind := known.get((service, name))) is None:
-            names = ", ".join(".".join(pair) for pair in known)
+        if (kind := self.tables.get((service, name))) is None:
+            names = ", ".join(".".join(pair) for pair in self.tables)
             raise ShopError(f"{service}.{name} is not rebuilt from the log: choose of {names}.")
         columns = columns_of(kind)
         found = [columns.to_sql(row) for row in sorted(self.rows[kind], key=key_of)]
@@ -103,8 +99,9 @@ class Moment:
 
 def at(folder: Path, n: int, saga: Saga | None = None) -> Moment:
     """The shop in `folder` after the first `n` events of its log: see `tables_at`."""
+    saga = saga or kept_saga(folder)
     tables, log = tables_at(past_of(folder, saga), n), entries_of(folder)
-    return Moment(n, len(log), log[n - 1] if n else None, {**tables, Entry: log[:n]})
+    return Moment(saga, n, len(log), log[n - 1] if n else None, {**tables, Entry: log[:n]})
 
 
 def _by_number(row: Row) -> tuple[int, Any]:

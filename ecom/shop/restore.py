@@ -14,17 +14,18 @@ from msgspec.structs import replace
 
 from ecom.contract.envelope import is_derived
 from ecom.contract.event import Event
+from ecom.errors import ShopError
 from ecom.events import OrderCancelled, OrderConfirmed, OrderCreated
 from ecom.process.driver import database
 from ecom.runtime.tables import Received
-from ecom.sagas.choreography import choreography
 from ecom.services.audit import Entry
 from ecom.services.order import CANCELLED, CONFIRMED, FIRST_ORDER, PENDING, Order
+from ecom.shop.live import kept_saga
 from ecom.stores.base import Store, Table, Transaction
 from ecom.stores.reader import Reader
 from ecom.stores.sqlite import SqliteStore
 
-CONTRACT = choreography().contract
+EVENTS = {kind.key: kind for kind in (OrderCreated, OrderConfirmed, OrderCancelled)}
 SPARE = 1_000  # numbers that are left out: of orders that the log has not heard of yet
 
 
@@ -34,7 +35,8 @@ def put_back_orders(folder: Path) -> int:
     No service may run. Costs two look-ups if there is nothing to do.
     """
     with Reader(folder) as reader:
-        heard = last_heard(it for name in CONTRACT.services for it in reader[name].rows(Received))
+        services = kept_saga(folder).services
+        heard = last_heard(it for name in services for it in reader[name].rows(Received))
         emitted = reader["order"].counters()
         if all(number <= emitted.get(f"emitted:{key}", 0) for key, number in heard.items()):
             return 0
@@ -49,7 +51,7 @@ def put_back_orders(folder: Path) -> int:
 def last_heard(rows: Iterable[Received]) -> dict[str, int]:
     """The last number of each of the order service's events that has come to anybody."""
     ends = sorted((row.came[-1][1], row.type) for row in rows if row.came)
-    return {key: last for last, key in ends if key in CONTRACT.published_by("order")}
+    return {key: last for last, key in ends if key in EVENTS}
 
 
 def put_back(entries: Iterable[Entry], store: Store, heard: Mapping[str, int]) -> int:
@@ -57,8 +59,8 @@ def put_back(entries: Iterable[Entry], store: Store, heard: Mapping[str, int]) -
     tx = Transaction(store)
     orders, lost = tx[Order], 0
     for entry in sorted(entries, key=lambda entry: entry.n):
-        event = msgspec.json.decode(entry.body, type=CONTRACT.by_key[entry.type])
-        lost += _put_back(entry, event, orders)
+        if (kind := EVENTS.get(entry.type)) is not None:
+            lost += _put_back(entry, msgspec.json.decode(entry.body, type=kind), orders)
     for key, number in heard.items():
         tx.count(f"emitted:{key}", max(0, number - tx.counted(f"emitted:{key}")))
     if lost:
@@ -90,4 +92,9 @@ def _is_of(entry: Entry, order: Order) -> bool:
 
 
 if __name__ == "__main__":
-    print(f"Orders put back: {put_back_orders(Path(sys.argv[1]))}.")
+    if len(sys.argv) != 2:
+        sys.exit("Use: python -m ecom.shop.restore FOLDER")
+    try:
+        print(f"Orders put back: {put_back_orders(Path(sys.argv[1]))}.")
+    except ShopError as error:
+        sys.exit(str(error))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ecom_lab.simulator.counterexample import shortest
-from ecom_lab.simulator.drawing import arrows, diagram, mermaid
+from ecom_lab.simulator.drawing import diagram
 from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.shop.ablations import BY_NAME, lacking
 from ecom_lab.simulator.shop.scenario import Wish, shop
@@ -64,16 +64,14 @@ def test_a_random_find_shrinks_to_what_matters():
 
 
 def test_a_history_is_told_and_drawn(story):
-    """In words, as lines between those who take part, as a picture and for documents."""
+    """In words, and as lines between those who take part."""
     assert tell(story[0]) == "customer 0 asks: place order"
     assert "payment handles inventory.processed of order 1001, but its process dies" in "\n".join(
         map(tell, story)
     )
-    lines = list(arrows(story))
-    assert (lines[0].source, lines[0].target) == ("customer", "order")
-    assert [line.kind for line in lines].count("fault") == 1
-    assert str(diagram(story, "Lost")).count("\n") == len(lines)
-    assert mermaid(lines).startswith("sequenceDiagram\n    customer->>order: place order")
+    lines = diagram(story, "Lost").steps
+    assert str(lines[0]).split() == ["customer", "→", "order", "place", "order"]
+    assert [line.kind for line in lines].count("crash") == 1
 
 
 def test_a_counterexample_draws_states_captures_and_mails():

@@ -67,7 +67,10 @@ def test_services_started_by_hand_get_back_from_a_command_what_the_log_knows(bro
 
     def put_back():
         command = [sys.executable, "-m", "ecom.shop.restore", folder]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.stdout or done.stderr
+
+    assert put_back() == f"There is no database {folder}/order.db.\n"
 
     with Shop({"KITE": 50}, folder=folder, amqp_url=broker) as shop:
         back_up(folder / "order.db", copy)
