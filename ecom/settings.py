@@ -7,7 +7,7 @@ import operator
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from numbers import Real
@@ -79,6 +79,22 @@ def check_token_form(token: str) -> None:
             f"ECOM_HTTP_TOKEN is no token: it needs {MIN_TOKEN} or more printable ASCII "
             "characters, without spaces."
         )
+
+
+def keep_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read; whole or not at all."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)  # whatever its mode was
+    draft.touch(0o600, exist_ok=False)
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def kept_secret(path: Path) -> str | None:
+    """What was kept there, if it was."""
+    with suppress(FileNotFoundError):
+        return path.read_text()
+    return None
 
 
 class WrongPlatform(ShopError, ImportError):

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ecom.broker.configuration import configuration
 from ecom.broker.installation import (
     BrokerUnavailable,
     check_data,
@@ -22,9 +21,17 @@ from ecom.broker.installation import (
 )
 from ecom.broker.management import Management
 from ecom.broker.ports import free, is_epmd, usable
+from ecom.settings import keep_secret
 
 START_SECONDS = 90.0  # a boot takes 4 to 7 s on an idle machine
 STOP_SECONDS = 30.0
+CONFIGURATION = Path(__file__).with_name("rabbitmq.conf")  # its options are there
+FILES = {  # that it reads besides
+    "rabbitmq-env.conf": "",
+    "enabled_plugins": "[rabbitmq_management].",
+    # Erlang's own resolver fails where a bare machine has no /etc/hosts.
+    "inetrc": '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n',
+}
 SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 # An error in RabbitMQ's log, but not the deeply indented report of the crash that follows it.
@@ -80,7 +87,7 @@ class Node:
                 stderr=console,
                 start_new_session=True,
             )
-        self._write("running", str(self._process.pid))
+        keep_secret(self.folder / "running", str(self._process.pid))
         try:
             self._await_ready(scripts, environ)
         except BaseException:
@@ -158,19 +165,12 @@ class Node:
             words = ("password", "cookie", "mark")
             identity = {word: secrets.token_hex(16) for word in words} | {"ports": None}
         identity["ports"] = usable(identity["ports"])
-        self._write("identity.json", json.dumps(identity))
-        self._write(".erlang.cookie", identity["cookie"])
-        password, http = identity["password"], identity["ports"]["http"]
-        for name, text in configuration(password, http, self.config).items():
-            self._write(name, text)
+        told = {"password": identity["password"], "http": identity["ports"]["http"]}
+        options = CONFIGURATION.read_text().format(**told, more=self.config)
+        texts = {"identity.json": json.dumps(identity), ".erlang.cookie": identity["cookie"]}
+        for name, text in {**texts, "rabbitmq.conf": options, **FILES}.items():
+            keep_secret(self.folder / name, text)
         return self._environment(scripts)
-
-    def _write(self, name: str, text: str) -> None:
-        """Replace a file of the folder atomically; only its owner may read it."""
-        draft = self.folder / f"{name}.new"
-        draft.touch(0o600)
-        draft.write_text(text)
-        draft.replace(self.folder / name)
 
     def _await_ready(self, scripts: Path, environ: dict[str, str]) -> None:
         """An open port is not readiness: RabbitMQ itself says when its boot is over."""

@@ -123,8 +123,8 @@ def gateway(faults: tuple[str, ...], name: str) -> None:
 
     Example: ecom gateway fail_before=0.1 delay=2.5 down=true
     """
-    from ecom.harness.workspace import kept_secret
     from ecom.sandbox.sandbox import put_faults
+    from ecom.settings import kept_secret
     from ecom.shop.arguments import faults as checked
 
     wanted = {fault: _value(value) for fault, _, value in (it.partition("=") for it in faults)}

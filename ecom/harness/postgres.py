@@ -19,9 +19,9 @@ from typing import Any
 from urllib.parse import quote
 
 from ecom.errors import ShopError
-from ecom.harness.workspace import keep_secret
 from ecom.process import child
 from ecom.process.child import Child
+from ecom.settings import keep_secret
 
 START_SECONDS = 60.0  # about one on an idle machine
 # Deadlocks are found sooner than after a second: there are few, and those who wait are ours.

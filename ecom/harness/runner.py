@@ -18,11 +18,11 @@ from ecom.harness.postgres import Cluster
 from ecom.harness.processes import Processes, Program
 from ecom.harness.quiescence import Monitor, wait_until_settled
 from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker, lease_for, prepare
-from ecom.harness.workspace import Workspace, clear_abandoned, keep_secret
+from ecom.harness.workspace import Workspace, clear_abandoned
 from ecom.process import child
 from ecom.process.databases import Server
 from ecom.runtime.saga import Saga
-from ecom.settings import number
+from ecom.settings import keep_secret, number
 from ecom.stores.reader import SERVER
 
 

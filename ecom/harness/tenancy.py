@@ -19,7 +19,7 @@ from ecom.bus import declare, remove_topology
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER, Grant, grant, user, users
 from ecom.contract.topology import dead_exchange, exchange
-from ecom.harness.workspace import keep_secret, kept_secret
+from ecom.settings import keep_secret, kept_secret
 
 log = logging.getLogger("ecom")
 

@@ -87,22 +87,6 @@ def holder_of(folder: Path) -> int | None:
     return None
 
 
-def keep_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read; whole or not at all."""
-    draft = path.with_suffix(".tmp")
-    draft.unlink(missing_ok=True)  # whatever its mode was
-    draft.touch(0o600, exist_ok=False)
-    draft.write_text(text)
-    draft.replace(path)
-
-
-def kept_secret(path: Path) -> str | None:
-    """What was kept there, if it was."""
-    with suppress(FileNotFoundError):
-        return path.read_text()
-    return None
-
-
 def clear_abandoned(forget: Callable[[Path], bool]) -> None:
     """Remove each abandoned temporary folder, once `forget` has done the same at the broker."""
     for marker in (home() / "shops").glob("*/temporary"):

@@ -4,8 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from ecom.harness.workspace import keep_secret, kept_secret
-from ecom.settings import check_token_form
+from ecom.settings import check_token_form, keep_secret, kept_secret
 
 
 def token_file(folder: Path) -> Path:

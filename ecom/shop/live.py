@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ecom.harness.quiescence import Monitor
-from ecom.harness.workspace import keep_secret, kept_secret
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sagas.orchestration import orchestration
+from ecom.settings import keep_secret, kept_secret
 
 SAGAS = {"shop": choreography, "orchestrated": orchestration}  # by the names of their contracts
 

@@ -8,19 +8,26 @@ from typing import Any, Literal
 from ecom.harness.carried import carried
 from ecom.harness.processes import EMPTY, Processes, Program
 from ecom.harness.runner import Runner
-from ecom.harness.workspace import keep_secret
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox, put_faults
-from ecom.settings import LONGEST_HOLD, Settings
+from ecom.settings import LONGEST_HOLD, Settings, keep_secret
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
 from ecom.shop.credentials import keep_token
 from ecom.shop.live import keep_saga
-from ecom.shop.programs import programs
 from ecom.shop.provision import provision
 from ecom.shop.records import Records
+
+# What processes need, loaded once for all that are forked; a service that is started by hand loads
+# its own only.
+IMPORTS = {
+    "order": ("ecom.api.app",),
+    "payment": ("ecom.effects.http_gateway",),
+    "notification": ("ecom.effects.smtp",),
+}
+OUTSIDE = {"payment": "ECOM_GATEWAY_URL", "notification": "ECOM_SMTP_URL"}
 
 
 class Shop(Records, Runner):
@@ -137,6 +144,22 @@ class Shop(Records, Runner):
         """
         self._staffed()
         put_faults(self._sandbox.gateway, arguments.faults(faults))
+
+
+def programs(
+    urls: Mapping[str, str], token: str, outside: Mapping[str, str], saga: bytes | None
+) -> dict[str, Program]:
+    """What the processes of services and provisioner run, each told what no other is. `urls` is
+    where each finds the broker, and as whom, `token` what the HTTP API asks for, `outside` where
+    payment provider and mail server are; `saga` is pickled, if it is not the shop's usual one."""
+    secrets = {service: {"ECOM_AMQP_URL": url} for service, url in urls.items()}
+    secrets["order"]["ECOM_HTTP_TOKEN"] = token
+    for service, variable in OUTSIDE.items():
+        secrets[service][variable] = outside[variable]
+    return {
+        service: Program("ecom.serve:serve", ([service], saga), IMPORTS.get(service, ()), its)
+        for service, its in secrets.items()
+    }
 
 
 def _api(processes: Processes) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ecom.broker.node import Node
 from ecom.broker.ports import usable
+from ecom.settings import keep_secret
 
 NAMES = ("one", "two", "three")
 
@@ -56,6 +57,4 @@ def _acquaint(folder: Path) -> None:
     for name in NAMES:
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         identity = common | {"ports": usable(None) | {"epmd": epmd}}
-        path = folder / name / "identity.json"
-        path.touch(0o600)
-        path.write_text(json.dumps(identity))
+        keep_secret(folder / name / "identity.json", json.dumps(identity))
