@@ -18,7 +18,6 @@ from ecom.broker.lease import Lease, lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER, Grant, grant, user, users
-from ecom.contract.topology import dead_exchange, exchange
 from ecom.settings import keep_secret, kept_secret
 
 log = logging.getLogger("ecom")
@@ -78,18 +77,6 @@ def _definitions(
         "permissions": [
             {"user": who, "vhost": shop, "configure": configure, "write": write, "read": read}
             for who, (configure, write, read, _) in rights.items()
-        ],
-        "exchanges": [
-            {
-                "name": name,
-                "vhost": shop,
-                "type": "topic",
-                "durable": True,
-                "auto_delete": False,
-                "internal": False,
-                "arguments": {},
-            }
-            for name in (exchange(shop), dead_exchange(shop))
         ],
         "topic_permissions": [
             {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ".*"}

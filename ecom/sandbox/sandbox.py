@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from ecom.broker.management import local_client
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.processes import Program
 from ecom.sandbox import SERVERS
@@ -62,7 +63,8 @@ def put_faults(url: str | None, faults: dict[str, Any]) -> None:
     if not url:
         raise ShopError("This shop has no gateway of its own, so nothing can go wrong there.")
     try:
-        answer = httpx.put(f"{url}/faults", json=faults, trust_env=False)  # here: no proxy
+        with local_client() as client:
+            answer = client.put(f"{url}/faults", json=faults)
     except httpx.TransportError as error:
         raise ServiceDown(
             f"The gateway does not answer ({error}); if it was killed, start it with "
