@@ -70,12 +70,6 @@ def database(folder: Path, service: str) -> Path:
     return Files(folder).path(service)
 
 
-def provision(saga: Saga, folder: Path) -> None:
-    """Make every service's database, or bring it up to date; harmless to repeat."""
-    for service in saga.services.values():
-        provide(service, folder)
-
-
 def provide(service: Service, folder: Path, views: Iterable[View] = ()) -> None:
     """Make one service's database, or bring it up to date, and give it these views besides."""
     Files(folder).provide(service, views)

@@ -1,13 +1,11 @@
-"""A history as data: saved, replayed exactly, shrunk, told in words, drawn.
+"""A history as data: repeated exactly in another world, told in words, drawn.
 
 A `Step` names a move without any number of the world it was found in, so that another world of
 the same scenario, with a safeguard less perhaps, can repeat it.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ecom.contract.topology import is_control
@@ -91,23 +89,9 @@ def in_words(name: str) -> str:
     return " ".join(re.findall("[A-Z][a-z]*", name)).lower()
 
 
-# ── save, replay, shrink ──────────────────────────────────────────────────────────────────────
+# ── in another world ──────────────────────────────────────────────────────────────────────────
 class NotRepeatable(Exception):
     """This step cannot come next in this world: the trace is of another one."""
-
-
-def save(steps: Iterable[Step], path: Path) -> None:
-    """Write a trace as JSON lines."""
-    path.write_text("".join(json.dumps(step) + "\n" for step in steps))
-
-
-def load(path: Path) -> list[Step]:
-    """Read what `save` wrote."""
-    return [_step(*json.loads(line)) for line in path.read_text().splitlines()]
-
-
-def _step(who: str, replica: int, inputs: list[list[str]], *fault: str) -> Step:
-    return Step(who, replica, tuple(Given(*each) for each in inputs), *fault)
 
 
 def replay(world: Model, steps: Iterable[Step]) -> list[State]:
@@ -121,54 +105,23 @@ def replay(world: Model, steps: Iterable[Step]) -> list[State]:
     return states
 
 
-def _find(world: Model, state: State, step: Step) -> Move | None:
-    moves = world.moves(state, world.scenario.faults)
-    return next((move for move in moves if step_of(world, move) == step), None)
-
-
-def _follow(world: Model, steps: Iterable[Step]) -> Iterator[tuple[Step, State]]:
-    """The steps that can be taken, with the states they lead to; others are left out."""
-    state = world.start()
-    for step in steps:
-        move = _find(world, state, step)
-        if move is not None:
-            state = world.after(state, move)
-            yield step, state
-
-
 def broken(world: Model, steps: Iterable[Step]) -> dict[str, int]:
     """The promises this history violates, each with the number of steps after which it does.
 
     Steps that cannot come next are left out.
     """
-    judge, found = Judge(world), {}
-    for n, (_, state) in enumerate(_follow(world, steps), 1):
-        for problem in judge.problems(state, world.quiet(state)):
-            found.setdefault(problem.name, n)
+    judge, state, found, n = Judge(world), world.start(), dict[str, int](), 0
+    for step in steps:
+        if (move := _find(world, state, step)) is not None:
+            state, n = world.after(state, move), n + 1
+            for problem in judge.problems(state, world.quiet(state)):
+                found.setdefault(problem.name, n)
     return found
 
 
-def shrink(world: Model, steps: list[Step], promise: str) -> list[Step]:
-    """Leave out steps as long as what is left violates the same promise."""
-    shorter = True
-    while shorter:
-        shorter = False
-        for i in range(len(steps) - 1, -1, -1):
-            fewer = _possible(world, steps[:i] + steps[i + 1 :], promise)
-            if fewer is not None and len(fewer) < len(steps):
-                steps, shorter = fewer, True
-                break
-    return steps
-
-
-def _possible(world: Model, steps: list[Step], promise: str) -> list[Step] | None:
-    """The steps that can be taken, up to where the promise is violated; None if it is not."""
-    judge, taken = Judge(world), []
-    for step, state in _follow(world, steps):
-        taken.append(step)
-        if any(it.name == promise for it in judge.problems(state, world.quiet(state))):
-            return taken
-    return None
+def _find(world: Model, state: State, step: Step) -> Move | None:
+    moves = world.moves(state, world.scenario.faults)
+    return next((move for move in moves if step_of(world, move) == step), None)
 
 
 # ── in words ──────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ecom_lab.simulator.judge import Judge
 from ecom_lab.simulator.model import Model, Move
-from ecom_lab.simulator.trace import Step, shrink, step_of
+from ecom_lab.simulator.trace import Step, step_of
 
 FAULT_CHANCE = 0.15  # of a step, while any are left
 LONGEST = 2_000  # steps
@@ -43,10 +43,6 @@ class Walker:
             steps.append(self._name(move))
             state = world.after(state, move)
         return Walk(seed, steps)
-
-    def shrunk(self, walk: Walk) -> list[Step]:
-        """The walk without what did not matter to the promise it violated."""
-        return shrink(self._world, walk.steps, walk.promise)
 
     def _choose(self, moves: list[Move], chance: random.Random) -> Move:
         faulty = [move for move in moves if move.cost]

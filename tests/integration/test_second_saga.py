@@ -13,7 +13,7 @@ from ecom.contract.contract import Contract
 from ecom.contract.event import Event
 from ecom.contract.permissions import grant, users
 from ecom.process import child
-from ecom.process.driver import database, provision
+from ecom.process.driver import database, provide
 from ecom.runtime.messages import Command, Tick
 from ecom.runtime.saga import Saga
 from ecom.settings import Settings
@@ -81,7 +81,8 @@ def test_services_that_do_not_hear_what_they_handle_are_refused():
 def folder(broker, tmp_path):
     """A folder of databases, with queues of the same name at the broker."""
     name = f"lamps-{uuid.uuid4().hex[:8]}"
-    provision(SAGA, tmp_path)
+    for service in SAGA.services.values():
+        provide(service, tmp_path)
     declare(SAGA.contract, broker, name)
     yield tmp_path, name
     remove_topology(SAGA.contract, broker, name)

@@ -9,7 +9,7 @@ from ecom.harness.history.history import history
 from ecom.harness.history.narrative import Words
 from ecom.harness.history.past import Logged, Past
 from ecom.harness.history.replay import tables_at
-from ecom.process.driver import database, provision
+from ecom.process.driver import database, provide
 from ecom.runtime.messages import Command, Tick
 from ecom.runtime.tables import Outbox
 from ecom.stores.reader import Reader
@@ -35,7 +35,8 @@ elm
 @pytest.fixture
 def world(tmp_path):
     """Dusk has been seen in two streets; their lamps are to be restored."""
-    provision(SAGA, tmp_path)
+    for service in SAGA.services.values():
+        provide(service, tmp_path)
     stores = {name: SqliteStore(database(tmp_path, name)) for name in SAGA.services}
     world = Dusk(stores)
     for street in ("elm", "oak"):
