@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,6 @@ from hypothesis import HealthCheck, settings
 
 from ecom.broker.ports import usable
 from ecom.contract.envelope import Envelope, encode
-from ecom.events import (
-    InventoryCommitted,
-    InventoryExpired,
-    InventoryFailed,
-    InventoryProcessed,
-    InventoryReleased,
-    Line,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderCreated,
-    PaymentFailed,
-    PaymentProcessed,
-    PaymentRefunded,
-)
 from ecom.process import child
 from ecom.process.child import Child
 from ecom.runtime.messages import (
@@ -41,30 +26,11 @@ from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
 from ecom.stores.memory import MemoryStore
+from ecom_lab.docs.examples import EXAMPLES  # noqa: F401 - tests take them from here
 from ecom_lab.shop import CONTRACT, EVENTS, SAGA
 
 # The same examples on every run and machine, however slow: a failure can be looked into.
 steady = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-
-WHO = ("1001", "lotte@example.com")
-TEA = Line("TEA-COSY", 2, 1250)
-
-EXAMPLES = {
-    type(event).key: event
-    for event in (
-        OrderCreated(*WHO, "4242424242424242", 2500, (TEA,)),
-        InventoryProcessed(*WHO, "4242424242424242", 2500, datetime(2026, 11, 5, 12, tzinfo=UTC)),
-        InventoryFailed(*WHO, "insufficient stock", "TEA-COSY"),
-        PaymentProcessed(*WHO, 2500),
-        PaymentFailed(*WHO, "card declined"),
-        InventoryCommitted(*WHO),
-        InventoryExpired(*WHO),
-        OrderConfirmed(*WHO, 2500),
-        OrderCancelled(*WHO, "cancelled by customer"),
-        InventoryReleased(*WHO),
-        PaymentRefunded(*WHO, 2500),
-    )
-}
 
 
 def envelope_for(event: Any, id: str = "event-1") -> Envelope:
