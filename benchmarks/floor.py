@@ -11,13 +11,14 @@ left between it and them is what the guarantees cost.
 
 import asyncio
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pika
 
 from benchmarks.contender import Contender, Run
-from benchmarks.messages import FOLLOWING, WIRE
 from ecom.amqp.codec import PERSISTENT
 from ecom.amqp.connection import Connection
 from ecom.amqp.session import PREFETCH
@@ -26,9 +27,22 @@ from ecom.contract import topology
 from ecom.process.lifecycle import collect_rarely, write_note
 from ecom.runtime.runtime import WINDOW
 from ecom.settings import Settings
+from ecom_lab.docs.examples import examples
 from ecom_lab.shop import CONTRACT
 
 COUNT_SECONDS = 0.02  # how often a process says how far it is
+
+# The messages of one order that succeeds, in their order, as they are on the wire.
+_EVENTS = (
+    "order.created",
+    "inventory.processed",
+    "payment.processed",
+    "inventory.committed",
+    "order.confirmed",
+)
+_SEEN = examples()
+WIRE = {key: (_SEEN[key][0], msgspec.json.encode(_SEEN[key][1])) for key in _EVENTS}
+FOLLOWING = dict(pairwise((*_EVENTS, None)))
 
 
 class Player:

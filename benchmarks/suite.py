@@ -9,14 +9,16 @@ from typing import Any
 from benchmarks.against import against
 from benchmarks.broker import own_broker
 from benchmarks.contenders import missing
-from benchmarks.explore import explorer
 from benchmarks.intake import LISTS, intake
 from benchmarks.latency import ROUNDS, latency
 from benchmarks.scale import STEPS, scale
 from benchmarks.start import start
 from benchmarks.throughput import contenders, throughput
 from ecom.harness.progress import progress
+from ecom_lab.simulator.shop.scenario import Wish, shop
+from ecom_lab.simulator.suites import Job, explore
 
+MAX_STATES = 20_000  # that the explorer is given: enough to be steady
 _KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
 
@@ -54,6 +56,15 @@ def _measured(chosen: dict[str, tuple[int, Callable]], results: dict[str, Any]) 
             found = run(url, lambda: bar.update(1))
             results |= found if part == "throughput" else {_KEYS.get(part, part): found}
     return results
+
+
+def explorer(step: Callable[[], None]) -> dict[str, Any]:
+    """States, transitions and transitions per second: one customer who may cancel, two faults."""
+    found = explore(Job(shop((Wish(may_cancel=True),), faults=2), enough=MAX_STATES))
+    step()
+    rate = round(found.transitions / found.seconds)
+    counts = {"states": found.states, "transitions": found.transitions}
+    return {**counts, "transitions_per_second": rate}
 
 
 def machine() -> dict[str, Any]:

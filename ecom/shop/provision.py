@@ -6,13 +6,19 @@ from secrets import token_hex
 
 from ecom.process.databases import Files, Server, fill
 from ecom.runtime.saga import Saga
+from ecom.runtime.service import Service
+from ecom.runtime.tables import MACHINERY
 from ecom.sandbox.gateway import open_ledger
 from ecom.sandbox.mailbox import open_mails
 from ecom.services.inventory import Stock
 from ecom.shop.restore import put_back_orders
-from ecom.shop.views import views_of
+from ecom.stores import views
+from ecom.stores.views import View
 
 EMPTY: Mapping[str, int] = {}
+# Views of the shop's own tables, for whoever opens a service's database by hand: a file a service
+# that has any. They come beside those of the machinery, in the same form.
+VIEWS = Path(__file__).parent / "data" / "views"
 
 
 def provision(
@@ -40,3 +46,10 @@ def provision(
 def stock_shelves(databases: Files | Server, stock: Mapping[str, int]) -> None:
     """Give each product its initial units, unless the shop has had it before."""
     fill(databases, "inventory", [Stock(sku, units, units) for sku, units in stock.items()])
+
+
+def views_of(service: Service) -> list[View]:
+    """All views of a service's database; the last one, `about`, describes tables and views."""
+    path = VIEWS / f"{service.name}.sql"
+    own = path.read_text() if path.exists() else ""  # a further service may have none
+    return views.views_of((*service.rows, *MACHINERY), own)

@@ -4,17 +4,18 @@ Drawn with a lane for each service and a line for each event: so no two words ca
 there are, and nothing has to be laid out. Lengths are inches.
 """
 
+import re
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from msgspec import Struct
 
 from ecom.contract.event import Event
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
 from ecom.harness.diagrams.rendering import MARGIN, SMALL, paper, width_of_text, write
 from ecom.runtime.saga import Saga
-from ecom_lab.docs.words import in_words
 
 UNDO = "↶"  # before what is published only when something failed, or is undone
 KEY = f"""\
@@ -90,6 +91,13 @@ class Choreography(Picture):
         for target in self._contract.listeners(event.key):
             way = {"arrowstyle": "-|>", "color": colour, "lw": 1.4, "shrinkA": 0, "shrinkB": 0}
             axes.annotate("", xy=(places[target], y), xytext=(x, y), arrowprops=way)
+
+
+def in_words(message: type[Struct]) -> str:
+    """A message as people call it: an event by its key, `HoldDeadline` as `hold deadline`."""
+    if issubclass(message, Event):
+        return message.key
+    return " ".join(re.findall("[A-Z][a-z]*", message.__name__)).lower()
 
 
 def _label(event: type[Event]) -> str:

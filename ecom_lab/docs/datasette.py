@@ -12,7 +12,7 @@ from typing import Any
 from ecom.runtime.tables import MACHINERY
 from ecom.sandbox.gateway import Movement
 from ecom.sandbox.mailbox import Mail
-from ecom.shop.views import views_of
+from ecom.shop.provision import views_of
 from ecom.stores.base import Row
 from ecom.stores.migrations import SchemaVersion
 from ecom.stores.views import sentence_of

@@ -18,8 +18,8 @@ from ecom.harness.diagrams.rendering import MARGIN, paper, width_of_text, write
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import NOTHING, Lifecycle
 from ecom.stores.base import Row
+from ecom_lab.docs.choreography import in_words
 from ecom_lab.docs.graph import Arrow, Node, layered
-from ecom_lab.docs.words import in_words
 
 KEY = """\
 blue: leads to success · orange: failed, or is undone

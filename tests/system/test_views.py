@@ -13,8 +13,7 @@ from sqlite_utils import Database
 
 from ecom import Shop
 from ecom.runtime.service import Service
-from ecom.shop.provision import provision
-from ecom.shop.views import views_of
+from ecom.shop.provision import provision, views_of
 from ecom_lab.docs.datasette import metadata
 from ecom_lab.shop import SAGA, SERVICES
 

@@ -13,7 +13,7 @@ from ecom.events import Line
 from ecom.process import driver
 from ecom.runtime.tables import MACHINERY, Handled, Letter, Received, Replica
 from ecom.services.order import Order
-from ecom.shop.views import views_of
+from ecom.shop.provision import views_of
 from ecom.stores.base import Index, Row, StoreBroken, Transaction
 from ecom.stores.migrations import VERSION, SchemaVersion, migrate
 from ecom.stores.sqlite import SqliteSchema, SqliteStore, prepare
