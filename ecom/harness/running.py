@@ -24,7 +24,6 @@ from ecom.harness.processes import EMPTY, Program
 from ecom.harness.records import by_number, table
 from ecom.harness.runner import Runner
 from ecom.process.databases import Files, fill
-from ecom.process.driver import provide
 from ecom.runtime.saga import Saga
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
@@ -107,7 +106,7 @@ class Running(Runner):
             if self._server:
                 urls[name] = self._server.provision(service, secrets.token_hex(16))
             else:
-                provide(service, self.folder)
+                Files(self.folder).provide(service)
             fill(self._server or Files(self.folder), name, self._rows.get(name, ()))
             if name in self._outside:
                 ledger_of(self.folder, name).close()

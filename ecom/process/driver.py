@@ -10,18 +10,17 @@ import logging
 import random
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, assert_never
 
 from ecom.bus import Bus
 from ecom.contract.contract import Contract
 from ecom.errors import ShopError
 from ecom.process.clock import Clock
-from ecom.process.databases import Files, databases
+from ecom.process.databases import databases
 from ecom.process.lifecycle import collect_rarely, until_stopped, write_note
 from ecom.process.performers import Performers
 from ecom.runtime.gap_detection import HELLO
@@ -42,10 +41,8 @@ from ecom.runtime.messages import (
 )
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
-from ecom.runtime.service import Service
 from ecom.settings import Settings
 from ecom.stores.base import StoreUnavailable
-from ecom.stores.views import View
 from ecom.telemetry.logs import write_logs
 from ecom.telemetry.metrics import Metrics, port_of
 from ecom.telemetry.tracing import tracer_for
@@ -63,16 +60,6 @@ log = logging.getLogger("ecom.process")
 
 # Starts a service's HTTP API: its base URL, and what to run to serve it.
 OpenApi = Callable[["Process"], tuple[str, Coroutine[Any, Any, None]]]
-
-
-def database(folder: Path, service: str) -> Path:
-    """Where a service's database lies."""
-    return Files(folder).path(service)
-
-
-def provide(service: Service, folder: Path, views: Iterable[View] = ()) -> None:
-    """Make one service's database, or bring it up to date, and give it these views besides."""
-    Files(folder).provide(service, views)
 
 
 class Process:

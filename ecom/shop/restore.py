@@ -16,7 +16,7 @@ from ecom.contract.envelope import is_derived
 from ecom.contract.event import Event
 from ecom.errors import ShopError
 from ecom.events import OrderCancelled, OrderConfirmed, OrderCreated
-from ecom.process.driver import database
+from ecom.process.databases import Files
 from ecom.runtime.tables import Received
 from ecom.services.audit import Entry
 from ecom.services.order import CANCELLED, CONFIRMED, FIRST_ORDER, PENDING, Order
@@ -41,7 +41,7 @@ def put_back_orders(folder: Path) -> int:
         if all(number <= emitted.get(f"emitted:{key}", 0) for key, number in heard.items()):
             return 0
         entries = reader["audit"].rows(Entry, producer="order")
-    store = SqliteStore(database(folder, "order"))
+    store = SqliteStore(Files(folder).path("order"))
     try:
         return put_back(entries, store, heard)
     finally:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scraping import families
 
-from ecom.process.driver import provide
+from ecom.process.databases import Files
 from ecom.telemetry.metrics import Metrics
 from ecom_lab.shop import SAGA
 
@@ -30,7 +30,7 @@ def needs(tool):
 @pytest.mark.parametrize("asked", ASKED)
 def test_what_alerts_and_dashboard_ask_for_is_on_the_page(asked, tmp_path):
     """A metric that was renamed would leave an alert that never fires."""
-    provide(SAGA.services["audit"], tmp_path)
+    Files(tmp_path).provide(SAGA.services["audit"])
     page = families(Metrics("audit", tmp_path, lambda: True).page().decode())
     names = {sample.name for family in page.values() for sample in family.samples}
     names |= {f"{name}_total" for name, family in page.items() if family.type == "counter"}

@@ -18,7 +18,7 @@ from wiretap import Proxy, RawHeaders, publish
 
 from ecom.bus import parameters
 from ecom.contract import topology
-from ecom.process.driver import database
+from ecom.process.databases import Files
 from ecom_lab.shop import SERVICES
 
 ORDER = {"customer": "lotte@example.com", "card": "4242", "lines": [{"sku": "TEA", "quantity": 1}]}
@@ -71,7 +71,7 @@ def test_a_process_says_when_it_is_ready_and_ends_well_when_asked(running, servi
 
 def test_a_process_whose_database_is_of_another_version_ends_and_says_so(running, tmp_path):
     """In its last line, without a traceback, and before it takes any message."""
-    with closing(sqlite3.connect(database(tmp_path, "audit"))) as db:
+    with closing(sqlite3.connect(Files(tmp_path).path("audit"))) as db:
         db.execute("UPDATE schema_versions SET version = 1000, oldest_reader = 999")
         db.commit()
     assert running("audit", ready=False).wait(10) == 1
@@ -126,7 +126,7 @@ def test_a_stop_in_the_midst_of_work_loses_nothing(running, broker, shop, tmp_pa
 
 def kept(tmp_path):
     """How many events audit has, and the last one's number."""
-    with closing(sqlite3.connect(database(tmp_path, "audit"))) as db:
+    with closing(sqlite3.connect(Files(tmp_path).path("audit"))) as db:
         return db.execute("SELECT count(*), max(n) FROM events").fetchone()
 
 

@@ -13,7 +13,7 @@ from ecom.contract.contract import Contract
 from ecom.contract.event import Event
 from ecom.contract.permissions import grant, users
 from ecom.process import child
-from ecom.process.driver import database, provide
+from ecom.process.databases import Files
 from ecom.runtime.messages import Command, Tick
 from ecom.runtime.saga import Saga
 from ecom.settings import Settings
@@ -82,7 +82,7 @@ def folder(broker, tmp_path):
     """A folder of databases, with queues of the same name at the broker."""
     name = f"lamps-{uuid.uuid4().hex[:8]}"
     for service in SAGA.services.values():
-        provide(service, tmp_path)
+        Files(tmp_path).provide(service)
     declare(SAGA.contract, broker, name)
     yield tmp_path, name
     remove_topology(SAGA.contract, broker, name)
@@ -98,7 +98,7 @@ def test_it_runs_on_a_real_rabbitmq_and_survives_a_kill(broker, folder, wait_for
             return child.start("lamps:serve", service, settings, log=log)
 
     processes = {service: start(service) for service in SAGA.services}
-    stores = {service: SqliteStore(database(path, service)) for service in SAGA.services}
+    stores = {service: SqliteStore(Files(path).path(service)) for service in SAGA.services}
     try:
         wait_for(lambda: stores["lamp"].select(Street, {}, None))
         processes["lamp"].kill()

@@ -9,7 +9,6 @@ from world import DECLINED_CARD, World
 
 from ecom.events import Line
 from ecom.process.databases import Files
-from ecom.process.driver import database
 from ecom.runtime.messages import Failed, Performed, Tick
 from ecom.runtime.runtime import Runtime
 from ecom.sagas.choreography import choreography
@@ -33,7 +32,7 @@ class Shuffled(World):
         self.folder, self.dice, self.trouble, self.hold = folder, random.Random(seed), trouble, hold
         self.deaf, self.held = False, set()
         super().__init__({})
-        self.stores = {name: SqliteStore(database(folder, name)) for name in SERVICES}
+        self.stores = {name: SqliteStore(Files(folder).path(name)) for name in SERVICES}
         for store in self.stores.values():
             store._db.execute("PRAGMA synchronous = OFF")  # no power fails here
         stock_shelves(Files(folder), {"TEA": 5, "CAKE": 9})

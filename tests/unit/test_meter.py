@@ -10,7 +10,7 @@ from helpers import EXAMPLES, wire
 from scraping import families, value
 
 from ecom.errors import ShopError
-from ecom.process.driver import database
+from ecom.process.databases import Files
 from ecom.runtime.messages import Delivery, Tick
 from ecom.runtime.tables import Counter, Received
 from ecom.shop.provision import provision
@@ -38,7 +38,7 @@ def metrics(tmp_path):
 
 
 def put(folder, row):
-    with closing(SqliteStore(database(folder, "audit"))) as store:
+    with closing(SqliteStore(Files(folder).path("audit"))) as store:
         tx = Transaction(store)
         tx[type(row)].put(row)
         tx.commit()
@@ -59,7 +59,7 @@ def test_every_depth_is_read_by_an_index(metrics, tmp_path):
               for _, kind, which in _DEPTHS.values()]  # fmt: skip
     shapes += [(sql.select(kind, "min({0})", (column,), sql.shape_of(which)), which)
                for _, kind, column, which in _AGES.values()]  # fmt: skip
-    with closing(sqlite3.connect(database(tmp_path, "audit"))) as db:
+    with closing(sqlite3.connect(Files(tmp_path).path("audit"))) as db:
         plan = [row[3] for statement, which in shapes for row in
                 db.execute(f"EXPLAIN QUERY PLAN {statement}", sql.values_of(which))]  # fmt: skip
     reading = [step for step in plan if step.startswith(("SCAN", "SEARCH"))]
@@ -136,7 +136,7 @@ def test_a_port_that_others_have_is_refused_in_a_sentence(metrics):
 
 def test_a_reader_that_is_left_open_is_seen_by_the_log_that_grows(metrics, tmp_path):
     """The write-ahead log cannot be begun anew while somebody reads what was before it."""
-    path = database(tmp_path, "audit")
+    path = Files(tmp_path).path("audit")
     with closing(sqlite3.connect(path)) as reader, closing(sqlite3.connect(path)) as writer:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM inbox").fetchone()

@@ -9,7 +9,7 @@ from ecom.harness.history.history import history
 from ecom.harness.history.narrative import Words
 from ecom.harness.history.past import Logged, Past
 from ecom.harness.history.replay import tables_at
-from ecom.process.driver import database, provide
+from ecom.process.databases import Files
 from ecom.runtime.messages import Command, Tick
 from ecom.runtime.tables import Outbox
 from ecom.stores.reader import Reader
@@ -36,8 +36,8 @@ elm
 def world(tmp_path):
     """Dusk has been seen in two streets; their lamps are to be restored."""
     for service in SAGA.services.values():
-        provide(service, tmp_path)
-    stores = {name: SqliteStore(database(tmp_path, name)) for name in SAGA.services}
+        Files(tmp_path).provide(service)
+    stores = {name: SqliteStore(Files(tmp_path).path(name)) for name in SAGA.services}
     world = Dusk(stores)
     for street in ("elm", "oak"):
         world.inputs.append(("sensor", Command(f"dusk-{street}", Report(street, 40))))

@@ -4,7 +4,7 @@ import resource
 import sqlite3
 from contextlib import closing
 
-from ecom.process.driver import database
+from ecom.process.databases import Files
 from ecom.stores.reader import Reader
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
@@ -44,7 +44,7 @@ def _written(bed: Testbed, service: str) -> dict[str, int]:
 def busy(bed: Testbed) -> str:
     """Somebody else holds the write lock for longer than a service waits for it."""
     service = bed.random.choice(bed.services)
-    path = database(bed.shop.folder, service)
+    path = Files(bed.shop.folder).path(service)
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         bed.burst()

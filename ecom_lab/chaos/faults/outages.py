@@ -14,7 +14,7 @@ import msgspec
 
 from ecom.contract.event import Event
 from ecom.events import HOLD_EXPIRED, InventoryProcessed, PaymentProcessed
-from ecom.process.driver import database
+from ecom.process.databases import Files
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import Order
 from ecom.stores.reader import Reader
@@ -90,7 +90,7 @@ def _broker_away(bed: Testbed, _: str) -> Return:
 
 def _database_away(bed: Testbed, _: str) -> Return:
     """Somebody locks inventory's."""
-    path = database(bed.shop.folder, "inventory")
+    path = Files(bed.shop.folder).path("inventory")
     foreign = sqlite3.connect(path, 10, isolation_level=None, check_same_thread=False)
     foreign.execute("BEGIN IMMEDIATE")
     return foreign.close
