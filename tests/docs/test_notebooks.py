@@ -25,7 +25,8 @@ COURSE = [path for path in ALL if path.name[0].isdigit()]  # each leads on to th
 VARIANTS = [
     (
         "00_start_here",
-        {"CUSTOMER": "ada@example.com", "SKU": "ATLAS", "TOO_MANY": 3},
+        {"CUSTOMER": "ada@example.com", "SKU": "ATLAS", "TOO_MANY": 3}
+        | {"FINDS": "inventory", "LAST": "1"},
         "balanced: 17 orders, 7 confirmed, 10 cancelled, £2,296.18 captured and kept",
     ),
     (
@@ -35,7 +36,7 @@ VARIANTS = [
     ),
     (
         "03_pay_and_refund",
-        {"PRICE": 100, "ORDERS": 5, "FAIL_BEFORE": 0.3, "SEED": 1},
+        {"PRICE": 100, "ORDERS": 5, "FAIL_BEFORE": 0.3, "SEED": 1, "OFTEN": "1", "KEPT": "b"},
         "balanced: 8 orders, 7 confirmed, 1 cancelled, £7.00 captured and kept",
     ),
     (
@@ -51,18 +52,24 @@ VARIANTS = [
     ),
     (
         "06_read_the_history",
-        {"SKU": "GLOBE", "STOCK": 4, "CUSTOMER": "ines@example.com"},
+        {"SKU": "GLOBE", "STOCK": 4, "CUSTOMER": "ines@example.com"}
+        | {"MESSAGES": "5", "ARROW": "a", "MEDDLED": "b"},
         "After event 3 of 18, payment.processed of order 1001",
     ),
     (
         "07_break_the_naive_saga",
-        {"KINDS": ["crash", "late"]},
+        {"KINDS": ["crash", "late"]}
+        | {"STEPS": "2", "LOST": "a", "DISAGREE": "inventory, order", "CROWD": "4"},
         "{'inventory': (Stock(sku='TEAPOT', initial=1, available=1, held=0, committed=0),)}",
     ),
-    ("08_prove_the_real_one", {"FAULTS": 0, "SEEDS": 5}, "(3815, 7020, 429)"),
     (
-        "09_pull_the_plug",
-        {"ORDERS": 10, "SEED": 2},
+        "08_explore_the_real_one",
+        {"FAULTS": 0, "SEEDS": 5, "MANY": "b", "DUEL": "a"},
+        "(3815, 7020, 429)",
+    ),
+    (
+        "09_kill_the_processes",
+        {"ORDERS": 10, "SEED": 2, "STATE": "b", "STILL": "a"},
         "balanced: 60 orders, 60 confirmed, 0 cancelled, £150.00 captured and kept",
     ),
     (
@@ -249,7 +256,7 @@ def test_a_kernel_that_is_restarted_leaves_no_process_behind(wait_for):
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        cells = code_of(nbformat.read(NOTEBOOKS / "09_pull_the_plug.ipynb", 4))
+        cells = code_of(nbformat.read(NOTEBOOKS / "09_kill_the_processes.ipynb", 4))
         for cell in cells[:4]:
             answer = client.execute_interactive(cell.source, timeout=60, output_hook=lambda _: None)
             assert answer["content"]["status"] == "ok"
