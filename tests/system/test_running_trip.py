@@ -1,5 +1,8 @@
 """A saga of one's own gets what the shop has: a real broker, replicas, kills, history, books."""
 
+import re
+
+import httpx
 import pytest
 from travelling import ENDS, travel, trips_to_rome
 
@@ -31,8 +34,8 @@ def test_its_books_balance_however_often_its_processes_are_killed(trips):
 
 
 def test_it_is_told_and_shown_in_its_own_words(trips):
-    """A command's answer is the row that its handler returned; tables, events and history say how
-    it went on; what is no command of the service is refused in a sentence."""
+    """A command's answer is the row that its handler returned; tables, events, history and metrics
+    say how it went on; what is no command of the service is refused in a sentence."""
     assert trips.command("trip", BookTrip("1", "too late", "Rome")) == Trip("1")
     trips.settle()
     assert trips.command("trip", BookTrip("1", "ada", "Oslo")) == Trip("1", "CANCELLED", "no seat")
@@ -43,6 +46,10 @@ def test_it_is_told_and_shown_in_its_own_words(trips):
     assert list(events.columns) == ["trip_id", "type", "producer", "caused_by"]
     assert events.set_index("type").caused_by["trip.cancelled"] == "flight.refused"
     assert "hotel → car                hotel.held" in str(trips.history("1"))
+    assert str(trips.watch()) == "1 trips: 1 CANCELLED. All is settled."
+    metrics = httpx.get(trips.processes.note("car")["metrics"]).text
+    assert 'ecom_events_handled_total{service="car",type="hotel.held"} 1.0' in metrics
+    assert not re.search("order|stock|payment|customer", metrics)
     with pytest.raises(ShopError, match="hotel does not handle BookTrip"):
         trips.command("hotel", BookTrip("2", "ada", "Rome"))
     trips.kill("trip")
