@@ -7,7 +7,7 @@ from ecom.harness.history.diagram import Diagram
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.order import Order
 from ecom.services.payment import Payment
-from ecom_lab.simulator.drawing import diagram
+from ecom_lab.simulator.drawing import diagram, done
 from ecom_lab.simulator.judge import Judge, view_of
 from ecom_lab.simulator.model import Model, State, is_due
 from ecom_lab.simulator.trace import NO_EVENT, Step, replay, step_of
@@ -52,15 +52,14 @@ def examine(world: Model, steps: Iterable[Step]) -> Symptoms:
         steps.append(step_of(world, move))
         state = world.after(state, move)
     text = "\n".join(f"{what:13} {found or 'none'}" for what, found in _found(world, state))
-    noted, places = map(_as_noted, steps), ("customer", *world.names)
-    return Symptoms(text, diagram(filter(None, noted), "What the services noted", (), places))
-
-
-def _as_noted(step: Step) -> Step | None:
-    """A step without what struck from outside; none of audit, which notes what all others do."""
-    if step.inputs[0].kind in UNSEEN or step.who == "audit":
-        return None
-    return step._replace(fault="", point="")
+    told = [
+        (step._replace(fault="", point=""), lines)
+        for step, lines in zip(steps, done(world, steps), strict=True)
+        if step.inputs[0].kind not in UNSEEN and step.who != "audit"  # which notes all again
+    ]
+    shown, lines = zip(*told, strict=True)
+    places = "customer", *world.names
+    return Symptoms(text, diagram(shown, "What the services noted", (), places, lines))
 
 
 def _found(world: Model, state: State) -> Iterator[tuple[str, str]]:
