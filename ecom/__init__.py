@@ -10,6 +10,7 @@ from typing import Any
 
 _HOMES = {
     "shop.shop": ("Shop",),
+    "shop.attached": ("attach",),
     "contract.contract": ("Contract", "EVERYTHING"),
     "contract.event": ("Event",),
     "harness.running": ("Running",),

@@ -21,10 +21,23 @@ def books(folder: Path, saga: Saga | None = None) -> Books:
 
 
 def read(folder: Path, saga: Saga | None = None) -> Accounts:
-    """What all parts of the shop in `folder` hold."""
+    """What all parts of the shop in `folder` hold, and its provider and mailboxes."""
+    with Reader(folder) as reader:
+        ledger = reader["gateway"].rows(Movement)
+        mails = reader["mailbox"].values(Mail, "order_id", "subject")
+    told = [(order_id, told) for order_id, mail in mails if (told := _outcome(mail))]
+    return of_services(folder, ledger, told, saga)
+
+
+def of_services(
+    folder: Path,
+    ledger: list[Movement] | None,
+    told: list[tuple[str, str]],
+    saga: Saga | None = None,
+) -> Accounts:
+    """What the services of the shop in `folder` hold, beside what others do."""
     with Reader(folder) as reader, monitor(folder, saga=saga) as looking:
         contract = looking.contract
-        mails = reader["mailbox"].values(Mail, "order_id", "subject")
         counted = sum((Counter(reader[it].counters()) for it in contract.services), Counter())
         log = Counter(reader["audit"].values(Entry, "order_id", "type"))
         return Accounts(
@@ -32,8 +45,8 @@ def read(folder: Path, saga: Saga | None = None) -> Accounts:
             stock=reader["inventory"].rows(Stock),
             reservations=reader["inventory"].rows(Reservation),
             payments=reader["payment"].rows(Payment),
-            ledger=reader["gateway"].rows(Movement),
-            told=[(order_id, told) for order_id, mail in mails if (told := _outcome(mail))],
+            ledger=ledger,
+            told=told,
             emitted={key: counted[f"emitted:{key}"] for key in contract.by_key},
             logged=Counter(key for _, key in log.elements()),
             twice=[event for event, times in log.items() if times > 1],

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 
-from ecom.broker.management import local_client
+from ecom.broker.management import SECONDS, local_client
 from ecom.errors import OrderRefused, ServiceDown
 
 AT_ONCE, BYTES_AT_ONCE = 1_000, 700_000  # orders, and bytes of them, in one request, at most
@@ -18,13 +19,15 @@ AT_ONCE, BYTES_AT_ONCE = 1_000, 700_000  # orders, and bytes of them, in one req
 class Client:
     """Places and cancels orders at the address that `find` returns, with this token.
 
-    The address is asked for again after a connection fails: a restarted service has a new one.
+    The address is asked for again after a connection fails: a restarted service has a new one. One
+    that `is_here`, on this machine, needs neither certificate nor proxy, and we may start it again.
     """
 
-    def __init__(self, find: Callable[[], str], token: str | None) -> None:
-        self._find = find
+    def __init__(self, find: Callable[[], str], token: str | None, is_here: bool = True) -> None:
+        self._find, self._is_here = find, is_here
         shown = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = local_client(headers={"Content-Type": "application/json", **shown})
+        connected = local_client if is_here else partial(httpx.Client, timeout=SECONDS)
+        self._http = connected(headers={"Content-Type": "application/json", **shown})
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:
         """Place orders, as many a request as it may have; their ids. Raises `OrderRefused` if one
@@ -64,10 +67,9 @@ class Client:
                 break
             except httpx.TransportError as error:
                 if not may_fail:
-                    raise ServiceDown(
-                        f"The order service does not answer ({error}); "
-                        "if it was killed, start it with shop.start('order')."
-                    ) from error
+                    advice = "; if it was killed, start it with shop.start('order')" * self._is_here
+                    said = f"The order service does not answer ({error}){advice}."
+                    raise ServiceDown(said) from error
         if answer.is_success:
             return answer.json()
         if answer.status_code >= 500:

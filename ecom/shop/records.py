@@ -117,10 +117,13 @@ class Records:
 
     def ledger(self) -> pd.DataFrame:
         """order_id, kind, amount (pence), outcome: the provider's own book, captures first."""
-        with Reader(self.folder) as read:
-            found = read["gateway"].values(Movement, "order_id", "kind", "amount", "outcome")
+        found = [(it.order_id, it.kind, it.amount, it.outcome) for it in self._movements()]
         found.sort(key=lambda row: (by_number(row[0]), row[1]))
         return _frame(found, order_id="str", kind="str", amount="int64", outcome="str")
+
+    def _movements(self) -> list[Movement]:
+        with Reader(self.folder) as read:
+            return read["gateway"].rows(Movement)
 
     def table(self, service: str, name: str) -> pd.DataFrame:
         """A table of a service's database, or of `gateway` or `mailbox`, as it is, by its key.

@@ -6,15 +6,20 @@ import re
 import subprocess
 import sys
 import uuid
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 from outer import outer
+from psycopg.errors import InsufficientPrivilege
 
+from ecom import attach
 from ecom.broker.lease import private_node
 from ecom.bus import remove_topology
+from ecom.contract.topology import queue
+from ecom.errors import OrderRefused, ShopError
 from ecom.process import child
 from ecom.process.databases import Server
 from ecom.shop.provision import stock_shelves
@@ -37,12 +42,12 @@ class Deployed:
         self.logs.mkdir()
         self.nowhere.mkdir(0o500)
 
-    def run_sql(self, n):
-        """What the page has a superuser do; its n-th listing."""
+    def run_sql(self, n, url):
+        """What the page has somebody do in the database; its n-th listing."""
         listing = re.findall(r"```sql\n(.+?)```", PAGE, re.DOTALL)[n]
         ours = re.sub(r"\becom_(\w+)", rf'"{self.name}_\1"', listing)
-        with psycopg.connect(self._cluster.url, autocommit=True) as db:
-            for statement in ours.strip().split("\n"):
+        with psycopg.connect(url, autocommit=True) as db:
+            for statement in re.split(r"(?<=;)\n", ours.strip()):
                 db.execute(statement)
 
     def database(self, role):
@@ -75,6 +80,10 @@ class Deployed:
     def log(self, service):
         return (self.logs / service).read_text()
 
+    def attached(self, role="reader", **options):
+        """Held in a notebook, as this role."""
+        return attach(self.database(role), self.broker, self.http_url, shop=self.name, **options)
+
     @property
     def http_url(self):
         return re.search(r" Ready .*http=(\S+)", self.log("order"))[1]
@@ -89,11 +98,12 @@ def deployed(broker, cluster, tmp_path_factory, wait_for):
         outside.start("mail")
         it.outside = outside
         try:
-            it.run_sql(0)
+            it.run_sql(0, cluster.url)
             it.start("provisioner")
             wait_for(lambda: " Ready" in it.log("provisioner"), 60.0)
-            it.run_sql(1)
-            stock_shelves(Server(it.database("inventory"), it.name), {"TEA-COSY": 5})
+            it.run_sql(1, it.database("provisioner"))
+            it.run_sql(2, it.database("provisioner"))
+            stock_shelves(Server(it.database("inventory"), it.name), {"TEA-COSY": 9})
             it.start("order", by_hand=True, ECOM_HTTP_TOKEN=TOKEN)
             it.start("payment", by_hand=True, ECOM_GATEWAY_URL=outside.gateway_url)
             it.start("notification", ECOM_SMTP_URL=outside.smtp_url)
@@ -111,15 +121,79 @@ def deployed(broker, cluster, tmp_path_factory, wait_for):
             remove_topology(CONTRACT, broker, it.name)
 
 
-def test_an_order_is_confirmed_by_services_that_have_only_their_environment(deployed, wait_for):
+def test_an_order_is_confirmed_by_services_that_have_only_their_environment(deployed):
     """Placed over HTTP, paid at a provider and told by mail; and no process has left a file."""
     shown = {"Authorization": f"Bearer {TOKEN}"}
     with httpx.Client(base_url=deployed.http_url, headers=shown, timeout=30) as client:
         number = client.post("/orders", json=ORDER).json()["order_id"]
-        wait_for(lambda: client.get(f"/orders/{number}").json()["state"] == "CONFIRMED")
-    (moved,) = httpx.get(f"{deployed.outside.gateway_url}/ledger").json()
-    assert (moved["order_id"], moved["outcome"], moved["amount"]) == (number, "captured", 2500)
+        with deployed.attached() as it:
+            it.settle(60)
+        assert client.get(f"/orders/{number}").json()["state"] == "CONFIRMED"
+    ledger = httpx.get(f"{deployed.outside.gateway_url}/ledger").json()
+    (moved,) = [each for each in ledger if each["order_id"] == number]
+    assert (moved["outcome"], moved["amount"]) == ("captured", 2500)
     assert list(deployed.nowhere.iterdir()) == []
+
+
+def test_a_deployment_is_read_and_ordered_from_as_a_shop_is(deployed):
+    """By a role that only reads, and with the checkout's token; the provider shows its ledger."""
+    url = deployed.outside.gateway_url
+    with deployed.attached(token=TOKEN, gateway_url=url) as it:
+        kept, undone = it.place_many([{"customer": "ada@example.com", "lines": [LINE]}] * 2)
+        it.cancel(undone)
+        assert it.watch(60).text.endswith("All is settled.")
+        states = dict(it.orders()[["order_id", "state"]].values)
+        assert (states[kept], states[undone]) == ("CONFIRMED", "CANCELLED")
+        types = "order.created", "inventory.processed", "payment.processed", "inventory.committed"
+        assert [*it.events(kept).type] == [*types, "order.confirmed"]
+        assert f"Order {kept}: CONFIRMED" in repr(it.history(kept))
+        assert kept in [*it.ledger().order_id]
+        books = it.books()
+        assert books.balanced, books
+        assert str(books).endswith("captured and kept; not checked: customers' mailboxes")
+    assert not it.folder.exists()
+
+
+def test_what_cannot_be_seen_or_done_is_named(deployed):
+    """Without the provider's address, a token, and a mailbox; nothing is assumed of them."""
+    with deployed.attached() as it:
+        books = it.books()
+        assert books.unchecked == ("the payment provider's ledger", "customers' mailboxes")
+        assert books.kept is None
+        for ask, named in ((it.ledger, "gateway_url"), (it.emails, "mailboxes")):
+            with pytest.raises(ShopError, match=named):
+                ask()
+        with pytest.raises(OrderRefused, match="token"):
+            it.place("ada@example.com", [LINE])
+
+
+@pytest.mark.parametrize("role", ["reader", "provisioner"])
+def test_nothing_is_changed_over_these_connections(deployed, role):
+    """The page's role has no right to; of another, which has, the server takes no change."""
+    change = f'UPDATE "{deployed.name}_inventory".stock SET available = 0 WHERE false'
+    with deployed.attached(role) as it:
+        url = (it.folder / "database").read_text().split()[0]
+    with psycopg.connect(url) as db, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        db.execute(change)
+    may = nullcontext() if role == "provisioner" else pytest.raises(InsufficientPrivilege)
+    with psycopg.connect(deployed.database(role)) as db, may:
+        db.execute(change)
+
+
+def test_dead_letters_are_read_from_rows_and_dropped_at_the_broker(
+    deployed, put, tmp_path, monkeypatch
+):
+    """By an operator, in whose folder it is written what was dropped."""
+    monkeypatch.chdir(tmp_path)
+    with deployed.attached() as it:
+        put(queue(deployed.name, "audit"), {}, b"junk")
+        it.wait_until(lambda: len(it.dead_letters()))
+        (letter,) = it.dead_letters().to_dict("records")
+        assert (letter["service"], letter["reason"]) == ("audit", "malformed")
+        assert it.dead.drop(it.dead.list(), "it was a test") == 1
+        it.settle(60)
+        assert it.dead_letters().empty
+    assert json.loads((tmp_path / "dropped.log").read_text())["why"] == "it was a test"
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,13 @@ def test_many_problems_still_make_one_line():
     assert len(books.problems) == 4 * len(lost)
     assert str(books).endswith("; and 75 more")
     assert "\n" not in str(books)
+
+
+def test_what_nobody_sees_is_named_and_not_assumed():
+    """Without the provider's ledger, what else is wrong is still found, and no money is counted."""
+    unseen = replace(GOOD, ledger=None)
+    books = close_books(unseen, ("the ledger",))
+    assert str(books) == ("balanced: 2 orders, 1 confirmed, 1 cancelled; not checked: the ledger")
+    off = replace(changed("payments", 0, state="PENDING"), ledger=None)
+    assert judge(off) == ["order 1001 is CONFIRMED but its payment is PENDING, not CAPTURED"]
+    assert str(close_books(off, ("the ledger",))).endswith("; not checked: the ledger")

@@ -43,13 +43,17 @@ GROUP = ("service", "type", "reason", "error")
 
 class DeadLetters:
     """A shop's dead letters. Every method raises `ShopError` if the broker cannot be reached, or
-    while another operator has the letters in hand."""
+    while another operator has the letters in hand. What is dropped or overridden is written to
+    `logs`, which is the shop's folder unless that is a temporary one."""
 
-    def __init__(self, saga: Saga, amqp_url: str, shop: str, folder: Path) -> None:
+    def __init__(
+        self, saga: Saga, amqp_url: str, shop: str, folder: Path, logs: Path | None = None
+    ) -> None:
         self._saga = saga
         self._services = saga.contract.services
         self._names = [saga.contract.subject_field if it == "subject" else it for it in COLUMNS]
         self._url, self._shop, self._folder = amqp_url, shop, folder
+        self._logs = logs or folder
         # Service → how many replayed or dropped here it has noted, once it has noted all.
         self.awaited: dict[str, int] = {}
 
@@ -156,7 +160,7 @@ class DeadLetters:
 
     def _write(self, what: str, record: dict[str, Any]) -> None:
         """Add a line to the log of what was done, and when; it is on disk when this returns."""
-        with open(self._folder / f"{what}.log", "a") as log:
+        with open(self._logs / f"{what}.log", "a") as log:
             log.write(json.dumps({what: rfc3339(time.time()), **record}) + "\n")
             log.flush()
             os.fsync(log.fileno())
