@@ -97,7 +97,7 @@ def test_a_saga_that_departs_from_the_table_is_named(monkeypatch):
 def test_what_no_history_has_come_to_is_named():
     """Of a row of the table, or of two where there is not enough for all."""
     row = rows_of((Wish(), Wish()), 1)["customer-1@example.org"]
-    assert row.allowed == {"CONFIRMED", "hold expired", "insufficient stock"}
+    assert allowed(*row) == {"CONFIRMED", "hold expired", "insufficient stock"}
     ends = {("choreography", row): {"CONFIRMED", "hold expired"}}
     assert list(unreached(ends)) == [f"choreography: no {row} ended as insufficient stock"]
 

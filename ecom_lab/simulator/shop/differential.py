@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop.orchestrated import orchestrated
-from ecom_lab.simulator.shop.outcomes import CASES, allowed, watched
+from ecom_lab.simulator.shop.outcomes import CASES, Row, allowed, watched
 from ecom_lab.simulator.shop.scenario import USUAL, Wish, shop
 from ecom_lab.simulator.suites import walks
 
@@ -17,24 +17,13 @@ SAGAS: dict[str, Callable[[Scenario], Scenario]] = {
 }
 
 
-class Row(NamedTuple):
-    """A row of the table; or two of them, where there is not enough for all who want it."""
-
-    units: tuple[int, ...]
-    card: str
-    may_cancel: bool
-
-    @property
-    def allowed(self) -> frozenset[str]:
-        """How such an order may end."""
-        either = (allowed(units, self.card, self.may_cancel) for units in self.units)
-        return frozenset().union(*either)
+Ends = dict[tuple[str, Row], set[str]]  # how orders have ended, by saga and row of the table
 
 
 def rows_of(wishes: tuple[Wish, ...], units: int) -> dict[str, Row]:
     """The row of each customer, by address, where so many units are left of what all want."""
-    left = (0,) if units == 0 else (1,) if units >= len(wishes) else (0, 1)
-    rows = (Row(left, wish.card, wish.may_cancel) for wish in wishes)
+    left = 0 if units == 0 else 1 if units >= len(wishes) else None
+    rows = ((left, wish.card, wish.may_cancel) for wish in wishes)
     return {f"customer-{i}@example.org": row for i, row in enumerate(rows)}
 
 
@@ -45,9 +34,6 @@ def drawn(chance: Random) -> tuple[tuple[Wish, ...], int]:
         for _ in range(chance.randint(1, 3))
     )
     return wishes, chance.randint(0, len(wishes))
-
-
-Ends = dict[tuple[str, Row], set[str]]  # how orders have ended, by saga and row
 
 
 def compared(worlds: int, each: int, ends: Ends, tick: Any = lambda: None) -> Iterator[str]:
@@ -65,12 +51,12 @@ def compared(worlds: int, each: int, ends: Ends, tick: Any = lambda: None) -> It
                     yield f"{saga}, world {seed}, walk {walk.seed}: {walk.promise}: {walk.problem}"
             for customer, end in sorted({it for settled in seen for it in settled}):
                 ends.setdefault((saga, rows[customer]), set()).add(end)
-                if end not in rows[customer].allowed:
+                if end not in allowed(*rows[customer]):
                     yield f"{saga}, world {seed}: {rows[customer]} ended as {end}"
 
 
 def unreached(ends: Ends) -> Iterator[str]:
     """What the table allows, and no history has come to."""
     for (saga, row), found in ends.items():
-        for end in sorted(row.allowed - found):
+        for end in sorted(allowed(*row) - found):
             yield f"{saga}: no {row} ended as {end}"

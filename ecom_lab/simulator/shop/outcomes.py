@@ -24,13 +24,18 @@ _ALLOWED = {
 }
 
 
-def allowed(units: int, card: str, may_cancel: bool) -> frozenset[str]:
-    """How an order may end: CONFIRMED, or the reasons for which it may be cancelled."""
-    return frozenset(_ALLOWED[units, card] | ({CUSTOMER_CANCELLED} if may_cancel else set()))
+Row = tuple[int | None, str, bool]  # units on the shelf, card, whether the customer may cancel
 
 
-# Every row of the table: units on the shelf, card, and whether the customer may cancel.
-CASES = [(*known, may_cancel) for known, may_cancel in product(_ALLOWED, (False, True))]
+def allowed(units: int | None, card: str, may_cancel: bool) -> frozenset[str]:
+    """How an order may end: CONFIRMED, or the reasons for which it may be cancelled. Without
+    `units` there are some, and not enough for all who want them."""
+    known = (0, 1) if units is None else (units,)
+    ends = {end for it in known for end in _ALLOWED[it, card]}
+    return frozenset(ends | ({CUSTOMER_CANCELLED} if may_cancel else set()))
+
+
+CASES = [(*known, may_cancel) for known, may_cancel in product(_ALLOWED, (False, True))]  # all rows
 
 
 def world(units: int, card: str, may_cancel: bool) -> Scenario:
