@@ -15,11 +15,11 @@ copyreg.pickle(Meta, lambda it: (partial(Meta, **dict(it.__rich_repr__())), ()))
 def carried(what: Any) -> bytes:
     """A saga, alone or with what goes with it, pickled with all code that is in no module."""
     buffer = io.BytesIO()
-    _Pickler(buffer).dump(what)
+    Pickler(buffer).dump(what)
     return buffer.getvalue()
 
 
-class _Pickler(cloudpickle.Pickler):
+class Pickler(cloudpickle.Pickler):
     """It takes a notebook's events and rows along, too: a struct is made of its fields at once,
     and cannot be given them afterwards, as other classes are."""
 

@@ -26,7 +26,7 @@ from ecom.runtime.gap_detection import GapDetection
 from ecom.runtime.memory import Memory
 from ecom.runtime.messages import Delivery
 from ecom.runtime.relay import Relay
-from ecom.runtime.retention import tidy
+from ecom.runtime.retention import EVERY, tidy
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import LEASE, Cause, Impossible, Work
 from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Timer
@@ -68,6 +68,7 @@ class Runtime:
         self._outbox = Relay(Outbox, replica, windows[0])
         self._effects = Relay(Effect, replica, windows[1], is_open=True)
         self._leased = 0.0  # until when
+        self._untidy = 0.0  # when there may be something to forget
         self._deadlines = Deadlines(name)
 
     def volatile(self) -> Memory:
@@ -285,7 +286,8 @@ class Runtime:
                 extra = {"subject": timer.subject, "event": id_}
                 log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
-        tidy(tx, now)
+        if now >= self._untidy:
+            self._untidy = now if tidy(tx, now) else now + EVERY
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:
         """The replicas whose rows are to be taken on."""

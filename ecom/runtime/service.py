@@ -5,7 +5,6 @@ request effects, set timers, and touch nothing else: no clock, no network, no ra
 runtime may run one again after a crash, and the simulator may run it in every order there is.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,7 +33,6 @@ LEASE = 60.0  # seconds without a sign of a replica's life, before others take w
 NOTHING = ""  # the state of what has no row yet
 
 Handler = Callable[[Any, "Work"], Any]
-log = logging.getLogger("ecom")
 
 
 class Impossible(Exception):

@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
     symptoms: Symptoms | None = None  # of the violation
 
 
-class _Pickler(carried._Pickler):
+class _Pickler(carried.Pickler):
     """Says from which file, or cell, code is, too: so that a complaint can name its line."""
 
     def reducer_override(self, thing: Any) -> Any:

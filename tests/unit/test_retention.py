@@ -2,11 +2,14 @@
 
 import pytest
 
+from ecom.runtime.messages import Commit, Tick
 from ecom.runtime.retention import RETENTION, STEP, tidy
+from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import MACHINERY, Effect, Inbox, Letter, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.sqlite import SqliteStore, prepare
+from ecom_lab.shop import SAGA
 
 NOW = 10 * RETENTION
 
@@ -31,8 +34,9 @@ def put(store, *rows):
 
 def forget(store, now=NOW):
     tx = Transaction(store)
-    tidy(tx, now)
+    more = tidy(tx, now)
     tx.commit()
+    return more
 
 
 def left(store, kind):
@@ -86,9 +90,35 @@ def test_only_what_is_done_and_old_goes(store):
 def test_a_little_at_a_time(store):
     """No transaction forgets more than a step of each table, so none stalls the service."""
     put(store, *(outbox(seq, 0.0) for seq in range(1, STEP + 11)))
-    forget(store)
+    assert forget(store)
     assert [row.seq for row in left(store, Outbox)] == list(range(STEP + 1, STEP + 11))
-    forget(store)
+    assert not forget(store)
+    assert left(store, Outbox) == []
+
+
+class Asked(MemoryStore):
+    """Counts what it is asked."""
+
+    asked = 0
+
+    def select(self, *arguments):
+        self.asked += 1
+        return super().select(*arguments)
+
+
+def test_nobody_asks_ten_times_a_second_what_may_be_forgotten():
+    """But from tick to tick, while there is more than one transaction takes."""
+    store, counts = Asked(), []
+    runtime = Runtime(SAGA, "order", store, "1", lambda: 0.5)
+    put(store, *(outbox(seq, 1.0) for seq in range(1, STEP + 2)))
+    for now in (NOW, NOW + 0.1, NOW + 0.2, NOW + 0.3, NOW + 10.2):
+        store.asked = 0
+        for output in runtime.step([Tick()], now):
+            if isinstance(output, Commit):
+                output.transaction.commit()
+        counts.append(store.asked)
+    first, again, quiet, still_quiet, later = counts
+    assert min(first, again, later) > 2 * quiet == 2 * still_quiet
     assert left(store, Outbox) == []
 
 
