@@ -126,7 +126,7 @@ def services(given: Any, of: Saga) -> Saga:
     for name, its in _pairs("services", given):
         choice("services", name, *of.services)
         if isinstance(its, Service) and its.name == name:
-            of = of.answering(name, {}).replacing(its)
+            of = of.answering(name, its.handlers).replacing(its)
         else:
             of = of.answering(name, dict(_pairs(f"services: {name}", its)))
     return of

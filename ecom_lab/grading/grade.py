@@ -3,7 +3,7 @@
 import linecache
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from ecom.process import child
 from ecom.runtime.saga import Saga
 from ecom.shop import arguments
 from ecom_lab.grading.judging import NO_END, Verdict, pickled
+from ecom_lab.grading.machinery import PARTS, Part
 from ecom_lab.grading.stages import STAGES, Stage
 from ecom_lab.grading.symptoms import Symptoms
 from ecom_lab.simulator.counterexample import Story
@@ -71,18 +72,23 @@ def grade(
     """Judge services of the shop: `grade("crash", payment=mine)`; or a saga, which is all of them;
     or those of another saga, in `stages` of its own.
 
-    Each is a `Service`, or a mapping of messages to handlers that are laid over those it has.
+    Each is a `Service`, or a mapping of messages to handlers that are laid over those it has; or it
+    is a part of the machinery, as a mapping of names to functions (see `machinery`).
     Without a `stage`, all that make sense, up to the first that is not passed. Raises `ShopError`.
     """
-    named = {it.name: it for it in stages}
-    if stage and stage not in named:
-        raise ShopError(f"there is no stage {stage!r}, but: {', '.join(named)}")
     whole, name = saga or stages[0].worlds[0].saga, " and ".join(services) or "saga"
     graded = list(services if services and not saga else whole.services)
-    played = [named[stage]] if stage else [it for it in stages if {*it.services} & {*graded}]
+    known = [it for it in stages if {*it.services} & {*graded}] or stages
+    named = {it.name: it for it in known}
+    if stage and stage not in named:
+        raise ShopError(f"for {name} there is no stage {stage!r}, but: {', '.join(named)}")
+    played = [named[stage]] if stage else list(named.values())
     try:
-        whole = arguments.services(services, whole)
-        codes = [_worlds(it, graded, whole) for it in played]
+        if part := _part(services):
+            codes = [[pickled((world, it.model, part)) for world in it.worlds] for it in played]
+        else:
+            whole = arguments.services(services, whole)
+            codes = [_worlds(it, graded, whole) for it in played]
     except ValueError as error:  # they do not fit together
         first = played[0]
         return Grade(name, (), first.name, first.story, None, _in_words(str(error)))
@@ -100,10 +106,20 @@ def grade(
     return Grade(name, tuple(passed))
 
 
+def _part(given: dict[str, Any]) -> Part | None:
+    """The part of the machinery that is to be graded, if one is."""
+    for name in given.keys() & PARTS.keys():
+        names, part = PARTS[name][1], given[name]
+        if len(given) == 1 and isinstance(part, Mapping) and {names[0]} <= {*part} <= {*names}:
+            return part
+        raise ShopError(f"{name} is graded alone, and is a mapping with {' and '.join(names)}")
+    return None
+
+
 def _worlds(stage: Stage, graded: list[str], saga: Saga) -> list[bytes]:
     """A stage's worlds with this saga; if services have replicas in them, of those graded."""
     worlds = [it for it in stage.worlds if not it.replicas or it.replicas.keys() & {*graded}]
-    return [pickled((replace(it, saga=saga), stage.model)) for it in worlds]
+    return [pickled((replace(it, saga=saga), stage.model, None)) for it in worlds]
 
 
 def _verdicts(worlds: list[bytes], graded: list[str], bar: tqdm) -> Iterator[Verdict]:

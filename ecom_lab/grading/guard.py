@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -27,6 +28,7 @@ from ecom.contract.envelope import Refused
 from ecom.contract.event import Event
 from ecom.runtime.service import Handler, Service, Work
 from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom_lab.grading.machinery import ACK, COMMIT
 
 SECONDS = 2  # of computing that one call may take
 AGAIN = "; run again, it must do the same again"
@@ -35,7 +37,7 @@ MISTAKES = (
     *(NameError, TypeError, AttributeError, KeyError, IndexError, ValueError, ArithmeticError),
     *(ImportError, NotImplementedError, AssertionError, RecursionError, MemoryError, OSError),
 )
-PLAIN = (bool, int, float, str, list, dict, set)  # globals that can be seen to change
+PLAIN = (bool, int, float, str, list, dict, set, deque)  # globals that can be seen to change
 OUTSIDE = ("open", "input", "system", "fork_exec", "connect", "getaddrinfo", "unlink", "mkdir")
 # Whose code is not the reader's: ours, the interpreter's, and that of installed packages.
 OURS = (str(Path(__file__).parents[2] / "ecom"), str(Path(os.__file__).parent), sys.prefix, "<")
@@ -63,11 +65,7 @@ class _Guard:
     ) -> None:
         self._service, self._handler, self._events = service, handler, events
         self._name = f"{service.name}'s handler of {kind.__name__}"
-        while isinstance(handler, partial):
-            handler = handler.func
-        code = getattr(handler, "__code__", None)
-        self._place = (code.co_filename, code.co_firstlineno) if code else ()
-        self._globals = getattr(handler, "__globals__", {})
+        self._place, self._globals = _origin(handler)
 
     def __call__(self, message: Any, work: Work) -> Any:
         cause, before = work.cause, self._surroundings(message, work)
@@ -83,16 +81,8 @@ class _Guard:
 
     def _run(self, message: Any, work: Work) -> tuple[Any, ...]:
         """What it returns, and all that is written by then."""
-        try:
-            with _watching():
-                answer = self._handler(message, work)
-        except MISTAKES as error:
-            if type(error).__module__ != "builtins":
-                raise
-            lines = [(frame.f_code.co_filename, n) for frame, n in walk_tb(error.__traceback__)]
-            place = [it for it in lines if not it[0].startswith(OURS)][-1:]
-            said = f"raises {type(error).__name__}: {error}".removesuffix(": ")
-            raise self._complaint(said, *place) from None
+        with _explained(self._name, self._place), _watching():
+            answer = self._handler(message, work)
         if isinstance(answer, (Event, *self._service.effects)):
             raise self._complaint(f"returns a {type(answer).__name__}, which nobody reads")
         tables = {kind: dict(table._written) for kind, table in work._tx._tables.items()}
@@ -122,15 +112,65 @@ class _Guard:
         """What it must leave as it is."""
         stored = work._tx._store.snapshot()  # type: ignore[attr-defined]
         rows = {f"a {it.__name__} in place": repr(stored.get(it)) for it in self._service.rows}
-        known = {
-            f"the global `{name}`": repr(value)
-            for name, value in self._globals.items()
-            if isinstance(value, PLAIN) and not name.startswith("__")
-        }
-        return {"its message": repr(message), **rows, **known}
+        return {"its message": repr(message), **rows, **_plain(self._globals)}
 
     def _complaint(self, problem: str, place: tuple[Any, ...] = ()) -> Complaint:
         return Complaint(f"{self._name} {problem}", *(place or self._place))
+
+
+def stepping(name: str, function: Any) -> Callable[..., Iterator[Any]]:
+    """A function of a part of the machinery (see `machinery`), watched at each of its steps."""
+    place, known = _origin(function)
+
+    def watched(*about: Any) -> Iterator[Any]:
+        before = _plain(known)
+        with _explained(name, place), _watching():
+            steps = iter(function(*about) or ())
+        while True:
+            with _explained(name, place), _watching():
+                what = next(steps, None)
+            if changed := [it for it, value in _plain(known).items() if before.get(it) != value]:
+                raise Complaint(f"{name} changes {changed[0]}, which a crash would lose", *place)
+            if what is None:
+                return
+            if what not in (COMMIT, ACK) and not isinstance(getattr(what, "event", None), Outbox):
+                words = "COMMIT, ACK or Publish(event)"
+                raise Complaint(f"{name} yields {what!r:.60}, and not {words}", *place)
+            yield what
+
+    return watched
+
+
+def _origin(function: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The file and line of a function, if it has any, and its globals."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    place = (code.co_filename, code.co_firstlineno) if code else ()
+    return place, getattr(function, "__globals__", {})
+
+
+def _plain(known: dict[str, Any]) -> dict[str, str]:
+    """What is in these globals, as far as it can be seen to change."""
+    return {
+        f"the global `{name}`": repr(getattr(value, "__dict__", value))
+        for name, value in known.items()
+        if (isinstance(value, PLAIN) or type(value).__module__ == "__main__") and name[:2] != "__"
+    }
+
+
+@contextmanager
+def _explained(name: str, place: tuple[Any, ...]) -> Iterator[None]:
+    """Complain about a mistake in the code of this name; of a reason to try again, do not."""
+    try:
+        yield
+    except MISTAKES as error:
+        if type(error).__module__ != "builtins":
+            raise
+        lines = [(frame.f_code.co_filename, n) for frame, n in walk_tb(error.__traceback__)]
+        found = [it for it in lines if not it[0].startswith(OURS)][-1:] or [place]
+        said = f"raises {type(error).__name__}: {error}".removesuffix(": ")
+        raise Complaint(f"{name} {said}", *found[0]) from None
 
 
 @contextmanager

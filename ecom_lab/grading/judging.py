@@ -11,7 +11,8 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from ecom.harness import carried
-from ecom_lab.grading.guard import Complaint, guarded
+from ecom_lab.grading.guard import Complaint, guarded, stepping
+from ecom_lab.grading.machinery import Part, with_part
 from ecom_lab.grading.symptoms import Symptoms, examine
 from ecom_lab.simulator.checker import Explorer, Violation
 from ecom_lab.simulator.model import Model
@@ -45,8 +46,9 @@ def _in_file(file: str, make: Any, parts: Any) -> CodeType:
     return make(*parts).replace(co_filename=file)
 
 
-def pickled(what: tuple[Scenario, type[Model]]) -> bytes:
-    """A world, in which a reader's code is played, for `judge`. Raises what pickle does."""
+def pickled(what: tuple[Scenario, type[Model], Part | None]) -> bytes:
+    """A world in which a reader's code is played, for `judge`: in its saga, or as a part of the
+    machinery. Raises what pickle does."""
     file = io.BytesIO()
     _Pickler(file).dump(what)
     return file.getvalue()
@@ -58,15 +60,21 @@ def judge(code: bytes, graded: list[str], folder: str) -> Verdict:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable()  # what fails on purpose; and who logs asks the clock
     sys.path.append(folder)
-    scenario, model = pickle.loads(code)
+    scenario, model, part = pickle.loads(code)
     saga = scenario.saga
-    for name in graded:
-        saga = saga.replacing(guarded(saga.services[name], saga.contract))
+    if part:
+        mine = {it: stepping(f"{graded[0]}'s {it}", function) for it, function in part.items()}
+        scenario = with_part(graded[0], mine, scenario)
+    else:
+        for name in graded:
+            saga = saga.replacing(guarded(saga.services[name], saga.contract))
     world = model(replace(scenario, saga=saga))
     try:
         result = Explorer(world, max_states=MOST).run()
     except Complaint as complaint:
         return Verdict(complaint=complaint.args)
+    except ValueError as error:  # a row that the service does not have
+        return Verdict(complaint=(str(error),))
     violation = next(iter(result.violations), None)
     complaint = () if result.exhaustive or violation else (NO_END.format(f"{MOST:,} states"),)
     symptoms = None

@@ -1,18 +1,25 @@
-"""The stages in which a service is graded, each a few small worlds, worse than those before."""
+"""The stages in which a service, or a part of the machinery, is graded: each a few small worlds,
+worse than those before."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ecom.runtime.tables import Effect
+from ecom.contract.contract import Contract
+from ecom.events import OrderCancelled, OrderCreated, PaymentProcessed
+from ecom.runtime.saga import Saga
+from ecom.runtime.tables import Effect, Inbox
 from ecom.sandbox.cards import DECLINED_CARD
+from ecom.services.inventory import HELD, Reservation, Stock
+from ecom_lab.simulator.ablations.ablation import answering
 from ecom_lab.simulator.ablations.handling import ForgetsAtOnce
-from ecom_lab.simulator.model import Model, Move, State
-from ecom_lab.simulator.properties import ALWAYS, View, promises
+from ecom_lab.simulator.model import REDUCTIONS, Model, Move, State
+from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
 from ecom_lab.simulator.scenario import Scenario
-from ecom_lab.simulator.shop.ablations import CALM, RACE, TWO_LINES, one
+from ecom_lab.simulator.shop import domain
+from ecom_lab.simulator.shop.ablations import CALM, RACE, SOLD_OUT, STRAYED, TWO_LINES, one
 from ecom_lab.simulator.shop.properties import LOGGED
-from ecom_lab.simulator.shop.scenario import Wish, shop
+from ecom_lab.simulator.shop.scenario import CORE, Wish, shop, stray
 
 ALL = ("order", "inventory", "payment", "notification", "audit")
 CRASHES = ("crash", "power", "line", "return", "store", "unknown", "handler")
@@ -33,12 +40,19 @@ class Patient(Prompt):
         return [it for it in super()._of(state, who, budget) if it.what[1][0][0] != "timer"]
 
 
+class Outage(Model):
+    """A world in which a connection that is lost may stay so for a while."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario, REDUCTIONS - {"restarts"})
+
+
 class Stage(NamedTuple):
-    """What may happen, the services for which that is of interest, and worlds in which it does."""
+    """What may happen, for whom that is of interest, and worlds in which it does."""
 
     name: str
     story: str
-    services: tuple[str, ...]
+    services: tuple[str, ...]  # or parts of the machinery
     worlds: tuple[Scenario, ...]
     model: type[Model] = Model
 
@@ -62,9 +76,63 @@ UNLOGGED = tuple(it for it in UNSURE.properties if it.when < LOGGED)
 FORGETFUL = replace(AGAIN[0], runtime=ForgetsAtOnce, properties=UNLOGGED)
 PAIRS = (replace(one("gone", world=UNSURE), replicas={name: 2}) for name in ALL)
 
+
+# ── parts of the machinery, where only those services are at work that decide ─────────────────
+def not_tried_again(view: View) -> Iterator[str]:
+    """What is no event is not tried again."""
+    for service in view.services:
+        rows = view.rows(service, Inbox).values()
+        if any(row.state == "waiting" and not row.type for row in rows):
+            yield f"{service} lets wait what it can never read"
+
+
+def replay_handled(view: View) -> Iterator[str]:
+    """What an operator replays is handled."""
+    for row in view.rows("inventory", Reservation).values():
+        if row.state == HELD:
+            yield f"order {row.order_id} is cancelled, its stock is {row.state}"
+
+
+def _core(world: Scenario) -> Scenario:
+    whole = world.saga
+    services = {name: whole.services[name] for name in CORE}
+    listens = {name: whole.contract.listens[name] for name in CORE}
+    saga = Saga(Contract(whole.contract.name, whole.contract.events, listens), services)
+    kept = tuple(it for it in world.properties if it.when <= SETTLED)
+    kinds = world.kinds if world.faults else ()
+    return replace(world, saga=saga, properties=kept, kinds=kinds, by_subject=(), unordered=())
+
+
+# Inventory keeps no tombstone: a cancellation must not come before its order.
+IN_ORDER = answering("inventory", {OrderCancelled: domain.release_known_only})(one("line"))
+# Inventory does not look whether it has held stock before: the inbox must see to that.
+TRUSTING = answering("inventory", {OrderCreated: domain.hold_trusting})
+TWO = replace(shop(stock=(("TEAPOT", 2),)), kinds=("duplicate",), is_counted=True, limit=None)
+DYING = replace(one("crash", "line"), is_counted=True, limit=None)
+EARLY = stray("inventory", PaymentProcessed("4711", "ada@example.org", 1250), "earlier")
+REPLAYED = {"dead-letter": "1", "dead-exchange": "events"}
+CANCELLED = OrderCancelled("1001", "ada@example.org", "cancelled by customer")
+HOLDING = (
+    Stock("TEAPOT", 1, 0, held=1),
+    Reservation("1001", HELD, "ada@example.org", {"TEAPOT": 1}, None, 0.0, "earlier"),
+    Inbox("order.1", OrderCancelled.key, "1001", "dead", 0.0),
+)
+REPLAY = replace(
+    shop(wishes=(), faults=0, strays=(stray("inventory", CANCELLED, "earlier", **REPLAYED),)),
+    rows={"inventory": HOLDING},
+    properties=tuple(promises(SETTLED, replay_handled)),
+)
+UNREADABLE = replace(STRAYED, properties=(*CALM.properties, *promises(ALWAYS, not_tried_again)))
+
 CANCELS = "The customer may cancel, and the hold run out, at any time."
 FAILS = "A process, the power, a connection or the database fails, anywhere."
 ASKING = ("payment", "notification")
+
+
+def _of(part: str, name: str, story: str, *worlds: Scenario, model: type[Model] = Model) -> Stage:
+    return Stage(name, story, (part,), tuple(map(_core, worlds)), model)
+
+
 STAGES = (
     Stage("calm", "A good card, and nothing goes wrong.", ALL, (GOOD,), Patient),
     Stage("declined", "The card is declined.", ("order", *ASKING), (DECLINED,), Patient),
@@ -74,5 +142,21 @@ STAGES = (
     Stage("crash", FAILS, ALL, tuple(FAILING)),
     Stage("duplicates", "A message comes twice, or too early.", ALL, (*AGAIN, FORGETFUL)),
     Stage("replicas", "Two processes share the work; one may stay dead.", ALL, tuple(PAIRS)),
+    _of("outbox", "killed", "A process dies, anywhere.", one("crash", "handler")),
+    _of(
+        "outbox",
+        "unconfirmed",
+        "What is published may not arrive.",
+        one("line", "return"),
+        one("store", "unknown"),
+    ),
+    _of("outbox", "outage", "The broker is away for a while.", IN_ORDER, model=Outage),
+    _of("inbox", "twice", "A message comes twice.", TRUSTING(TWO)),
+    _of("inbox", "sequel", "One message is not the last.", CALM, SOLD_OUT),
+    _of("inbox", "redelivery", "A process dies, or loses its connection.", TRUSTING(DYING)),
+    _of("retries", "unreadable", "A message is no event.", UNREADABLE),
+    _of("retries", "hiccup", "A handler fails, once.", one("handler")),
+    _of("retries", "hopeless", "A handler fails, whenever.", replace(STRAYED, strays=(EARLY,))),
+    _of("retries", "replay", "An operator replays a dead letter.", REPLAY),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}

@@ -125,10 +125,11 @@ def test_the_handlers_of_inventory_pass_all_stages_together():
     assert grade("cancelled", inventory={names["PaymentProcessed"]: committing})
 
 
-def test_what_is_solved_runs_on_a_real_broker_and_survives_a_kill(broker, capsys):
+@pytest.mark.parametrize("name", ["b2_let_it_survive", "b7_confirm_the_order"])
+def test_what_is_solved_runs_on_a_real_broker_and_survives_a_kill(name, broker, capsys):
     """The lines that the notebook gives, word for word, after its own cells."""
-    notebook = read(NOTEBOOKS / "solutions" / "b2_let_it_survive.ipynb")
+    notebook = read(NOTEBOOKS / "solutions" / f"{name}.ipynb")
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     (lines,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(lines, solved("b2_let_it_survive"))
+    exec(lines, solved(name))
     assert "balanced: 1 orders, 1 confirmed" in capsys.readouterr().out

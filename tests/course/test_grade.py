@@ -4,6 +4,7 @@ import re
 from threading import Lock
 
 import pytest
+import wrong_parts
 from wrong_answers import ANSWERS, cell
 
 from ecom.errors import ShopError
@@ -83,8 +84,21 @@ def test_a_wrong_answer_is_judged_right(name):
     """It fails in the stage where it is wrong, by the promise that it violates or with a sentence
     about the code, and the line."""
     source, stage, said, line = ANSWERS[name]
-    found = grade(payment=cell(source)["mine"])
+    _judged(grade(payment=cell(source)["mine"]), source, stage, said, line)
+
+
+@pytest.mark.parametrize("name", wrong_parts.ANSWERS)
+def test_a_wrong_part_of_the_machinery_is_judged_right(name):
+    """Likewise, an outbox, an inbox, retries; and the order's own rule."""
+    what, source, stage, said, line = wrong_parts.ANSWERS[name]
+    mine = cell(source, wrong_parts.BEGIN)["mine"]
+    found = grade(stage if what == "order" else "", **{what: mine})  # its stages are long
+    _judged(found, source, stage, said, line)
+
+
+def _judged(found, source, stage, said, line):
     assert found.failed == stage, found
+    assert found.story is None or len(found.story.violation.steps) <= LONGEST
     assert said in repr(found)
     shown = re.search(r"\n  line (\d+): (.*)$", repr(found))
     assert (shown[2] if shown else "") == line
@@ -128,8 +142,11 @@ def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
         ("storm", {"payment": {}}, "there is no stage 'storm', but: calm, declined"),
         ("calm", {"paiment": {}}, "services must be one of"),
         ("calm", {"payment": {Captured: Lock()}}, "cannot be carried to another process"),
+        ("calm", {"outbox": {"on_message": id}}, "for outbox there is no stage 'calm', but: kil"),
+        ("", {"outbox": {"on_mesage": id}}, "outbox is graded alone, .* on_message and relay"),
+        ("twice", {"inbox": {"on_message": id}, "payment": {}}, "inbox is graded alone"),
     ],
-    ids=["no such stage", "no such service", "cannot be carried"],
+    ids=["no stage", "no service", "not carried", "not its stage", "no function", "not alone"],
 )
 def test_what_cannot_be_graded_is_refused_in_a_sentence(stage, services, words):
     with pytest.raises(ShopError, match=words):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ecom.contract.envelope import Envelope, encode, rfc3339, trace_after
+from ecom.contract.event import Event, subject_of
 from ecom.contract.permissions import user
 from ecom.events import InventoryCommitted, Line
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
@@ -85,6 +86,16 @@ ALONE = ("lost",)  # explored in a world of its own: it makes every service ask 
 USUAL = tuple(kind for kind in FAULTS if kind not in ("gone", "disorder", *ALONE))
 
 
+def stray(listener: str, event: Event, saga: str, **headers: str) -> tuple[str, Message]:
+    """An event in a service's queue, as its producer published it in this saga, which nobody here
+    has begun; with `headers`, an operator replays it."""
+    about = "order.1", event.key, event.version, rfc3339(0.0), event.producer, subject_of(event)
+    envelope = Envelope(*about, saga, saga, trace_after("", saga, "order.1"))
+    attributes, body = encode(envelope, event, 1)
+    it = "" if headers else "events", event.key, attributes | headers, body
+    return listener, Message(*it, user(SAGA.contract.name, event.producer))
+
+
 def restored() -> Scenario:
     """The order service's database is lost, and restored from a copy of the time before any order.
     An order is placed, is given a number that another had, and may be cancelled; what was on its
@@ -93,12 +104,9 @@ def restored() -> Scenario:
     payment = Payment(who[1], CAPTURED, who[0], 1250, 0.0, who[2])
     stock = Stock("TEAPOT", 2, 1, 0, 1)
     reservation = Reservation(who[1], COMMITTED, who[0], {"TEAPOT": 1}, None, 0.0, who[2])
-    about = "order.1", InventoryCommitted.key, 1, rfc3339(0.0), "inventory", who[1]
-    envelope = Envelope(*about, who[2], who[2], trace_after("", who[2], "order.1"))
-    wire = encode(envelope, InventoryCommitted(who[1], who[0]), 1)
-    late = Message("events", InventoryCommitted.key, *wire, user(SAGA.contract.name, "inventory"))
+    late = stray("order", InventoryCommitted(who[1], who[0]), who[2])
     return replace(
-        shop((Wish(may_cancel=True),), faults=0, strays=(("order", late),)),
+        shop((Wish(may_cancel=True),), faults=0, strays=(late,)),
         rows={"inventory": (stock, reservation), "payment": (payment,)},
         properties=tuple(it for it in PROPERTIES if it.name == "owners-kept"),
     )
