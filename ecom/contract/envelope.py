@@ -75,12 +75,10 @@ def is_id(value: object) -> bool:
 
 
 def derived_id(cause: str, name: str) -> str:
-    """The id of what follows from `cause` under `name`: the same when a handler runs again.
-
-    A UUID of version 8 (RFC 9562): 48 bits of the cause's id, if that is a UUID of ours, then 72 of
-    a hash. So all ids of a saga begin with the time of its first (see `new_id`) and are neighbours
-    in every index: a batch of them dirties a few pages, not one a row.
-    """
+    """The id of what follows from `cause` under `name`: the same when a handler runs again. A UUID
+    of version 8 (RFC 9562): 48 bits of the cause's id, if that is a UUID of ours, then 72 of a
+    hash. So all ids of a saga begin with the time of its first (see `new_id`) and are neighbours in
+    every index: a batch of them dirties a few pages, not one a row."""
     digits = sha1(f"{cause}/{name}".encode()).hexdigest()
     head = cause[:13] if _OURS.match(cause) else f"{digits[18:26]}-{digits[26:30]}"
     return f"{head}-8{digits[:3]}-8{digits[3:6]}-{digits[6:18]}"
@@ -121,8 +119,8 @@ def _hex(text: str, length: int) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, text).hex[:length]
 
 
-def encode(envelope: Envelope, event: Event, number: int) -> Wire:
-    """The headers and body of `event`, the `number`-th of its type, ready to publish by its key."""
+def encode(envelope: Envelope, event: Event, number: int, mark: str = "") -> Wire:
+    """The headers and body of `event`, ready to publish: the `number`-th of its type and mark."""
     headers = {
         "ce-specversion": "1.0",
         "ce-id": envelope.id,
@@ -134,7 +132,7 @@ def encode(envelope: Envelope, event: Event, number: int) -> Wire:
         "ce-correlationid": envelope.correlation,
         "ce-causationid": envelope.causation,
         "ce-traceparent": envelope.traceparent,
-        SEQUENCE: f"{number:010}",
+        SEQUENCE: f"{number:010}{mark}",
     }
     return headers, _encode(event)
 
@@ -147,10 +145,7 @@ def to_int(value: object) -> int:
 
 
 def decode(contract: Contract, headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
-    """Read one message strictly, as one of the contract's events.
-
-    Raises `Refused`, and nothing else.
-    """
+    """Read one message strictly, as an event of the contract. Raises `Refused`, nothing else."""
     envelope = _read_envelope(contract, headers or {})
     event = _read_body(_decoders(contract)[envelope.type], body)
     if subject_of(event) != envelope.subject:

@@ -21,9 +21,7 @@ NO_KEY = "(?!)"  # but a routing key may be empty
 
 class Grant(NamedTuple):
     """Regular expressions of what one user may configure, write and read, as RabbitMQ has them.
-
-    `topics` are those of the routing keys it may publish, by exchange.
-    """
+    `topics` are those of the routing keys it may publish, by exchange."""
 
     configure: str
     write: str
@@ -55,25 +53,15 @@ def grant(contract: Contract, shop: str, service: str) -> Grant:
 
 
 def sender(own: str, service: str, producer: str) -> str:
-    """The user of `producer`, as seen by a `service` that is connected as user `own`.
-
-    Names of users differ in the service only: for `x.lamp`, the sensor is `x.sensor`.
-    If `own` does not end in the service's name, all services share that user.
-    """
+    """The user of `producer`, as seen by a `service` that is connected as user `own`. Names of
+    users differ in the service only: for `x.lamp`, the sensor is `x.sensor`. If `own` does not end
+    in the service's name, all services share that user."""
     return own.removesuffix(service) + producer if own.endswith(service) else own
-
-
-def service_of(user: str | None, services: Iterable[str]) -> str:
-    """The service whose user this is, as its name ends in the service's; "" if it is no one's."""
-    ours = (service for service in services if user and user.endswith(service))
-    return max(ours, key=len, default="")
 
 
 def check_right(type_: str, key: str, user: str | None, publisher: str) -> None:
     """Raises `Refused` for an event that `publisher` alone may publish, under its own type as key.
-
-    Brokers grant the right to publish by routing key: a type must not evade it.
-    """
+    Brokers grant the right to publish by routing key: a type must not evade it."""
     if key != type_:
         raise Refused(f"{type_} came under the routing key {key[:100]!r}")
     if user != publisher:

@@ -20,9 +20,7 @@ def exchange(shop: str) -> str:
 
 def dead_exchange(shop: str) -> str:
     """The name of the topic exchange of dead letters; their key is the service that set them aside.
-
-    Not the default exchange: whoever may write to that may write into every queue.
-    """
+    Not the default exchange: whoever may write to that may write into every queue."""
     return f"{shop}.dead"
 
 

@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled, ShopError
+from ecom.harness.lifecycles import states_of
 from ecom.harness.processes import EMPTY, Processes
 from ecom.harness.progress import progress, waits_for
+from ecom.runtime import streams
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Lifecycle
-from ecom.runtime.streams import missing, size, within
+from ecom.runtime.streams import apart, missing, size, within
 from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Range, Received
 from ecom.stores.base import Row
 from ecom.stores.query import ANY, MoreThan, key_of
@@ -61,7 +63,7 @@ class Look:
 
     contract: Contract
     counters: dict[str, dict[str, int]]
-    came: dict[str, dict[str, list[Range]]]  # by event type, which numbers have come
+    came: dict[str, dict[str, list[Range]]]  # by stream, which numbers have come
     backlog: dict[str, dict[str, int]]  # what is counted in `Monitor.look`
 
     def waiting(self) -> dict[str, dict[str, int]]:
@@ -82,19 +84,23 @@ class Look:
 
     def published(self) -> int:
         """How many events there have ever been."""
-        return sum(map(self._emitted, self.contract.by_key))
+        return sum(sum(self._emitted(key).values()) for key in self.contract.by_key)
 
     def missing(self) -> dict[tuple[str, str], list[Range]]:
-        """(service, event type) → the numbers of the events that have not come to it."""
+        """(service, stream) → the numbers of the events that have not come to it."""
         return {
-            (service, key): numbers
+            (service, stream): numbers
             for service in self.contract.services
             for key in self.contract.consumed_by(service)
-            if (numbers := missing(self.came[service].get(key, ()), self._emitted(key)))
+            for stream, emitted in self._emitted(key).items()
+            if (numbers := missing(self.came[service].get(stream, ()), emitted))
         }
 
-    def _emitted(self, key: str) -> int:
-        return self.counters[self.contract.by_key[key].producer].get(f"emitted:{key}", 0)
+    def _emitted(self, key: str) -> dict[str, int]:
+        """Stream → how many events of this type are in it."""
+        counters = self.counters[self.contract.by_key[key].producer]
+        found = {name.removeprefix("emitted:"): n for name, n in counters.items()}
+        return {stream: n for stream, n in found.items() if apart(stream)[0] == key}
 
     def nothing_under_way(self) -> bool:
         """Whether nothing waits to be sent, performed or retried."""
@@ -153,7 +159,7 @@ class Monitor(Reader):
             database = self[service]
             with database.moment():  # a counter and the rows that belong to it change together
                 counters[service] = database.counters()
-                came[service] = {row.type: row.came for row in database.rows(Received)}
+                came[service] = streams.came(database.rows(Received))
                 backlog[service] = {
                     "unsent": database.count(Outbox, done_at=None),
                     "effects": database.count(Effect, done_at=None),
@@ -168,7 +174,7 @@ class Monitor(Reader):
     def states(self) -> dict[str, int]:
         """How many sagas are in each of their states."""
         found = self[self.counted.service].tally(self.counted.kind, "state")
-        return dict.fromkeys(self.counted.lifecycle.states, 0) | found
+        return dict.fromkeys(states_of(self.counted.lifecycle), 0) | found
 
     def ended(self) -> tuple[int, int]:
         """How many sagas have ended, of how many."""
@@ -196,11 +202,13 @@ class Monitor(Reader):
                 found[service] = max(failed, key=lambda it: it[0] or 0.0)[1]
         return found
 
-    def ids(self, key: str, numbers: list[Range]) -> list[str]:
-        """The ids of the events of this type with these numbers, of which there still are rows."""
+    def ids(self, stream: str, numbers: list[Range]) -> list[str]:
+        """The ids of the events with these numbers in a stream, of which there still are rows."""
+        key, mark = apart(stream)
         select, found = self[self.contract.by_key[key].producer].select, list[Outbox]()
         for first, last in numbers:
-            found += select(Outbox, {"type": key, "number": MoreThan(first - 1)}, last - first + 1)
+            its = {"type": key, "stream": mark, "number": MoreThan(first - 1)}
+            found += select(Outbox, its, last - first + 1)
         return [row.id for row in found if within(numbers, row.number, row.number)]
 
 
@@ -246,8 +254,8 @@ def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set
     """Whether every event that was not handled is in a dead-letter queue."""
     dead = cache(dead_letters)
     return all(
-        len(ids := monitor.ids(key, numbers)) == size(numbers) and dead(service).issuperset(ids)
-        for (service, key), numbers in look.missing().items()
+        len(ids := monitor.ids(stream, numbers)) == size(numbers) and dead(service).issuperset(ids)
+        for (service, stream), numbers in look.missing().items()
     )
 
 

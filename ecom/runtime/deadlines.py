@@ -56,11 +56,9 @@ class Deadlines:
 
 
 def handled_until(tx: Transaction, now: float) -> float:
-    """What was in the queue by then has been handled, or waits in the inbox to be tried again.
-
-    A replica whose lease has run out counts for another lease, after which the broker has given
-    back what it had in hand.
-    """
+    """What was in the queue by then has been handled, or waits in the inbox to be tried again. A
+    replica whose lease has run out counts for another lease, after which the broker has given back
+    what it had in hand."""
     rows = tx[Replica].look()
     alive = [row for row in rows if row.until + LEASE > now]
     begun = [row.since for row in alive] + [row.until + LEASE for row in rows if row not in alive]

@@ -4,7 +4,7 @@ A confirm means that an event is in every queue that was bound for it at that mo
 still be deleted with its messages, or a binding removed: audit's queue takes every event, so none
 is returned as unroutable.
 
-So a producer numbers the events of each type (`ce-sequence`), and a listener knows which have come
+So each replica numbers the events of each type (`ce-sequence`), and listeners know which have come
 (`ecom.runtime.streams`). The producer says, as `<service>.tally`, which are published, and from
 which on it has them; that follows them through the same queues. What is missing then, and at the
 next tally, a listener asks for by number (`<service>.missing`). Neither message is stored.
@@ -26,12 +26,13 @@ from msgspec.structs import astuple, replace
 
 from ecom.contract.contract import Contract
 from ecom.contract.envelope import SEQUENCE, to_int
+from ecom.runtime import streams
 from ecom.runtime.dead_letters import came
 from ecom.runtime.memory import Gaps, Seen
 from ecom.runtime.messages import Announce, Delivery
-from ecom.runtime.streams import NO_END, merged, missing, size, within
+from ecom.runtime.streams import NO_END, apart, merged, missing, size, within
 from ecom.runtime.tables import Outbox, Range, Received
-from ecom.stores.base import Transaction
+from ecom.stores.base import Counter, Transaction
 from ecom.stores.query import MoreThan
 
 UNSENT = 10_000  # with more than these in the outbox, counting can wait
@@ -48,14 +49,14 @@ log = logging.getLogger("ecom")
 
 
 class Tally(Struct, frozen=True):
-    """Event type → the numbers of the first event that the producer still has, of the one up to
+    """Stream → the numbers of the first event that the producer still has, of the one up to
     which all are published, and of the last one."""
 
     sent: dict[str, tuple[Number, Number, Number]]
 
 
 class Missing(Struct, frozen=True):
-    """Event type → the numbers of events that are missing."""
+    """Stream → the numbers of events that are missing."""
 
     missing: dict[str, list[tuple[Number, Number]]]
 
@@ -63,8 +64,9 @@ class Missing(Struct, frozen=True):
 class GapDetection:
     """One process's part in gap detection."""
 
-    def __init__(self, contract: Contract, service: str) -> None:
+    def __init__(self, contract: Contract, service: str, mark: str = "") -> None:
         self._service = service
+        self._mine = mark.replace("@", "/")
         self._contract = contract
         self._ours = contract.published_by(service)
         self.restore(Gaps())
@@ -79,32 +81,35 @@ class GapDetection:
 
     def note(self, inputs: Iterable[Any], sender: Callable[[str], str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers
-        have sent, as the broker's users tell. It is one row for each type."""
+        have sent, as the broker's users tell. Of each stream a replica has a row: all it knows."""
         fresh: defaultdict[str, list[Range]] = defaultdict(list)
         for it in inputs:
-            if type(it) is Delivery and (number := to_int((it.headers or {}).get(SEQUENCE))):
+            if type(it) is Delivery:
+                said, mark = apart(str((it.headers or {}).get(SEQUENCE)))
                 _, key, user = came(it)
-                kind = self._contract.by_key.get(key)
-                if kind is not None and user == sender(kind.producer):
-                    fresh[key].append((number, number))
-        for key, ranges in fresh.items():
-            row = tx[Received].get(key) or Received(key)
-            tx[Received].put(Received(key, merged([*row.came, *ranges])))
+                kind, number = self._contract.by_key.get(key), to_int(said)
+                if number and kind is not None and user == sender(kind.producer):
+                    fresh[key + mark].append((number, number))
+        known = streams.came(tx[Received].look()) if fresh else {}
+        for stream, ranges in fresh.items():
+            row = Received(stream + self._mine, merged([*known.get(stream, ()), *ranges]))
+            tx[Received].put(row)
 
     def tally(self, tx: Transaction, published: set[int]) -> list[Announce]:
         """The tally of our own events, if it is time. What is sent again, or under way (the rows
         `published`), was published: else the tally would hide that it is missing."""
         self._known.answered.clear()
+        counted = _emitted(tx)  # before what is unsent: our siblings do not wait for us
         unsent = tx[Outbox].look(limit=UNSENT, exchange="events", done_at=None)
+        waiting = [row for row in unsent if not row.again and row.seq not in published]
         sent = {}
-        for key in self._ours:
-            emitted = tx.counted(f"emitted:{key}")
-            waiting = (row for row in unsent if not row.again and row.seq not in published)
-            numbers = (row.number for row in waiting if row.type == key)
-            last = min(numbers, default=emitted + 1) - 1
+        for stream, emitted in counted.items():
+            key, mark = apart(stream)
+            numbers = (row.number for row in waiting if (row.type, row.stream) == (key, mark))
+            last = min(emitted, min(numbers, default=NO_END) - 1)
             if last > 0:
-                rows = tx[Outbox].look(limit=1, type=key, number=MoreThan(0))
-                sent[key] = rows[0].number if rows else emitted + 1, last, emitted
+                rows = tx[Outbox].look(limit=1, type=key, stream=mark, number=MoreThan(0))
+                sent[stream] = rows[0].number if rows else emitted + 1, last, emitted
         if not sent or len(unsent) == UNSENT or not self._is_news(sent):
             return []
         return [Announce(f"{self._service}.tally", msgspec.json.encode(Tally(sent)))]
@@ -130,20 +135,21 @@ class GapDetection:
             return []
         if who != self._service and who in self._contract.listens:
             self._known.said.clear()  # somebody listens, and wants to know
-            consumed = self._contract.consumed_by(who)
-            for key in asked.missing.keys() & set(self._ours).intersection(consumed):
-                if (who, key) not in self._known.answered:
-                    self._known.answered.add((who, key))
-                    log.warning("%s misses %s: sending a page of them again", who, key)
-                    self._send_again(key, merged(asked.missing[key]), tx, now)
+            counted, consumed = _emitted(tx), self._contract.consumed_by(who)
+            for stream in asked.missing.keys() & counted.keys():
+                if apart(stream)[0] in consumed and (who, stream) not in self._known.answered:
+                    self._known.answered.add((who, stream))
+                    log.warning("%s misses %s: sending a page of them again", who, stream)
+                    wanted = within(merged(asked.missing[stream]), 1, counted[stream])
+                    self._send_again(stream, wanted, tx, now)
         return []
 
-    def _send_again(self, key: str, asked: list[Range], tx: Transaction, now: float) -> None:
+    def _send_again(self, stream: str, asked: list[Range], tx: Transaction, now: float) -> None:
         """Send a page of these again, but not what lately was: each time, that is longer."""
-        room = PAGE
-        for first, last in within(asked, 1, tx.counted(f"emitted:{key}"))[:ASKED]:
-            some = min(room, last - first + 1)
-            for row in tx[Outbox].where(limit=some, type=key, number=MoreThan(first - 1)):
+        room, (key, mark) = PAGE, apart(stream)
+        for first, last in asked[:ASKED]:
+            some, beyond = min(room, last - first + 1), MoreThan(first - 1)
+            for row in tx[Outbox].where(limit=some, type=key, stream=mark, number=beyond):
                 room -= 1
                 is_due = row.done_at is not None and now >= row.done_at + 4**row.again - 1
                 if is_due and row.number <= last:
@@ -153,30 +159,40 @@ class GapDetection:
         ours = set(self._contract.published_by(who)).intersection(
             self._contract.consumed_by(self._service)
         )
-        found = {key: self._missing(key, *tally.sent[key], tx) for key in tally.sent.keys() & ours}
-        if not (wanted := {key: ranges[:ASKED] for key, ranges in found.items() if ranges}):
+        told = {it: numbers for it, numbers in tally.sent.items() if apart(it)[0] in ours}
+        found = {it: self._missing(it, *numbers, tx) for it, numbers in told.items()}
+        if not (wanted := {it: ranges[:ASKED] for it, ranges in found.items() if ranges}):
             return []
-        log.warning("Events are missing: %s", {key: size(them) for key, them in wanted.items()})
+        log.warning("Events are missing: %s", {it: size(them) for it, them in wanted.items()})
         return [Announce(f"{self._service}.missing", msgspec.json.encode(Missing(wanted)))]
 
     def _missing(
-        self, key: str, first: int, last: int, emitted: int, tx: Transaction
+        self, stream: str, first: int, last: int, emitted: int, tx: Transaction
     ) -> list[Range]:
         """What is missing, and was at the last tally, too; but for what does not come any more."""
-        row, seen = tx[Received].get(key) or Received(key), self._known.seen.pop(key, Seen())
+        rows = tx[Received].look()
+        has_come, seen = streams.came(rows).get(stream, []), self._known.seen.pop(stream, Seen())
         # Its database was restored, if there are fewer than there were: the rest will come again.
-        known = within(row.came, 1, emitted if seen.end > emitted else NO_END)
+        known = within(has_come, 1, emitted if seen.end > emitted else NO_END)
         known = merged([*known, *within([(1, first - 1)], 1, last)])
         left = missing(known, last)
         times = seen.times + 1 if left and left[0][0] == seen.first else 1
         if times >= GIVE_UP:
             never = within(left[:1], 1, seen.end)
-            log.error("%d %s do not come, however often asked for", size(never), key)
+            log.error("%d %s do not come, however often asked for", size(never), stream)
             known = merged([*known, *never])
             left = missing(known, last)
-        if known != row.came:
-            tx[Received].put(Received(key, known))
+        if known != has_come:
+            for it in (row.type for row in rows if row.type.partition("/")[0] == stream):
+                tx[Received].delete(it)  # our siblings', too: they begin anew
+            tx[Received].put(Received(stream + self._mine, known))
         end = max([last, *(it for _, it in known[-1:])])
         if left or end > emitted:
-            self._known.seen[key] = Seen(end, left[0][0] if left else 0, times)
+            self._known.seen[stream] = Seen(end, left[0][0] if left else 0, times)
         return within(left, 1, seen.end)
+
+
+def _emitted(tx: Transaction) -> dict[str, int]:
+    """How many events there were in each stream before this step."""
+    counted = ((*row.name.partition(":"), row.value) for row in tx[Counter].look())
+    return {stream: value for what, _, stream, value in counted if what == "emitted"}

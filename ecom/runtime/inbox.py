@@ -13,11 +13,9 @@ from ecom.stores.base import Row, Transaction
 
 
 def find(envelope: Envelope, contract: Contract, tx: Transaction) -> tuple[str, Inbox | None]:
-    """An event's key in the inbox, and its row there, if it is a duplicate.
-
-    Ids are unique per source, as CloudEvents say, and may be derived by others: where another
-    producer has used this one first, the key has the producer before the id.
-    """
+    """An event's key in the inbox, and its row there, if it is a duplicate. Ids are unique per
+    source, as CloudEvents say, and may be derived by others: where another producer has used this
+    one first, the key has the producer before the id."""
     seen = tx[Inbox].get(envelope.id)
     first = contract.by_key.get(seen.type) if seen else None
     if first is None or first.producer == envelope.producer:

@@ -19,7 +19,7 @@ class Window(Struct, Generic[OutRow], frozen=True):
 
 
 class Seen(NamedTuple):
-    """What a listener saw of one type at the last tally, if that was not right."""
+    """What a listener saw of a stream at the last tally, if that was not right."""
 
     end: int = 0  # up to which number it knew of events
     first: int = 0  # that of the first that was missing …
@@ -29,10 +29,10 @@ class Seen(NamedTuple):
 class Gaps(Struct, frozen=True):
     """What is known of lost events (see `ecom.runtime.gap_detection`); all may be forgotten."""
 
-    seen: dict[str, Seen] = {}  # by event type
-    said: dict[str, int] = {}  # our last tally: event type → up to which number all are published
+    seen: dict[str, Seen] = {}  # by stream
+    said: dict[str, int] = {}  # our last tally: stream → up to which number all are published
     alike: int = 0  # how often, since, one was due that would say the same
-    answered: set[tuple[str, str]] = set()  # since then: whose questions, about which type
+    answered: set[tuple[str, str]] = set()  # since then: whose questions, about which stream
 
 
 class Memory(Struct, frozen=True):

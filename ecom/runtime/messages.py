@@ -10,10 +10,8 @@ from ecom.stores.base import Transaction
 
 # ── Inputs ────────────────────────────────────────────────────────────────────────────────────
 class Delivery(Struct, frozen=True):
-    """A message from the service's queue. `channel` tells the channels of reconnects apart.
-
-    `user` is who published it, as checked by the broker; None if the message has no `user_id`.
-    """
+    """A message from the service's queue. `channel` tells the channels of reconnects apart; `user`
+    is who published it, as checked by the broker: None if the message has no `user_id`."""
 
     channel: int
     tag: int
@@ -40,10 +38,8 @@ class Confirmed(Struct, frozen=True):
 
 
 class Rejected(Struct, frozen=True):
-    """The broker returned (no queue is bound) or refused these outbox rows.
-
-    `error`, if sending one ended our connection or could not even be tried, says why.
-    """
+    """The broker returned (no queue is bound) or refused these outbox rows. `error`, if sending one
+    ended our connection or could not even be tried, says why."""
 
     seqs: list[int]
     error: str = ""
@@ -57,11 +53,8 @@ class Performed(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """An effect failed; `final` when no retry can help.
-
-    `unknown` when it may have happened all the same: it is repeated until that is known, as
-    giving up might keep a customer's money.
-    """
+    """An effect failed; `final` when no retry can help; `unknown` when it may have happened all the
+    same: it is repeated until that is known, as giving up might keep a customer's money."""
 
     seq: int
     error: str

@@ -29,6 +29,7 @@ from ecom.runtime.relay import Relay
 from ecom.runtime.retention import EVERY, tidy
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import LEASE, Cause, Impossible, Work
+from ecom.runtime.streams import mark
 from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Timer
 from ecom.stores.base import Store, Transaction
 from ecom.stores.query import AtMost
@@ -61,7 +62,8 @@ class Runtime:
         self._replica, self._jitter = replica, jitter
         self._keeps_log = saga.contract.consumes_all(name)  # which has an order of its own
         self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
-        self._gaps = GapDetection(saga.contract, name)
+        self._mark = mark(replica, store.is_shared)
+        self._gaps = GapDetection(saga.contract, name, self._mark)
         self._announcements: list[messages.Announce] = []  # in this step
         self._replies: list[messages.Reply] = []
         self._notes: list[Any] = []
@@ -183,7 +185,7 @@ class Runtime:
             row = Inbox(key, envelope.type, envelope.subject, "done", now)
             self._event(row, read, delivery, tx, now)
         else:
-            tx.count("duplicates")
+            tx.count(f"duplicates{self._mark}")
 
     def _event(self, row: Inbox, read: Read, it: Delivery, tx: Transaction, now: float) -> None:
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
@@ -209,7 +211,7 @@ class Runtime:
             work = self._work(Cause("", "", ""), tx, now)
             dead_letters.set_aside(work, it, reason, said, row.attempts, row.at)
         tx[Inbox].put(row)
-        tx.count(f"handled:{row.type}")
+        tx.count(f"handled:{row.type}{self._mark}")
 
     def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
         attempts = row.attempts + 1
@@ -302,4 +304,5 @@ class Runtime:
         return answer, error
 
     def _work(self, cause: Cause, tx: Transaction, now: float, *event: Any) -> Work:
-        return Work(self.service.name, self._replica, tx, cause, now, *event)
+        stream: dict[str, Any] = {"_stream": self._mark}
+        return Work(self.service.name, self._replica, tx, cause, now, *event, **stream)

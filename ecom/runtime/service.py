@@ -45,20 +45,6 @@ class Lifecycle(NamedTuple):
     success: str  # the state of rows whose saga has succeeded
     transitions: tuple[tuple[str, type[Struct], str], ...]  # from, upon which message, to
 
-    @property
-    def states(self) -> list[str]:
-        """All states, in the order in which they are named."""
-        return list(dict.fromkeys(after for _, _, after in self.transitions))
-
-    @property
-    def hopeful(self) -> set[str]:
-        """Success, and the states that can still lead to it: in all others something failed."""
-        found, before = {self.success}, set[str]()
-        while found != before:
-            before = set(found)
-            found |= {source for source, _, target in self.transitions if target in found}
-        return found
-
 
 @dataclass(frozen=True)
 class Service:
@@ -153,6 +139,7 @@ class Work:
     now: float  # epoch seconds; the only clock a handler may read
     envelope: Envelope | None = None  # of the event being handled, if it is one
     body: bytes = b""  # of that event, as it came
+    _stream: str = ""  # the mark of its own
 
     def __post_init__(self) -> None:
         self._mark = self._tx.savepoint()
@@ -191,22 +178,18 @@ class Work:
         trace = trace_after(cause.traceparent, cause.correlation, id_)
         what = event.key, event.version, rfc3339(self.now), self._service, subject
         envelope = Envelope(id_, *what, cause.correlation, cause.id, trace)
-        number = self.count(f"emitted:{event.key}")
-        self.send("events", id_, event.key, subject, encode(envelope, event, number), number)
+        place = self.count(f"emitted:{event.key}{self._stream}"), self._stream
+        self.send("events", id_, event.key, subject, encode(envelope, event, *place), *place)
 
-    def send(
-        self, exchange: str, id: str, type: str, subject: str, wire: Wire, number: int = 0
-    ) -> None:
-        """Put one message into the outbox; an event has a number."""
+    def send(self, exchange: str, id: str, type: str, subject: str, wire: Wire, *at: Any) -> None:
+        """Put one message into the outbox; `at` are an event's number and its stream's mark."""
         message = self.number(Outbox), id, type, subject, exchange, *wire
-        self._tx[Outbox].put(Outbox(*message, self.now, self._replica, number))
+        self._tx[Outbox].put(Outbox(*message, self.now, self._replica, *at))
 
     def request(self, effect: Struct, key: str) -> None:
-        """Have `effect` performed outside after the commit; its result is a message to us.
-
-        `key` is its idempotency key: the provider must do it once, however often it is asked. See
-        `key_for`.
-        """
+        """Have `effect` performed outside after the commit; its result is a message to us. `key` is
+        its idempotency key: the provider must do it once, however often it is asked. See
+        `key_for`."""
         kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
         what = self.number(Effect), derived_id(cause.id, kind), kind, subject_of(effect), key
         why = cause.correlation, cause.traceparent

@@ -1,4 +1,4 @@
-"""Streams: the events of one type, numbered from 1 by their producer; and what has come of one.
+"""Streams: the events of one type, numbered from 1 by one replica; and what has come of one.
 
 To receive a number again changes nothing, however late: a small row tells what is missing, however
 long the history is, and no duplicate stands for what was lost.
@@ -7,10 +7,30 @@ long the history is, and no duplicate stands for what was lost.
 from collections.abc import Iterable
 from itertools import pairwise
 
-from ecom.runtime.tables import Range
+from ecom.runtime.tables import Range, Received
 
 MOST = 1_000  # ranges in a row: what is beyond them counts as missing
 NO_END = 10**18
+
+
+def mark(replica: str, is_shared: bool) -> str:
+    """How names of a replica's own streams and counters end, where it would else wait for those of
+    its siblings: not in a store that has one writer at a time anyway."""
+    return f"@{replica}" if is_shared and replica != "1" else ""
+
+
+def apart(name: str) -> tuple[str, str]:
+    """The event type of a stream, or what a counter counts; and the mark."""
+    plain, at, replica = name.partition("@")
+    return plain, at + replica
+
+
+def came(rows: Iterable[Received]) -> dict[str, list[Range]]:
+    """What has come of each stream, to any replica of the service that has these rows."""
+    found: dict[str, list[Range]] = {}
+    for row in rows:
+        found.setdefault(row.type.partition("/")[0], []).extend(row.came)
+    return {stream: merged(ranges) for stream, ranges in found.items()}
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:

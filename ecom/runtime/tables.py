@@ -42,7 +42,8 @@ class Outbox(Row, frozen=True):
     body: bytes
     created_at: float
     owner: str  # the replica that sends it
-    number: int = 0  # of an event among those of its type, from 1
+    number: int = 0  # of an event in its stream, from 1
+    stream: str = ""  # its mark
     again: int = 0  # how often it was sent again, as somebody missed it
     due: float | None = None  # it came back: to be sent again then, by any replica
     done_at: float | None = None  # when the broker confirmed it
@@ -112,11 +113,11 @@ class Handled(Row, frozen=True):
 
 
 class Received(Row, frozen=True):
-    """Which events of a type have come, or will not come, by number (see `streams`)."""
+    """Which events of a stream have come, or will not come, by number (see `streams`)."""
 
     table = "received"
 
-    type: str
+    type: str  # the stream, and "/" and the replica, if that is another than the first
     came: list[Range] = []  # noqa: RUF012 - a struct's default is copied
 
 
@@ -139,7 +140,7 @@ class Letter(Row, frozen=True):
     why: str | None = None  # it was dropped
 
 
-# Counters: `emitted:KEY` (the last one's number), `handled:KEY` (a replay once more), `replayed`,
-# `dropped`, `duplicates`, `dead`, `outbox`, `effects`, `transactions`, and how many rows of its own
-# a service has made: `orders`, `events`.
+# Counters: `emitted:KEY` (the last one's number), `handled:KEY` (a replay once more), `duplicates`,
+# each a replica's own (`streams.mark`); `replayed`, `dropped`; and where rows are numbered by one,
+# `dead`, `outbox`, `effects`, `transactions`, and those of a service: `orders`, `events`.
 MACHINERY = (Inbox, Outbox, Effect, Timer, Replica, Handled, Received, Letter, Counter)

@@ -13,6 +13,7 @@ from ecom.services.payment import Payment
 from ecom.shop.balance import Accounts, Books, close_books
 from ecom.shop.live import monitor
 from ecom.stores.reader import Reader
+from ecom.stores.reading import totals
 
 
 def books(folder: Path, saga: Saga | None = None) -> Books:
@@ -38,7 +39,7 @@ def of_services(
     """What the services of the shop in `folder` hold, beside what others do."""
     with Reader(folder) as reader, monitor(folder, saga=saga) as looking:
         contract = looking.contract
-        counted = sum((Counter(reader[it].counters()) for it in contract.services), Counter())
+        counted = sum((totals(reader[it].counters()) for it in contract.services), Counter())
         log = Counter(reader["audit"].values(Entry, "order_id", "type"))
         return Accounts(
             orders=reader["order"].rows(Order),

@@ -17,6 +17,7 @@ from ecom.contract.event import Event
 from ecom.errors import ShopError
 from ecom.events import OrderCancelled, OrderConfirmed, OrderCreated
 from ecom.process.databases import Files
+from ecom.runtime.streams import apart, came
 from ecom.runtime.tables import Received
 from ecom.services.audit import Entry
 from ecom.services.order import CANCELLED, CONFIRMED, FIRST_ORDER, PENDING, Order
@@ -49,9 +50,9 @@ def put_back_orders(folder: Path) -> int:
 
 
 def last_heard(rows: Iterable[Received]) -> dict[str, int]:
-    """The last number of each of the order service's events that has come to anybody."""
-    ends = sorted((row.came[-1][1], row.type) for row in rows if row.came)
-    return {key: last for last, key in ends if key in EVENTS}
+    """The last number of each of the order service's streams that has come to anybody."""
+    ends = {stream: ranges[-1][1] for stream, ranges in came(rows).items() if ranges}
+    return {stream: last for stream, last in ends.items() if apart(stream)[0] in EVENTS}
 
 
 def put_back(entries: Iterable[Entry], store: Store, heard: Mapping[str, int]) -> int:

@@ -19,14 +19,13 @@ R = TypeVar("R", bound="Row")
 # What others may do to rows that are read, until we commit: nothing, and we wait for what they are
 # about to do; nothing, and we are not given what they have in hand; whatever they want.
 Hold = Literal["keep", "take", "look"]
+Where = dict[str, Any]  # column → its value, or a bound
 Undo = tuple[dict[Any, Any], Any, Any]  # where something stood, and what
 
 
 class Index(NamedTuple):
-    """What finds rows fast by `columns`; of those rows only in which a column has a value, or none.
-
-    The commonest queries should cost nothing for rows that are done.
-    """
+    """What finds rows fast by `columns`; of those rows only in which a column has a value, or none:
+    the commonest queries should cost nothing for rows that are done."""
 
     columns: tuple[str, ...]
     filled: str | None = None
@@ -34,12 +33,10 @@ class Index(NamedTuple):
 
 
 class Row(Struct, frozen=True):
-    """One row of one table. The first field is its key; fields are its columns.
-
-    Columns of type str, int, float and bytes (or None) are stored as such, all others as JSON.
-    A release may add columns that have a default, and indexes: databases that lack them are given
-    them. Whatever else changes is a step of `ecom.stores.migrations`.
-    """
+    """One row of one table. The first field is its key; fields are its columns. Columns of type
+    str, int, float and bytes (or None) are stored as such, all others as JSON. A release may add
+    columns that have a default, and indexes: databases that lack them are given them. Whatever else
+    changes is a step of `ecom.stores.migrations`."""
 
     table: ClassVar[str]
     numbers: ClassVar[str] = ""  # the counter that numbers them, if they are numbered
@@ -51,16 +48,16 @@ class StoreUnavailable(Exception):
 
 
 class StoreBroken(ShopError):
-    """The database is damaged, or of another release: to try again would not help.
-
-    It may hold orders, so the text never suggests moving or deleting it.
-    """
+    """The database is damaged, or of another release: to try again would not help. It may hold
+    orders, so the text never suggests moving or deleting it."""
 
 
 class Store(Protocol):
     """Where rows are kept. `begin` … `commit` is atomic and durable, and excludes other writers:
     all, or those who would change what it has read by key, or insert what it has not found. Then
     each of these methods may raise `StoreUnavailable`."""
+
+    is_shared: bool  # whether several may write at once: then no two should need the same row
 
     def begin(self) -> None:
         """Begin a transaction. Raises `StoreUnavailable`."""
@@ -71,20 +68,13 @@ class Store(Protocol):
     def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
         """The rows with these keys, those that exist, in any order."""
 
-    def select(
-        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
-    ) -> list[R]:
-        """The first `limit` rows that meet all conditions, sorted as by `in_order`.
-
-        By the bounded columns first, so that an index on them finds the few that are due without
-        a look at the many that are not.
-        """
+    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
+        """The first `limit` rows that are as wanted, sorted as by `in_order`: by bounded columns
+        first, so that an index on them finds the few that are due."""
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
-        """Insert rows, or change those with their keys; delete keys (those that exist).
-
-        What another release has added to a row stays as it is.
-        """
+        """Insert rows, or change those with their keys; delete keys (those that exist). What
+        another release has added to a row stays as it is."""
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
         """Write these columns, equal in all these rows, where the rows exist; others stay."""
@@ -180,7 +170,7 @@ class Table(Generic[R]):
         """The same for whoever changes none of them: others may, before we commit."""
         return self._where(limit, conditions, "look")
 
-    def _where(self, limit: int | None, conditions: dict[str, Any], hold: Hold) -> list[R]:
+    def _where(self, limit: int | None, conditions: Where, hold: Hold) -> list[R]:
         key_of, written = self._key, self._written
         found = self._store.select(self._kind, conditions, limit, hold)
         fresh = [row for row in found if key_of(row) not in written]

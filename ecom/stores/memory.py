@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ecom.stores.base import Hold, R, Row, StoreUnavailable
+from ecom.stores.base import Hold, R, Row, StoreUnavailable, Where
 from ecom.stores.query import Key, in_order, key_of, matches
 
 Rows = dict[type[Row], dict[Key, Any]]  # by kind, then by key: rows of that kind
@@ -13,6 +13,8 @@ Rows = dict[type[Row], dict[Key, Any]]  # by kind, then by key: rows of that kin
 
 class MemoryStore:
     """Rows in dictionaries; `snapshot` and `restore` simulate a crash or a power cut."""
+
+    is_shared = False
 
     def __init__(self) -> None:
         self._tables: Rows = {}
@@ -30,11 +32,9 @@ class MemoryStore:
         rows = self._tables.get(kind, {})
         return [rows[key] for key in keys if key in rows]
 
-    def select(
-        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
-    ) -> list[R]:
+    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
         rows = self._tables.get(kind, {}).values()
-        return in_order((row for row in rows if matches(row, conditions)), conditions)[:limit]
+        return in_order((row for row in rows if matches(row, want)), want)[:limit]
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         rows = dict(self._tables.get(kind, {}))  # copied, so that snapshots stay what they were

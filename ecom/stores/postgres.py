@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from ecom.stores import sql
-from ecom.stores.base import Hold, R, Row, StoreUnavailable
+from ecom.stores.base import R, Row, StoreUnavailable
 from ecom.stores.postgres_reader import PostgresReader, psycopg
 from ecom.stores.query import Key, key_of
 from ecom.stores.sql import Dialect, columns_of
@@ -31,6 +31,8 @@ log = logging.getLogger("ecom.stores")
 
 class PostgresStore(PostgresReader):
     """One service's rows, to be written. Its methods wait for the network: in a thread."""
+
+    is_shared = True
 
     def __init__(self, *where: Any, **options: Any) -> None:
         super().__init__(*where, **options)
@@ -71,11 +73,6 @@ class PostgresStore(PostgresReader):
         found = [columns.to_row(row) for row in self._run(_fetch_many(kind), (keys,))]
         self._absent.update((kind, key) for key in {*keys}.difference(map(key_of, found)))
         return found
-
-    def select(
-        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
-    ) -> list[R]:
-        return super().select(kind, conditions, limit, hold)
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         values = sorted(map(columns_of(kind).to_sql, puts), key=itemgetter(0))

@@ -14,7 +14,7 @@ from typing import Any
 from ecom.errors import ShopError
 from ecom.settings import all_installed
 from ecom.stores import sql
-from ecom.stores.base import Hold, R, StoreBroken, StoreUnavailable
+from ecom.stores.base import Hold, R, StoreBroken, StoreUnavailable, Where
 from ecom.stores.query import Key
 from ecom.stores.reading import Reading
 from ecom.stores.sql import columns_of
@@ -95,11 +95,9 @@ class PostgresReader(Reading):
         values = self._run(columns.fetch, (key,)).fetchone()
         return columns.to_row(values) if values else None
 
-    def select(
-        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "look"
-    ) -> list[R]:
-        statement = sql.where(kind, sql.shape_of(conditions)) + _HOLD[hold]
-        found = self._run(statement, (*sql.values_of(conditions), limit))
+    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
+        statement = sql.where(kind, sql.shape_of(want)) + _HOLD[hold]
+        found = self._run(statement, (*sql.values_of(want), limit))
         return [columns_of(kind).to_row(row) for row in found]
 
     @contextmanager

@@ -1,6 +1,7 @@
 """What is asked of a database that is only read, whatever keeps it."""
 
-from collections.abc import Callable
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ecom.stores import sql
@@ -41,5 +42,13 @@ class Reading:
         return dict(self._run(sql.tally(kind, column)).fetchall())
 
     def counters(self) -> dict[str, int]:
-        """All counters by name."""
+        """All counters by name; some are one replica's (see `ecom.runtime.streams`)."""
         return dict(self.values(Counter, "name", "value"))
+
+
+def totals(counters: Mapping[str, int]) -> Tally[str]:
+    """What all replicas have counted together: an own one's name ends in @ and the replica."""
+    found = Tally[str]()
+    for name, value in counters.items():
+        found[name.partition("@")[0]] += value
+    return found

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ecom.stores import sql
-from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable
+from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable, Where
 from ecom.stores.migrations import Found, SchemaVersion, migrate
 from ecom.stores.query import Key, key_of
 from ecom.stores.sql import columns_of
@@ -34,6 +34,8 @@ _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sql
 
 class SqliteStore:
     """One service's database file; see `prepare` for its tables."""
+
+    is_shared = False
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -54,11 +56,9 @@ class SqliteStore:
         found = self._run(columns.fetch_many, (msgspec.json.encode(keys).decode(),))
         return [columns.to_row(row) for row in found]
 
-    def select(
-        self, kind: type[R], conditions: dict[str, Any], limit: int | None, hold: Hold = "keep"
-    ) -> list[R]:
-        statement = sql.where(kind, sql.shape_of(conditions))
-        values = (*sql.values_of(conditions), -1 if limit is None else limit)
+    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
+        statement = sql.where(kind, sql.shape_of(want))
+        values = (*sql.values_of(want), -1 if limit is None else limit)
         return [columns_of(kind).to_row(row) for row in self._run(statement, values)]
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:

@@ -25,11 +25,13 @@ from prometheus_client.core import (
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from ecom.errors import ShopError
+from ecom.runtime import streams
 from ecom.runtime.streams import size
 from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Received, Timer
 from ecom.stores.base import Row, StoreUnavailable
 from ecom.stores.query import ANY, MoreThan
 from ecom.stores.reader import Database
+from ecom.stores.reading import totals
 from ecom.telemetry.metrics import Metrics
 
 PATIENCE = 10.0  # seconds for a request to come
@@ -121,8 +123,9 @@ class Pages:
     def _read(self) -> list[Metric]:
         opened = self._metrics.reading or partial(Database, self._metrics.folder, self._service)
         with closing(opened()) as read, read.moment():
-            came = {f"received:{row.type}": size(row.came) for row in read.rows(Received)}
-            found, now = list(self._counters(read.counters() | came)), time.time()
+            came = streams.came(read.rows(Received)).items()
+            received = {f"received:{stream}": size(ranges) for stream, ranges in came}
+            found, now = list(self._counters(read.counters() | received)), time.time()
             for name, (help, kind, which) in _DEPTHS.items():
                 found.append(self._gauge(f"ecom_{name}", help, read.count(kind, **which)))
             found.append(self._gauge("ecom_wal_bytes", _WAL, self._metrics.wal_bytes))
@@ -135,7 +138,7 @@ class Pages:
     def _counters(self, counters: dict[str, int]) -> Iterator[Metric]:
         for prefix, (name, help) in _BY_TYPE.items():
             family = CounterMetricFamily(name, help, labels=["service", "type"])
-            for key, value in counters.items():
+            for key, value in totals(counters).items():
                 if key.startswith(f"{prefix}:"):
                     family.add_metric([self._service, key.partition(":")[2]], value)
             yield family

@@ -7,6 +7,7 @@ from ecom.shop import accounts
 from ecom.shop.balance import Accounts
 from ecom.shop.live import kept_saga
 from ecom.stores.reader import Reader
+from ecom.stores.reading import totals
 
 ENDED = ("CONFIRMED", "CANCELLED")
 
@@ -20,7 +21,7 @@ def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> di
     kept = {order_id: customer for order_id, customer in customers.items() if order_id in safe}
     with Reader(folder) as read:  # how many messages came that an inbox knew already
         known = sum(
-            read[service].counters().get("duplicates", 0) for service in kept_saga(folder).services
+            totals(read[service].counters())["duplicates"] for service in kept_saga(folder).services
         )
     return {
         "attempted": len(attempted),

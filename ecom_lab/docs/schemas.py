@@ -29,9 +29,10 @@ FORM = {
 VERSION = {"const": "1.0", "description": "The version of CloudEvents."}
 SEQUENCE = {
     "type": "string",
-    "pattern": r"^[0-9]{1,15}$(?!\n)",
+    "pattern": r"^[0-9]{1,15}(@[A-Za-z0-9._-]{1,64})?$(?!\n)",
     "description": "The number of the event among its producer's of its type, from 1 and without a "
-    "gap: by it a consumer knows what it has missed.",
+    "gap: by it a consumer knows what it has missed. Where replicas number for themselves, "
+    "their numbers have @ and a name behind.",
 }
 TRACE = {
     "type": "string",

@@ -15,6 +15,7 @@ from ecom.contract.event import Event
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
 from ecom.harness.diagrams.rendering import MARGIN, paper, width_of_text, write
+from ecom.harness.lifecycles import hopeful, states_of
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import NOTHING, Lifecycle
 from ecom.stores.base import Row
@@ -58,7 +59,7 @@ class StateMachine(Picture):
             f"  {before or '·':>10} → {after:<10} {', '.join(words)}"
             for (before, after), words in self.arrows.items()
         ]
-        return "\n".join([f"{self.title}: {', '.join(self.lifecycle.states)}", *lines])
+        return "\n".join([f"{self.title}: {', '.join(states_of(self.lifecycle))}", *lines])
 
     def figure(self) -> Figure:
         """A new matplotlib figure of it."""
@@ -66,7 +67,7 @@ class StateMachine(Picture):
             arrow: (max(map(width_of_text, lines)), LINE * len(lines))
             for arrow, lines in self.arrows.items()
         }
-        states = self.lifecycle.states
+        states = states_of(self.lifecycle)
         sizes |= {state: (width_of_text(state, weight="bold") + 0.2, BOX) for state in states}
         layout = layered(self.arrows, sizes)
         at = {node: (MARGIN + x, HEAD + y) for node, (x, y) in layout.at.items()}
@@ -81,7 +82,7 @@ class StateMachine(Picture):
         return axes.figure
 
     def _colour(self, state: str) -> str:
-        return palette.SUCCESS if state in self.lifecycle.hopeful else palette.FAILURE
+        return palette.SUCCESS if state in hopeful(self.lifecycle) else palette.FAILURE
 
     def _label(self, axes: Axes, at: Place, arrow: Arrow) -> None:
         box = {"boxstyle": "square,pad=0.3", "fc": palette.PAPER, "ec": "none"}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ecom.contract.topology import is_control
+from ecom.runtime import streams
 from ecom.runtime.streams import within
 from ecom.runtime.tables import Outbox, Received
 
@@ -27,11 +28,12 @@ def missed(world: Model, state: State) -> Iterator[int]:
         outbox = world.local(state, who).tables.get(Outbox, {}).values()
         for listener, messages in waiting.items():
             rows = world.local(state, listener).tables.get(Received, {})
-            came = {key: row.came for key, row in rows.items()}
+            came = streams.came(rows.values())
             on_the_way = {it.headers.get("ce-id") for it in messages}
             heard = contract.consumed_by(world.names[listener])
             sent = [row for row in outbox if row.done_at is not None and row.type in heard]
             lost = (row for row in sent if row.id not in on_the_way)
-            if not all(within(came.get(row.type, ()), row.number, row.number) for row in lost):
+            places = ((row.type + row.stream, row.number) for row in lost)
+            if not all(within(came.get(stream, ()), n, n) for stream, n in places):
                 yield who
                 break

@@ -21,7 +21,7 @@ from store_contract import Lamp, actions, done, saved
 
 from ecom.errors import ShopError
 from ecom.events import Line
-from ecom.runtime.messages import Publish, PublisherUp, Tick
+from ecom.runtime.messages import Publish, PublisherUp, TallyDue, Tick
 from ecom.runtime.relay import Relay
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import MACHINERY, Outbox
@@ -297,12 +297,37 @@ def published(outputs):
 
 def test_two_orders_race_for_the_last_units(inventories, waits):
     """Three are there, each order wants two: the second one waits for the first, and fails."""
-    unknown = structs.replace(ORDER, order_id="1000", lines=(Line("KITE", 1, 900),))
-    step(inventories[0], delivery(unknown, "e-0"))  # what is counted by type is there from now on
     first = begin(inventories[0], delivery(ORDER, "e-1"))
     racing = waits(step, inventories[1], delivery(structs.replace(ORDER, order_id="1002"), "e-2"))
     assert published(first()) == [("inventory.processed", "1001")]
     assert published(racing.result()) == [("inventory.failed", "1002")]
+
+
+class Unhurried(PostgresStore):
+    """A store that has written everything long before it commits."""
+
+    def commit(self):
+        self._flush(self.connected())
+        self._writes.clear()
+
+
+def test_replicas_do_not_wait_for_what_they_count(inventories, opened, cluster):
+    """One is about to commit an order, with all its rows written: the other handles another order,
+    a duplicate, a tick, and tells how many events there are, without a row that it had to wait for.
+    (To wait is to fail, after some seconds.)"""
+    kite = structs.replace(ORDER, order_id="1000", lines=(Line("KITE", 1, 900),))
+    inputs = delivery(kite, "e-1"), delivery(kite, "e-1"), Tick(), TallyDue()
+    with closing(Unhurried(cluster.url, "lamps")) as busy:
+        about = Runtime(SAGA, "inventory", busy, "1", lambda: 0.5)
+        step(about, delivery(ORDER, "e-0"), delivery(ORDER, "e-0"), Tick(), TallyDue())
+        assert published(step(inventories[1], *inputs)) == [("inventory.failed", "1000")]
+        PostgresStore.commit(busy)
+    found = {row.name: row.value for row in opened().select(Counter, {}, None)}
+    assert found == {
+        f"{name}{mark}": 1
+        for mark, event in (("", "processed"), ("@R1", "failed"))
+        for name in ("duplicates", "handled:order.created", f"emitted:inventory.{event}")
+    }
 
 
 def test_an_event_that_is_delivered_to_two_is_handled_once(inventories, opened, waits):

@@ -69,16 +69,23 @@ def saga_with(service: Service) -> Saga:
 class Hand:
     """Drives one service's runtime over a memory store, doing by hand what pika and a clock do."""
 
-    def __init__(self, service: Service, *, jitter: Callable[[], float] = lambda: 0.5) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        jitter: Callable[[], float] = lambda: 0.5,
+        replica: str = "1",
+        store: MemoryStore | None = None,
+    ) -> None:
         self.service, self.jitter, self.now = service, jitter, 0.0
-        self.saga = saga_with(service)
-        self.store = MemoryStore()
+        self.saga, self.replica = saga_with(service), replica
+        self.store = store or MemoryStore()
         self.restart()
 
     def restart(self) -> list[Any]:
         """The process dies, another starts: memory is lost, the database is not."""
         self.store.rollback()
-        self.runtime = Runtime(self.saga, self.service.name, self.store, "1", self.jitter)
+        self.runtime = Runtime(self.saga, self.service.name, self.store, self.replica, self.jitter)
         return self.give(PublisherUp())
 
     def give(self, *inputs: Any, crash_after: int | None = None) -> list[Any]:

@@ -20,7 +20,7 @@ from ecom.runtime.messages import (
     Publish,
     Reply,
 )
-from ecom.runtime.tables import Counter, Effect, Inbox, Received, Timer
+from ecom.runtime.tables import Counter, Effect, Inbox, Timer
 from ecom.stores.base import StoreBroken
 from ecom.stores.memory import MemoryStore
 
@@ -163,7 +163,7 @@ def test_what_a_batch_will_want_is_read_at_once(hand):
     performs = [each for each in out if isinstance(each, Perform)]
     hand.give(*[Performed(each.row.seq, Rung(each.effect.order_id)) for each in performs])
     assert {bell.rung for bell in hand.rows(Bell)} == {2}
-    assert set(hand.store.read) == {Counter, Received}
+    assert set(hand.store.read) == {Counter}
 
 
 def test_a_broken_database_is_no_fault_of_the_message(tower, hand):

@@ -23,7 +23,7 @@ from ecom.amqp.blocking import Operator, operator
 from ecom.amqp.codec import Message
 from ecom.broker.lease import private_node
 from ecom.contract.envelope import rfc3339
-from ecom.contract.permissions import sender, service_of, user
+from ecom.contract.permissions import sender, user
 from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
@@ -223,7 +223,7 @@ class DeadLetters:
         or the broker, on whose own letters is the name of the event's producer."""
         letter, who = read_letter(service, it.headers, it.body, it.user), it.user
         kind = self._saga.contract.by_key.get(letter.type)
-        by_service = service_of(who, self._services)
+        by_service = _service_of(who, self._services)
         if who == operator:  # perhaps a replay that killed
             return replace(letter, publisher=str((it.headers or {}).get(USER) or who))
         if letter.from_broker:
@@ -240,7 +240,7 @@ class DeadLetters:
     def _own_user(self, letter: DeadLetter) -> str:
         """As whom the letter's service is connected."""
         for known in (letter.by, letter.publisher):
-            if other := service_of(known, self._services):
+            if other := _service_of(known, self._services):
                 return sender(known, other, letter.service)
         is_private = private_node(self._url) is not None
         return user(self._shop, letter.service) if is_private else letter.by
@@ -265,3 +265,9 @@ def _bytes(body: Body | None) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return body
     return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
+
+
+def _service_of(user: str | None, services: Iterable[str]) -> str:
+    """The service whose user this is, as its name ends in the service's; "" if it is no one's."""
+    ours = (service for service in services if user and user.endswith(service))
+    return max(ours, key=len, default="")

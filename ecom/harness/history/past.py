@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import json
 
 from ecom.contract.event import Event, subject_of
+from ecom.runtime import streams
 from ecom.runtime.saga import Saga
 from ecom.runtime.streams import within
 from ecom.runtime.tables import Handled, Inbox, Outbox, Received
@@ -87,13 +88,14 @@ class Past:
         """The ids of the events that a service has handled so long ago that it has no row of them:
         by their numbers, or because not even their producer has rows of them any more."""
         known = {row.id for row in self.rows(service, Inbox)}
-        came = {row.type: row.came for row in self.rows(service, Received)}
-        sent = {row.id: row.number for it in self.services for row in self.rows(it, Outbox)}
+        came = streams.came(self.rows(service, Received))
+        rows = [row for it in self.services for row in self.rows(it, Outbox)]
+        sent = {row.id: (row.type + row.stream, row.number) for row in rows}
         consumed = self.saga.contract.consumed_by(service)
         for logged in self.log:
-            key, number = logged.event.key, sent.get(logged.id)
-            has_come = number is None or within(came.get(key, ()), number, number)
-            if key in consumed and logged.id not in known and has_come:
+            stream, number = sent.get(logged.id, ("", 0))
+            has_come = not stream or within(came.get(stream, ()), number, number)
+            if logged.event.key in consumed and logged.id not in known and has_come:
                 yield logged.id
 
 

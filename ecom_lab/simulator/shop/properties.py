@@ -8,13 +8,14 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
 
 from ecom.events import CUSTOMER_CANCELLED
-from ecom.runtime.streams import missing
+from ecom.runtime.streams import came, missing
 from ecom.runtime.tables import Counter, Outbox, Received
 from ecom.services.audit import Entry
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.order import CANCELLED, CONFIRMED, Order
 from ecom.services.payment import Payment
 from ecom.shop import balance
+from ecom.stores.reading import totals
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, nothing_vanishes, promises
 
 TOLD, LOGGED = SETTLED + 1, SETTLED + 2  # once notification, then also audit, has nothing to do
@@ -60,14 +61,14 @@ def accounts(view: View) -> balance.Accounts:
         payments=list(view.rows("payment", Payment).values()),
         ledger=view.services["payment"].ledger,
         told=[(id_, outcome) for id_ in orders(view) for outcome in _mails(view, id_)],
-        emitted=_emitted(view),
+        emitted=totals(_emitted(view)),
         logged=Tally(type_ for _, type_ in log),
         twice=[each for each, times in Tally(log).items() if times > 1],
     )
 
 
 def _emitted(view: View) -> dict[str, int]:
-    """Event type → how many were emitted."""
+    """Stream → how many events were emitted."""
     rows = [row for name in view.services for row in view.rows(name, Counter).values()]
     prefix = "emitted:"
     return {it.name.removeprefix(prefix): it.value for it in rows if it.name.startswith(prefix)}
@@ -239,9 +240,9 @@ def logged_once(view: View) -> Iterator[str]:
 
 def counters_agree(view: View) -> Iterator[str]:
     """What was emitted was handled: so a shop knows that it is quiet."""
-    rows = view.rows("audit", Received)
+    has_come = came(view.rows("audit", Received).values())
     for key, emitted in _emitted(view).items():
-        if lacking := missing(rows[key].came if key in rows else (), emitted):
+        if lacking := missing(has_come.get(key, ()), emitted):
             yield f"{key}: {emitted} emitted, {lacking} did not come to audit"
 
 

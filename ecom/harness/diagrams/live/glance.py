@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from ecom.harness.diagrams import palette
+from ecom.harness.lifecycles import hopeful
 from ecom.harness.progress import waits_for
 from ecom.harness.quiescence import Counted, Monitor
 
@@ -96,7 +97,7 @@ class Glance:
             yield _text(108 + length, y + 14, f"{count:,}", "bold")
 
     def _colour(self, state: str) -> str:
-        if state not in self.counted.lifecycle.hopeful:
+        if state not in hopeful(self.counted.lifecycle):
             return palette.FAILURE
         return palette.SUCCESS if state == self.counted.lifecycle.success else palette.GREY
 
