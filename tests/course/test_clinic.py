@@ -26,18 +26,20 @@ def shown(path, part):
     ]
 
 
-def test_there_are_seven_patients_and_one_of_them_has_a_dead_letter():
+def test_there_are_ten_patients_and_books_are_not_all_that_tells():
+    """One has a dead letter; in one a message waits for ever, and its books balance."""
     symptoms = [each for path in CLINIC for each in shown(path, "found.symptoms")]
-    assert len(symptoms) == 7
-    assert sum("dead letters  none" not in each for each in symptoms) == 1
+    assert len(symptoms) == 10
+    for part in ("dead letters  none", "waiting       none"):
+        assert sum(part not in each for each in symptoms) == 1
 
 
 @of_each
 def test_a_diagnosis_is_marked(path):
     """Open where it is asked for, and right in the solution; nothing is given away before."""
     solution = NOTEBOOKS / "solutions" / path.name
-    assert all(each.startswith("Not answered yet") for each in shown(path, ".mark("))
-    assert all(each.startswith("Right: ") for each in shown(solution, ".mark("))
+    assert all(each.startswith("Not answered yet") for each in shown(path, ".mark(\n"))
+    assert all(each.startswith("Right: ") for each in shown(solution, ".mark(\n"))
 
 
 @of_each
@@ -46,7 +48,7 @@ def test_what_gives_a_patient_away_is_folded(path):
     for cell in code_of(path):
         folded = cell.metadata.get("jupyter", {}).get("source_hidden", False)
         admits = "patient" in cell.source and "grade(" not in cell.source
-        assert folded == (".mark(" in cell.source or (admits and "# TODO" not in cell.source))
+        assert folded == (".mark(\n" in cell.source or (admits and "# TODO" not in cell.source))
     for each in shown(path, "found.symptoms"):
         assert not each.startswith("books         balanced") or "waiting       none" not in each
         assert not re.search("dies|crash|duplicate|before|fails", each)
@@ -98,3 +100,36 @@ def test_a_cancellation_that_is_not_told_hides_what_is_not_released():
     second = stories(healthy, sick)
     assert heard in second
     assert "order 1001 is CANCELLED, its stock is COMMITTED" in second
+
+
+ONE_OF_TWO = """
+def sick(message, tx):
+    yield ACK
+    tx.handle(message)
+    yield COMMIT
+
+def early(message, tx):
+    yield ACK
+    if not tx.seen(message.id):
+        tx.remember(message.id)
+        tx.handle(message)
+        yield COMMIT
+
+def late(message, tx):
+    tx.handle(message)
+    yield COMMIT
+    yield ACK
+"""
+
+
+def test_an_early_acknowledgement_hides_that_there_is_no_inbox():
+    """What is acknowledged at once is never delivered again; an inbox alone has nothing to do."""
+    names = defined("clinic", "c3_heal_the_machinery.ipynb")
+    exec(ONE_OF_TWO, names)
+
+    def story(name):
+        return repr(grade("redelivery", inbox={"on_message": names[name]}).story)
+
+    assert "dies before commit" in (first := story("sick"))
+    assert story("early") == first
+    assert "dies before ack" in story("late")
