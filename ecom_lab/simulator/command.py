@@ -106,7 +106,7 @@ def _compare(histories: int) -> bool:
     each = min(histories, WALKS)
     worlds = -(-histories // each)
     with progress(worlds * each * len(SAGAS), "histories") as bar:
-        problems = list(compared(worlds, each, ends, lambda: bar.update(1)))
+        problems = list(compared(range(worlds), each, ends, lambda: bar.update(1)))
     click.echo(f"{worlds * each:,} histories of each saga, {len(ends)} rows of the table")
     problems += unreached(ends)
     for problem in problems:

@@ -38,11 +38,11 @@ def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Re
         yield from ((tasks[task], task.result()) for task in as_completed(tasks))
 
 
-def walks(scenario: Scenario, seeds: Iterable[int]) -> Iterator[Walk]:
-    """Random walks through one world."""
+def walks(scenario: Scenario, seeds: Iterable[int], are_patient: bool = False) -> Iterator[Walk]:
+    """Random walks through one world; see `Walker.walk`."""
     walker = Walker(Model(scenario))
     for seed in seeds:
-        yield quietly(lambda seed=seed: walker.walk(seed))
+        yield quietly(lambda seed=seed: walker.walk(seed, are_patient))
 
 
 def together(results: Iterable[Result]) -> Result:

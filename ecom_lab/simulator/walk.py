@@ -28,9 +28,12 @@ class Walker:
         self._judge = Judge(world)
         self._names: dict[tuple, Step] = {}
 
-    def walk(self, seed: int) -> Walk:
-        """From the start until all is quiet, or until a promise is violated."""
+    def walk(self, seed: int, is_patient: bool = False) -> Walk:
+        """From the start until all is quiet, or until a promise is violated. Where all are patient,
+        customers ask, and deadlines come, when there is nothing else to do: more often in one walk,
+        less in another."""
         world, chance = self._world, random.Random(seed)
+        patience = chance.random() if is_patient else 0.0
         state, left, steps = world.start(), world.scenario.faults, []
         while len(steps) < LONGEST:
             for problem in self._judge.problems(state, world.quiet(state)):
@@ -38,6 +41,8 @@ class Walker:
             moves = world.moves(state, left if chance.random() < FAULT_CHANCE else 0)
             if not moves:
                 break
+            if is_patient and chance.random() < patience:
+                moves = [move for move in moves if not _can_wait(move)] or moves
             move = self._choose(moves, chance)
             left -= move.cost
             steps.append(self._name(move))
@@ -53,3 +58,7 @@ class Walker:
         if key not in self._names:
             self._names[key] = step_of(self._world, move)
         return self._names[key]
+
+
+def _can_wait(move: Move) -> bool:
+    return move.optional or move.what[1][0][0] == "timer"

@@ -1,6 +1,6 @@
 """Random histories through both sagas, held against the one table of outcomes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -36,16 +36,18 @@ def drawn(chance: Random) -> tuple[tuple[Wish, ...], int]:
     return wishes, chance.randint(0, len(wishes))
 
 
-def compared(worlds: int, each: int, ends: Ends, tick: Any = lambda: None) -> Iterator[str]:
-    """Walk `each` histories in each of so many random worlds, with faults and deadlines, through
+def compared(
+    worlds: Iterable[int], each: int, ends: Ends, tick: Any = lambda: None
+) -> Iterator[str]:
+    """Walk `each` histories in each of these random worlds, with faults and deadlines, through
     either saga; yields whatever violates a promise, or is not in the table."""
-    for seed in range(worlds):
+    for seed in worlds:
         wishes, units = drawn(Random(seed))
         rows = rows_of(wishes, units)
         crowd = shop(wishes, (("TEAPOT", units),), faults=2, kinds=USUAL)
         for saga, played in SAGAS.items():
             scenario, seen = watched(played(crowd))
-            for walk in walks(scenario, range(each)):
+            for walk in walks(scenario, range(each), are_patient=True):
                 tick()
                 if walk.promise:
                     yield f"{saga}, world {seed}, walk {walk.seed}: {walk.promise}: {walk.problem}"
