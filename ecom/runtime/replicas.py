@@ -16,8 +16,10 @@ RENEWAL = LEASE / 3  # seconds between two renewals
 BEFORE = -1.0  # before any time
 
 
-def renewed(name: str, tx: Transaction, now: float) -> float:
-    """Renew our lease; until when it lasts."""
+def renewed(until: float, name: str, tx: Transaction, now: float) -> float:
+    """Renew our lease if it is time to; until when it lasts."""
+    if until >= now + LEASE - RENEWAL:
+        return until
     until = now + LEASE
     tx[Replica].change(_row(name, tx), until=until)
     return until

@@ -69,8 +69,7 @@ class Runtime:
         self._notes: list[Any] = []
         self._outbox = Relay(Outbox, replica, windows[0])
         self._effects = Relay(Effect, replica, windows[1], is_open=True)
-        self._leased = 0.0  # until when
-        self._untidy = 0.0  # when there may be something to forget
+        self._leased = self._untidy = 0.0  # until when; when there may be something to forget
         self._deadlines = Deadlines(name)
 
     def volatile(self) -> Memory:
@@ -98,9 +97,7 @@ class Runtime:
         acks: dict[int, int] = {}
         self._announcements, self._replies, self._notes = [], [], []
         try:
-            leased = self._leased
-            if leased < now + LEASE - replicas.RENEWAL:
-                leased = replicas.renewed(self._replica, tx, now)
+            leased = replicas.renewed(self._leased, self._replica, tx, now)
             inbox.read_ahead(inputs, self.service, tx)
             self._gaps.note(inputs, self._sender, tx)
             for each in inputs:
@@ -258,14 +255,15 @@ class Runtime:
         attempts = row.attempts + 1
         again = replace(row, attempts=attempts, last_error=error)
         log.warning("Failed to do %s: %s", row.key, error, extra=about(again))
-        if not failed.final and (failed.unknown or attempts < policy.attempts):
+        given_up = failed.final or (not failed.unknown and attempts >= policy.attempts)
+        told = self.service.given_up.get(kind) if kind and given_up else None
+        unheard = self._result(row, told(row), tx, now) if told else None
+        if not given_up or (unheard and not isinstance(unheard, Impossible)):
             self._effects.later(again, now + policy.delay(attempts, self._jitter()), tx)
             return
         self._effects.finish(row, tx, now, attempts=attempts, last_error=error, state="dead")
         work = self._work(Cause(row.id, row.correlation, row.traceparent), tx, now)
         dead_letters.set_effect_aside(work, row, error, attempts)
-        if kind and (told := self.service.given_up.get(kind)):
-            self._result(row, told(row), tx, now)
 
     def _result(self, row: Effect, result: Struct, tx: Transaction, now: float) -> Exception | None:
         """Handle what became of an effect."""
@@ -292,7 +290,6 @@ class Runtime:
             self._untidy = now if tidy(tx, now) else now + EVERY
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:
-        """The replicas whose rows are to be taken on."""
         return replicas.lapsed(self._replica, tx, now)
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from ecom.events import Line
-from ecom.process import driver
+from ecom.process.databases import Files
 from ecom.runtime.tables import MACHINERY, Handled, Letter, Received, Replica
 from ecom.services.order import Order
 from ecom.shop.provision import views_of
@@ -78,7 +78,7 @@ def put(path, *rows):
 
 def provide(folder, name):
     service = SAGA.services[name]
-    driver.provide(service, folder, views_of(service))
+    Files(folder).provide(service, views_of(service))
 
 
 def fetch(path, kind, key):

@@ -120,6 +120,28 @@ def test_an_effect_that_can_never_succeed_is_set_aside_at_once(hand):
     assert dead_letters(hand)[0].headers["dead-attempts"] == "1"
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_an_effect_is_given_up_when_the_service_has_handled_that_it_is(tower, hand, final):
+    """What fails there is tried again with it: a saga that waits for an answer would wait for ever.
+    What can never succeed there ends it."""
+    hand.give(order(1))
+    for _ in range(POLICY.attempts - 1):
+        hand.give(Failed(1, "no answer"))
+        hand.wait(5)
+    tower.trouble["1"] = [ValueError("cracked")] * 2
+    for _ in range(2):
+        hand.give(Failed(1, "no answer", final))
+        assert (hand.row(Effect, 1).state, tower.silent, dead_letters(hand)) == ("pending", 0, [])
+        hand.wait(5)
+    hand.give(Failed(1, "no answer", final))
+    assert (hand.row(Effect, 1).state, tower.silent) == ("dead", 1)
+    assert len(dead_letters(hand)) == 1
+    hand.give(order(2))
+    tower.trouble["2"] = [Impossible("no tower")]
+    hand.give(Failed(2, "no answer", final=True))
+    assert (hand.row(Effect, 2).state, tower.silent) == ("dead", 1)
+
+
 def test_a_timer_rings_once_at_its_time_even_after_a_crash(hand):
     hand.give(order(1))
     hand.wait(3599)
