@@ -71,7 +71,7 @@ def test_a_service_that_dies_is_reported_with_its_last_words(shop, wait_for):
 def test_orders_need_the_order_service(shop):
     """While it is down, placing says so; a killed service cannot be killed again."""
     shop.kill("order")
-    with pytest.raises(ServiceDown, match=r"shop\.start\('order'\)"):
+    with pytest.raises(ServiceDown, match=r"start it with start\('order'\)"):
         shop.place("ada@example.com", {"TEAPOT": 1})
     with pytest.raises(ServiceDown, match="not running"):
         shop.kill("order")

@@ -18,7 +18,7 @@ from ecom_lab.shop import CONTRACT, SAGA, SERVICES
 class RoomWanted(Event, frozen=True):
     """A guest has asked for a room."""
 
-    key = "room.wanted"
+    key = "desk.wanted"
     producer = "desk"
     stay: str
 
@@ -26,7 +26,7 @@ class RoomWanted(Event, frozen=True):
 class RoomTaken(Event, frozen=True):
     """There is none."""
 
-    key = "room.taken"
+    key = "floor.taken"
     producer = "floor"
     failure = True
     stay: str
@@ -61,8 +61,8 @@ def test_any_saga_can_be_drawn():
     contract = Contract("hotel", (RoomWanted, RoomTaken), listens)
     picture = Choreography(Saga(contract, {"desk": desk, "floor": floor}))
     assert picture.text.splitlines()[1:] == [
-        "  room.wanted                  desk → floor",
-        "↶ room.taken                  floor → desk",
+        "  desk.wanted                  desk → floor",
+        "↶ floor.taken                 floor → desk",
     ]
     assert palette.FAILURE.lower() in picture.svg
 
@@ -73,4 +73,4 @@ def test_a_service_that_listens_to_everything_and_publishes_has_a_lane():
     contract = Contract("hotel", (RoomWanted,), {"desk": (EVERYTHING,)})
     svg = Choreography(Saga(contract, {"desk": desk})).svg
     assert ">desk<" in svg
-    assert "desk listens to everything, and it alone to room.wanted" in svg
+    assert "desk listens to everything, and it alone to desk.wanted" in svg
