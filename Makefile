@@ -24,8 +24,8 @@ check: lint setup-test ## Check the style, and run the tests that need neither b
 test: setup-test ## Run the tests, and every notebook against its committed outputs
 	@$(HOLD) $(TESTS) --nbval
 
-course: setup-test ## Grade the course: its exercises, their solutions, and wrong answers (two minutes)
-	@$(HOLD) $(TESTS) --nbval notebooks/build notebooks/clinic notebooks/solutions tests/course
+course: setup-test ## Grade the course's exercises, solutions and wrong answers; run all in batch (six minutes)
+	@$(HOLD) $(TESTS) --nbval tests/course notebooks/build notebooks/clinic notebooks/solutions
 
 lab: setup ## Open copies of the notebooks in JupyterLab (in work/, where yours stay as you leave them)
 	@PYTHON=$(IN) $(HOLD) sh bin/lab
