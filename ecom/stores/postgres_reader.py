@@ -109,6 +109,16 @@ class PostgresReader(Reading):
         finally:
             self._drop()
 
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+        names = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+        return [row[0] for row in self._run(names)]
+
+    def table(self, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """A table of `tables`, as it is: its columns, and its rows by their key."""
+        found = self._run(f'SELECT * FROM "{name}" ORDER BY 1')
+        return [column.name for column in found.description or ()], found.fetchall()
+
     def stop(self) -> None:
         """Find out nothing more (see `_was_committed`): the process ends."""
         self._closed.set()

@@ -26,6 +26,9 @@ def test_it_sells_all_there_is_though_services_are_killed(broker, cluster):
         assert shop.books().balanced, shop.books()
         assert shop.orders()["state"].value_counts().to_dict() == {"CONFIRMED": 20, "CANCELLED": 4}
         assert sorted(shop.orders()["order_id"]) == sorted(placed)
+        assert list(shop.table("order", "orders").order_id) == sorted(placed)
+        with pytest.raises(ShopError, match="no table"):
+            shop.table("order", "no such")
 
 
 @pytest.mark.parametrize("kept", [{"name": "kept"}, {"folder": "kept"}])
