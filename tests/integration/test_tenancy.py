@@ -1,6 +1,7 @@
 """At which broker a shop lives: its folder says so, whoever asks, and whatever they use."""
 
 import stat
+import uuid
 
 import pytest
 
@@ -19,40 +20,39 @@ from ecom.harness.tenancy import (
 from ecom_lab.shop import CONTRACT
 
 ELSEWHERE = "amqp://ada:secret@127.0.0.1:9/%2F"  # where no broker is
-HERE = "shop-lives-here"
 
 
 @pytest.fixture
 def folder(tmp_path, broker):
-    """The folder of a shop that lives at the session's broker."""
-    folder = tmp_path / HERE
+    """The folder of a shop that lives at the session's broker, beside those of other tests."""
+    folder = tmp_path / f"test-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     keep_broker(folder, broker)
-    prepare(CONTRACT, broker, HERE)
+    prepare(CONTRACT, broker, folder.name)
     yield folder
-    forget(CONTRACT, broker, HERE)
+    forget(CONTRACT, broker, folder.name)
 
 
-def exists(broker):
+def exists(folder, broker):
     try:
-        with operator(address(broker, HERE), "a test") as at:
-            return at.send(queue(HERE, "order"), {}, b"") is None
+        with operator(address(broker, folder.name), "a test") as at:
+            return at.send(queue(folder.name, "order"), {}, b"") is None
     except ShopError:
         return False
 
 
 def test_an_abandoned_shop_is_forgotten_where_it_lived(folder, broker):
     """Not at the broker of whoever clears it away, which knows nothing of it."""
-    assert exists(broker)
+    assert exists(folder, broker)
     assert forget_abandoned(CONTRACT, ELSEWHERE, folder)
-    assert not exists(broker)
+    assert not exists(folder, broker)
 
 
 def test_an_abandoned_shop_whose_broker_is_away_stays(folder, broker, caplog):
     """Whoever comes while that broker is there clears it away; nobody else need hear of it."""
     keep_broker(folder, ELSEWHERE)
     assert not forget_abandoned(CONTRACT, broker, folder)
-    assert exists(broker)
+    assert exists(folder, broker)
     assert not [it for it in caplog.records if it.name.startswith("ecom")]
 
 
