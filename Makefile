@@ -16,7 +16,7 @@ run: setup ## Place orders in a running shop and watch the sagas
 
 # Several tests at a time, as each waits for others' processes now and then; what has to stay together
 # does so (tests/support/scheduling.py).
-TESTS = $(IN) -m pytest -q -n 6
+TESTS = $(IN) -m pytest -q -n 4
 
 check: lint setup-test ## Check the style, and run the tests that need neither broker nor process (a minute)
 	@$(TESTS) tests/unit
