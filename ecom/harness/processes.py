@@ -22,7 +22,7 @@ from ecom.settings import shown
 Member = tuple[str, str]  # service, replica
 
 EMPTY: Mapping[str, str] = {}
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # about one on an idle machine; a machine may be busy, a broker booting
 STOP_SECONDS = 10.0
 
 
