@@ -4,6 +4,7 @@ import atexit
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ from ecom.process import child
 from ecom.process.databases import Server
 from ecom.runtime.saga import Saga
 from ecom.settings import keep_secret, number
+from ecom.stores.base import StoreUnavailable
 from ecom.stores.reader import SERVER
 
 
@@ -48,8 +50,10 @@ class Runner:
     ) -> None:
         self.saga, self._name, self._folder = saga, name, folder
         self._amqp_url = None if amqp_url is None else check_url("amqp_url", amqp_url)
-        self._on_server = database == "postgres"  # one of our own
-        if self._on_server and (name, folder) != (None, None):
+        self._database = database
+        if database not in ("files", "postgres") and "://" not in database:
+            raise ShopError("database must be files, postgres, or the URL of a PostgreSQL.")
+        if database == "postgres" and (name, folder) != (None, None):
             raise ShopError(
                 f"A private PostgreSQL goes with its {self.noun}, which has no name or folder."
             )
@@ -94,10 +98,13 @@ class Runner:
     def _open(self) -> None:
         self._processes, self._lease, self._cluster, self._server = None, None, None, None
         child.prepare(*self.imports)  # it takes as long as what follows
-        if self._on_server:
-            self._cluster = Cluster()
-            self._server = Server(self._cluster.url, self.name)
+        if self._database != "files":
+            self._cluster = Cluster() if self._database == "postgres" else None
+            url = self._cluster.url if self._cluster else self._database
+            self._server = Server(url, self.name)
             keep_secret(self.folder / SERVER, f"{self._server.url}\n{self.name}")
+        elif (self.folder / SERVER).exists():
+            raise ShopError(f"This {self.noun} has its rows on a server: say its URL by database=.")
         self._begin()
         if self._amqp_url is None:
             self._lease = lease_for(self.folder)
@@ -133,6 +140,9 @@ class Runner:
             if self._processes:
                 self._processes.stop()
                 forgotten = self._is_for_once(workspace) and self._forget()
+                if self._server and workspace.is_temporary and not self._cluster:
+                    with suppress(StoreUnavailable):
+                        self._server.forget(self.saga.services)
         finally:
             workspace.leave(remove=forgotten)
             self._end()

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import msgspec
@@ -68,7 +68,8 @@ class Verdict:
 class Running(Runner):
     """Runs a saga of your own. `rows` are what a service's tables have at first; `outside` is what
     answers a service's effects, each under its key once; `invariants` are what `books` checks;
-    `database` is where services keep their rows: in files, or in a private PostgreSQL."""
+    `database` is where services keep their rows: in "files", in a private PostgreSQL ("postgres"),
+    or in the one of this URL, whose role may make schemas and roles."""
 
     _http: httpx.Client | None = None  # while it is open
 
@@ -82,7 +83,7 @@ class Running(Runner):
         name: str | None = None,
         folder: Path | str | None = None,
         amqp_url: str | None = None,
-        database: Literal["files", "postgres"] = "files",
+        database: str = "files",
     ) -> None:
         super().__init__(saga, name, None if folder is None else Path(folder), amqp_url, database)
         self._rows, self._outside, self._invariants = rows, outside, tuple(invariants)

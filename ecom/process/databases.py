@@ -68,6 +68,13 @@ class Server(NamedTuple):
         provision(self.url, schema, *_made(service), password)
         return f"postgresql://{schema}:{password}@{self.url.partition('@')[2]}"
 
+    def forget(self, services: Iterable[str]) -> None:
+        """Delete the schemas of these services, and their roles."""
+        from ecom.stores.postgres_schema import drop
+
+        for service in services:
+            drop(self.url, self._schema(service))
+
     def store(self, service: str) -> Store:
         """Its rows, to be read and written."""
         from ecom.stores.postgres import PostgresStore

@@ -11,7 +11,7 @@ from ecom.harness.runner import Runner
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox, put_faults
-from ecom.settings import LONGEST_HOLD, Settings, keep_secret
+from ecom.settings import LONGEST_HOLD, Settings, keep_secret, text
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
@@ -39,7 +39,8 @@ class Shop(Records, Runner):
     shop closes itself when nobody refers to it any more, at the latest with this process.
     The payment provider and the mail server are processes, too, unless `outside` is "files": then
     the services themselves keep their books, which is faster. With `database` "postgres" services
-    have their rows in a private PostgreSQL, which goes with the shop.
+    have their rows in a private PostgreSQL, which goes with the shop; with the URL of a role that
+    may make schemas and roles, in its database.
     `saga` is who tells whom what to do, the choreography if None; `services` are those that differ
     from its own, by name: a `Service`, or some of its handlers by message. Their code may be in a
     notebook. Wrong arguments raise `ShopError`.
@@ -61,7 +62,7 @@ class Shop(Records, Runner):
         outside: Literal["processes", "files"] = "processes",
         saga: Saga | None = None,
         services: Mapping[str, Any] = EMPTY,
-        database: Literal["files", "postgres"] = "files",
+        database: str = "files",
     ) -> None:
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
         name = None if name is None else arguments.text("name", name)
@@ -69,7 +70,7 @@ class Shop(Records, Runner):
         self._hold_seconds = arguments.patience("hold_seconds", hold_seconds, LONGEST_HOLD)
         usual = choreography(self._hold_seconds) if saga is None else arguments.saga(saga)
         its = arguments.services(services, usual)
-        kept = arguments.choice("database", database, "files", "postgres")
+        kept = text("database", database)
         Runner.__init__(self, its, name, folder, amqp_url, kept)
         self._is_usual = saga is None and not services
         self._as_processes = arguments.choice("outside", outside, "processes", "files") != "files"

@@ -67,6 +67,13 @@ def prepare(url: str, schema: str, kinds: Iterable[type[Row]], views: Iterable[V
         migrate(made, kinds, {view.name: _noted(view.name, _ours(view.sql)) for view in views})
 
 
+def drop(url: str, schema: str) -> None:
+    """Delete a schema with all that is in it, and its role."""
+    with _opened(url, schema) as made, made.alone():
+        made.run("DROP SCHEMA IF EXISTS {0} CASCADE")
+        made.run("DROP ROLE IF EXISTS {0}")
+
+
 class PostgresSchema:
     """What there is in a schema, and how it is changed."""
 
