@@ -32,9 +32,9 @@ class Files(NamedTuple):
         """Make one service's database, or bring it up to date; with these views besides."""
         prepare(self.path(service.name), (*service.rows, *MACHINERY), views)
 
-    def store(self, service: str) -> Store:
-        """Its rows, to be read and written."""
-        return SqliteStore(self.path(service))
+    def store(self, service: str, replica: str | None = None) -> Store:
+        """Its rows, to be read and written, by nobody else under this name."""
+        return SqliteStore(self.path(service), replica)
 
     def reading(self, service: str) -> Reading:
         """Its rows, to be read: what cannot be had at once is unavailable."""
@@ -75,11 +75,11 @@ class Server(NamedTuple):
         for service in services:
             drop(self.url, self._schema(service))
 
-    def store(self, service: str) -> Store:
-        """Its rows, to be read and written."""
+    def store(self, service: str, replica: str | None = None) -> Store:
+        """Its rows, to be read and written, by nobody else under this name."""
         from ecom.stores.postgres import PostgresStore
 
-        store = PostgresStore(self.url, self._schema(service))
+        store = PostgresStore(self.url, self._schema(service), replica=replica)
         store.begin()  # which tells what time it is there
         store.rollback()
         return store

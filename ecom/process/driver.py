@@ -78,7 +78,7 @@ class Process:
         self.name, self.settings, self._api, self._news = name, settings, api, news
         self.databases = databases(settings)
         self.databases.provide(saga.services[name])
-        self.store: Any = self.databases.store(name)
+        self.store: Any = self.databases.store(name, settings.replica)
         # Steps wait for a server in a thread of their own, for a file where they are.
         self._aside = ThreadPoolExecutor(1) if self.databases.is_remote else None
         self.bus = Bus(settings.amqp_url, settings.shop, name, self.put)

@@ -17,7 +17,7 @@ from ecom.stores import sql
 from ecom.stores.base import R, Row, StoreUnavailable
 from ecom.stores.postgres_reader import PostgresReader, psycopg
 from ecom.stores.query import Key, key_of
-from ecom.stores.sql import Dialect, columns_of
+from ecom.stores.sql import Dialect, columns_of, taken
 
 MOST_TOGETHER = 1_000  # rows of one kind that are fetched together, because they were before
 
@@ -30,12 +30,14 @@ log = logging.getLogger("ecom.stores")
 
 
 class PostgresStore(PostgresReader):
-    """One service's rows, to be written. Its methods wait for the network: in a thread."""
+    """One service's rows, to be written. Its methods wait for the network: in a thread. With the
+    name of a `replica`, `begin` raises `StoreUnavailable` while another process has it."""
 
     is_shared = True
 
-    def __init__(self, *where: Any, **options: Any) -> None:
+    def __init__(self, *where: Any, replica: str | None = None, **options: Any) -> None:
         super().__init__(*where, **options)
+        self._replica, self._alone_on = replica, self._db  # on which connection we hold its name
         self._numbers: dict[type[Row], deque[int]] = {}
         self._drawn: dict[type[Row], int] = {}  # how many numbers, in this transaction
         self._absent: set[tuple[type[Row], Key]] = set()  # what was looked for in vain
@@ -50,11 +52,24 @@ class PostgresStore(PostgresReader):
         self._forget()
         asked = self._wall()
         try:
+            self._be_alone()
             begun = self.connected().execute("BEGIN; SELECT extract(epoch FROM clock_timestamp())")
             begun.nextset()
             self._ahead = float(begun.fetchone()[0]) - (asked + self._wall()) / 2
         except psycopg.Error as error:
             raise self._failed(error) from None
+
+    def _be_alone(self) -> None:
+        """See that no other process has our replica's name. The connection holds it, so one that is
+        lost can commit nothing beside another's."""
+        db = self.connected()
+        if self._replica is None or self._alone_on is db:
+            return
+        try:
+            db.execute(_NAME, (self.schema, self._replica))
+        except psycopg.errors.LockNotAvailable:
+            raise taken(self._replica, self.schema) from None
+        self._alone_on = db
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
         if kind not in self._alone:
@@ -154,6 +169,8 @@ class PostgresStore(PostgresReader):
         for each in self._numbers, self._drawn, self._absent, self._alone, self._writes:
             each.clear()
 
+
+_NAME = "SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))"  # until the connection ends
 
 # What became of a transaction; if the commit has not come to the server, it will not.
 _FATE = """

@@ -26,7 +26,7 @@ with all_installed():
 
 ANSWER_SECONDS = 5.0  # without an answer for so long, a server counts as away
 LOCK_SECONDS = 3  # for so long we wait for another transaction: less, as it means no answer
-ABSENT_SECONDS = 20  # after which a server ends the transaction of a client that says nothing
+ABSENT_SECONDS = 20  # after which a server ends what a client holds who says nothing, or is cut off
 
 _HOLD = {"keep": " FOR UPDATE", "take": " FOR UPDATE SKIP LOCKED", "look": ""}
 # Classes of errors that may be gone a moment later: no connection, a transaction that only reads or
@@ -150,6 +150,9 @@ class PostgresReader(Reading):
                 ("default_transaction_isolation", "read committed"),
                 ("lock_timeout", f"{LOCK_SECONDS}s"),
                 ("idle_in_transaction_session_timeout", f"{ABSENT_SECONDS}s"),
+                ("tcp_keepalives_idle", f"{ABSENT_SECONDS // 2}s"),
+                ("tcp_keepalives_interval", f"{ABSENT_SECONDS // 4}s"),
+                ("tcp_keepalives_count", "2"),
             ):
                 self._db.execute("SELECT set_config(%s, %s, false)", (name, value))
         return self._db

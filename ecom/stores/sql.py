@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 from msgspec.structs import FieldInfo, astuple, fields
 
-from ecom.stores.base import Index, Row, StoreBroken
+from ecom.stores.base import Index, Row, StoreBroken, StoreUnavailable
 from ecom.stores.query import AtMost, Bound, MoreThan
 
 _PLAIN = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
@@ -22,6 +22,14 @@ class Dialect(NamedTuple):
 
 
 SQLITE = Dialect({}, "x'{}'")
+
+
+def taken(replica: str, where: object) -> StoreUnavailable:
+    """What two processes under one name are told: one would pass over what the other has left."""
+    return StoreUnavailable(
+        f"Another process is replica {replica} of {where}: end that one, or give this one another "
+        "ECOM_REPLICA."
+    )
 
 
 class Columns:

@@ -3,6 +3,7 @@
 WAL with `synchronous=FULL`: a commit survives a power cut.
 """
 
+import fcntl
 import sqlite3
 import time
 from collections import defaultdict
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ from ecom.stores import sql
 from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable, Where
 from ecom.stores.migrations import Found, SchemaVersion, migrate
 from ecom.stores.query import Key, key_of
-from ecom.stores.sql import columns_of
+from ecom.stores.sql import columns_of, taken
 from ecom.stores.views import View
 
 SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
@@ -33,11 +34,20 @@ _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sql
 
 
 class SqliteStore:
-    """One service's database file; see `prepare` for its tables."""
+    """One service's database file; see `prepare` for its tables. A `replica` has its name for
+    itself, by a lock that ends with its process: else `StoreUnavailable`."""
 
     is_shared = False
+    _name: IO[bytes] | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, replica: str | None = None) -> None:
+        if replica is not None:
+            self._name = path.with_name(f"{path.stem}-{replica}.lock").open("ab")
+            try:
+                fcntl.flock(self._name, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._name.close()
+                raise taken(replica, path) from None
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         self._run("PRAGMA synchronous = FULL")  # which looks into the file
         self._run(f"PRAGMA journal_size_limit = {WAL_BYTES}")
@@ -98,6 +108,8 @@ class SqliteStore:
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back."""
         self._db.close()
+        if self._name is not None:
+            self._name.close()
 
     def _run(self, statement: str, values: tuple = ()) -> sqlite3.Cursor:
         try:

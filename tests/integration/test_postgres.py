@@ -392,6 +392,26 @@ def test_no_row_is_passed_over_for_a_greater_number_of_anothers(opened):
     assert sent(first, stores[0], *later) == later
 
 
+def test_no_two_processes_have_one_name(opened):
+    """Where one has it, nobody else begins a transaction under it; where its connection is lost, it
+    may be another's, and then is asked for anew before anything is done. Other names are free."""
+    first, second = opened(Lamp, Counter, replica="1"), opened(replica="1")
+    saved(first, Lamp("A"))
+    saved(opened(replica="2"), Lamp("B"))
+    second.connected().execute("SET lock_timeout = '10ms'")
+    with pytest.raises(StoreUnavailable, match="is replica 1 of lamps: end that one, or give"):
+        second.begin()
+    first._drop()
+    second.connected().execute("SET lock_timeout = '10s'")
+    saved(second, Lamp("C"))
+    first.connected().execute("SET lock_timeout = '10ms'")
+    with pytest.raises(StoreUnavailable, match="is replica 1"):
+        first.begin()
+    second.close()
+    first.connected().execute("SET lock_timeout = '10s'")
+    saved(first, Lamp("D"))
+
+
 # ── Trouble ───────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def severed(cluster, opened):

@@ -114,6 +114,20 @@ def test_a_process_ends_in_time_while_the_server_is_away(running, cluster, tmp_p
         assert it.wait(20) == 0
 
 
+def test_a_second_process_of_one_name_ends_and_says_so(running, broker, server, tmp_path):
+    """Beside the first; once that one has gone, however it went, another may have its name."""
+    (it,) = running(("audit", "1"))
+    told = {"ECOM_DATABASE_URL": server.url}
+    second = process("audit", broker, tmp_path, server.shop, **told)
+    assert second.wait(20) == 1
+    said = (tmp_path / "audit-1.log").read_text().splitlines()[-1]
+    assert said.startswith(f"Another process is replica 1 of {server.shop}_audit: end that one")
+    it.kill()
+    it.wait()
+    (tmp_path / "audit-1.json").unlink()
+    running(("audit", "1"))
+
+
 def test_a_service_without_its_tables_says_who_makes_them(broker, bare, cluster, tmp_path):
     """In its last line; a service has no right to."""
     server = Server(cluster.url, bare)

@@ -179,3 +179,16 @@ def test_a_database_that_another_has_for_itself_is_unavailable_and_then_is_not(t
         with pytest.raises(StoreUnavailable):
             try_write(path)
     try_write(path)
+
+
+def test_no_two_processes_have_one_name(tmp_path):
+    """Where one has it, another is told in a sentence; once it has gone, its name is free."""
+    path = tmp_path / "lamps.db"
+    prepare(path, [Lamp, Counter])
+    first, other = SqliteStore(path, "1"), SqliteStore(path, "2")
+    with pytest.raises(StoreUnavailable, match=r"is replica 1 of .*lamps.db: end that one, or"):
+        SqliteStore(path, "1")
+    for each in first, other, SqliteStore(path):
+        saved(each, Lamp("A"))
+        each.close()
+    SqliteStore(path, "1").close()
