@@ -33,8 +33,12 @@ lab: setup ## Open copies of the notebooks in JupyterLab (in work/, where yours 
 originals: ## Put the original notebooks back into work/ (what you had there stays, under another name)
 	@sh bin/lab --originals
 
-browser: setup-test ## Run every notebook in JupyterLab in a real browser (needs Chromium; four minutes)
-	@$(HOLD) $(IN) -m pytest -q tests/browser/test_jupyterlab.py
+book: setup-book ## Make a book of the course in build/book: static, to be read and searched without a network
+	@$(IN) -m sphinx -q -E -W --keep-going -c docs/book . build/book
+	@echo "build/book/index.html"
+
+browser: setup-browser ## Run every notebook, and the book, in a real browser
+	@$(HOLD) $(IN) -m pytest -q tests/browser/test_jupyterlab.py tests/browser/test_book.py
 
 compat: setup-test ## Run what needs a broker on the newest RabbitMQ in Debian (root; a quarter of an hour)
 	@bin/compat $(HOLD) $(IN) -m pytest -q -n 2 tests/integration tests/system tests/lab/test_chaos.py
@@ -58,8 +62,15 @@ setup: ## Install what is missing (into .venv; RabbitMQ by apt on Debian and Ubu
 setup-test:
 	@PYTHON='$(PYTHON)' sh bin/setup test
 
+setup-book:
+	@PYTHON='$(PYTHON)' sh bin/setup book
+
+setup-browser:
+	@PYTHON='$(PYTHON)' sh bin/setup test book browser
+
 clean: ## Remove all that setup and running have made here
 	rm -rf .venv .ecom .compat build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run check test course lab originals browser compat chaos bench lint setup setup-test clean
+.PHONY: help run check test course lab originals book browser compat chaos bench lint setup setup-test \
+	setup-book setup-browser clean

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ROOT / "notebooks"
 
-collect_ignore = ["test_jupyterlab.py"]  # minutes, with the browser: collected if asked for by name
+# Minutes, with the browser: collected if asked for by name.
+collect_ignore = ["test_jupyterlab.py", "test_book.py"]
 
 
 @pytest.fixture(scope="module")

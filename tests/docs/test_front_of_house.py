@@ -117,7 +117,7 @@ def test_each_dependency_has_its_reason():
     told = re.findall(r"^\| (.+?) \| .+ \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     named = {name for row in told for name in row.split(", ")} - {"package"}
     wanted = json.loads((ROOT / "tests/clients/package.json").read_text())["dependencies"].keys()
-    for name in ("requirements.in", "requirements-test.in"):
+    for name in ("requirements.in", "requirements-test.in", "requirements-book.in"):
         text = (ROOT / name).read_text()
         wanted |= set(re.findall(r"^([\w-]+)", text, re.MULTILINE))
     assert named == wanted
