@@ -6,7 +6,7 @@ Also where any value from outside becomes ours, `number` and `text`, and what mu
 import operator
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
@@ -67,6 +67,36 @@ def text(what: str, value: Any) -> str:
     except UnicodeEncodeError:
         pass
     raise ShopError(f"{what} must be text, not {shown(value)}.")
+
+
+def one_of(what: str, value: Any, known: Iterable[str]) -> str:
+    """`value`, if it is one of the known words. Raises `ShopError`, which names them."""
+    names = [*known]
+    if isinstance(value, str) and value in names:
+        return value
+    raise ShopError(f"There is no {what} {shown(value)}: choose of {', '.join(names)}.")
+
+
+def folder_named(what: str, value: Any) -> Path:
+    """A folder, with `~` for the user's own; it need not exist. Raises `ShopError`."""
+    try:
+        path = Path(value).expanduser()
+        if "\0" in str(path) or path.exists() is None:  # nor more than a name can have
+            raise ValueError
+    except Exception as error:
+        raise ShopError(f"{what} is no path of a folder: {shown(value)}.") from error
+    return path
+
+
+def made(folder: Path) -> Path:
+    """This folder, which is made if it is not there. Raises `ShopError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ShopError(
+            f"{folder} cannot be a folder of ours ({error.strerror}): choose another one."
+        ) from error
+    return folder
 
 
 MIN_TOKEN = 32  # characters: too many to guess
@@ -131,7 +161,7 @@ def all_installed() -> Iterator[None]:
 def home() -> Path:
     """The folder of private state (broker, shops): `ECOM_HOME`, else `.ecom` beside a checkout."""
     if given := os.environ.get("ECOM_HOME"):
-        return Path(os.path.expanduser(given)).absolute()
+        return folder_named("ECOM_HOME", given).absolute()
     checkout = Path(__file__).absolute().parent.parent
     return (checkout if (checkout / "environment.yml").exists() else Path.home()) / ".ecom"
 
@@ -197,7 +227,7 @@ _BOUNDS: dict[str, tuple[float, float, bool]] = {
 
 def _read(name: str, value: str, setting: str) -> Any:
     if setting == "folder":
-        return Path(os.path.expanduser(value))
+        return folder_named(name, value)
     if setting in ("shop", "replica") and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
         raise ShopError(f"{name} must be letters, digits, '.', '_' and '-', not {shown(value)}.")
     if setting not in _BOUNDS:

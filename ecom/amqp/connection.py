@@ -64,7 +64,9 @@ def check_url(what: str, url: Any) -> str:
 def _parsed(what: str, url: Any) -> URLParameters:
     try:
         if urlsplit(url).scheme in ("amqp", "amqps"):
-            return URLParameters(url)
+            found = URLParameters(url)
+            found.host.encode("idna")  # which is asked for its address
+            return found
     except Exception:  # whose text may quote a part of the password
         pass
     raise ShopError(

@@ -14,7 +14,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from ecom.errors import ShopError
-from ecom.settings import MIN_TOKEN, check_token_form
+from ecom.settings import MIN_TOKEN, check_token_form, shown
 
 PUBLIC = {"/health", "/metrics"}  # they show nothing of any order
 TOKEN_SECONDS = 24 * 3_600  # how long a customer's token is good for
@@ -28,8 +28,8 @@ def check_token(host: str, token: str | None) -> None:
     """Raise `ShopError` unless the API may listen at `host` with this token, or with None."""
     if token is None and not _LOOPBACK.fullmatch(host):
         raise ShopError(
-            f"The HTTP API at {host} is open to other machines: set ECOM_HTTP_TOKEN to {MIN_TOKEN} "
-            "or more random characters, or leave ECOM_HTTP_HOST at 127.0.0.1."
+            f"The HTTP API at {shown(host)} is open to other machines: set ECOM_HTTP_TOKEN to "
+            f"{MIN_TOKEN} or more random characters, or leave ECOM_HTTP_HOST at 127.0.0.1."
         )
     if token is not None:
         check_token_form(token)

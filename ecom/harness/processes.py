@@ -17,7 +17,7 @@ from ecom.errors import ServiceDied, ServiceDown, ShopError
 from ecom.process import child
 from ecom.process.child import Child
 from ecom.process.fork_server import how
-from ecom.settings import shown
+from ecom.settings import one_of, shown
 
 Member = tuple[str, str]  # service, replica
 
@@ -55,9 +55,7 @@ class Processes:
 
     def member(self, service: str, replica: str = "1") -> Member:
         """One of its processes. Raises `ShopError` if no service is called so."""
-        if not isinstance(service, str) or service not in self._programs:
-            known = ", ".join(self._programs)
-            raise ShopError(f"There is no service {shown(service)}: choose of {known}.")
+        one_of("service", service, self._programs)
         if not re.fullmatch("[A-Za-z0-9]{1,20}", str(replica)):  # a part of its files' names
             raise ShopError(
                 f"A replica's name is 1 to 20 letters and digits, not {shown(replica)}."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecom.errors import ShopError
+from ecom.settings import one_of
 from ecom.stores.reader import Reader
 
 
@@ -14,12 +14,9 @@ def table(folder: Path, known: Iterable[str], database: str, name: str) -> pd.Da
 
     Raises `ShopError` for a database or table there is not.
     """
-    if database not in known:
-        raise ShopError(f"There is no database {database!r}: choose of {', '.join(known)}.")
+    one_of("database", database, known)
     with Reader(folder) as read:
-        names = read[database].tables()
-        if name not in names:
-            raise ShopError(f"{database} has no table {name!r}: choose of {', '.join(names)}.")
+        one_of(f"table of {database}", name, read[database].tables())
         columns, rows = read[database].table(name)
     return pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
 

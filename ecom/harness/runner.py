@@ -23,7 +23,7 @@ from ecom.harness.workspace import Workspace, clear_abandoned
 from ecom.process import child
 from ecom.process.databases import Server
 from ecom.runtime.saga import Saga
-from ecom.settings import keep_secret, number
+from ecom.settings import folder_named, keep_secret, number, text
 from ecom.stores.base import StoreUnavailable
 from ecom.stores.reader import SERVER
 
@@ -44,13 +44,14 @@ class Runner:
         self,
         saga: Saga,
         name: str | None,
-        folder: Path | None,
+        folder: Path | str | None,
         amqp_url: str | None,
-        database: str = "files",
+        database: str,
     ) -> None:
-        self.saga, self._name, self._folder = saga, name, folder
+        self.saga, self._name = saga, None if name is None else text("name", name)
+        self._folder = None if folder is None else folder_named("folder", folder)
         self._amqp_url = None if amqp_url is None else check_url("amqp_url", amqp_url)
-        self._database = database
+        self._database = text("database", database)
         if database not in ("files", "postgres") and "://" not in database:
             raise ShopError("database must be files, postgres, or the URL of a PostgreSQL.")
         if database == "postgres" and (name, folder) != (None, None):

@@ -25,6 +25,7 @@ from ecom.harness.records import by_number, table
 from ecom.harness.runner import Runner
 from ecom.process.databases import Files, fill
 from ecom.runtime.saga import Saga
+from ecom.settings import one_of
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.reader import Reader
@@ -85,10 +86,10 @@ class Running(Runner):
         amqp_url: str | None = None,
         database: str = "files",
     ) -> None:
-        super().__init__(saga, name, None if folder is None else Path(folder), amqp_url, database)
+        super().__init__(saga, name, folder, amqp_url, database)
         self._rows, self._outside, self._invariants = rows, outside, tuple(invariants)
         for name in {*rows, *outside} - saga.services.keys():
-            raise ShopError(f"There is no service {name!r}: choose of {', '.join(saga.services)}.")
+            one_of("service", name, saga.services)
         for it in saga.services.values():
             if it.effects and it.name not in outside:
                 raise ShopError(f"Who performs the effects of {it.name}? Say so by `outside`.")
@@ -126,9 +127,10 @@ class Running(Runner):
         of the service as such. Raises `ShopError` if it was refused; `ServiceDown`, and then it may
         have been handled: a command that has an id of its own can be given again."""
         url = self._staffed().note(self.processes.member(service)[0])["http"]
-        its, body = self.saga.services[service], msgspec.json.encode(message)
+        its = self.saga.services[service]
         if type(message) not in its.handlers:
             raise ShopError(f"{service} does not handle {type(message).__name__}.")
+        body = msgspec.json.encode(message)
         try:
             answer = self._http.post(f"{url}/{type(message).__name__}", content=body)
         except httpx.TransportError as error:

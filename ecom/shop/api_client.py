@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 
-from ecom.broker.management import SECONDS, local_client
+from ecom.broker.management import client, local_client
 from ecom.errors import OrderRefused, ServiceDown
 
 AT_ONCE, BYTES_AT_ONCE = 1_000, 700_000  # orders, and bytes of them, in one request, at most
@@ -26,7 +25,7 @@ class Client:
     def __init__(self, find: Callable[[], str], token: str | None, is_here: bool = True) -> None:
         self._find, self._is_here = find, is_here
         shown = {"Authorization": f"Bearer {token}"} if token else {}
-        connected = local_client if is_here else partial(httpx.Client, timeout=SECONDS)
+        connected = local_client if is_here else client
         self._http = connected(headers={"Content-Type": "application/json", **shown})
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:

@@ -4,7 +4,6 @@ Each function raises `ShopError`, which names the argument and its value, and no
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -14,7 +13,7 @@ from ecom.events import Quantity, Sku, UnitPrice
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
 from ecom.sandbox.faults import Faults
-from ecom.settings import number, shown, text
+from ecom.settings import number, one_of, shown, text
 
 MOST_UNITS = 10**12  # on a shelf
 FOREVER = float("inf")
@@ -31,24 +30,6 @@ def units_of_stock(stock: Any) -> dict[str, int]:
 def patience(what: str, seconds: Any, most: float = FOREVER) -> float:
     """How long to wait; without end, if need be."""
     return number(what, seconds, 0, most)
-
-
-def folder(value: Any) -> Path:
-    """A folder, with `~` for the user's own."""
-    try:
-        path = Path(value).expanduser()
-        if "\0" in str(path) or path.exists() is None:  # nor more than a name can have
-            raise ValueError
-    except Exception as error:
-        raise ShopError(f"folder is no path of a folder: {shown(value)}.") from error
-    return path
-
-
-def choice(what: str, value: Any, *known: str) -> str:
-    """One of several words."""
-    if not isinstance(value, str) or value not in known:
-        raise ShopError(f"{what} must be one of {', '.join(known)}, not {shown(value)}.")
-    return value
 
 
 def orders(given: Any) -> list[dict[str, Any]]:
@@ -124,7 +105,7 @@ def saga(given: Any) -> Saga:
 def services(given: Any, of: Saga) -> Saga:
     """The saga with these services, or with handlers of its own laid over theirs."""
     for name, its in _pairs("services", given):
-        choice("services", name, *of.services)
+        one_of("service", name, of.services)
         if isinstance(its, Service) and its.name == name:
             of = of.answering(name, its.handlers).replacing(its)
         else:

@@ -11,7 +11,7 @@ import msgspec
 import pandas as pd
 
 from ecom.amqp.connection import check_url
-from ecom.broker.management import SECONDS
+from ecom.broker.management import client
 from ecom.contract.envelope import rfc3339
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
@@ -20,7 +20,7 @@ from ecom.runtime.tables import Letter
 from ecom.sandbox.gateway import Movement
 from ecom.services.notification import Told
 from ecom.services.order import CANCELLED, CONFIRMED, Order
-from ecom.settings import Settings, keep_secret, shown
+from ecom.settings import Settings, keep_secret, shown, text
 from ecom.shop import accounts
 from ecom.shop.api_client import Client
 from ecom.shop.balance import Books, close_books
@@ -52,7 +52,7 @@ class Attached(Records):
         shop: str = Settings.shop,
         token: str | None = None,
     ) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", shop):
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text("shop", shop)):
             raise ShopError(f"shop must be the deployment's ECOM_SHOP, not {shown(shop)}.")
         self._notes = TemporaryDirectory(prefix="ecom-attached-")  # only we may look into it
         super().__init__(self._notes.name)
@@ -121,7 +121,8 @@ class Attached(Records):
         if not self._gateway_url:
             raise ShopError(f"Nobody sees {LEDGER} from here: give `attach` a gateway_url.")
         try:
-            answer = httpx.get(f"{self._gateway_url.rstrip('/')}/ledger", timeout=SECONDS)
+            with client() as http:
+                answer = http.get(f"{self._gateway_url.rstrip('/')}/ledger")
             return msgspec.json.decode(answer.raise_for_status().content, type=list[Movement])
         except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as error:
             what = type(error).__name__  # whose text may quote a password
@@ -133,7 +134,8 @@ attach = Attached
 
 def _only_reading(url: str) -> str:
     """The URL of connections in which the server refuses each change, whatever the role may do."""
-    if not url.startswith(("postgresql://", "postgres://")) or url.split() != [url]:
+    is_one = text("database_url", url).startswith(("postgresql://", "postgres://"))
+    if not is_one or url.split() != [url]:
         raise ShopError("database_url must be like postgresql://user:password@host/database.")
     parts, told = urlsplit(url), f"options={quote('-c default_transaction_read_only=on')}"
     return parts._replace(query="&".join(filter(None, (parts.query, told)))).geturl()

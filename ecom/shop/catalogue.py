@@ -64,7 +64,7 @@ def order_for(
     if unknown:
         raise ShopError(f"an order has customer, lines and card, but no {shown([*unknown])}.")
     customer = arguments.text("customer", customer)
-    card = arguments.text("card", card or cards().get(customer, GOOD_CARD))
+    card = arguments.text("card", cards().get(customer, GOOD_CARD) if card is None else card)
     return {"customer": customer, "card": card, "lines": arguments.lines(lines, price_of)}
 
 

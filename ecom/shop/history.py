@@ -24,6 +24,7 @@ from ecom.services.inventory import HoldDeadline, Reservation, Stock, hold_stock
 from ecom.services.notification import MailGivenUp, MailSent, SendMail, Told
 from ecom.services.order import CancelOrder, Order, PlaceOrder
 from ecom.services.payment import Captured, Declined, Payment, Refunded
+from ecom.settings import shown
 from ecom.shop.live import kept_saga
 from ecom.stores.base import Row
 from ecom.stores.reader import Reader
@@ -72,7 +73,7 @@ def history(folder: Path, order_id: str, saga: Saga | None = None) -> History:
     with Reader(folder) as reader:
         order = next(iter(reader["order"].rows(Order, order_id=order_id)), None)
     if order is None:
-        raise ShopError(f"There is no order {order_id!r}.")
+        raise ShopError(f"There is no order {shown(order_id)}.")
     title = f"Order {order_id}: " + ", ".join(filter(None, (order.state, order.reason)))
     return harness.history(past_of(folder, saga), order_id, title, WORDS)
 

@@ -15,6 +15,7 @@ from ecom.services.inventory import Reservation, Stock
 from ecom.services.notification import Told
 from ecom.services.order import Order, Request
 from ecom.services.payment import Payment
+from ecom.settings import number
 from ecom.shop.history import entries_of, past_of
 from ecom.shop.live import kept_saga
 from ecom.stores.base import Row
@@ -99,8 +100,9 @@ class Moment:
 
 def at(folder: Path, n: int, saga: Saga | None = None) -> Moment:
     """The shop in `folder` after the first `n` events of its log: see `tables_at`."""
-    saga = saga or kept_saga(folder)
-    tables, log = tables_at(past_of(folder, saga), n), entries_of(folder)
+    saga, log = saga or kept_saga(folder), entries_of(folder)
+    n = number("how many events of the log", n, 0, len(log), whole=True)
+    tables = tables_at(past_of(folder, saga), n)
     return Moment(saga, n, len(log), log[n - 1] if n else None, {**tables, Entry: log[:n]})
 
 

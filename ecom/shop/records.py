@@ -19,14 +19,16 @@ from ecom.sandbox.gateway import Movement
 from ecom.sandbox.mailbox import Mail
 from ecom.services.audit import Entry
 from ecom.services.inventory import Stock
-from ecom.services.order import Order
-from ecom.shop import accounts, moment
+from ecom.services.order import CANCELLED, CONFIRMED, PENDING, Order
+from ecom.settings import one_of
+from ecom.shop import accounts, arguments, moment
 from ecom.shop.balance import Books
 from ecom.shop.history import history
 from ecom.shop.live import kept_saga
 from ecom.shop.moment import Moment
 from ecom.stores.reader import Reader
 
+_STATES = PENDING, CONFIRMED, CANCELLED
 # The cause of an event whose cause is not an event: a command, a timer …
 _FIRST_CAUSES = {
     "order.created": "customer",
@@ -57,7 +59,8 @@ class Records:
     def orders(self, state: str | None = None) -> pd.DataFrame:
         """order_id, customer, lines, total (pence), state, reason: a row an order, by number."""
         with Reader(self.folder) as read:
-            rows = read["order"].rows(Order, **({"state": state} if state else {}))
+            wanted = {} if state is None else {"state": one_of("state", state, _STATES)}
+            rows = read["order"].rows(Order, **wanted)
         found = [
             (it.order_id, it.customer, _in_words(it.lines), it.total, it.state, it.reason or "")
             for it in sorted(rows, key=lambda it: it.number)
@@ -139,7 +142,7 @@ class Records:
 
     def history(self, order_id: str) -> History:
         """All that happened to one order, causes before effects; shows itself as a diagram."""
-        return history(self.folder, order_id, self.saga)
+        return history(self.folder, arguments.order_id(order_id), self.saga)
 
     def at(self, n: int) -> Moment:
         """All services' tables as they stood after the first `n` events of the log.
@@ -155,7 +158,7 @@ def _by_outcome(mail: Mail) -> tuple:
 
 
 def _of(order_id: str | None) -> dict[str, str]:
-    return {} if order_id is None else {"order_id": order_id}
+    return {} if order_id is None else {"order_id": arguments.order_id(order_id)}
 
 
 class _Reason(Struct):

@@ -11,7 +11,7 @@ from ecom.harness.runner import Runner
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox, put_faults
-from ecom.settings import LONGEST_HOLD, Settings, keep_secret, text
+from ecom.settings import LONGEST_HOLD, Settings, keep_secret, one_of
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
@@ -65,15 +65,12 @@ class Shop(Records, Runner):
         database: str = "files",
     ) -> None:
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
-        name = None if name is None else arguments.text("name", name)
-        folder = None if folder is None else arguments.folder(folder)
         self._hold_seconds = arguments.patience("hold_seconds", hold_seconds, LONGEST_HOLD)
         usual = choreography(self._hold_seconds) if saga is None else arguments.saga(saga)
         its = arguments.services(services, usual)
-        kept = text("database", database)
-        Runner.__init__(self, its, name, folder, amqp_url, kept)
+        Runner.__init__(self, its, name, folder, amqp_url, database)
         self._is_usual = saga is None and not services
-        self._as_processes = arguments.choice("outside", outside, "processes", "files") != "files"
+        self._as_processes = one_of("outside", outside, ("processes", "files")) != "files"
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────
     def open(self) -> "Shop":

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import msgspec
 
+from ecom.settings import made
 from ecom.stores import sql
 from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable, Where
 from ecom.stores.migrations import Found, SchemaVersion, migrate
@@ -151,7 +152,7 @@ def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) 
 
     Raises `StoreUnavailable` if others keep it locked for `PREPARE_SECONDS`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made(path.parent)
     try:
         with closing(sqlite3.connect(path, PREPARE_SECONDS, isolation_level=None)) as db:
             _write_ahead(db)

@@ -140,7 +140,7 @@ def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
     ("stage", "services", "words"),
     [
         ("storm", {"payment": {}}, "there is no stage 'storm', but: calm, declined"),
-        ("calm", {"paiment": {}}, "services must be one of"),
+        ("calm", {"paiment": {}}, "There is no service 'paiment': choose of"),
         ("calm", {"payment": {Captured: Lock()}}, "cannot be carried to another process"),
         ("calm", {"outbox": {"on_message": id}}, "for outbox there is no stage 'calm', but: kil"),
         ("", {"outbox": {"on_mesage": id}}, "outbox is graded alone, .* on_message and relay"),

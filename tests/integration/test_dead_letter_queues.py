@@ -153,10 +153,11 @@ def test_mistakes_are_answered_in_a_sentence(bare, letters, put, monkeypatch, br
     """An unknown letter, service or choice; letters that somebody else has in hand."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
     for ask in (letters.show, letters.replay, letters.dry_run):
-        with pytest.raises(ShopError, match="no dead letter"):
+        with pytest.raises(ShopError, match="no dead letter 'nonsense'"):
             ask("nonsense")
-    with pytest.raises(ShopError, match="choose of order"):
-        letters.list("paymnet")
+    for service in ("paymnet", 7, pd.NA, ["audit"]):
+        with pytest.raises(ShopError, match="choose of order"):
+            letters.list(service)
     with pytest.raises(ShopError, match="Give ids"):
         letters.replay(pd.DataFrame({"order": [1]}))
     monkeypatch.setattr("ecom.amqp.blocking.PATIENCE", 0.1)

@@ -35,6 +35,15 @@ def test_all_orders_are_looked_at_before_the_first_request(service):
     assert str(alone.value) == str(among.value).replace("order 1001", "order 1")
 
 
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_proxy_is_never_asked_for_what_is_on_this_machine(service, monkeypatch, is_here):
+    """Whatever the environment says of proxies: of a shop's services, and of a deployment's."""
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with closing(Client(lambda: address(service), "", is_here)) as client:
+        assert client.place([ORDER]) == ["1001"]
+
+
 def test_a_failure_midway_says_which_are_placed(service):
     """The service goes after the first request: those are placed, and nothing is tried after."""
     nobody = f"http://127.0.0.1:{free_port()}"

@@ -190,7 +190,7 @@ def test_a_number_beyond_the_log_is_refused(tmp_path, n):
     world = Shuffled(tmp_path, seed=1)
     world.place(0, card="4242")
     world.finish()
-    with pytest.raises(ShopError, match="5 events: choose a number from 0 to 5"):
+    with pytest.raises(ShopError, match="number from 0 to 5"):
         at(tmp_path, n)
 
 

@@ -3,6 +3,7 @@
 import datetime
 import math
 from contextlib import suppress
+from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ import pytest
 from helpers import steady
 from hypothesis import given
 from hypothesis import strategies as st
+from shuffled import Shuffled
 
 from ecom import Shop
 from ecom.amqp.connection import check_url
@@ -19,10 +21,16 @@ from ecom.api.schemas import OrderIn
 from ecom.effects.http_gateway import HttpGateway
 from ecom.effects.smtp import SmtpMailer
 from ecom.errors import ShopError
+from ecom.harness.dead_letters.dead_letter import read_letter
+from ecom.harness.dead_letters.dead_letters import DeadLetters, as_bytes
+from ecom.process.databases import Files
+from ecom.process.lifecycle import write_note
 from ecom.sandbox.faults import Faults
-from ecom.settings import Settings, number, shown
+from ecom.settings import Settings, folder_named, home, number, shown
 from ecom.shop import arguments
 from ecom.shop.catalogue import order_for, orders_for
+from ecom.shop.records import Records
+from ecom_lab.shop import SAGA
 
 SIXES = [
     6,
@@ -148,6 +156,7 @@ WRONG = {
     "a folder of nobody": {"folder": "~nobody-here/x"},
     "a folder that is a number": {"folder": 7},
     "a name that is a number": {"name": 7},
+    "a host that is none": {"amqp_url": "amqp://a..b/"},
 }
 
 
@@ -205,7 +214,7 @@ def test_whatever_else_is_handed_over_is_taken_or_refused(value):
         orders_for,
         lambda it: orders_for([it]),
         arguments.order_id,
-        arguments.folder,
+        lambda it: folder_named("folder", it),
         lambda it: arguments.patience("timeout", it),
         lambda it: check_url("amqp_url", it),
         lambda it: [arguments.faults({name: it}) for name in Faults.__struct_fields__],
@@ -213,15 +222,78 @@ def test_whatever_else_is_handed_over_is_taken_or_refused(value):
         _refused_or(lambda door=door: door(value))
 
 
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Those of a shop with one order, which is closed."""
+    world = Shuffled(tmp_path_factory.mktemp("records"), seed=1)
+    world.place(0, card="4242")
+    world.finish()
+    return Records(world.folder)
+
+
+@steady
+@given(hostile | st.none())
+def test_whatever_records_are_asked_for_they_answer_or_refuse(records, value):
+    for door in (
+        records.orders,
+        records.events,
+        records.emails,
+        records.history,
+        records.at,
+        lambda it: records.table(it, "orders"),
+        lambda it: records.table("order", it),
+    ):
+        _refused_or(lambda door=door: door(value))
+
+
+def test_an_order_is_found_by_its_number_too(records):
+    """As it comes out of a frame; no frame is empty for that, nor for a state that there is not."""
+    for number_ in (1001, np.int64(1001)):
+        assert records.events(number_).equals(records.events("1001"))
+        assert repr(records.history(number_)) == repr(records.history("1001"))
+    with pytest.raises(ShopError, match="no state 'confirmed': choose of PENDING, CONFIRMED"):
+        records.orders("confirmed")
+
+
+@steady
+@given(hostile | st.none())
+def test_whatever_is_done_to_dead_letters_it_is_done_or_refused(records, value):
+    """No broker is there: what is not refused before is refused for that."""
+    letters = DeadLetters(SAGA, "amqp://nobody:no@127.0.0.1:1/", "shop", records.folder)
+    letter = read_letter("audit", {"ce-id": "1"}, b"{}")
+    for door in (
+        letters.replay,
+        lambda it: letters.replay("1", override=it),
+        lambda it: letters.drop(it, "a reason"),
+        lambda it: letters.drop("1", it),
+        lambda it: letter.edited(it, b"{}"),
+        lambda it: letter.edited({}, as_bytes(it)),
+    ):
+        _refused_or(lambda door=door: door(value))
+
+
 @steady
 @given(st.text(alphabet=st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])))
 def test_whatever_the_environment_says_is_taken_or_refused(value):
-    for name in ("AMQP_URL", "FOLDER", "HOLD_SECONDS", "TALLY_SECONDS", "HTTP_PORT", "REPLICA"):
+    for name in ("HOME", *(field.name.upper() for field in fields(Settings))):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ECOM_AMQP_URL", "amqp://h/v")
             patch.setenv("ECOM_FOLDER", "x")
             patch.setenv(f"ECOM_{name}", value)
             _refused_or(Settings.from_environment)
+            _refused_or(home)
+
+
+def test_a_folder_that_cannot_be_is_refused_by_name(tmp_path):
+    """Of a service's database, and of what any process says when it is ready."""
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "x", tmp_path / ("x" * 300)):
+        for make in (Files(folder).provide, lambda it, at=folder: write_note(at, it.name)):
+            with pytest.raises(ShopError, match="cannot be a folder of ours") as refused:
+                make(SAGA.services["audit"])
+            assert str(folder) in str(refused.value)
+    write_note(tmp_path / "new", "provisioner")
+    assert (tmp_path / "new" / "provisioner-1.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -236,6 +308,7 @@ def test_whatever_the_environment_says_is_taken_or_refused(value):
         ("ECOM_REPLICA", "../x"),
         ("ECOM_AMQP_URL", ""),
         ("ECOM_FOLDER", ""),
+        ("ECOM_FOLDER", "~nobody-here/x"),
     ],
 )
 def test_a_setting_is_refused_by_its_name_and_value(monkeypatch, variable, value):

@@ -28,6 +28,7 @@ from ecom.runtime.dead_letters import (
     USER,
     plain,
 )
+from ecom.settings import shown
 from ecom.telemetry.logs import one_line
 
 _WORD = re.compile(r"[\w-]+")
@@ -89,9 +90,13 @@ class DeadLetter(Struct, frozen=True):
         duplicates, for a header that is no attribute of an event, and for a body that is no JSON,
         which would come back at once.
         """
+        if not isinstance(headers, Mapping):
+            raise ShopError(f"headers must be a dictionary, not {shown(headers)}.")
         new = {k: v for k, v in (self.headers | dict(headers)).items() if v is not None}
         if other := [name for name in headers if name in new and name not in plain(new)]:
-            raise ShopError(f"A dead letter has attributes of its event only, and no {other[0]!r}.")
+            raise ShopError(
+                f"A dead letter has attributes of its event only, and no {shown(other[0])}."
+            )
         id_ = self.headers.get("ce-id")
         if is_id(id_) and new.get("ce-id") != id_:
             raise ShopError("An edit cannot change ce-id: it is how duplicates are known.")

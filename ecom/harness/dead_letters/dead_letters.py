@@ -31,6 +31,7 @@ from ecom.harness.dead_letters.dry_run import DryRun, dry_run
 from ecom.harness.quiescence import taken_back
 from ecom.runtime.dead_letters import DROPPED_HEADER, MAX_TEXT, USER
 from ecom.runtime.saga import Saga
+from ecom.settings import one_of, shown, text
 from ecom.stores.reader import Reader
 
 Which = str | Iterable[str] | pd.DataFrame  # ids, or rows of `list` or of `groups`
@@ -86,7 +87,7 @@ class DeadLetters:
     ) -> DryRun:
         """What a replay would do as the service stands now, changing nothing; edited first, if
         `body` or `headers` are given. Effects are named, not performed."""
-        letter = self.show(id).edited(headers or {}, _bytes(body))
+        letter = self.show(id).edited(headers or {}, as_bytes(body))
         if letter.forged:
             return DryRun("would not be replayed", letter.exception)
         wire = letter.to_replay(), letter.body
@@ -122,13 +123,13 @@ class DeadLetters:
         replayed. With `override`, which says why, both are handled all the same; each such letter,
         whole, is written to `overridden.log` in the shop's folder before it is sent.
         """
-        forged: list[str] = []
+        forged, override = list[str](), text("override", override)
 
         def send(at: Operator, letter: DeadLetter) -> bool:
             if letter.forged and not override:
                 forged.append(letter.id)
                 return False
-            new = letter.edited(headers or {}, _bytes(body))
+            new = letter.edited(headers or {}, as_bytes(body))
             if override:
                 self._write("overridden", {"why": override, **self._record(new)})
             at.send(queue(self._shop, new.service), new.to_replay(override), new.body)
@@ -147,7 +148,7 @@ class DeadLetters:
         """Delete dead letters; returns how many. Each, whole, is written to `dropped.log` in the
         shop's folder, with the reason: a line of JSON, on disk before the letter goes. Its service
         is told, and counts it no more."""
-        if not reason.strip():
+        if not text("reason", reason).strip():
             raise ShopError("Say why: drop(which, 'reason').")
 
         def write(at: Operator, letter: DeadLetter) -> bool:
@@ -212,9 +213,7 @@ class DeadLetters:
     def _letters(self, at: Operator, service: str | None = None) -> Iterator[InHand]:
         """All dead letters. Raises `ShopError` for a service there is not."""
         known = self._services
-        if service is not None and service not in known:
-            raise ShopError(f"There is no service {service!r}: choose of {', '.join(known)}.")
-        for name in known if service is None else (service,):
+        for name in known if service is None else (one_of("service", service, known),):
             for message, done in at.look(dead_queue(self._shop, name)):
                 yield self._read(name, message, at.user), done
 
@@ -248,23 +247,32 @@ class DeadLetters:
 
 def _no_letter(which: Any, others: int = 0) -> ShopError:
     done = f" Of the others, {others} are done with." if others else ""
-    return ShopError(f"There is no dead letter {which}: see `list`.{done}")
+    return ShopError(f"There is no dead letter {shown(which)}: see `list`.{done}")
 
 
 def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:
     """What is chosen, and by what of a letter."""
-    if isinstance(which, pd.DataFrame) and "id" not in which:
-        if not set(GROUP) <= set(which.columns):
-            raise ShopError("Give ids, or rows of `list()` or `groups()`.")
+    is_frame = isinstance(which, pd.DataFrame)
+    if is_frame and "id" not in which and set(GROUP) <= set(which.columns):
         return set(which[[*GROUP]].itertuples(index=False, name=None)), attrgetter(*GROUP)
-    ids = which.id if isinstance(which, pd.DataFrame) else which
-    return {ids} if isinstance(ids, str) else set(ids), attrgetter("id")
+    try:
+        ids = which.id if is_frame else [which] if isinstance(which, str) else which
+        return {text("the id of a dead letter", it) for it in ids}, attrgetter("id")
+    except (AttributeError, TypeError) as error:
+        raise ShopError("Give ids, or rows of `list()` or `groups()`.") from error
 
 
-def _bytes(body: Body | None) -> bytes | None:
+def as_bytes(body: Body | None) -> bytes | None:
+    """A body as it is sent. Raises `ShopError` for what is none."""
+    """A body as it is sent. Raises `ShopError` for what is none."""
     if body is None or isinstance(body, bytes):
         return body
-    return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
+    if isinstance(body, str):
+        return text("body", body).encode()
+    try:
+        return msgspec.json.encode(dict(body))
+    except Exception as error:
+        raise ShopError(f"body must be text or a dictionary of it, not {shown(body)}.") from error
 
 
 def _service_of(user: str | None, services: Iterable[str]) -> str:
