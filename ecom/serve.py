@@ -4,6 +4,7 @@ The composition root: here the machinery is given the shop's saga, its payment p
 server, and its HTTP API. Settings come from the environment.
 """
 
+import os
 import pickle
 import sys
 import time
@@ -21,7 +22,6 @@ from ecom.sagas.choreography import choreography
 from ecom.services.notification import SendMail
 from ecom.services.payment import Capture, Refund
 from ecom.settings import Settings
-from ecom.stores.base import StoreUnavailable
 
 # Events of what did not go well, or was undone: logged when they are published.
 NEWS = ("failed", "expired", "cancelled", "released", "refunded")
@@ -61,7 +61,7 @@ def _make_schemas(saga: Saga, settings: Settings) -> None:
         try:
             for service in saga.services.values():
                 server.provision(service)
-        except (ShopError, StoreUnavailable) as error:
+        except ShopError as error:
             sys.exit(str(error))
 
 
@@ -73,6 +73,7 @@ def serve(
 ) -> None:
     """Run one service from the environment's settings, as this kind of process; of a saga that
     whoever starts us has pickled, else of this release of the shop's."""
+    os.umask(0o077)  # what is ours to know is in our files
     try:
         settings = Settings.from_environment()
         saga: Saga = pickle.loads(pickled) if pickled else release(settings.hold_seconds)

@@ -89,9 +89,9 @@ def folder_named(what: str, value: Any) -> Path:
 
 
 def made(folder: Path) -> Path:
-    """This folder, which is made if it is not there. Raises `ShopError`."""
+    """This folder, which is made, for its owner alone, if it is not there. Raises `ShopError`."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ShopError(
             f"{folder} cannot be a folder of ours ({error.strerror}): choose another one."
@@ -109,6 +109,11 @@ def check_token_form(token: str) -> None:
             f"ECOM_HTTP_TOKEN is no token: it needs {MIN_TOKEN} or more printable ASCII "
             "characters, without spaces."
         )
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: a file that is made is for its owner alone."""
+    return os.open(path, flags, 0o600)
 
 
 def keep_secret(path: Path, text: str) -> None:

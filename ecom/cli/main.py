@@ -58,12 +58,10 @@ class Friendly(click.Group):
                 formatter.write_dl(told)
 
     def invoke(self, ctx: click.Context) -> Any:
-        from ecom.stores.base import StoreUnavailable
-
         try:
             with all_installed():
                 return super().invoke(ctx)
-        except (ShopError, StoreUnavailable) as error:
+        except ShopError as error:
             lines = str(error).split("\n")  # in which something from outside may be quoted
             raise click.ClickException("\n".join(map(one_line, lines))) from error
 

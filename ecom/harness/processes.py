@@ -17,7 +17,7 @@ from ecom.errors import ServiceDied, ServiceDown, ShopError
 from ecom.process import child
 from ecom.process.child import Child
 from ecom.process.fork_server import how
-from ecom.settings import one_of, shown
+from ecom.settings import one_of, private, shown
 
 Member = tuple[str, str]  # service, replica
 
@@ -151,7 +151,7 @@ class Processes:
         service, replica = member
         program = self._programs[service]
         note_file(self._folder, member).unlink(missing_ok=True)
-        with open(log_file(self._folder, member), "ab") as log:
+        with open(log_file(self._folder, member), "ab", opener=private) as log:
             self._children[member] = child.start(
                 target or program.target,
                 *program.arguments,

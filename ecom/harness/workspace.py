@@ -33,7 +33,7 @@ class Workspace:
         self.is_named = name is not None
         self.folder = (folder or folder_of(self.name)).absolute()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(0o700, parents=True, exist_ok=True)
             if folder is None:
                 self.folder.chmod(0o700)  # customers' addresses are in it, and the API's token
             self.lock = _move_in(self.folder)

@@ -268,5 +268,5 @@ def main(name: str, settings: Settings, contract: Contract, make: Callable[[], P
     write_logs(who, subject=contract.subject_field)
     try:
         asyncio.run(_run(make))
-    except (ShopError, StoreUnavailable) as error:  # for the user to mend
+    except ShopError as error:  # for the user to mend
         sys.exit(str(error))

@@ -43,7 +43,7 @@ class Row(Struct, frozen=True):
     indexes: ClassVar[tuple[Index, ...]] = ()
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(ShopError):
     """The database is locked, full or broken just now: nothing was changed, try again later."""
 
 

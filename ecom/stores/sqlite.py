@@ -8,14 +8,14 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from ecom.settings import made
+from ecom.settings import made, private
 from ecom.stores import sql
 from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable, Where
 from ecom.stores.migrations import Found, SchemaVersion, migrate
@@ -153,6 +153,8 @@ def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) 
     Raises `StoreUnavailable` if others keep it locked for `PREPARE_SECONDS`.
     """
     made(path.parent)
+    with suppress(OSError), open(path, "ab", opener=private):
+        pass  # SQLite would make it for all to read
     try:
         with closing(sqlite3.connect(path, PREPARE_SECONDS, isolation_level=None)) as db:
             _write_ahead(db)

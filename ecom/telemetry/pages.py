@@ -28,7 +28,7 @@ from ecom.errors import ShopError
 from ecom.runtime import streams
 from ecom.runtime.streams import size
 from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Received, Timer
-from ecom.stores.base import Row, StoreUnavailable
+from ecom.stores.base import Row
 from ecom.stores.query import ANY, MoreThan
 from ecom.stores.reader import Database
 from ecom.stores.reading import totals
@@ -109,7 +109,7 @@ class Pages:
             yield family
         try:
             found = self._read()
-        except (ShopError, StoreUnavailable) as error:
+        except ShopError as error:
             log.warning("The database cannot be read for its metrics: %s", error)
             found = []
         yield self._gauge("ecom_database_readable", _READABLE, bool(found))

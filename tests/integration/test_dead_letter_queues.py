@@ -115,7 +115,7 @@ def test_those_that_are_there_are_replayed_though_one_is_not(bare, letters, put)
     """And both is said."""
     put(dead_queue(bare, "inventory"), *failed("1", "id-1"))
     (id_,) = letters.list().id
-    with pytest.raises(ShopError, match=r"nonsense: .* others, 1 are done with"):
+    with pytest.raises(ShopError, match=r"'nonsense': .* others, 1 are done with"):
         letters.replay([id_, "nonsense"])
     assert letters.list().empty
 

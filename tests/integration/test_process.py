@@ -93,15 +93,19 @@ def test_services_that_start_at_once_on_an_empty_folder_all_come_up(running, tmp
 def test_whatever_stdin_is_a_service_started_by_hand_runs_until_it_is_told_to_stop(
     how, broker, shop, tmp_path, wait_for
 ):
-    """As under cron, over ssh, in a pipe; and its log says why it stopped."""
+    """As under cron, over ssh, in a pipe; and its log says why it stopped. Its files are its own
+    user's alone, whatever the umask is there."""
     told = {"ECOM_AMQP_URL": broker, "ECOM_FOLDER": str(tmp_path), "ECOM_SHOP": shop}
-    command = ["bash", "-c", f'exec "$0" -m ecom.serve inventory {how}', sys.executable]
+    start = f'umask 022; exec "$0" -m ecom.serve inventory {how}'
+    command = ["bash", "-c", start, sys.executable]
     with open(tmp_path / "log", "wb") as log:
         it = subprocess.Popen(command, env={**os.environ, **told}, stderr=log)
     wait_for((tmp_path / "inventory-1.json").exists)
     it.terminate()
     assert it.wait(10) == 0
     assert "Stopping, as told by SIGTERM" in (tmp_path / "log").read_text()
+    for name in ("inventory.db", "inventory-1.json"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
 
 
 def test_a_stop_in_the_midst_of_work_loses_nothing(running, broker, shop, tmp_path, wait_for):

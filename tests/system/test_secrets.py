@@ -20,7 +20,7 @@ from ecom_lab.shop import CONTRACT
 def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for):
     """Files with a secret are their owner's alone, in folders of the same kind; neither logs nor
     what is shown has one, also after a lost connection."""
-    with Shop(amqp_url=broker, outside="files") as shop:
+    with Shop(amqp_url=broker, outside="files", folder=tmp_path / "own") as shop:
         node = private_node(broker)
         secrets = {
             parameters(broker_url(shop, name)).credentials.password for name in users(CONTRACT)
@@ -35,6 +35,8 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
             for place, _, names in os.walk(folder):  # from which others may be deleting queues
                 for path in (each for name in names if (each := Path(place, name)).is_file()):
                     _check(path, secrets)
+        for path in (shop.folder, *shop.folder.iterdir()):  # addresses are in databases and logs
+            assert path.stat().st_mode & 0o077 == 0, path
         settings = Settings(broker_url(shop, "order"), shop.folder, http_token=shop._token)
         shown = [repr(shop), repr(settings), repr(shop.dead), repr(shop.processes)]
         with pytest.raises(Exception, match="cannot be used") as caught:

@@ -19,6 +19,7 @@ from ecom.errors import NotSettled, ShopError
 from ecom.harness.workspace import Workspace
 from ecom.shop.catalogue import order_for, unknown_products
 from ecom.shop.credentials import keep_token
+from ecom.stores.base import StoreUnavailable
 
 WITHOUT = "import sys; sys.modules['fcntl'] = None; "
 
@@ -90,7 +91,11 @@ def test_units_that_are_none_are_refused_by_the_command(units):
 def test_an_error_of_ours_is_its_sentence_in_a_notebook(capsys):
     """Not thirty lines of traceback with the sentence last."""
     shell = InteractiveShell()
-    for error in (NotSettled("It waits for payment."), BrokerUnavailable("Set ECOM_HOME.")):
+    for error in (
+        NotSettled("It waits for payment."),
+        BrokerUnavailable("Set ECOM_HOME."),
+        StoreUnavailable("The server is away."),  # of `attach(…).orders()`
+    ):
         shell.user_ns["error"] = error
         shell.run_cell("raise error")
         said = capsys.readouterr()

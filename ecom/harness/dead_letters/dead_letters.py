@@ -31,7 +31,7 @@ from ecom.harness.dead_letters.dry_run import DryRun, dry_run
 from ecom.harness.quiescence import taken_back
 from ecom.runtime.dead_letters import DROPPED_HEADER, MAX_TEXT, USER
 from ecom.runtime.saga import Saga
-from ecom.settings import one_of, shown, text
+from ecom.settings import one_of, private, shown, text
 from ecom.stores.reader import Reader
 
 Which = str | Iterable[str] | pd.DataFrame  # ids, or rows of `list` or of `groups`
@@ -161,7 +161,7 @@ class DeadLetters:
 
     def _write(self, what: str, record: dict[str, Any]) -> None:
         """Add a line to the log of what was done, and when; it is on disk when this returns."""
-        with open(self._logs / f"{what}.log", "a") as log:
+        with open(self._logs / f"{what}.log", "a", opener=private) as log:
             log.write(json.dumps({what: rfc3339(time.time()), **record}) + "\n")
             log.flush()
             os.fsync(log.fileno())
