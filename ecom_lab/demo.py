@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from ecom.broker.lease import BrokerUnavailable, lease
 from ecom.errors import ShopError
-from ecom.settings import home
-from ecom.shop.records import Records
+from ecom.settings import all_installed, home
 
 NOTEBOOKS = Path(__file__).absolute().parents[1] / "notebooks"
 SHOWN = ("01_place_an_order", "02_run_out_of_stock")
@@ -17,6 +15,8 @@ SHOWN = ("01_place_an_order", "02_run_out_of_stock")
 
 def main() -> None:
     """Run the notebooks on one private broker and print what became of their orders."""
+    from ecom.broker.lease import lease
+
     results = home() / "runs" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     results.mkdir(parents=True)
     with lease():  # held over both, so that the broker is started once
@@ -29,6 +29,7 @@ def run(name: str, results: Path) -> None:
     """Run one notebook with papermill, with a progress bar; then print its orders and books."""
     from papermill import execute_notebook  # here: they take a second to import
 
+    from ecom.shop.records import Records
     from ecom_lab.experiments.kernel import Kernel
 
     notebook, shop = f"{name}.ipynb", results / name
@@ -44,6 +45,7 @@ def run(name: str, results: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main()
-    except (ShopError, BrokerUnavailable) as error:
+        with all_installed():
+            main()
+    except ShopError as error:
         sys.exit(str(error))

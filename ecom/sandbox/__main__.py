@@ -31,7 +31,11 @@ async def _serve(name: str) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run one of the two from the environment's settings."""
+    if len(arguments) != 1 or arguments[0] not in SERVERS:
+        sys.exit(f"Use: python -m ecom.sandbox with one of {', '.join(SERVERS)}.")
     (name,) = arguments
+    if missing := [it for it in ("ECOM_FOLDER", SERVERS[name].variable) if it not in os.environ]:
+        sys.exit(f"{missing[0]} is not set: see docs/SETTINGS.md.")
     write_logs(name, "WARNING")
     asyncio.run(_serve(name))
 

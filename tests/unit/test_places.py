@@ -31,8 +31,10 @@ WITHOUT = "import sys; sys.modules['fcntl'] = None; "
         "import runpy; sys.argv = ['x', 'run', 'true']; "
         "runpy.run_module('ecom.broker', run_name='__main__', alter_sys=True)",
         "import ecom\ntry: ecom.Shop\nexcept ImportError as error: sys.exit(str(error))",
+        "import runpy; runpy.run_module('ecom_lab.demo', run_name='__main__', alter_sys=True)",
+        "import ecom_lab\ntry: import ecom_lab.fixtures\nexcept ImportError as error: sys.exit(str(error))",
     ],
-    ids=["the command", "the broker", "a notebook"],
+    ids=["the command", "the broker", "a notebook", "make run", "a test"],
 )
 def test_windows_is_told_about_wsl_in_one_sentence(code):
     """A child without `fcntl`, which Windows has not."""
