@@ -177,7 +177,22 @@ def test_a_folder_may_be_named_as_in_a_shell(monkeypatch, tmp_path):
 @steady
 @given(
     st.dictionaries(
-        st.sampled_from(["stock", "hold_seconds", "outside", "amqp_url", "folder", "name"]), hostile
+        st.sampled_from(
+            [
+                *[
+                    "stock",
+                    "hold_seconds",
+                    "outside",
+                    "amqp_url",
+                    "folder",
+                    "name",
+                    "database",
+                    "saga",
+                    "services",
+                ]
+            ]
+        ),
+        hostile,
     )
 )
 def test_whatever_a_shop_is_made_of_it_is_made_or_refused(values):

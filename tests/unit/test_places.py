@@ -32,7 +32,7 @@ WITHOUT = "import sys; sys.modules['fcntl'] = None; "
         "runpy.run_module('ecom.broker', run_name='__main__', alter_sys=True)",
         "import ecom\ntry: ecom.Shop\nexcept ImportError as error: sys.exit(str(error))",
         "import runpy; runpy.run_module('ecom_lab.demo', run_name='__main__', alter_sys=True)",
-        "import ecom_lab\ntry: import ecom_lab.fixtures\nexcept ImportError as error: sys.exit(str(error))",
+        "import sys\ntry: import ecom_lab.fixtures\nexcept ImportError as it: sys.exit(str(it))",
     ],
     ids=["the command", "the broker", "a notebook", "make run", "a test"],
 )
