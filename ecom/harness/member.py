@@ -28,9 +28,10 @@ from ecom.runtime.service import Service
 from ecom.settings import Settings
 
 
-def serve(pickled: bytes, name: str, folder: str) -> None:
-    """Run a service, or the provisioner, of a pickled saga and its world outside. Their modules may
-    be in `folder`, where whoever starts us is; those that are installed come first."""
+def serve(pickled: bytes, name: str, folder: str, kind: type[Process] = Process) -> None:
+    """Run a service, as this kind of process, or the provisioner, of a pickled saga and its world
+    outside. Their modules may be in `folder`, where whoever starts us is; those that are installed
+    come first."""
     sys.path.append(folder)
     saga, outside = pickle.loads(pickled)
     settings = Settings.from_environment()
@@ -41,7 +42,7 @@ def serve(pickled: bytes, name: str, folder: str) -> None:
     def make() -> Process:
         answers = outside.get(name)
         its = performers(settings.folder, saga.services[name], answers) if answers else None
-        return Process(saga, name, settings, its, partial(open_commands, saga.services[name]))
+        return kind(saga, name, settings, its, partial(open_commands, saga.services[name]))
 
     main(name, settings, saga.contract, make)
 

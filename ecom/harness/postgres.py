@@ -23,7 +23,7 @@ from ecom.process import child
 from ecom.process.child import Child
 from ecom.settings import keep_secret
 
-START_SECONDS = 60.0  # about one on an idle machine
+START_SECONDS = 120.0  # about one on an idle machine; a machine may be busy
 # Deadlocks are found sooner than after a second: there are few, and those who wait are ours.
 OPTIONS = {"listen_addresses": "", "max_connections": "200", "deadlock_timeout": "100ms"}
 

@@ -5,7 +5,7 @@ customers order, lets it come to rest, and counts as Jepsen does: what was attem
 lost, unexpected, done twice. `ecom chaos --help` begins; `ecom_lab.chaos.scorecard` has them all.
 """
 
-__all__ = ["FAULTS", "Size", "play"]
+__all__ = ["FAULTS", "Own", "Size", "play"]
 
 
 def __getattr__(name: str) -> object:
@@ -13,7 +13,8 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'ecom_lab.chaos' has no attribute {name!r}")
     from ecom_lab.chaos.fault import Size
+    from ecom_lab.chaos.own import Own
     from ecom_lab.chaos.runner import play
     from ecom_lab.chaos.scorecard import FAULTS
 
-    return {"FAULTS": FAULTS, "Size": Size, "play": play}[name]
+    return {"FAULTS": FAULTS, "Own": Own, "Size": Size, "play": play}[name]

@@ -1,6 +1,8 @@
 """`ecom chaos`: play the faults, print the scorecard."""
 
 import json
+import os
+import pkgutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from ecom_lab.chaos.verdict import Verdict
 
 if TYPE_CHECKING:
     from ecom_lab.chaos.fault import Fault, Size
+    from ecom_lab.chaos.own import Own
 
 
 @click.command(context_settings={"show_default": True})
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
     default="choreography",
     help="Who tells whom what to do.",
 )
+@click.option(
+    "--database",
+    type=click.Choice(["files", "postgres"]),
+    default="files",
+    help="Where services have their rows.",
+)
+@click.option("--of", metavar="MODULE:NAME", help="A saga of your own: see docs/YOUR_OWN.md.")
 @click.option("--full", is_flag=True, help="The scorecard's sizes: an hour or more, not minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a fault.")
 @click.option(
@@ -42,6 +52,8 @@ def chaos(
     orders: int | None,
     replicas: int,
     saga: str,
+    database: str,
+    of: str | None,
     full: bool,
     as_json: bool,
     report: Path | None,
@@ -57,16 +69,23 @@ def chaos(
 
     if resume and not report:
         raise click.UsageError("--resume goes on with the rows of a report: name it by --report.")
+    if of and saga != "choreography":
+        raise click.UsageError("--saga is about the shop, and a saga of your own is what it is.")
+    trial = _own(of) if of else None
     rows, good = Rows(report.with_suffix(".jsonl")) if report else None, True
     for fault in _chosen(names):
-        if fault.not_here:
-            click.echo(f"{fault.name} is not played: {fault.not_here}.", err=True)
-            good = good and not names
-            continue
         if replicas > 1:
             fault = fault.with_replicas(replicas)
         if saga == "orchestration":
             fault = fault.with_coordinator()
+        if database == "postgres":
+            fault = fault.with_postgres()
+        if trial:
+            fault = fault.on(trial)
+        if fault.not_here:
+            click.echo(f"{fault.name} is not played: {fault.not_here}.", err=True)
+            good = good and not names
+            continue
         size = fault.full if full else fault.small
         size = size._replace(orders=orders or size.orders)
         verdict = rows.find(fault.name, seed, size) if resume else None
@@ -89,6 +108,19 @@ def _chosen(names: tuple[str, ...]) -> "list[Fault]":
     return [FAULTS[name] for name in names or FAULTS]
 
 
+def _own(name: str) -> "Own":
+    from ecom_lab.chaos.own import Own
+
+    sys.path.append(os.getcwd())  # where its module may be
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise click.BadParameter(f"{name} is not to be had: {error}", param_hint="--of") from error
+    if not isinstance(found, Own):
+        raise click.BadParameter(f"{name} is no ecom_lab.chaos.Own", param_hint="--of")
+    return found
+
+
 def _play(fault: "Fault", size: "Size", seed: int) -> Verdict:
     from ecom_lab.chaos.runner import play
 
@@ -107,7 +139,7 @@ def line(verdict: Verdict) -> str:
     good = "ok " if not verdict.violations else "BAD"
     return (
         f"{good} {verdict.fault}: {verdict.injected} faults, {verdict.acknowledged:,} of "
-        f"{verdict.attempted:,} orders acknowledged, {verdict.lost} lost, "
+        f"{verdict.attempted:,} acknowledged, {verdict.lost} lost, "
         f"{verdict.unexpected} unexpected, {verdict.duplicate_deliveries} duplicates absorbed, "
         f"{verdict.duplicate_effects} effects doubled; books {verdict.books}"
     )

@@ -28,6 +28,7 @@ def shared(query: str = "") -> Iterator[tuple[str, None]]:
 
 
 impatient = partial(shared, QUICK)  # the same, seen with a short heartbeat
+steady = partial(shared, "?heartbeat=2")  # with one that a busy machine still keeps
 
 
 @contextmanager

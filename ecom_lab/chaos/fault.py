@@ -1,8 +1,8 @@
 """What a fault is: where it is played, what it does, and how much of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ecom.runtime.saga import Saga
@@ -10,6 +10,7 @@ from ecom.sagas.choreography import choreography
 from ecom.sagas.orchestration import orchestration
 from ecom_lab.chaos.environments import shared
 from ecom_lab.chaos.testbed import Testbed
+from ecom_lab.chaos.trial import SHOP, Trial
 from ecom_lab.chaos.workload import Customer, customers, stock
 
 Strike = Callable[[Testbed], str]  # says what it did
@@ -35,13 +36,23 @@ class Fault:
     small: Size
     full: Size
     environment: Environment = shared
-    not_here: str = ""  # why it cannot be played on this system, if it cannot
+    # Why it cannot be played, if it cannot, "here", on this system; with rows in "files" or in
+    # "postgres"; on a saga of one's "own".
+    not_on: Mapping[str, str] = field(default_factory=dict)
     bites: bool = True  # messages must have come twice, or it has struck nothing
     hold_seconds: float = 900.0
     customers: Callable[[int, int], list[Customer]] = customers  # by orders and seed
     stock: Callable[[int], dict[str, int]] = stock  # by orders
     replicas: int = 1  # of every service
     saga: Callable[[float], Saga] = choreography  # by how long a hold lasts
+    database: str = "files"  # or "postgres"
+    trial: Trial = SHOP
+
+    @property
+    def not_here(self) -> str:
+        """Why it cannot be played, if it cannot."""
+        places = ("here", self.database, *(() if self.trial is SHOP else ("own",)))
+        return next((self.not_on[place] for place in places if place in self.not_on), "")
 
     def with_replicas(self, number: int) -> "Fault":
         """The same fault, another row of the scorecard: so many processes of every service."""
@@ -50,6 +61,14 @@ class Fault:
     def with_coordinator(self) -> "Fault":
         """The same fault, another row of the scorecard: the shop has a coordinator."""
         return replace(self, name=f"{self.name}-orchestrated", saga=orchestration)
+
+    def with_postgres(self) -> "Fault":
+        """The same fault, another row of the scorecard: services' rows are in a PostgreSQL."""
+        return replace(self, name=f"{self.name}-postgres", database="postgres")
+
+    def on(self, trial: Trial) -> "Fault":
+        """The same fault, another row of the scorecard: of another saga than the shop's."""
+        return replace(self, name=f"{self.name}{trial.suffix}", trial=trial)
 
 
 def salvo(*strikes: Strike, gap: tuple[float, float] = (0.0, 0.1)) -> Injection:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ecom.harness.member import serve as serve_member
 from ecom.process.driver import Process
 from ecom.runtime.messages import Command, Commit, Confirmed, Delivery, Failed, Performed
 from ecom.runtime.saga import Saga
@@ -75,6 +76,11 @@ def main(arguments: Sequence[str], pickled: bytes | None = None) -> None:
         return next_release(saga) if is_next else saga
 
     serve(arguments, None, FailingProcess, release)
+
+
+def member(*arguments: Any) -> None:
+    """Run one service of a saga of one's own, which may fail."""
+    serve_member(*arguments, FailingProcess)
 
 
 if __name__ == "__main__":

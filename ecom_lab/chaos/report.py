@@ -50,9 +50,8 @@ def write(path: Path, rows: Iterable[Verdict]) -> None:
 
 
 def _name(row: Verdict) -> str:
-    """Of the fault, whichever way the shop was set up (see `Fault.with_replicas` and
-    `with_coordinator`)."""
-    return re.sub(r"(-x\d+|-orchestrated)+$", "", row.fault)
+    """Of the fault, whatever it was played on (see `Fault.with_replicas` and those after it)."""
+    return re.sub(r"(-x\d+|-orchestrated|-postgres|-of-\w+)+$", "", row.fault)
 
 
 def _played(configuration: str, group: Iterable[Verdict]) -> str:

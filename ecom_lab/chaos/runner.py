@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ecom.errors import NotSettled, ServiceDied
-from ecom.shop import accounts
-from ecom_lab.chaos import measure
 from ecom_lab.chaos.fault import Fault, Size
 from ecom_lab.chaos.testbed import Testbed, testbed
 from ecom_lab.chaos.verdict import HarnessFailed, Verdict
@@ -44,7 +42,7 @@ def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Ver
                 kinds[struck] += 1
                 tick()
             it.workload.finish(ANSWER_SECONDS)
-            it.shop.settle(REST_SECONDS)
+            it.runner.settle(REST_SECONDS)
         except (NotSettled, ServiceDied) as error:
             it.problems.append(str(error))
         verdict = _judge(it, fault, seed, kinds, time.monotonic() - begun)
@@ -58,10 +56,8 @@ def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Ver
 
 
 def _judge(it: Testbed, fault: Fault, seed: int, kinds: Counter[str], seconds: float) -> Verdict:
-    folder = it.shop.folder
-    books = str(accounts.books(folder))
+    books, counts = fault.trial.judge(it.runner, it.workload)
     if it.problems:
         books = "off: " + "; ".join([*it.problems, books.removeprefix("off: ")])
-    counts = measure.count(folder, it.workload.attempted, it.workload.acknowledged)
     struck = {"kinds": dict(kinds), "seconds": round(seconds, 1)}
     return Verdict(fault.name, seed, kinds.total(), **counts, books=books, **struck)

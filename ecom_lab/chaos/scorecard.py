@@ -1,9 +1,11 @@
 """All faults, by name, in the order of the scorecard: what each is, and how much of it."""
 
-from ecom_lab.chaos.environments import clustered, impatient, private, proxied, watchful
+from ecom.sagas.orchestration import orchestration
+from ecom_lab.chaos.environments import clustered, impatient, private, proxied, steady, watchful
 from ecom_lab.chaos.fault import Fault, Size, salvo
 from ecom_lab.chaos.faults import (
     brokers,
+    databases,
     disks,
     failpoints,
     hostile,
@@ -14,12 +16,15 @@ from ecom_lab.chaos.faults import (
     services,
     soak,
 )
+from ecom_lab.chaos.trial import SHOP
 
 _LINES = (lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged)
 _NODES = (brokers.kill_leader, brokers.kill_follower, brokers.pause)
-_BUYERS = {"customers": races.buyers, "stock": races.last_units, "bites": False}
-_WORLDS = {"customers": outcomes.customers, "stock": outcomes.stock, "hold_seconds": 2.0}
-_ROUNDS = 3 * len(failpoints.ALL)
+_OF_SHOP = {"own": "it is about orders in a shop"}
+_ON_SERVER = {"not_on": {"files": "it is about a PostgreSQL: see --database"}, "bites": False}
+_BUYERS = {"customers": races.buyers, "stock": races.last_units, "bites": False, "not_on": _OF_SHOP}
+_WORLDS = {"customers": outcomes.customers, "stock": outcomes.stock, "not_on": _OF_SHOP}
+_ROUNDS = 3 * len(failpoints.points(orchestration(), SHOP.asked))
 
 _ALL = (
     Fault("service-kills", "SIGKILL of a random service every 0.5 to 2 s",
@@ -27,7 +32,7 @@ _ALL = (
     Fault("frozen-services", "SIGSTOP past the heartbeat, then SIGCONT",
           salvo(services.freeze), Size(100, 1), Size(2_500, 50), impatient),
     Fault("rolling-restarts", "all services replaced one by one, releases N and N+1 mixed",
-          services.roll, Size(100, 1), Size(2_000, 10), bites=False),
+          services.roll, Size(100, 1), Size(2_000, 10), bites=False, not_on=_OF_SHOP),
     Fault("failpoints", "os._exit before and after every durable step of every service",
           failpoints.crash, Size(600, 8), Size(10_000, _ROUNDS), hold_seconds=2.0),
     Fault("broker-kills", "SIGKILL of the broker, and a restart",
@@ -40,20 +45,25 @@ _ALL = (
     Fault("bad-lines", "TCP between service and broker cut, half-open, slow, clogged",
           salvo(*_LINES, gap=(0.1, 0.5)), Size(400, 10), Size(10_000, 300), proxied),
     Fault("full-disks", "no room for a service's database",
-          salvo(disks.full), Size(100, 3), Size(2_000, 20), bites=False, not_here=disks.NOT_HERE),
-    Fault("locked-databases", "SQLITE_BUSY from a foreign writer",
+          salvo(disks.full), Size(100, 3), Size(2_000, 20), bites=False, not_on=disks.NOT_ON),
+    Fault("locked-databases", "a foreign writer holds a service's database, or all its rows",
           salvo(disks.busy), Size(100, 1), Size(2_000, 20), bites=False),
+    Fault("database-kills", "SIGKILL of the server that has all rows, and a restart",
+          salvo(databases.kill), Size(200, 2), Size(5_000, 30), steady, **_ON_SERVER),
+    Fault("database-lines", "connections to it cut; the server frozen",
+          salvo(databases.cut, databases.freeze), Size(200, 4), Size(5_000, 60), steady,
+          **_ON_SERVER),
     Fault("topology", "queues deleted and unbound under load",
           salvo(brokers.delete_queue, brokers.unbind_queue, gap=(0.2, 1.5)),
           Size(200, 3), Size(5_000, 40), watchful, bites=False),
     Fault("hostile-messages", "malformed and hostile bodies and headers among the orders",
-          hostile.bombard, Size(200, 10), Size(1_000, 1_000), bites=False),
+          hostile.bombard, Size(200, 10), Size(1_000, 1_000), bites=False, not_on=_OF_SHOP),
     Fault("last-unit-2", f"one unit, {races.BUYERS} buyers, 2 inventories",
           races.race(2), Size(150, 3), Size(15_000, 300), **_BUYERS),
     Fault("last-unit-4", f"one unit, {races.BUYERS} buyers, 4 inventories",
           races.race(4), Size(150, 3), Size(15_000, 300), **_BUYERS),
     Fault("outcomes", "services killed; each order ends as a table says, of which many are races",
-          outcomes.compare, Size(12, 3), Size(200, 40), **_WORLDS),
+          outcomes.compare, Size(12, 3), Size(200, 40), hold_seconds=2.0, **_WORLDS),
     Fault("outages", "inventory, payment, notification, broker, a database away for long",
           outages.outages, Size(200, len(outages.FIRST)), Size(9_000, len(outages.CELLS)),
           private, bites=False, hold_seconds=4.0),

@@ -1,49 +1,69 @@
-"""Where a fault is played: an open shop, its customers, and hands on its processes."""
+"""Where a fault is played: an open saga, those who ask it, and hands on its processes."""
 
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from ecom.harness.postgres import Cluster
 from ecom.harness.processes import Processes, read_note
+from ecom.harness.runner import Runner
 from ecom.harness.tenancy import forget
 from ecom.harness.workspace import name_for
-from ecom.sagas.choreography import choreography
 from ecom.settings import home
-from ecom.shop.credentials import kept_token
-from ecom.shop.shop import Shop
+from ecom_lab.chaos.trial import SHOP
 from ecom_lab.chaos.verdict import HarnessFailed
-from ecom_lab.chaos.workload import Workload
 
 if TYPE_CHECKING:
     from ecom_lab.chaos.fault import Fault, Size
 
 
 class Testbed:
-    """One shop under one fault. `broker` is what the fault may lay hands on besides."""
+    """One saga under one fault. `broker` and `database`, which is None if services have their rows
+    in files, are what the fault may lay hands on besides."""
 
-    def __init__(self, shop: Shop, fault: "Fault", size: "Size", seed: int, broker: Any) -> None:
-        self.shop, self.broker = shop, broker
+    def __init__(
+        self,
+        runner: Runner,
+        fault: "Fault",
+        size: "Size",
+        seed: int,
+        broker: Any,
+        database: Cluster | None,
+    ) -> None:
+        self.runner, self.broker, self._database = runner, broker, database
+        self.trial, self.is_shop = fault.trial, fault.trial is SHOP
         self.orders, self.rounds, self.seconds = size
         self.hold_seconds = fault.hold_seconds
-        self.contract = shop.saga.contract
+        self.contract = runner.saga.contract
         self.services = self.contract.services
         self.replicas = [str(n) for n in range(1, fault.replicas + 1)]
         self.random = Random(seed + 1)  # not the customers' own
         self.problems: list[str] = []  # promises that were broken on the way
-        customers, token = fault.customers(size.orders, seed), kept_token(shop.folder)
-        self.workload = Workload(customers, self._address, token, seed)
+        self.workload = fault.trial.workload(runner, fault, size, seed)
 
     @property
     def processes(self) -> Processes:
-        """The shop's processes."""
-        return self.shop.processes
+        """The processes of all services."""
+        return self.runner.processes
+
+    @property
+    def database(self) -> Cluster:
+        """The server that has all rows. Raises `HarnessFailed` if they are in files."""
+        if self._database is None:
+            raise HarnessFailed("there is no server: rows are in files")
+        return self._database
+
+    @property
+    def has_files(self) -> bool:
+        """Whether services have their rows in files."""
+        return self._database is None
 
     def start(self, *services: str) -> None:
         """Start all replicas of these services, but for those that run."""
@@ -52,7 +72,7 @@ class Testbed:
     def kill(self, service: str) -> None:
         """SIGKILL all replicas of a service."""
         for replica in self.replicas:
-            self.shop.kill(service, replica)
+            self.runner.kill(service, replica)
 
     def burst(self, parts: int = 2) -> None:
         """One of `parts` of a round's customers come, and a moment passes: the shop is busy now."""
@@ -67,13 +87,9 @@ class Testbed:
         """Send the customers home."""
         self.workload.close()
 
-    def _address(self) -> str:
-        """Where the order service listens. Raises `FileNotFoundError` while it does not."""
-        return read_note(self.shop.folder, ("order", "1"))["http"]
-
     def pid(self, service: str) -> int:
         """The process id of a service."""
-        return read_note(self.shop.folder, (service, "1"))["pid"]
+        return read_note(self.runner.folder, (service, "1"))["pid"]
 
     def memory(self, service: str) -> int:
         """Bytes of memory that a service has in use."""
@@ -96,21 +112,30 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
 
 @contextmanager
 def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
-    """An open shop in a folder of its own, which stays to be looked into if something was amiss."""
+    """An open saga in a folder of its own, which stays to be looked into if something was amiss."""
     folder = home() / "chaos" / f"{fault.name}-{seed}"
     left = folder.exists()
     shutil.rmtree(folder, ignore_errors=True)
-    with fault.environment() as (url, broker):
-        stock, hold = fault.stock(size.orders), fault.hold_seconds
-        saga = fault.saga(hold)
-        contract, own = saga.contract, None if fault.saga is choreography else saga
+    with (
+        fault.environment() as (url, broker),
+        Cluster() if fault.database == "postgres" else nullcontext() as database,
+    ):
+        where = {
+            "folder": folder,
+            "amqp_url": url,
+            "database": database.url if database else "files",
+        }
+        runner = fault.trial.runner(fault, size, **where)
+        contract = runner.saga.contract
         if left:  # by somebody who was interrupted, perhaps with events in its queues
             forget(contract, url, name_for(folder))
-        shop = Shop(stock, folder=folder, amqp_url=url, hold_seconds=hold, saga=own)
-        with shop, closing(Testbed(shop, fault, size, seed, broker)) as it:
-            name = shop.name
+        with runner, closing(Testbed(runner, fault, size, seed, broker, database)) as it:
+            name = runner.name
             it.start(*it.services)
             yield it
         forget(contract, url, name)
+        if it.problems and database:
+            database.stop()
+            shutil.copytree(database.folder / "data", folder / "postgres")
     if not it.problems:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Customers: orders sent over HTTP by a thread, and what was promised in return.
+"""Those who ask: for orders sent over HTTP by a thread, say; and what was promised in return.
 
 Most customers ask again under the same key until they are answered; the hasty ones do not. Some
 cards are declined, some orders ask for what is sold out or unknown, some are cancelled at once.
@@ -6,14 +6,16 @@ cards are declined, some orders ask for what is sold out or unknown, some are ca
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 
+from ecom.harness.processes import read_note
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom_lab.chaos.verdict import HarnessFailed
 
@@ -62,17 +64,12 @@ _BASKETS = ((("BUN", 1),), (("BUN", 2), ("PEARL", 1)), (("PEARL", 1),), (("GHOST
 
 
 class Workload:
-    """Sends orders, as many as are released, to the order service, whose address `find` returns."""
+    """Those who ask, one after the other, as many as are released; each kind says how."""
 
-    def __init__(
-        self, customers: list[Customer], find: Callable[[], str], token: str, seed: int
-    ) -> None:
+    def __init__(self, customers: Sequence[Any]) -> None:
         self.attempted: set[str] = set()  # customers
         self.acknowledged: dict[str, str] = {}  # order → customer
         self._customers, self._next = customers, 0
-        self._find, self._seed = find, seed
-        shown = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(timeout=ANSWER_SECONDS, headers=shown)
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1)
         self._come: list[Future[None]] = []
@@ -83,7 +80,7 @@ class Workload:
         while self._next < end:
             chunk = self._customers[self._next : min(self._next + AT_ONCE, end)]
             self._next += len(chunk)
-            self._come.append(self._pool.submit(self._place, chunk))
+            self._come.append(self._pool.submit(self._ask, chunk))
 
     def finish(self, seconds: float) -> None:
         """Let all the others come, and wait until each has been answered, or has given up.
@@ -101,9 +98,26 @@ class Workload:
         """Send everybody home."""
         self._stopped.set()
         self._pool.shutdown(cancel_futures=True)
+
+    def _ask(self, chunk: Sequence[Any]) -> None:
+        """Have these customers ask until they are answered."""
+        raise NotImplementedError
+
+
+class Orders(Workload):
+    """Sends orders to the order service of the shop in `folder`."""
+
+    def __init__(self, customers: list[Customer], folder: Path, token: str, seed: int) -> None:
+        super().__init__(customers)
+        self._folder, self._seed = folder, seed
+        shown = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(timeout=ANSWER_SECONDS, headers=shown)
+
+    def close(self) -> None:
+        super().close()
         self._http.close()
 
-    def _place(self, chunk: list[Customer]) -> None:
+    def _ask(self, chunk: Sequence[Customer]) -> None:
         self.attempted.update(each.address for each in chunk)
         key = f"chaos-{self._seed}-{chunk[0].address}"
         body = [each.as_json() for each in chunk]
@@ -118,7 +132,8 @@ class Workload:
         """The answer, once there is one; nothing, if the customer gave up."""
         while not self._stopped.is_set():
             try:
-                answer = self._http.post(self._find() + path, json=body, headers=headers)
+                address = read_note(self._folder, ("order", "1"))["http"]
+                answer = self._http.post(address + path, json=body, headers=headers)
                 if answer.is_success:
                     yield answer
                     return

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import ecom
+import ecom_lab.chaos
 import ecom_lab.grading
 import ecom_lab.simulator
 
@@ -14,7 +15,7 @@ ROWS = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
 NAMED = set(re.findall(r"`(\w+)", " ".join(ROWS)))
 
 
-PACKAGES = ecom, ecom_lab.simulator, ecom_lab.grading
+PACKAGES = ecom, ecom_lab.simulator, ecom_lab.grading, ecom_lab.chaos
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda it: it.__name__)

@@ -18,13 +18,14 @@ from ecom_lab.chaos.runner import attempt, play
 from ecom_lab.chaos.scorecard import FAULTS
 from ecom_lab.chaos.verdict import FIELDS, HarnessFailed, Verdict
 from ecom_lab.chaos.workload import customers
+from examples.trip.trial import TRIPS
 
 SEEDS = {
     "topology": 2,  # a queue came back and its consumer, subscribed in name only, was deaf
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", [name for name in FAULTS if "files" not in FAULTS[name].not_on])
 def test_no_fault_loses_or_doubles_anything(broker, name):
     """Acknowledged orders end and their customers are told; each effect happens once."""
     fault = FAULTS[name]
@@ -52,6 +53,36 @@ def test_nor_does_one_of_the_shop_with_a_coordinator(broker, name):
     verdict = play(fault, fault.small, 1)
     assert (verdict.fault, verdict.violations) == (f"{name}-orchestrated", []), verdict
     assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
+
+
+def test_nor_does_one_of_a_shop_on_a_server_that_is_killed(broker, cluster):
+    """Its services wait for it, and stay at the broker and answer over HTTP meanwhile. (Of
+    `cluster`, we need to know that there can be one.)"""
+    verdict = play(FAULTS["database-kills"].with_postgres(), Size(60, 1), 1)
+    assert (verdict.fault, verdict.violations) == ("database-kills-postgres", []), verdict
+    assert verdict.acknowledged == verdict.attempted == 60
+
+
+def test_nor_does_one_of_a_saga_of_another_trade(broker, cluster):
+    """Two replicas of every service, on a server; and in files, each service's own crash points."""
+    killed = FAULTS["service-kills"].with_replicas(2).with_postgres().on(TRIPS)
+    crashed = FAULTS["failpoints"].on(TRIPS)
+    for fault, size in (killed, Size(120, 6)), (crashed, Size(300, 8)):
+        verdict = play(fault, size, 1)
+        assert verdict.violations == [], verdict
+        assert verdict.acknowledged == verdict.attempted == size.orders
+        assert verdict.books == f"balanced: {size.orders} trips"
+
+
+@pytest.mark.parametrize(
+    "of", ["nowhere:TRIPS", "examples.trip.trial:NONE", "examples.trip.saga:trip"]
+)
+def test_what_is_no_saga_on_trial_is_refused_in_a_sentence(of):
+    """And what is about a shop is not played on it."""
+    result = CliRunner().invoke(main, ["chaos", "service-kills", "--of", of])
+    assert (result.exit_code, "Invalid value for --of" in result.stderr) == (2, True)
+    result = CliRunner().invoke(main, ["chaos", "outcomes", "--of", "examples.trip.trial:TRIPS"])
+    assert (result.exit_code, "about orders in a shop" in result.stderr) == (1, True)
 
 
 def edit(folder, database, statement):
@@ -84,9 +115,9 @@ STOLEN = "DELETE FROM mails WHERE rowid = (SELECT min(rowid) FROM mails)"
 def sabotage(bed):
     """A fault that does break something: it takes one customer's mail away."""
     bed.workload.finish(30)
-    bed.shop.settle()
+    bed.runner.settle()
     edit(
-        bed.shop.folder,
+        bed.runner.folder,
         "mailbox",
         "DELETE FROM mails WHERE rowid = (SELECT min(rowid) FROM mails)",
     )
@@ -184,9 +215,10 @@ def test_an_interrupted_scorecard_goes_on_where_it_was(broker, checkout, monkeyp
     assert "| cut |" in page.read_text()
 
 
-@pytest.mark.parametrize("setup", ["", "-x2", "-orchestrated", "-x2-orchestrated"])
+@pytest.mark.parametrize("setup", ["", "-x2", "-orchestrated-postgres", "-x2-postgres-of-trips"])
 def test_the_page_has_a_row_of_each_setup_of_a_fault(tmp_path, setup):
-    """With replicas, with a coordinator, or both; and none of a fault that there is no more."""
+    """With replicas, with a coordinator, on a server, of another saga; and none of a fault that
+    there is no more."""
     known, gone = row_of(f"service-kills{setup}"), row_of(f"earthquake{setup}")
     write(tmp_path / "page.md", [gone, known])
     page = (tmp_path / "page.md").read_text()

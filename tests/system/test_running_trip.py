@@ -1,36 +1,38 @@
 """A saga of one's own gets what the shop has: a real broker, replicas, kills, history, books."""
 
 import re
+import sqlite3
+from contextlib import closing
+from types import SimpleNamespace
 
 import httpx
 import pytest
-from travelling import ENDS, travel, trips_to_rome
 
 from ecom import Running
 from ecom.errors import ServiceDown, ShopError
 from examples.trip.saga import OUTSIDE, trip
 from examples.trip.services import BookTrip, Trip
-
-TRIPS, KILLS = 120, 6
+from examples.trip.trial import TRIPS, to_rome
 
 
 @pytest.fixture
 def trips(broker):
-    """Trips to Rome, where there are rooms for 30."""
-    with trips_to_rome(30, amqp_url=broker) as it:
+    """Trips to Rome, where there are rooms for two of eight."""
+    with to_rome(8, amqp_url=broker) as it:
         yield it
 
 
-def test_its_books_balance_however_often_its_processes_are_killed(trips):
-    """Every trip has room, car and ticket, or none of them, once each; and nothing is dead."""
-    travel(trips, TRIPS, KILLS)
-    trips.settle(120)
-    assert str(trips.books()) == "The books balance."
-    assert trips.dead.list().empty
-    ended = trips.table("trip", "trips")
-    assert len(ended) == TRIPS
-    assert set(ended.state) == {"CONFIRMED", "CANCELLED"}
-    assert set(ended.reason) <= ENDS
+def test_a_trial_finds_what_is_lost_unexpected_or_doubled(trips):
+    """Nobody has asked for trip 1, and trip 2, which somebody was promised, there is not."""
+    trips.command("trip", BookTrip("1", "ada", "Rome"))
+    trips.settle()
+    for service in "car", "flight":
+        with closing(sqlite3.connect(trips.folder / f"{service}-outside.db")) as ledger, ledger:
+            ledger.execute("INSERT INTO ledger SELECT key || 'x', effect, answer FROM ledger")
+    books, counts = TRIPS.judge(trips, SimpleNamespace(attempted={"2"}, acknowledged={"2": "2"}))
+    assert [counts[it] for it in ("lost", "unexpected", "duplicate_effects")] == [1, 1, 2]
+    assert books.startswith("off: ")
+    assert "HireCar 2 times" in books
 
 
 def test_it_is_told_and_shown_in_its_own_words(trips):

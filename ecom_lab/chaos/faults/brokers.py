@@ -87,7 +87,7 @@ def pause(bed: Testbed) -> str:
 
 
 def _leader(bed: Testbed) -> Node:
-    queue = topology.queue(bed.shop.name, bed.random.choice(bed.services))
+    queue = topology.queue(bed.runner.name, bed.random.choice(bed.services))
     return bed.broker.leader(queue)
 
 
@@ -106,14 +106,14 @@ def _kill(bed: Testbed, node: Node) -> None:
 def delete_queue(bed: Testbed) -> str:
     """A queue is deleted with all that is in it."""
     service = bed.random.choice(bed.services)
-    with closing(pika.BlockingConnection(parameters(bed.shop.amqp_url))) as connection:
-        connection.channel().queue_delete(topology.queue(bed.shop.name, service))
+    with closing(pika.BlockingConnection(parameters(bed.runner.amqp_url))) as connection:
+        connection.channel().queue_delete(topology.queue(bed.runner.name, service))
     return f"queue of {service} deleted"
 
 
 def unbind_queue(bed: Testbed) -> str:
     """A binding is removed: its events still reach others, and the broker confirms them."""
-    queue, key = bed.random.choice(topology.bindings(bed.contract, bed.shop.name))
-    with closing(pika.BlockingConnection(parameters(bed.shop.amqp_url))) as connection:
-        connection.channel().queue_unbind(queue, topology.exchange(bed.shop.name), key)
+    queue, key = bed.random.choice(topology.bindings(bed.contract, bed.runner.name))
+    with closing(pika.BlockingConnection(parameters(bed.runner.amqp_url))) as connection:
+        connection.channel().queue_unbind(queue, topology.exchange(bed.runner.name), key)
     return f"{queue.rpartition('.')[2]} unbound from {key}"

@@ -6,13 +6,16 @@ from contextlib import closing
 
 from ecom.process.databases import Files
 from ecom.stores.reader import Reader
+from ecom_lab.chaos.faults import databases
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
 
 LONG = 5.0  # seconds: a hundred times as long as a service waits for a lock
 
-# Why `full` cannot be played here, if it cannot.
-NOT_HERE = "" if hasattr(resource, "prlimit") else "only Linux can limit another process's files"
+# Where `full` cannot be played, and why.
+NOT_ON = {"postgres": "a service has no disk of its own there"}
+if not hasattr(resource, "prlimit"):
+    NOT_ON["here"] = "only Linux can limit another process's files"
 
 
 def full(bed: Testbed) -> str:
@@ -37,14 +40,16 @@ def full(bed: Testbed) -> str:
 
 
 def _written(bed: Testbed, service: str) -> dict[str, int]:
-    with Reader(bed.shop.folder) as read:
+    with Reader(bed.runner.folder) as read:
         return read[service].counters()
 
 
 def busy(bed: Testbed) -> str:
     """Somebody else holds the write lock for longer than a service waits for it."""
+    if not bed.has_files:
+        return databases.hold(bed)
     service = bed.random.choice(bed.services)
-    path = Files(bed.shop.folder).path(service)
+    path = Files(bed.runner.folder).path(service)
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         bed.burst()

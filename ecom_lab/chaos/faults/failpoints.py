@@ -1,9 +1,10 @@
 """`os._exit` at every durable boundary of every service: the simulator's crash points, for real."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ecom.errors import ServiceDied
+from ecom.runtime.saga import Saga
 from ecom_lab.chaos.process import EXIT_STATUS
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
@@ -13,15 +14,23 @@ _CONFIRMS = ("on a confirm", "before commit of confirms", "after commit of confi
 _SAYS = ("before publish", "after publish", *_CONFIRMS)
 _ANSWERS = ("on an answer", "before commit of answers", "after commit of answers")
 _ASKS = ("before perform", "after perform", *_ANSWERS)
-POINTS = {
-    "order": (*_HEARS, *_SAYS, "before reply", "after reply"),
-    "inventory": (*_HEARS, *_SAYS),
-    "payment": (*_HEARS, *_SAYS, *_ASKS),
-    "notification": (*_HEARS, *_ASKS),
-    "coordinator": (*_HEARS, *_SAYS),
-    "audit": _HEARS,
-}
-ALL = [(service, point) for service, points in POINTS.items() for point in points]
+_REPLIES = ("before reply", "after reply")
+
+
+def points(saga: Saga, asked: Collection[str]) -> list[tuple[str, str]]:
+    """All that a saga's services come to; `asked` are those that are given commands."""
+    producers = {event.producer for event in saga.contract.events}
+    return [
+        (name, point)
+        for name, service in saga.services.items()
+        for may, its in (
+            (True, _HEARS),
+            (name in producers, _SAYS),
+            (service.effects, _ASKS),
+            (name in asked, _REPLIES),
+        )
+        for point in (its if may else ())
+    ]
 
 
 def crash(bed: Testbed) -> Iterator[str]:
@@ -43,9 +52,9 @@ def crash(bed: Testbed) -> Iterator[str]:
 
 def _plan(bed: Testbed) -> dict[str, deque[str]]:
     """Service → the points it will be armed with, one after the other."""
-    points, whole = [each for each in ALL if each[0] in bed.services], []
+    every, whole = points(bed.runner.saga, bed.trial.asked), []
     while len(whole) < bed.rounds:
-        whole += bed.random.sample(points, len(points))
+        whole += bed.random.sample(every, len(every))
     plan = {service: deque() for service in bed.services}
     for service, point in whole[: bed.rounds]:
         plan[service].append(point)
@@ -59,7 +68,7 @@ def _start(bed: Testbed, service: str, plan: dict[str, deque[str]], armed: dict[
         armed[service] = plan[service].popleft()
         told["ECOM_FAILPOINT"] = f"{armed[service]}/{bed.random.randint(1, 6)}"
     try:
-        bed.processes.start((service, "1"), target="ecom_lab.chaos.process:main", extra=told)
+        bed.processes.start((service, "1"), target=bed.trial.failing, extra=told)
     except ServiceDied:
         if not told:
             raise  # else it has struck before the service was ready

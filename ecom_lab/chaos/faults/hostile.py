@@ -17,7 +17,7 @@ WARM_UP = 5  # rounds after which a service has grown to its usual size
 
 def bombard(bed: Testbed) -> Iterator[str]:
     """A salvo of garbage a round, under the keys of real events, amid the orders."""
-    with closing(pika.BlockingConnection(parameters(bed.shop.amqp_url))) as connection:
+    with closing(pika.BlockingConnection(parameters(bed.runner.amqp_url))) as connection:
         channel, expected = connection.channel(), 0
         for number in range(bed.rounds):
             bed.burst()
@@ -26,7 +26,7 @@ def bombard(bed: Testbed) -> Iterator[str]:
             expected += sum(_throw(bed, channel) for _ in range(SALVO))
             yield f"salvos of {SALVO} malformed or hostile messages"
         wait_for(lambda: _set_aside(bed, channel) >= expected, 120 + expected / 500, "burials")
-        bed.shop.settle(60)
+        bed.runner.settle(60)
         if (found := _set_aside(bed, channel)) != expected:
             bed.problems.append(f"{expected} had to be set aside, {found} were")
     for service, least in before.items():
@@ -38,11 +38,11 @@ def _throw(bed: Testbed, channel: pika.channel.Channel) -> int:
     """One piece of garbage; how many services it goes to."""
     key, headers, body = garbage(bed.random)
     properties = pika.BasicProperties(headers=headers, delivery_mode=2)
-    channel.basic_publish(topology.exchange(bed.shop.name), key, body, properties)
+    channel.basic_publish(topology.exchange(bed.runner.name), key, body, properties)
     return len(bed.contract.listeners(key)) + 1  # and audit
 
 
 def _set_aside(bed: Testbed, channel: pika.channel.Channel) -> int:
     """How many dead letters there are."""
-    names = [topology.dead_queue(bed.shop.name, service) for service in bed.services]
+    names = [topology.dead_queue(bed.runner.name, service) for service in bed.services]
     return sum(channel.queue_declare(name, passive=True).method.message_count for name in names)

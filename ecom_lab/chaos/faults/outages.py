@@ -5,19 +5,23 @@ inventory's queue before the hold ran out, whatever was away then. Who paid late
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import permutations
 from typing import TypeVar
 
 import msgspec
 
 from ecom.contract.event import Event
+from ecom.errors import ServiceDied
 from ecom.events import HOLD_EXPIRED, InventoryProcessed, PaymentProcessed
 from ecom.process.databases import Files
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.services.order import Order
 from ecom.stores.reader import Reader
+from ecom_lab.chaos.faults import databases
 from ecom_lab.chaos.faults.brokers import restart
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
@@ -25,7 +29,7 @@ from ecom_lab.chaos.verdict import HarnessFailed
 # What goes away, in order; what comes back, in order; for how many holds the last of them is away.
 Cell = tuple[tuple[str, ...], tuple[str, ...], float]
 
-AWAY = ("inventory", "payment", "notification", "broker", "database")
+SERVICES = ("inventory", "payment", "notification")
 LENGTHS = (1.5, 0.5)  # of a hold
 REST_SECONDS = 120.0  # twice the longest cap of a retry
 # These first, where there is no time for all: payments wait in inventory's queue past the hold;
@@ -39,22 +43,21 @@ FIRST: tuple[Cell, ...] = (
 )
 
 
-def _cells() -> Iterator[Cell]:
-    yield from FIRST
-    for length in LENGTHS:
-        for gone in (*((what,) for what in AWAY), *permutations(AWAY, 2)):
-            for back in permutations(gone):
-                if (gone, back, length) not in FIRST:
-                    yield gone, back, length
+def cells(services: Sequence[str], first: tuple[Cell, ...] = ()) -> tuple[Cell, ...]:
+    """All cells of these services, their broker and their database."""
+    away = (*services, "broker", "database")
+    every = (*((what,) for what in away), *permutations(away, 2))
+    found = ((gone, back, n) for n in LENGTHS for gone in every for back in permutations(gone))
+    return (*first, *(cell for cell in found if cell not in first))
 
 
-CELLS = tuple(_cells())
+CELLS = cells(SERVICES, FIRST)
 
 
 def outages(bed: Testbed) -> Iterator[str]:
     """The cells of the matrix, one a round; then all must come to rest, and who paid in time be
     served."""
-    for gone, back, length in CELLS[: bed.rounds]:
+    for gone, back, length in _chosen(bed):
         returns = {}
         for what in gone:
             bed.burst(len(gone) + len(back))
@@ -71,8 +74,16 @@ def outages(bed: Testbed) -> Iterator[str]:
                 each.result()
         yield f"{' and '.join(gone)} away for {length:g} holds, back as {' and '.join(back)}"
     bed.workload.finish(REST_SECONDS)
-    bed.shop.settle(REST_SECONDS)
-    _judge(bed)
+    bed.runner.settle(REST_SECONDS)
+    if bed.is_shop:
+        _judge(bed)
+
+
+def _chosen(bed: Testbed) -> Sequence[Cell]:
+    if bed.is_shop:
+        return CELLS[: bed.rounds]
+    every = cells(bed.services)
+    return bed.random.sample(every, min(bed.rounds, len(every)))
 
 
 Return = Callable[[], object]
@@ -80,7 +91,19 @@ Return = Callable[[], object]
 
 def _service_away(bed: Testbed, service: str) -> Return:
     bed.kill(service)
-    return lambda: bed.start(service)
+    return partial(_start, bed, service)
+
+
+def _start(bed: Testbed, service: str) -> None:
+    """Start it, as a supervisor does: one that finds no server ends, and is started again."""
+    deadline = time.monotonic() + REST_SECONDS
+    for replica in bed.replicas:
+        while not bed.processes.is_alive((service, replica)):
+            try:
+                bed.runner.start(service, replica)
+            except ServiceDied:
+                if bed.has_files or time.monotonic() > deadline:
+                    raise
 
 
 def _broker_away(bed: Testbed, _: str) -> Return:
@@ -89,8 +112,12 @@ def _broker_away(bed: Testbed, _: str) -> Return:
 
 
 def _database_away(bed: Testbed, _: str) -> Return:
-    """Somebody locks inventory's."""
-    path = Files(bed.shop.folder).path("inventory")
+    """Somebody locks a service's, inventory's in the shop; or the server of all is killed."""
+    if not bed.has_files:
+        databases.away(bed.database)
+        return bed.database.start
+    service = "inventory" if bed.is_shop else bed.random.choice(bed.services)
+    path = Files(bed.runner.folder).path(service)
     foreign = sqlite3.connect(path, 10, isolation_level=None, check_same_thread=False)
     foreign.execute("BEGIN IMMEDIATE")
     return foreign.close
@@ -101,7 +128,7 @@ _AWAY = {"broker": _broker_away, "database": _database_away}
 
 def _judge(bed: Testbed) -> None:
     """Of the payments that were confirmed by the broker before the hold ran out."""
-    with Reader(bed.shop.folder) as read:
+    with Reader(bed.runner.folder) as read:
         held = {
             event.order_id: event.held_until.timestamp()
             for event, _ in _published(read, "inventory", InventoryProcessed)

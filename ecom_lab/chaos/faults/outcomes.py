@@ -44,8 +44,8 @@ def compare(bed: Testbed) -> Iterator[str]:
     """Customers of all worlds order while services are killed, or away."""
     yield from salvo(services.kill, away)(bed)
     bed.workload.finish(60)
-    bed.shop.settle(GIVEN_UP_SECONDS)
-    with Reader(bed.shop.folder) as read:
+    bed.runner.settle(GIVEN_UP_SECONDS)
+    with Reader(bed.runner.folder) as read:
         orders = read["order"].rows(Order)
     for order in orders:
         world, _, address = order.customer.partition("-")

@@ -29,19 +29,19 @@ def race(inventories: int) -> Callable[[Testbed], Iterator[str]]:
 
     def inject(bed: Testbed) -> Iterator[str]:
         for number in range(2, inventories + 1):
-            bed.shop.start("inventory", replica=str(number))
+            bed.runner.start("inventory", replica=str(number))
         for _ in range(bed.rounds):
             bed.workload.release(BUYERS)
             yield f"races of {BUYERS} for one unit, {inventories} inventories"
         bed.workload.finish(bed.rounds + 60)
-        bed.shop.settle(60 + bed.rounds)
+        bed.runner.settle(60 + bed.rounds)
         _judge(bed)
 
     return inject
 
 
 def _judge(bed: Testbed) -> None:
-    with Reader(bed.shop.folder) as read:
+    with Reader(bed.runner.folder) as read:
         stock = read["inventory"].values(Stock, "sku", "committed")
     problems = [f"{sku} has {winners} winners" for sku, winners in stock if winners != 1]
     bed.problems.extend(problems)

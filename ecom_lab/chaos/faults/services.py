@@ -14,16 +14,16 @@ RELEASE = "ecom_lab.chaos.process:main"  # which can be of the next release
 def kill(bed: Testbed) -> str:
     """SIGKILL; started again a moment later."""
     service, replica = bed.random.choice(bed.services), bed.random.choice(bed.replicas)
-    bed.shop.kill(service, replica)
+    bed.runner.kill(service, replica)
     bed.wait(0.0, 0.3)
-    bed.shop.start(service, replica)
+    bed.runner.start(service, replica)
     return f"{service} killed"
 
 
 def freeze(bed: Testbed) -> str:
     """SIGSTOP until the broker has given it up, then SIGCONT: it wakes up with stale messages."""
     service = bed.random.choice(bed.services)
-    pid, log = bed.pid(service), log_file(bed.shop.folder, (service, "1"))
+    pid, log = bed.pid(service), log_file(bed.runner.folder, (service, "1"))
     sessions = log.read_text().count(CONNECTED)
     os.kill(pid, signal.SIGSTOP)
     try:

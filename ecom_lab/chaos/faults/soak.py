@@ -5,14 +5,15 @@ from collections.abc import Iterator
 
 import psutil
 
-from ecom_lab.chaos.faults import disks, lines, services
+from ecom_lab.chaos.faults import databases, disks, lines, services
 from ecom_lab.chaos.testbed import Testbed
 
 STRIKES = (
     *(services.kill, services.kill, services.freeze),
-    *((disks.busy,) if disks.NOT_HERE else (disks.full, disks.busy)),
-    *(lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged),
+    *(disks.busy, lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged),
 )
+IN_FILES = () if "here" in disks.NOT_ON else (disks.full,)
+ON_SERVER = (databases.kill, databases.freeze, databases.cut)
 DESCRIPTORS = 300  # that a process may hold
 MEMORY = 250 * 2**20  # bytes that a process may hold
 FILES = 60  # that a shop's folder may hold
@@ -20,12 +21,12 @@ FILES = 60  # that a shop's folder may hold
 
 def soak(bed: Testbed) -> Iterator[str]:
     """A random fault after the other for `seconds`, customers coming all the time."""
-    begun = time.monotonic()
+    begun, strikes = time.monotonic(), STRIKES + (IN_FILES if bed.has_files else ON_SERVER)
     while (passed := time.monotonic() - begun) < bed.seconds:
         due = int(bed.orders * passed / bed.seconds)
         bed.workload.release(due - len(bed.workload.attempted))
         bed.wait(0.02, 0.25)
-        yield bed.random.choice(STRIKES)(bed)
+        yield bed.random.choice(strikes)(bed)
         _look_for_growth(bed)
 
 
@@ -35,5 +36,5 @@ def _look_for_growth(bed: Testbed) -> None:
             bed.problems.append(f"{service} holds {held} descriptors")
         if (held := bed.memory(service)) > MEMORY:
             bed.problems.append(f"{service} holds {held / 2**20:.0f} MiB")
-    if (files := len(list(bed.shop.folder.iterdir()))) > FILES:
+    if (files := len(list(bed.runner.folder.iterdir()))) > FILES:
         bed.problems.append(f"the shop's folder holds {files} files")
