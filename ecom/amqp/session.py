@@ -24,6 +24,7 @@ from ecom.runtime.tables import Outbox
 PREFETCH = 1_000  # messages in hand, at most
 # How long acks wait: each is a write to the broker's one log, which delays events.
 ACK_SECONDS = 0.02
+DEATHS = "x-delivery-count"  # the header in which the broker says how often a message came back
 GOODBYE_SECONDS = 1.0  # how long closing may take
 SILENCE = 2  # messages to ourselves without an echo, after which our consumer counts as dead
 
@@ -66,7 +67,7 @@ class Session:
         self._user = parameters.credentials.username
         self._out = await self._channel(await self._connect(parameters))
         self._in = await self._channel(await self._connect(parameters))
-        await self._consumers()
+        self._is_alone = await self._consumers() == 0
         self._out.add_on_return_callback(self._on_return)
         await self._call(
             lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
@@ -74,9 +75,10 @@ class Session:
         await self._consume()
 
     async def _consume(self) -> None:
-        """After a crash, messages are consumed one at a time until a new one is delivered: the
-        broker counts a crash against every message in hand, and only the message that kills the
-        process may reach the delivery limit."""
+        """After a second crash, messages are consumed one at a time until one is delivered that was
+        not in hand at two: the broker counts a crash against every message in hand, and only the
+        message that kills the process may reach the delivery limit. What is first in the queue has
+        been in hand as often as all behind it, unless siblings had these."""
         await self._call(self._in.basic_qos, prefetch_count=1)
         self._careful = True
         self._listen()
@@ -219,7 +221,8 @@ class Session:
     def _on_message(self, it: Message) -> None:
         self._delivered = it.tag
         self._put(Delivery(self._epoch, it.tag, it.exchange, it.key, it.headers, it.body, it.user))
-        if self._careful and not it.redelivered:
+        deaths = (it.headers or {}).get(DEATHS) if it.redelivered else 0
+        if self._careful and (deaths == 0 or (deaths == 1 and self._is_alone)):
             self._careful = False
             # The tags stay valid; the old consumer is cancelled, with its limit of one message.
             self._in.basic_cancel(self._consumer)

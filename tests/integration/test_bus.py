@@ -274,15 +274,17 @@ def test_a_bus_without_a_broker_waits_for_one(broker, shop):
     asyncio.run(scene())
 
 
-def test_after_a_crash_messages_are_taken_one_at_a_time_until_a_new_one_comes(broker, shop):
-    """So that a message which kills the process is alone in hand when it does. (While another
-    message goes to the broker and its confirm comes back, no second one is delivered.)"""
+def test_after_two_crashes_messages_are_taken_one_at_a_time_until_a_new_one_comes(broker, shop):
+    """So that a message which kills the process is alone in hand when it does; after one, all come
+    at once. (While another message goes to the broker and its confirm comes back, no second one is
+    delivered.)"""
 
     async def scene():
         for n in range(3):
             good(broker, shop, f"old-{n}")
-        async with tapped(broker, shop) as tap:
-            await tap.until(lambda: len(tap.of(Delivery)) == 3)
+        for _ in range(2):
+            async with tapped(broker, shop) as tap:
+                await tap.until(lambda: len(tap.of(Delivery)) == 3)
         good(broker, shop, "new-1")
         good(broker, shop, "new-2")
         async with tapped(broker, shop) as tap:
@@ -293,6 +295,25 @@ def test_after_a_crash_messages_are_taken_one_at_a_time_until_a_new_one_comes(br
                 assert len(tap.of(Delivery)) == n
                 tap.bus.ack(Ack(1, tap.of(Delivery)[-1].tag))
             await tap.until(lambda: len(tap.of(Delivery)) == 5)
+
+    asyncio.run(scene())
+
+
+def test_among_siblings_messages_are_taken_one_at_a_time_after_one_crash(broker, shop):
+    """What kills one goes to another, with all that was in hand: they count as one, then."""
+
+    async def scene():
+        for n in range(3):
+            good(broker, shop, f"old-{n}")
+        first = tapped(broker, shop)
+        dying = await first.__aenter__()
+        await dying.until(lambda: len(dying.of(Delivery)) == 3)
+        async with tapped(broker, shop) as tap:
+            await first.__aexit__(None, None, None)
+            await tap.until(lambda: tap.of(Delivery))
+            tap.bus.publish(Publish(row(1, "dead")))
+            await tap.until(lambda: fates(tap)[0] == [1])
+            assert len(tap.of(Delivery)) == 1
 
     asyncio.run(scene())
 
