@@ -68,8 +68,11 @@ async def place_orders(
     # No key has a newline, so the keys of two customers are never the same.
     key = f"{customer}\n{idempotency_key}" if customer and idempotency_key else idempotency_key
     commands = _commands(orders, is_one, key)
-    # The first one alone: if the key was used for another request, nothing is placed.
-    placed = await _place(request, commands[:1]) + await _place(request, commands[1:])
+    # Under a key, the first one alone: if it was used for another request, nothing is placed.
+    alone = 1 if key else len(commands)
+    placed = await _place(request, commands[:alone])
+    if alone < len(commands):
+        placed += await _place(request, commands[alone:])
     return order_out(placed[0]) if is_one else [order_summary(each) for each in placed]
 
 
@@ -234,6 +237,12 @@ def open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
     app.state.process = process
     app.state.store = process.databases.reading(process.name)
     app.state.aside = ThreadPoolExecutor(1) if process.databases.is_remote else None
+    url = f"http://{host}:{listening.getsockname()[1]}"
+    return url, server(app).serve(sockets=[listening])
+
+
+def server(app: FastAPI) -> uvicorn.Server:
+    """What serves an application as the order service's is served."""
     config = uvicorn.Config(
         app,
         http=Connection,  # over h11, which limits a request's head to 64 KiB
@@ -245,7 +254,6 @@ def open_api(process: Process) -> tuple[str, Coroutine[Any, Any, None]]:
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # the process has its own handlers
-    url = f"http://{host}:{listening.getsockname()[1]}"
-    return url, server.serve(sockets=[listening])
+    serving = uvicorn.Server(config)
+    serving.capture_signals = contextlib.nullcontext  # the process has its own handlers
+    return serving

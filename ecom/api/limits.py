@@ -17,6 +17,7 @@ MAX_ACCEPTED = 600  # beyond these, a connection is closed at once, whatever it 
 HEAD_SECONDS = 10.0  # a request's head must be there in so many
 MAX_REQUEST = 3 * MAX_BODY  # bytes: others wait for it; an event's order fits, é as \u00e9, too
 BODY_SECONDS = 60.0  # a body must be there in so many
+SOON = 0.1  # seconds: only then is it looked whether the caller waits, which costs as much again
 COMMAND_SECONDS = 10.0  # a command that was not handled in so many never will be
 
 
@@ -109,14 +110,17 @@ def _fits(size: int) -> None:
 async def in_time(request: Request, asked: asyncio.Future) -> Any:
     """What is answered in time, while the caller waits. Raises `StoreUnavailable`: then what was
     not done yet never will be."""
-    leaving = asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait({asked, leaving}, timeout=COMMAND_SECONDS, return_when=FIRST_COMPLETED)
+        await asyncio.wait({asked}, timeout=SOON)
+        if not asked.done():
+            leaving = asyncio.ensure_future(_left(request))
+            either = {asked, leaving}
+            await asyncio.wait(either, timeout=COMMAND_SECONDS, return_when=FIRST_COMPLETED)
+            leaving.cancel()
         if asked.done():
             return asked.result()
         raise StoreUnavailable("the database cannot be written just now: try again")
     finally:
-        leaving.cancel()
         asked.cancel()  # and so is every command that is not handled yet
 
 

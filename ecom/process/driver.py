@@ -121,8 +121,11 @@ class Process:
                 self._wake.clear()
             if batch:
                 await self._step(batch)
-            # The sockets have their turn. Fewer commits are worth a short wait.
-            await asyncio.sleep(COMPANY_SECONDS if BUSY <= len(batch) < CROWDED else 0)
+            # The sockets have their turn. Fewer commits are worth a short wait, unless callers
+            # wait, who bring no company meanwhile.
+            called = any(type(it) is Command for it in batch)
+            busy = BUSY <= len(batch) < CROWDED and not called
+            await asyncio.sleep(COMPANY_SECONDS if busy else 0)
 
     async def _tick(self) -> None:
         while True:
