@@ -7,7 +7,7 @@ import click
 
 from ecom.cli.options import as_json
 
-PARTS = ("throughput", "latency", "scale", "intake", "start", "explorer")
+PARTS = ("throughput", "latency", "scale", "intake", "start", "stages", "explorer")
 
 
 @click.command(context_settings={"show_default": True})
@@ -55,7 +55,7 @@ def bench(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure throughput, latency, scale, intake and start, against the broker's own speed.
+    """Measure throughput, latency, scale, intake, start and stages, against the broker's own speed.
 
     Beside the shop run, in turns: the same messages with nothing else done (the floor), and the
     same saga in plain pika, FastStream, Celery, Dramatiq and Nameko, as far as these are set up

@@ -1,5 +1,6 @@
 """Results for people: tables on a terminal, and `PERFORMANCE.md` with its plots."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def tables(results: Results) -> dict[str, str]:
         "Scale": ("scale", _scale),
         "Intake": ("intake", _intake),
         "Start, seconds": ("start_seconds", _start),
+        "CPU of an order, microseconds": ("stages", _stages),
         "Explorer": ("explorer", lambda found: table(("", ""), found["explorer"].items())),
         "Against another checkout": ("against", _against),
     }
@@ -104,14 +106,35 @@ def _scale(results: Results) -> str:
 
 
 def _intake(results: Results) -> str:
-    rows = ((it["in_one_request"], it["orders_per_second"]) for it in results["intake"])
-    return table(("orders in one request", "orders/s"), rows)
+    requests, half, lists = results["intake"].values()
+    head = ("callers", "a second", "of the floor", "p50, ms", "p99, ms", "CPU, ms")
+    names = "callers", "per_second", "floor_ratio", "p50", "p99", "cpu_ms", "floor_cpu_ratio"
+    rows = [(it["what"], *(it[name] for name in names), it["caller_cpu_ms"]) for it in requests]
+    calm = [round(half[name], 2) for name in ("per_second", "p50", "p99", "cpu_ms")]
+    rows.append(("the first, by 16, at half of that", 16, calm[0], None, *calm[1:], None, None))
+    one = table(("", *head, "× the floor's", "callers' CPU, ms"), rows)
+    many = table(("orders in one request", "orders/s"), (tuple(it.values()) for it in lists))
+    return f"{one}\n\n{many}"
 
 
 def _start(results: Results) -> str:
     found = results["start_seconds"]
     rows = ((STARTS[name], it["median"], _spread(it)) for name, it in found.items())
     return table(("", "seconds", "± %"), rows)
+
+
+def _stages(results: Results) -> str:
+    """Of each service, what makes up its CPU time; the dearest stage of all first."""
+    found = results["stages"]
+    whole: Counter[str] = Counter()
+    for stages in found.values():
+        whole.update(stages)
+    rows = [
+        (stage, *(stages.get(stage, 0.0) for stages in found.values()), round(sum_, 1))
+        for stage, sum_ in whole.most_common()
+    ]
+    sums = [round(sum(row[i] for row in rows), 1) for i in range(1, len(found) + 2)]
+    return table(("", *found, "all"), [*rows, ("all", *sums)])
 
 
 def _against(results: Results) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 from benchmarks.against import against
 from benchmarks.broker import own_broker
 from benchmarks.contenders import missing
-from benchmarks.intake import LISTS, intake
+from benchmarks.intake import STEPS as INTAKE_STEPS
+from benchmarks.intake import intake
 from benchmarks.latency import ROUNDS, latency
 from benchmarks.scale import STEPS, scale
+from benchmarks.stages import stages
 from benchmarks.start import start
 from benchmarks.throughput import contenders, throughput
 from ecom.harness.progress import progress
@@ -37,8 +39,9 @@ def measure(
         ),
         "latency": (2 * ROUNDS, lambda url, step: latency(url, samples, step)),
         "scale": (STEPS, lambda url, step: scale(url, orders, step)),
-        "intake": (len(LISTS), lambda url, step: intake(url, orders, step)),
+        "intake": (INTAKE_STEPS, lambda url, step: intake(url, orders, step)),
         "start": (runs, lambda url, step: start(url, runs, step)),
+        "stages": (1, lambda url, step: stages(url, orders, step)),
         "explorer": (1, lambda url, step: explorer(step)),
     }
     chosen = {part: planned[part] for part in planned if part in set(parts)}

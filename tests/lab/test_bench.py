@@ -44,11 +44,15 @@ def test_latency_is_told_in_percentiles(bench):
         assert 0 < found[name]["p50"] <= found[name]["p95"] <= found[name]["p99"]
 
 
-def test_intake_and_the_explorer_are_told(bench):
+def test_intake_the_explorer_and_stages_are_told(bench):
     """Every point is there, and has been measured."""
-    found = bench("--only", "intake", "--only", "explorer")
-    assert [it["in_one_request"] for it in found["intake"]] == [1, 10, 100, 1_000]
+    found = bench("--only", "intake", "--only", "explorer", "--only", "stages")
+    intake = found["intake"]
+    assert [it["in_one_request"] for it in intake["lists"]] == [10, 100, 1_000]
+    assert [it["callers"] for it in intake["requests"]] == [1, 16, 64, 1, 16, 1, 16]
+    assert all(it["floor_ratio"] > 0 for it in intake["requests"])
     assert found["explorer"]["transitions_per_second"] > 0
+    assert all("store" in stages for stages in found["stages"].values())
 
 
 def test_starts_are_told_in_seconds(bench):
