@@ -4,6 +4,7 @@ Each function raises `ShopError`, which names the argument and its value, and no
 """
 
 from collections.abc import Mapping
+from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any, get_args
 
 import msgspec
@@ -106,11 +107,25 @@ def services(given: Any, of: Saga) -> Saga:
     """The saga with these services, or with handlers of its own laid over theirs."""
     for name, its in _pairs("services", given):
         one_of("service", name, of.services)
-        if isinstance(its, Service) and its.name == name:
-            of = of.answering(name, its.handlers).replacing(its)
-        else:
-            of = of.answering(name, dict(_pairs(f"services: {name}", its)))
+        if not isinstance(its, Service):
+            its = of.services[name].answering(dict(_pairs(f"services: {name}", its)))
+        if its.name != name:
+            raise ShopError(f"services: what is given as {name} is named {shown(its.name)}.")
+        _check_handlers(its, of)
+        of = of.answering(name, its.handlers).replacing(its)
     return of
+
+
+def _check_handlers(service: Service, of: Saga) -> None:
+    sent = {it for it in of.contract.events if it.producer == service.name} | {*service.effects}
+    for kind, handler in service.handlers.items():
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            raise ShopError(f"services: {service.name}: {shown(kind)} is no type of messages.")
+        what = f"services: {service.name}'s handler of {kind.__name__}"
+        if kind in sent:
+            raise ShopError(f"{what} would never be called: {service.name} is who sends it.")
+        if not callable(handler) or iscoroutinefunction(handler) or isgeneratorfunction(handler):
+            raise ShopError(f"{what} must be a function without await or yield.")
 
 
 def _pairs(what: str, given: Any) -> list[tuple[Any, Any]]:

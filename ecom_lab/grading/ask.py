@@ -44,6 +44,7 @@ class Question:
     text: str
     answer: str
     choices: tuple[str, ...]
+    how: str = HOW  # to answer, if this is not answered
 
     def mark(self, model: Any, why: str = "", hint: str = "") -> Mark:
         """Compare the answer with the model: the same words, in any order. `why` explains; a wrong
@@ -57,7 +58,7 @@ class Question:
 
     @property
     def _foot(self) -> str:
-        return f"Your answer: {self.answer}" if self.answer else f"{OPEN}: {HOW}"
+        return f"Your answer: {self.answer}" if self.answer else f"{OPEN}: {self.how}"
 
     def __repr__(self) -> str:
         lines = (f"  {chr(97 + i)}) {choice}" for i, choice in enumerate(self.choices))
@@ -73,10 +74,11 @@ class Question:
 def ask(text: str, answer: Any = "", *choices: str) -> Question:
     """Ask the reader; `mark` marks the answer. Of choices, it is one, or its letter, else none."""
     said = str(answer).strip()
-    if choices:
+    if choices and said:
         known = dict(zip("abcdefghij", choices, strict=False))
-        known |= {choice.casefold(): choice for choice in choices}
-        said = known.get(said.casefold(), "")
+        same = (it for it in choices if _words(it) == _words(said))
+        chosen = known.get(said.casefold()) or next(same, "")
+        return Question(text, chosen, choices, f"{said!r} is none of these.")
     return Question(text, said, choices)
 
 

@@ -13,8 +13,9 @@ from ecom.errors import ShopError
 from ecom.harness.progress import progress
 from ecom.process import child
 from ecom.runtime.saga import Saga
+from ecom.settings import shown
 from ecom.shop import arguments
-from ecom_lab.grading.judging import NO_END, Verdict, pickled
+from ecom_lab.grading.judging import Verdict, no_end, pickled
 from ecom_lab.grading.machinery import PARTS, Part
 from ecom_lab.grading.stages import STAGES, Stage
 from ecom_lab.grading.symptoms import Symptoms
@@ -22,7 +23,8 @@ from ecom_lab.simulator.counterexample import Story
 from ecom_lab.simulator.properties import QUIET_IS_REACHED
 
 JUDGE = "ecom_lab.grading.judging:judge"
-SECONDS = 30.0  # that one world may take; the largest takes a few
+SECONDS = 30  # of computing that one world may take; the largest takes a few
+BUSY = 10  # times as long it may take on a machine that has more to do
 
 
 class Passed(NamedTuple):
@@ -112,7 +114,9 @@ def _part(given: dict[str, Any]) -> Part | None:
         names, part = PARTS[name][1], given[name]
         if len(given) == 1 and isinstance(part, Mapping) and {names[0]} <= {*part} <= {*names}:
             return part
-        raise ShopError(f"{name} is graded alone, and is a mapping with {' and '.join(names)}")
+        what = f"is a mapping with {' and '.join(names)}"
+        its = shown([*part] if isinstance(part, Mapping) else part)
+        raise ShopError(f"{name} is graded alone, and {what}, not {its}")
     return None
 
 
@@ -126,11 +130,14 @@ def _verdicts(worlds: list[bytes], graded: list[str], bar: tqdm) -> Iterator[Ver
     """What each world comes to, in a process of its own; up to a complaint about the code."""
     for world in worlds:
         try:
-            verdict = child.call(JUDGE, world, graded, os.getcwd(), seconds=SECONDS)
+            about = world, graded, os.getcwd(), SECONDS
+            verdict = child.call(JUDGE, *about, seconds=BUSY * SECONDS)
         except TimeoutError:
-            verdict = Verdict(complaint=(NO_END.format(f"{SECONDS:g} s"),))
+            verdict = Verdict(complaint=no_end(graded, f"{BUSY * SECONDS} s"))
         except child.Died as death:
             verdict = Verdict(complaint=(f"the process that ran it is gone: {death}",))
+            if "SIGXCPU" in str(death):
+                verdict = Verdict(complaint=no_end(graded, f"{SECONDS} s of computing"))
         bar.update(1)
         yield verdict
         if verdict.complaint:

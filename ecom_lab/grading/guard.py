@@ -27,7 +27,8 @@ from ecom.contract.contract import Contract
 from ecom.contract.envelope import Refused
 from ecom.contract.event import Event
 from ecom.runtime.service import Handler, Service, Work
-from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom.runtime.tables import MACHINERY, Effect, Outbox, Timer
+from ecom.settings import shown
 from ecom_lab.grading.machinery import ACK, COMMIT
 
 SECONDS = 2  # of computing that one call may take
@@ -86,6 +87,9 @@ class _Guard:
         if isinstance(answer, (Event, *self._service.effects)):
             raise self._complaint(f"returns a {type(answer).__name__}, which nobody reads")
         tables = {kind: dict(table._written) for kind, table in work._tx._tables.items()}
+        if strange := tables.keys() - {*MACHINERY, *self._service.rows}:
+            rows = f"rows {min(it.__name__ for it in strange)}"
+            raise self._complaint(f"asks for {rows}, which its Service does not have")
         written = {kind: rows for kind, rows in tables.items() if rows}
         for kind, rows in written.items():
             for row in filter(None, rows.values()):
@@ -101,7 +105,7 @@ class _Guard:
             if kind is Outbox:
                 msgspec.json.decode(row.body, type=self._events[row.type])
                 if self._service.name != (producer := self._events[row.type].producer):
-                    raise Refused(f"only {producer} may emit it")
+                    raise self._complaint(f"emits {row.type}, which only {producer} may")
             elif kind in (Effect, Timer):
                 self._service.message_of(row)
         except (Refused, msgspec.ValidationError) as error:
@@ -123,19 +127,22 @@ def stepping(name: str, function: Any) -> Callable[..., Iterator[Any]]:
     place, known = _origin(function)
 
     def watched(*about: Any) -> Iterator[Any]:
-        before = _plain(known)
-        with _explained(name, place), _watching():
+        before, tx = _plain(known), about[-1]
+        with _explained(name, place, Exception), _watching():
             steps = iter(function(*about) or ())
         while True:
-            with _explained(name, place), _watching():
+            with _explained(name, place, Exception), _watching():
                 what = next(steps, None)
             if changed := [it for it, value in _plain(known).items() if before.get(it) != value]:
                 raise Complaint(f"{name} changes {changed[0]}, which a crash would lose", *place)
+            if what is None and tx.is_changed():
+                raise Complaint(f"{name} ends without COMMIT, so that its changes are lost", *place)
             if what is None:
                 return
             if what not in (COMMIT, ACK) and not isinstance(getattr(what, "event", None), Outbox):
+                this = "an event" if isinstance(what, Outbox) else shown(what)
                 words = "COMMIT, ACK or Publish(event)"
-                raise Complaint(f"{name} yields {what!r:.60}, and not {words}", *place)
+                raise Complaint(f"{name} yields {this}, and not {words}", *place)
             yield what
 
     return watched
@@ -160,12 +167,12 @@ def _plain(known: dict[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _explained(name: str, place: tuple[Any, ...]) -> Iterator[None]:
+def _explained(name: str, place: tuple[Any, ...], mistakes: Any = MISTAKES) -> Iterator[None]:
     """Complain about a mistake in the code of this name; of a reason to try again, do not."""
     try:
         yield
-    except MISTAKES as error:
-        if type(error).__module__ != "builtins":
+    except mistakes as error:
+        if mistakes is MISTAKES and type(error).__module__ != "builtins":
             raise
         lines = [(frame.f_code.co_filename, n) for frame, n in walk_tb(error.__traceback__)]
         found = [it for it in lines if not it[0].startswith(OURS)][-1:] or [place]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ecom.harness import carried
 from ecom_lab.grading.guard import Complaint, guarded, stepping
-from ecom_lab.grading.machinery import Part, with_part
+from ecom_lab.grading.machinery import PARTS, Part, with_part
 from ecom_lab.grading.symptoms import Symptoms, examine
 from ecom_lab.simulator.checker import Explorer, Violation
 from ecom_lab.simulator.model import Model
@@ -20,7 +20,8 @@ from ecom_lab.simulator.scenario import Scenario
 
 MEMORY = 2 << 30  # bytes of address space
 MOST = 40_000  # states; the largest of the shop's own worlds has some 6,000
-NO_END = "it has not come to its end after {}: one event, request or timer leads to another"
+LEADS = "one event, request or timer leads to another"
+COMES = "a message comes again until it is acknowledged, a command until it is answered"
 
 
 class Verdict(NamedTuple):
@@ -54,8 +55,16 @@ def pickled(what: tuple[Scenario, type[Model], Part | None]) -> bytes:
     return file.getvalue()
 
 
-def judge(code: bytes, graded: list[str], folder: str) -> Verdict:
-    """Explore a world, and watch these services; what it is made of may be in `folder`."""
+def no_end(graded: list[str], after: str) -> tuple[str]:
+    """The complaint that a world of these has no end, as far as it was looked at."""
+    why = COMES if graded[0] in PARTS else LEADS
+    return (f"it has not come to its end after {after}: {why}",)
+
+
+def judge(code: bytes, graded: list[str], folder: str, seconds: int) -> Verdict:
+    """Explore a world, and watch these services; what it is made of may be in `folder`. Ends by
+    SIGXCPU after so many seconds of computing: others may be busy on this machine, too."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable()  # what fails on purpose; and who logs asks the clock
@@ -68,15 +77,15 @@ def judge(code: bytes, graded: list[str], folder: str) -> Verdict:
     else:
         for name in graded:
             saga = saga.replacing(guarded(saga.services[name], saga.contract))
-    world = model(replace(scenario, saga=saga))
     try:
+        world = model(replace(scenario, saga=saga))
         result = Explorer(world, max_states=MOST).run()
     except Complaint as complaint:
         return Verdict(complaint=complaint.args)
-    except ValueError as error:  # a row that the service does not have
+    except ValueError as error:  # a command that no service handles
         return Verdict(complaint=(str(error),))
     violation = next(iter(result.violations), None)
-    complaint = () if result.exhaustive or violation else (NO_END.format(f"{MOST:,} states"),)
+    complaint = () if result.exhaustive or violation else no_end(graded, f"{MOST:,} states")
     symptoms = None
     if violation:
         with suppress(Complaint):  # of what comes later; the violation is what is told

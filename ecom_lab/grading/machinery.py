@@ -76,13 +76,13 @@ class Open:
         """Mark the event as sent."""
         self._tx[Outbox].change(event, done_at=self._now)
 
-    def seen(self, key: Any) -> bool:
+    def seen(self, key: str) -> bool:
         """Whether this key is in the inbox."""
-        return self._tx[Inbox].get(f"key/{key}") is not None
+        return self._tx[Inbox].get("key/" + key) is not None
 
-    def remember(self, key: Any) -> None:
+    def remember(self, key: str) -> None:
         """Write this key into the inbox."""
-        self._tx[Inbox].put(Inbox(f"key/{key}", "", "", "done", self._now))
+        self._tx[Inbox].put(Inbox("key/" + key, "", "", "done", self._now))
 
     def state(self, message: Message) -> str:
         """What the inbox says of the message: done, waiting, dead, or nothing."""
@@ -104,6 +104,10 @@ class Open:
     def _note(self, it: Message, state: str, *rest: Any) -> None:
         tried = min(it.attempts, COUNTED)
         self._tx[Inbox].put(Inbox(it.id, it.type, it.subject, state, self._now, tried, *rest))
+
+    def is_changed(self) -> bool:
+        """Whether there is anything that is not committed."""
+        return any(table.written() for table in self._tx._tables.values())
 
     def outputs(self, steps: Iterator[Any]) -> Iterator[Output]:
         """What a function of the reader's yields, carried out; in the end, what is not committed is

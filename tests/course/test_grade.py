@@ -8,8 +8,10 @@ import wrong_parts
 from wrong_answers import ANSWERS, cell
 
 from ecom.errors import ShopError
+from ecom.events import PaymentFailed
+from ecom.runtime.service import Service
 from ecom.services import payment
-from ecom.services.payment import Captured
+from ecom.services.payment import Capture, Captured
 from ecom_lab import grade
 from ecom_lab.grading.stages import ALL, BY_NAME, STAGES
 from ecom_lab.shop import SAGA
@@ -124,16 +126,30 @@ def test_a_right_answer_of_another_shape_passes():
 
 
 def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
-    """As the course tells: its answer comes once, and nothing is to be done afterwards."""
+    """Nor are the looks at the state in two handlers, as the course tells: each answer comes once,
+    and nothing is to be done afterwards."""
     source = """
     def declined(answer, work):
         row = work[Payment][answer.order_id]
-        if row.state == PENDING:
-            work.emit(PaymentFailed(row.order_id, row.customer, answer.reason))
+        work.emit(PaymentFailed(row.order_id, row.customer, answer.reason))
 
-    mine = {Declined: declined}
+    def refunded(answer, work):
+        row = work[Payment][answer.order_id]
+        work[Payment].put(replace(row, state=REFUNDED))
+        work.emit(PaymentRefunded(row.order_id, row.customer, row.amount))
+
+    mine = {Declined: declined, Refunded: refunded}
     """
     assert grade(payment=cell(source)["mine"])
+
+
+async def later(message, work):
+    """A handler that nobody awaits: it would do nothing."""
+
+
+def bit_by_bit(message, work):
+    """Likewise, with nobody to ask for the next bit."""
+    yield
 
 
 @pytest.mark.parametrize(
@@ -141,12 +157,22 @@ def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
     [
         ("storm", {"payment": {}}, "there is no stage 'storm', but: calm, declined"),
         ("calm", {"paiment": {}}, "There is no service 'paiment': choose of"),
-        ("calm", {"payment": {Captured: Lock()}}, "cannot be carried to another process"),
+        ("calm", {"payment": {Captured: Lock().acquire}}, "cannot be carried to another process"),
+        ("calm", {"payment": {"captured": id}}, "payment: 'captured' is no type of messages"),
+        ("calm", {"payment": {Capture: id}}, "handler of Capture would never be called"),
+        ("calm", {"payment": {PaymentFailed: id}}, "handler of PaymentFailed would never be"),
+        ("calm", {"payment": {Captured: None}}, "must be a function without await or yield"),
+        ("calm", {"payment": {Captured: later}}, "must be a function without await or yield"),
+        ("calm", {"payment": {Captured: bit_by_bit}}, "must be a function without await or yield"),
+        ("calm", {"payment": Service("Payment", (), {})}, "given as payment is named 'Payment'"),
         ("calm", {"outbox": {"on_message": id}}, "for outbox there is no stage 'calm', but: kil"),
-        ("", {"outbox": {"on_mesage": id}}, "outbox is graded alone, .* on_message and relay"),
+        ("", {"outbox": {"on_mesage": id}}, "alone, .* on_message and .* not \\['on_mesage'\\]"),
         ("twice", {"inbox": {"on_message": id}, "payment": {}}, "inbox is graded alone"),
     ],
-    ids=["no stage", "no service", "not carried", "not its stage", "no function", "not alone"],
+    ids=[
+        *("no stage", "no service", "not carried", "no type", "an effect", "its own event", "none"),
+        *("a coroutine", "a generator", "its name", "not its stage", "no function", "not alone"),
+    ],
 )
 def test_what_cannot_be_graded_is_refused_in_a_sentence(stage, services, words):
     with pytest.raises(ShopError, match=words):
@@ -165,6 +191,38 @@ def test_code_that_takes_too_much_ends(monkeypatch):
 
     mine = {Captured: forever}
     """
-    monkeypatch.setattr("ecom_lab.grading.grade.SECONDS", 5.0)
+    monkeypatch.setattr("ecom_lab.grading.grade.SECONDS", 5)
     found = grade("calm", payment=cell(bare)["mine"])
-    assert found.words.startswith("It has not come to its end after 5 s: ")
+    assert found.words.startswith("It has not come to its end after 5 s of computing: one event")
+
+
+def test_code_that_is_never_acknowledged_is_told_so(monkeypatch):
+    """Each delivery makes another dead letter, so there is no end of states."""
+    forgets = """
+    def on_message(message, tx):
+        error = tx.handle(message)
+        if error:
+            tx.set_aside(message, error)
+        yield COMMIT
+
+    mine = {"on_message": on_message}
+    """
+    monkeypatch.setattr("ecom_lab.grading.grade.SECONDS", 3)
+    found = grade("unreadable", retries=cell(forgets, wrong_parts.BEGIN)["mine"])
+    assert "a message comes again until it is acknowledged" in found.words
+
+
+def test_code_that_waits_ends(monkeypatch):
+    """It does not compute meanwhile, and computing is what is counted on a busy machine."""
+    waits = """
+    from threading import Event
+
+    def captured(answer, work):
+        Event().wait()
+
+    mine = {Captured: captured}
+    """
+    monkeypatch.setattr("ecom_lab.grading.grade.SECONDS", 4)
+    monkeypatch.setattr("ecom_lab.grading.grade.BUSY", 1)
+    found = grade("calm", payment=cell(waits)["mine"])
+    assert found.words.startswith("It has not come to its end after 4 s: ")

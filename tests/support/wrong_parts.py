@@ -167,7 +167,21 @@ ANSWERS = {
         mine = {"on_message": on_message}
         """,
         "killed",
-        "and not COMMIT, ACK or Publish(event).",
+        "yields an event, and not COMMIT, ACK or Publish(event).",
+        "def on_message(message, tx):",
+    ),
+    "forgets to commit": (
+        "outbox",
+        """
+        def on_message(message, tx):
+            for event in tx.handle(message):
+                tx.put(event)
+            yield ACK
+
+        mine = {"on_message": on_message}
+        """,
+        "killed",
+        "Outbox's on_message ends without COMMIT, so that its changes are lost.",
         "def on_message(message, tx):",
     ),
     "calls what is no function": (
@@ -259,6 +273,21 @@ ANSWERS = {
         "Inbox's on_message changes the global `seen`, which a crash would lose.",
         "def on_message(message, tx):",
     ),
+    "knows messages by themselves": (
+        "inbox",
+        """
+        def on_message(message, tx):
+            if not tx.seen(message):
+                tx.handle(message)
+            yield COMMIT
+            yield ACK
+
+        mine = {"on_message": on_message}
+        """,
+        "twice",
+        'raises TypeError: can only concatenate str (not "Message") to str.',
+        "if not tx.seen(message):",
+    ),
     "knows messages by their type": (
         "inbox",
         """
@@ -321,6 +350,21 @@ ANSWERS = {
         "unreadable",
         "What cannot be read is a dead letter.",
         "",
+    ),
+    "raises what has failed": (
+        "retries",
+        """
+        def on_message(message, tx):
+            if error := tx.handle(message):
+                raise error
+            yield COMMIT
+            yield ACK
+
+        mine = {"on_message": on_message}
+        """,
+        "unreadable",
+        "Retries's on_message raises Refused: not a CloudEvent of specversion 1.0.",
+        "raise error",
     ),
     "tries everything six times": (
         "retries",
@@ -474,7 +518,7 @@ ANSWERS = {
         mine = {PaymentProcessed: note}
         """,
         "calm",
-        "Order has no rows Progress: see its Service.",
-        "",
+        "asks for rows Progress, which its Service does not have.",
+        "def note(event, work):",
     ),
 }

@@ -27,7 +27,7 @@ def test_an_answer_is_right_if_it_has_the_words_of_the_model(answer, model, righ
     assert right or f"; it is {model}." in repr(mark)
 
 
-@pytest.mark.parametrize("answer", ["b", "B", "none of them", " None of them "])
+@pytest.mark.parametrize("answer", ["b", "B", "none of them", " None of them ", "none"])
 def test_a_choice_is_made_by_its_letter_or_by_its_words(answer):
     question = ask(ASKED[0], answer, *ASKED[1:])
     assert repr(question).splitlines() == [
@@ -42,9 +42,11 @@ def test_a_choice_is_made_by_its_letter_or_by_its_words(answer):
 
 @pytest.mark.parametrize("answer", ["", "e", "nobody", "order alone, none of them"])
 def test_what_is_no_choice_is_no_answer(answer):
-    """And what is not answered is marked neither right nor wrong; nothing is given away."""
+    """And what is not answered is marked neither right nor wrong; nothing is given away. Whoever
+    has written something is not told to write something."""
     question = ask(ASKED[0], answer, *ASKED[1:])
-    assert repr(question).splitlines()[-1].startswith("Not answered yet: write your answer")
+    said = f"{answer!r} is none of these." if answer else "write your answer as the second argument"
+    assert repr(question).splitlines()[-1].startswith(f"Not answered yet: {said}")
     assert repr(question.mark("none of them", "No service calls another.")) == (
         "Not answered yet: answer the question above, then run this cell again."
     )
