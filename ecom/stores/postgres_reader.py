@@ -7,7 +7,7 @@ password.
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from ecom.errors import ShopError
 from ecom.settings import all_installed
 from ecom.stores import sql
 from ecom.stores.base import Hold, R, StoreBroken, StoreUnavailable, Where
+from ecom.stores.migrations import SchemaVersion, check_readable
 from ecom.stores.query import Key
 from ecom.stores.reading import Reading
 from ecom.stores.sql import columns_of
@@ -155,7 +156,18 @@ class PostgresReader(Reading):
                 ("tcp_keepalives_count", "2"),
             ):
                 self._db.execute("SELECT set_config(%s, %s, false)", (name, value))
+            self._check(self._db)
         return self._db
+
+    def _check(self, db: psycopg.Connection) -> None:
+        """Raises `StoreBroken` if the schema is beyond this release; it may be yet to be made."""
+        with suppress(psycopg.errors.UndefinedTable):
+            found = db.execute(_marked(columns_of(SchemaVersion).fetch), ("machinery",)).fetchone()
+            try:
+                check_readable(SchemaVersion(*found) if found else None, self.schema)
+            except StoreBroken:
+                self._drop()
+                raise
 
     def _failed(self, error: psycopg.Error) -> Exception:
         """What an error means; after most, the connection is of no use, or of none any more."""

@@ -1,5 +1,6 @@
 """The store in PostgreSQL: the contract of all stores, and what writers do to each other."""
 
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 import pytest
-from helpers import EXAMPLES, delivery, steady
+from helpers import EXAMPLES, delivery, steady, wire
 from hypothesis import given
 from msgspec import structs
 from severing import Severed
@@ -21,11 +22,15 @@ from store_contract import Lamp, actions, done, saved
 
 from ecom.errors import ShopError
 from ecom.events import Line
+from ecom.harness.dead_letters.dry_run import run_here
+from ecom.process.databases import Server, fill
+from ecom.runtime.dead_letters import OVERRIDE
 from ecom.runtime.messages import Publish, PublisherUp, TallyDue, Tick
 from ecom.runtime.relay import Relay
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import MACHINERY, Outbox
 from ecom.services.inventory import COMMITTED, Reservation, Stock
+from ecom.settings import keep_secret
 from ecom.stores.base import Counter, Row, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.migrations import VERSION, SchemaVersion
@@ -33,6 +38,7 @@ from ecom.stores.postgres import PostgresStore
 from ecom.stores.postgres_reader import check_url
 from ecom.stores.postgres_schema import prepare, provision, schema_of
 from ecom.stores.query import AtMost
+from ecom.stores.reader import SERVER
 from ecom.stores.views import views_of
 from ecom_lab.shop import SAGA
 
@@ -567,6 +573,27 @@ def test_a_schema_that_is_beyond_this_release_is_refused(cluster, admin, store):
         prepare(cluster.url, "lamps", [LaterLamp, Counter])
     with pytest.raises(StoreBroken):
         store.fetch(LaterLamp, "A")
+    store.close()  # whoever reads it, or writes to it, is told so when it connects
+    for ask in store.tables, store.begin:
+        with pytest.raises(StoreBroken, match=r"^lamps was written by a newer release"):
+            ask()
+
+
+def test_a_dry_run_changes_nothing(cluster, tmp_path):
+    """What a message would do is told from the rows as they are, and the rows stay."""
+    server, stock = Server(cluster.url, "dry"), Stock("TEA-COSY", 3, 3)
+    server.provision(SAGA.services["inventory"])
+    fill(server, "inventory", [stock])
+    keep_secret(tmp_path / SERVER, f"{cluster.url}\ndry")
+    headers, body = wire(ORDER)
+    headers |= {OVERRIDE: "it is to be tried"}
+    found = run_here(pickle.dumps((SAGA, tmp_path, "inventory", "", headers, body)))
+    assert found.outcome == "would be handled"
+    assert ("stock", "TEA-COSY", "available", 3, 1) in found.changed
+    with closing(server.reading("inventory")) as reading:
+        assert reading.rows(Stock) == [stock]
+        assert reading.rows(Reservation) == []
+    server.forget(["inventory"])
 
 
 def test_a_service_may_change_its_rows_and_nothing_else(cluster, admin, opened):

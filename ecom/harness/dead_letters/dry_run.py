@@ -21,9 +21,10 @@ from ecom.runtime.messages import Delivery
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom.stores.base import R, Row
+from ecom.stores.base import Hold, R, Row, Where
 from ecom.stores.query import Key, key_of
-from ecom.stores.reader import Database
+from ecom.stores.reader import Reader
+from ecom.stores.reading import Reading
 from ecom.telemetry.logs import one_line
 
 if TYPE_CHECKING:
@@ -100,34 +101,44 @@ def dry_run(
 def run_here(pickled: bytes) -> DryRun:
     """Let the runtime handle it in this process, and see what it would write."""
     saga, folder, service, user, headers, body = pickle.loads(pickled)
-    database = Unwritten(folder, service)
-    runtime = Runtime(saga, service, database, "dry run", lambda: 0.0, user)
     # Through the default exchange, as an operator's replay is.
     delivery = Delivery(1, 1, "", service, headers, body, None)
-    next(runtime.step([delivery], time.time())).transaction.commit()
-    found = _outcome(database, (*runtime.service.rows, Timer))
-    database.close()
+    with Reader(folder) as read, read[service].moment():
+        database = Unwritten(read[service])
+        runtime = Runtime(saga, service, database, "dry run", lambda: 0.0, user)
+        next(runtime.step([delivery], time.time())).transaction.commit()
+        found = _outcome(database, (*runtime.service.rows, Timer))
     return replace(found, subject_field=saga.contract.subject_field)
 
 
-class Unwritten(Database):
-    """A service's database as it is at this moment; what would be written is kept beside it."""
+class Unwritten:
+    """A service's database as it is at one moment; what would be written is kept beside it."""
 
-    def __init__(self, folder: Path, service: str) -> None:
-        super().__init__(folder, service)
+    is_shared = False
+
+    def __init__(self, read: Reading) -> None:
+        self.fetch, self._select = read.fetch, read.select
         self._written: dict[type[Row], dict[Key, Row | None]] = {}  # None: to be deleted
 
     def begin(self) -> None:
-        self._run("BEGIN")
+        """Do nothing: whoever made us has."""
+
+    commit = rollback = begin
+
+    def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
+        return [row for key in keys if (row := self.fetch(kind, key)) is not None]
+
+    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
+        return self._select(kind, want, limit)
+
+    def number(self, kind: type[Row]) -> int | None:
+        return None
 
     def write(self, kind: type[R], puts: list[R], deletes: list[Key]) -> None:
         self._written[kind] = {key_of(row): row for row in puts} | dict.fromkeys(deletes)
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
         self._written.setdefault(kind, {}).update((key_of(row), row) for row in rows)
-
-    def commit(self) -> None:
-        """Do nothing: the snapshot stays for comparison, until `close`."""
 
     def puts(self, kind: type[R]) -> list[R]:
         """The rows of this kind that would be written."""
