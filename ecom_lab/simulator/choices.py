@@ -50,7 +50,7 @@ def _commands(world: Model, state: State, who: int) -> list[Choice]:
 
 def _deliveries(world: Model, state: State, who: int, number: int) -> Iterator[Choice]:
     """What may be delivered next; choices are numbered from `number` on."""
-    reads = not world.scenario.locked and world.members[who].replicas > 1
+    reads = not world.scenario.disk.excludes and world.members[who].replicas > 1
     last: dict[Any, int] = {}  # what may be delivered of each lane
     for held in world.queue(state, who):
         before = last.get(held.lane)

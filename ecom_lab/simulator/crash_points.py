@@ -134,7 +134,7 @@ class StepDriver:
         process = ProcessState(self._runtime.volatile(), tuple(self._heard))
         processes = replaced(before.processes, replica, process)
         return ServiceState(
-            self._disk.snapshot(), self._disk.synced, processes, self._ledger, before.reading
+            self._disk.snapshot(), self._disk.synced, processes, self._ledger, before.begun
         )
 
     def _step(self, inputs: Iterable[Any], point: str) -> None:
@@ -156,12 +156,13 @@ class StepDriver:
 
     def _commit(self, output: Commit, point: str) -> None:
         fault = self._reach(point)
-        if fault == "store":
+        is_made = fault != "store"
+        if is_made:
+            output.transaction.commit()
+        else:
             output.transaction.rollback()
-            raise StoreUnavailable("the disk is full, for a moment")
-        output.transaction.commit()
-        if fault == "unknown":
-            raise StoreUnavailable("the connection is gone, and the commit was made")
+        if fault in ("store", "unknown") and not self._disk.believes(is_made):
+            raise StoreUnavailable("the disk is full for a moment, or the connection is gone")
 
     def _ack(self, output: Ack, _: str) -> None:
         if self._reach("ack") == "line":

@@ -4,7 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom_lab.simulator.service_state import ProcessState, ServiceState, is_put_off, row_of
+from ecom_lab.simulator.scenario import Scenario
+from ecom_lab.simulator.service_state import (
+    Begun,
+    ProcessState,
+    ServiceState,
+    is_put_off,
+    row_of,
+)
 
 Input = tuple[Any, ...]  # its kind, and what it is about
 What = tuple[int, tuple[Input, ...]]  # the number of a replica, and what it is given at once
@@ -13,7 +20,7 @@ ALONE = frozenset(("restart", "reconnect", "read", "write"))  # never in a batch
 
 
 def enabled_actions(
-    local: ServiceState, replica: int, kinds: Iterable[str], windows: tuple[int, int]
+    local: ServiceState, replica: int, scenario: Scenario
 ) -> Iterator[tuple[Input, int]]:
     """The inputs that need nobody else, each with the number of faults it takes."""
     process = local.processes[replica]
@@ -22,7 +29,7 @@ def enabled_actions(
     if not isinstance(process, ProcessState):
         return
     if begun := begun_by(local, replica):
-        yield ("write", *begun[1]), 0
+        yield ("write", *begun.held), 0
         return
     if not process.connected:
         yield ("reconnect",), 0
@@ -33,8 +40,8 @@ def enabled_actions(
     for row in local.tables.get(Inbox, {}).values():
         if row.state == "waiting":
             yield ("retry", row.id), 0
-    yield from _overdue(local, replica, process, windows)
-    yield from ((fault, 1) for fault in _deaths(local, process, kinds))
+    yield from _overdue(local, replica, process, scenario)
+    yield from ((fault, 1) for fault in _deaths(local, process, scenario.kinds))
 
 
 def _deaths(local: ServiceState, process: ProcessState, kinds: Iterable[str]) -> Iterator[Input]:
@@ -54,13 +61,13 @@ def has_sibling(local: ServiceState) -> bool:
     return sum(isinstance(process, ProcessState) for process in local.processes) > 1
 
 
-def begun_by(local: ServiceState, replica: int) -> Any:
-    """The transaction that this replica has begun, with what it has read, if nothing locks."""
-    return next((each for each in local.reading if each[0] == replica), None)
+def begun_by(local: ServiceState, replica: int) -> Begun | None:
+    """The transaction that this replica has begun, if it is in the middle of one."""
+    return next((each for each in local.begun if each.replica == replica), None)
 
 
 def _overdue(
-    local: ServiceState, replica: int, process: ProcessState, windows: tuple[int, int]
+    local: ServiceState, replica: int, process: ProcessState, scenario: Scenario
 ) -> Iterator[tuple[Input, int]]:
     """Outgoing rows that only the clock brings: put off, or those of a sibling, all at once.
 
@@ -68,26 +75,25 @@ def _overdue(
     of a replica that lives has to wait for its own lease: one that would is forgotten here.
     """
     waits, others = False, set[str]()  # though there is room; whose rows they are
+    states = zip(scenario.names, local.processes, strict=False)
+    living = {name for name, it in states if isinstance(it, ProcessState)}
     both = (process.memory.outbox, process.memory.effects)
-    for kind, window, most in zip((Outbox, Effect), both, windows, strict=True):
+    for kind, window, most in zip((Outbox, Effect), both, scenario.windows, strict=True):
         if not window.is_open:
             continue
         under_way = window.under_way
         for seq, row in local.tables.get(kind, {}).items():
             if row.done_at is not None or seq in under_way:
                 continue
-            if row.owner == str(replica + 1):
-                alive = False
-            else:
-                alive = isinstance(local.processes[int(row.owner) - 1], ProcessState)
-                if not is_put_off(row):
-                    others.add(row.owner)
-                    continue
-            if is_put_off(row):
+            is_ours = row.owner == scenario.names[replica]
+            alive = not is_ours and row.owner in living
+            if not is_ours and not is_put_off(row):
+                others.add(row.owner)
+            elif is_put_off(row):
                 yield ("again", kind.table, row.id), int(alive)
             elif seq > window.last and len(under_way) < most:
                 waits = True
     if waits:
         yield ("tick",), 0
     for owner in sorted(others):
-        yield ("adopt", owner), int(isinstance(local.processes[int(owner) - 1], ProcessState))
+        yield ("adopt", owner), int(owner in living)

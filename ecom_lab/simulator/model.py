@@ -119,7 +119,7 @@ class Model:
     # ── moves ─────────────────────────────────────────────────────────────────────────────────
     def moves(self, state: State, budget: int) -> list[Move]:
         """Everything that may come next, if at most `budget` more faults may strike."""
-        if forced := self._forced(state, budget):
+        if forced := self._forced(state, budget) or self._begun(state, budget):
             return forced
         if "sinks last" not in self.reductions:
             return self._of_all(state, range(len(self.names)), budget)
@@ -183,6 +183,15 @@ class Model:
                 kind = "restart" if process is None else "reconnect"
                 return self.known(number, who, (0, ((kind,),)), 0, budget > 0)
         return []
+
+    def _begun(self, state: State, budget: int) -> list[Move]:
+        """Whoever is in the middle of a transaction is only interrupted by its siblings: what other
+        services do meanwhile, they may as well have done before."""
+        if self._alone or self.scenario.disk.excludes:
+            return []
+        members = zip(self.members, state, strict=False)
+        begun = (i for i, (member, number) in enumerate(members) if member.locals[number].begun)
+        return [move for who in begun for move in self._of(state, who, budget)]
 
     def _of(self, state: State, who: int, budget: int) -> list[Move]:
         """The moves of one service: what its queue holds, its clients want, and it by itself."""

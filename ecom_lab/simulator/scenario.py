@@ -25,7 +25,7 @@ FAULTS = {
     "line": "it loses its connection {}",
     "return": "the broker has no queue for it",
     "store": "the database fails once, and it tries again",
-    "unknown": "the answer to the commit is lost, and it tries again",
+    "unknown": "the answer to the commit is lost",
     "handler": "its handler fails half done, and will be tried again",
     "duplicate": "the broker delivers it once more",
     "disorder": "it overtakes what was in the queue before it",
@@ -90,6 +90,6 @@ class Scenario:
     runtime: type[Runtime] = Runtime
     disk: type[Disk] = Disk
     mandatory: bool = True  # what no queue takes is returned
-    locked: bool = True  # a transaction excludes other writers from its first read on
+    names: str = "123456789"  # of replicas: each has its own
     limit: int | None = DELIVERY_LIMIT  # deliveries of a message that may be in vain
     is_counted: bool = False  # whether it matters here how often a message came back

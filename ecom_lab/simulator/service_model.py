@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from ecom.contract.permissions import user
 from ecom.runtime.memory import Memory, Window
 from ecom.runtime.messages import Confirmed, Tick
-from ecom.runtime.tables import MACHINERY, Effect, Inbox, Outbox
+from ecom.runtime.tables import MACHINERY, Effect, Inbox, Outbox, Replica
 from ecom_lab.simulator.broker import Held
 from ecom_lab.simulator.crash_points import CrashPoint, Environment, Fault, StepDriver, Tripwire
-from ecom_lab.simulator.durability import StaleDisk, Tables
+from ecom_lab.simulator.durability import Tables, last_number
 from ecom_lab.simulator.enabled_actions import (
     Input,
     What,
@@ -27,7 +27,14 @@ from ecom_lab.simulator.enabled_actions import (
 from ecom_lab.simulator.inputs import prepared
 from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.scenario import POISON, Scenario
-from ecom_lab.simulator.service_state import GONE, Canon, ProcessState, ServiceState, replaced
+from ecom_lab.simulator.service_state import (
+    GONE,
+    Begun,
+    Canon,
+    ProcessState,
+    ServiceState,
+    replaced,
+)
 
 # Which faults may strike before which point of a step; and before a call of the outside world.
 STRIKES = {
@@ -40,6 +47,7 @@ STRIKES = {
 }
 CALLED = ("fails", "late")
 FAILING = ("deliver", "overtake", "answer", "timer", "retry")  # inputs whose handler may fail
+DRAWN = 100  # numbers that a transaction draws at most
 CONNECTED = ProcessState(Memory(outbox=Window(is_open=True)))
 
 
@@ -104,7 +112,7 @@ class ServiceModel:
     def enabled_actions(self, number: int, replica: int) -> list[tuple[Input, int]]:
         """The inputs that need nobody else, each with the number of faults it takes."""
         it = self._scenario
-        return list(enabled_actions(self.locals[number], replica, it.kinds, it.windows))
+        return list(enabled_actions(self.locals[number], replica, it))
 
     def first_alive(self, number: int) -> int:
         """The first replica that lives, and is not in the middle of something; or none, -1."""
@@ -139,7 +147,9 @@ class ServiceModel:
         elif kind == "cut off":
             yield self._cut_off(local, replica)
         elif kind == "read":
-            local = local._replace(reading=(*local.reading, (replica, tuple(about), local.tables)))
+            tables = local.tables | {Replica: {}}
+            begun = Begun(replica, tuple(about), tables, self._drawn(local))
+            local = local._replace(begun=(*local.begun, begun))
             yield Outcome(None, self.number(local), acked=len(about))
         elif any(self._messages.values[held.message].body == POISON for held in _held(inputs)):
             yield self._idle("poison", "delivery", local, replica, None)
@@ -203,7 +213,8 @@ class ServiceModel:
             if kind not in self._scenario.kinds or (kind == "gone" and not has_sibling(local)):
                 continue
             processes = replaced(local.processes, replica, GONE if kind == "gone" else None)
-            left = ServiceState(tables, tables, processes, cut.ledger)
+            begun = tuple(it for it in local.begun if it.replica != replica)
+            left = ServiceState(tables, tables, processes, cut.ledger, begun)
             said = self._messages.stamp(self.name, drive.said[: cut.said])
             yield Outcome((kind, before), self.number(left), said, cut.acked, cut.replies)
 
@@ -215,15 +226,14 @@ class ServiceModel:
         self, local: ServiceState, what: What, fault: Fault | None = None
     ) -> tuple[StepDriver, ServiceState]:
         (replica, inputs), scenario = what, self._scenario
-        begun = begun_by(local, replica) if inputs[0][0] == "write" else None
-        local = local._replace(reading=tuple(it for it in local.reading if it[0] != replica))
+        begun = begun_by(local, replica)
+        local = local._replace(begun=tuple(it for it in local.begun if it is not begun))
         given, local, process = prepared(
             local, local.processes[replica] or ProcessState(), inputs, self._messages
         )
-        disk = scenario.disk(local.tables, local.synced)
-        if begun:
-            disk = StaleDisk(local.tables, local.synced, begun[2])
-        name, number, user = self.name, str(replica + 1), self._user
+        then = (begun.tables, begun.drawn) if begun else (None, self._drawn(local))
+        disk = scenario.disk(local.tables, local.synced, *then)
+        name, number, user = self.name, scenario.names[replica], self._user
         windows = scenario.windows
         runtime = scenario.runtime(self._saga, name, disk, number, _half, user, windows)
         runtime.restore(process.memory)
@@ -231,6 +241,13 @@ class ServiceModel:
         drive = StepDriver(runtime, disk, self._environment, local.ledger, process.heard, fault)
         drive.feed(given, "timer" if isinstance(given[-1], Tick) else "commit")
         return drive, drive.local(local, replica)
+
+    def _drawn(self, local: ServiceState) -> int:
+        """The greatest number that any transaction has drawn."""
+        if not self._scenario.disk.is_shared:
+            return 0
+        open = (it.drawn + DRAWN for it in local.begun)
+        return max(last_number(local.tables), *open, 0)
 
 
 def _half() -> float:

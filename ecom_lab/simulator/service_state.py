@@ -41,6 +41,15 @@ ProcessStates = tuple[
 ]  # of each replica; None is down, and will start again
 
 
+class Begun(NamedTuple):
+    """A transaction that is not yet committed, while others are."""
+
+    replica: int
+    held: tuple[Any, ...]  # what it has been delivered
+    tables: Tables  # as it has found them
+    drawn: int = 0  # the greatest number that others had drawn
+
+
 class ServiceState(NamedTuple):
     """One service."""
 
@@ -48,7 +57,7 @@ class ServiceState(NamedTuple):
     synced: Tables  # what a power cut leaves
     processes: ProcessStates
     ledger: tuple[Any, ...] = ()
-    reading: tuple[Any, ...] = ()  # transactions begun and not yet committed, if nothing locks
+    begun: tuple[Begun, ...] = ()  # if others are not excluded meanwhile
 
 
 def is_put_off(row: Outbox | Effect) -> bool:
@@ -83,7 +92,7 @@ class Canon:
         if local.synced != local.tables:
             parts.append(self._tables(local.synced, ()))
         parts += [self._process(process, local) for process in local.processes]
-        parts += [(who, what, self._tables(base, ())) for who, what, base in local.reading]
+        parts += [(*it[:2], self._tables(it.tables, ()), _passed(it, local)) for it in local.begun]
         return repr(parts)
 
     def _process(self, process: ProcessState | str | None, local: ServiceState) -> Any:
@@ -113,6 +122,14 @@ class Canon:
         return sorted(msgspec.json.encode(row) for row in rows)
 
 
+def _passed(begun: Begun, local: ServiceState) -> list[int]:
+    """What has been passed, by each replica, of greater numbers than those that it will have."""
+    memories = [it.memory for it in local.processes if isinstance(it, ProcessState)]
+    passed = [each.last > begun.drawn for it in memories for each in (it.outbox, it.effects)]
+    rows = [seq > begun.drawn for kind in (Outbox, Effect) for seq in local.tables.get(kind, ())]
+    return [*passed, sum(rows)]
+
+
 def _done(window: Window[Any], kind: type[Row], local: ServiceState) -> int:
     """How many rows a replica holds to be under way though a sibling has done them."""
     rows = local.tables.get(kind, {})
@@ -128,7 +145,7 @@ def _inbox(rows: Iterable[Inbox]) -> list[Any]:
 
 
 def _counters(rows: Iterable[Counter]) -> list[Any]:
-    return sorted((row.name, row.value) for row in rows if row.name not in NOISE)
+    return sorted((row.name, row.value) for row in rows if row.name.partition("@")[0] not in NOISE)
 
 
 def _timers(rows: Iterable[Timer]) -> list[Any]:
@@ -183,7 +200,7 @@ def _news(news: Any, local: ServiceState) -> Any:
 
 
 def row_of(news: Any, local: ServiceState) -> str:
-    """What an answer is about, by the id of its row."""
-    if hasattr(news, "seqs"):
-        return local.tables[Outbox][news.seqs[0]].id
-    return local.tables[Effect][news.seq].id
+    """What an answer is about, by the id of its row; by its number, if there never was one."""
+    kind, seq = (Outbox, news.seqs[0]) if hasattr(news, "seqs") else (Effect, news.seq)
+    row = local.tables.get(kind, {}).get(seq)
+    return row.id if row else str(seq)

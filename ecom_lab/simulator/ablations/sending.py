@@ -16,9 +16,11 @@ from ecom.runtime.messages import (
     TallyDue,
     Tick,
 )
-from ecom.runtime.runtime import Runtime
+from ecom.runtime.relay import Relay
+from ecom.runtime.runtime import WINDOW, Runtime
 from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Timer
 from ecom.stores.base import Transaction
+from ecom.stores.query import MoreThan
 from ecom_lab.simulator.ablations.handling import NoInbox
 from ecom_lab.simulator.ablations.weak import HastyRuntime, SpoilingRuntime, StartingRuntime
 
@@ -100,6 +102,19 @@ class NoLease(Runtime):
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:
         return []
+
+
+class ByNumberAlone(NoLease):
+    """What is unsent, whoever has left it, is looked for after the last number that was sent."""
+
+    def __init__(self, *about: Any, **more: Any) -> None:
+        super().__init__(*about, **more)
+        self._outbox = _Cursor(Outbox, self._replica, WINDOW)
+
+
+class _Cursor(Relay[Outbox]):
+    def _ours(self, tx: Transaction, room: int, last: int, search: bool) -> list[Outbox]:
+        return tx[Outbox].where(limit=room, seq=MoreThan(last), done_at=None, due=None)
 
 
 class DropsLateSuccess(Runtime):

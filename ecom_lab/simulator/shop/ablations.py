@@ -24,7 +24,16 @@ from ecom.services.order import CancelOrder
 from ecom.services.payment import Capture, Captured
 from ecom_lab.simulator.ablations import handling, sending
 from ecom_lab.simulator.ablations.ablation import Ablation, answering, having, performing
-from ecom_lab.simulator.durability import ForgetfulDisk, LazyDisk
+from ecom_lab.simulator.durability import (
+    ForgetfulDisk,
+    LazyDisk,
+    Optimist,
+    Overwriting,
+    Pessimist,
+    SharedDisk,
+    StaleDisk,
+    UnlockedRows,
+)
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import domain, outside
 from ecom_lab.simulator.shop.scenario import DEADLY, STRAY, TEAPOT, Wish, race, restored, shop
@@ -57,6 +66,14 @@ FORGETFUL = one(
     world=replace(shop((Wish(), Wish()), stock=()), disk=ForgetfulDisk),
 )
 PAIRED = replace(SOLD_OUT, replicas={"order": 2})
+# Two replicas whose rows are in PostgreSQL: one where a customer pays and cancels at once, one of
+# whom one stays dead.
+SHARED = replace(CALM, replicas={"inventory": 2}, disk=SharedDisk)
+LEFT = replace(
+    shop((Wish(), Wish()), stock=(), faults=1, kinds=("gone",)),
+    replicas={"inventory": 2},
+    disk=SharedDisk,
+)
 
 
 def _impatient(scenario: Scenario) -> Scenario:
@@ -79,6 +96,8 @@ def _keyless(scenario: Scenario) -> Scenario:
     return replace(scenario, clients=tuple(without))
 
 
+# Who orders without a key must not be asked to order again.
+KEYLESS = _keyless(one("unknown", world=shop(disk=SharedDisk)))
 GIVEN_UP = _impatient(one("crash", world=shop((Wish(card=ERROR_CARD),))))
 # Inventory does not look whether it has held the stock before: the inbox must see to that.
 TRUSTING = answering("inventory", {OrderCreated: domain.hold_trusting})(
@@ -103,6 +122,7 @@ RUNTIMES = {
     "publish-after-commit": (sending.PublishFirst, CRASH),
     "confirms": (sending.SentWhenPublished, one("line")),
     "outbox-at-start": (sending.ForgetsUnsent, CRASH),
+    "cursor-of-ones-own": (sending.ByNumberAlone, LEFT),
     "adoption": (sending.NoLease, one("gone", world=PAIRED)),
     "full-window": (sending.NeverBehind, CROWDED),
     "full-window-and-clock": (sending.HiddenByTheClock, one("return", world=CROWDED)),
@@ -119,6 +139,13 @@ RUNTIMES = {
     "gap-detection": (sending.NoGapDetection, one("lost", world=SOLD_OUT)),
     "numbers": (sending.CountsWhatCame, FORGETFUL),
 }
+# PostgreSQL without a safeguard, and a world that shows it.
+STORES = {
+    "row-locks": (UnlockedRows, SHARED),
+    "insert-conflicts": (Overwriting, SHARED),
+    "commit-asked-for": (Pessimist, KEYLESS),
+    "commit-not-assumed": (Optimist, replace(one("store"), disk=SharedDisk)),
+}
 AROUND = (  # the database, the broker, the API, the outside world
     Ablation(
         "synchronous-full",
@@ -127,7 +154,17 @@ AROUND = (  # the database, the broker, the API, the outside world
         one("power"),
     ),
     Ablation(
-        "write-lock", "Two replicas read the shelf, then write it.", having(locked=False), PAIR
+        "write-lock", "Two replicas read the shelf, then write it.", having(disk=StaleDisk), PAIR
+    ),
+    *(
+        Ablation(name, inspect.getdoc(disk) or "", having(disk=disk), world)
+        for name, (disk, world) in STORES.items()
+    ),
+    Ablation(
+        "replica-names",
+        "Two replicas have one name.",
+        having(names="11"),
+        one("gone", world=replace(SOLD_OUT, replicas={"inventory": 2})),
     ),
     Ablation(
         "mandatory",

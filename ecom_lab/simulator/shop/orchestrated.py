@@ -28,6 +28,7 @@ from ecom_lab.simulator.ablations.ablation import (
     performing,
 )
 from ecom_lab.simulator.ablations.sending import StartingRuntime
+from ecom_lab.simulator.durability import StaleDisk
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import outside
@@ -277,7 +278,7 @@ ABLATIONS = (
     Ablation(
         "two-coordinators",
         "Two coordinators read how far a saga has come, then write it.",
-        having(locked=False),
+        having(disk=StaleDisk),
         replace(CALM, replicas={"coordinator": 2}),
     ),
     Ablation(
