@@ -111,6 +111,8 @@ def services(given: Any, of: Saga) -> Saga:
             its = of.services[name].answering(dict(_pairs(f"services: {name}", its)))
         if its.name != name:
             raise ShopError(f"services: what is given as {name} is named {shown(its.name)}.")
+        if not isinstance(its.rows, tuple) or not isinstance(its.effects, tuple):
+            raise ShopError(f"services: rows and effects of {name} must be tuples, as `(Row,)` is.")
         _check_handlers(its, of)
         of = of.answering(name, its.handlers).replacing(its)
     return of

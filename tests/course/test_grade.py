@@ -11,7 +11,7 @@ from ecom.errors import ShopError
 from ecom.events import PaymentFailed
 from ecom.runtime.service import Service
 from ecom.services import payment
-from ecom.services.payment import Capture, Captured
+from ecom.services.payment import Capture, Captured, Payment
 from ecom_lab import grade
 from ecom_lab.grading.stages import ALL, BY_NAME, STAGES
 from ecom_lab.shop import SAGA
@@ -165,13 +165,26 @@ def bit_by_bit(message, work):
         ("calm", {"payment": {Captured: later}}, "must be a function without await or yield"),
         ("calm", {"payment": {Captured: bit_by_bit}}, "must be a function without await or yield"),
         ("calm", {"payment": Service("Payment", (), {})}, "given as payment is named 'Payment'"),
+        (
+            "calm",
+            {"payment": Service("payment", (Payment), {})},
+            "rows and effects of payment must",
+        ),
         ("calm", {"outbox": {"on_message": id}}, "for outbox there is no stage 'calm', but: kil"),
         ("", {"outbox": {"on_mesage": id}}, "alone, .* on_message and .* not \\['on_mesage'\\]"),
         ("twice", {"inbox": {"on_message": id}, "payment": {}}, "inbox is graded alone"),
     ],
     ids=[
         *("no stage", "no service", "not carried", "no type", "an effect", "its own event", "none"),
-        *("a coroutine", "a generator", "its name", "not its stage", "no function", "not alone"),
+        *(
+            "a coroutine",
+            "a generator",
+            "its name",
+            "no tuple",
+            "not its stage",
+            "no function",
+            "not alone",
+        ),
     ],
 )
 def test_what_cannot_be_graded_is_refused_in_a_sentence(stage, services, words):
