@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ecom.harness.member import serve as serve_member
+from ecom.process.databases import Server
 from ecom.process.driver import Process
 from ecom.runtime.messages import Command, Commit, Confirmed, Delivery, Failed, Performed
 from ecom.runtime.saga import Saga
@@ -81,6 +82,12 @@ def main(arguments: Sequence[str], pickled: bytes | None = None) -> None:
 def member(*arguments: Any) -> None:
     """Run one service of a saga of one's own, which may fail."""
     serve_member(*arguments, FailingProcess)
+
+
+def provision(url: str, shop: str, pickled: bytes) -> None:
+    """Bring a shop's schemas on a server up to date, as the provisioner of release N+1."""
+    for service in next_release(pickle.loads(pickled)).services.values():
+        Server(url, shop).provision(service)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,14 @@ def test_nor_does_one_of_a_shop_on_a_server_that_is_killed(broker, cluster):
     assert verdict.acknowledged == verdict.attempted == 60
 
 
+def test_releases_overlap_on_one_server(broker, cluster):
+    """N+1 has a column more, a step of the schema, and a field in an event, a timer and an effect:
+    its provisioner comes first, then its processes amid orders, and then those of N again."""
+    verdict = play(FAULTS["rolling-restarts"].with_postgres(), Size(40, 2), 1)
+    assert (verdict.injected, verdict.violations) == (2, []), verdict
+    assert verdict.acknowledged == verdict.attempted == 40
+
+
 def test_nor_does_one_of_a_saga_of_another_trade(broker, cluster):
     """Two replicas of every service, on a server; and in files, each service's own crash points."""
     killed = FAULTS["service-kills"].with_replicas(2).with_postgres().on(TRIPS)
