@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from ecom.cli.main import main
 from ecom_lab.chaos import measure, rows
 from ecom_lab.chaos.cluster import Cluster
 from ecom_lab.chaos.fault import Fault, Size
+from ecom_lab.chaos.faults import databases
 from ecom_lab.chaos.report import write
 from ecom_lab.chaos.rows import Rows
 from ecom_lab.chaos.runner import attempt, play
@@ -55,10 +57,17 @@ def test_nor_does_one_of_the_shop_with_a_coordinator(broker, name):
     assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
 
 
-def test_nor_does_one_of_a_shop_on_a_server_that_is_killed(broker, cluster):
+def kill_and_freeze(bed):
+    """The server is gone; then it is there, and says nothing."""
+    yield databases.kill(bed)
+    yield databases.freeze(bed)
+
+
+def test_nor_does_one_of_a_shop_whose_server_is_killed_or_frozen(broker, cluster):
     """Its services wait for it, and stay at the broker and answer over HTTP meanwhile. (Of
     `cluster`, we need to know that there can be one.)"""
-    verdict = play(FAULTS["database-kills"].with_postgres(), Size(60, 1), 1)
+    fault = replace(FAULTS["database-kills"].with_postgres(), inject=kill_and_freeze)
+    verdict = play(fault, Size(60, 2), 1)
     assert (verdict.fault, verdict.violations) == ("database-kills-postgres", []), verdict
     assert verdict.acknowledged == verdict.attempted == 60
 

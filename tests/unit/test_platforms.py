@@ -13,7 +13,7 @@ import resource
 del resource.prlimit
 from ecom.cli.main import main
 from ecom_lab.chaos.faults import disks, soak
-assert disks.full not in soak.STRIKES and disks.busy in soak.STRIKES
+assert disks.full not in soak.IN_FILES and disks.busy in soak.STRIKES
 main(["chaos", "full-disks"])
 """
 

@@ -19,6 +19,7 @@ from ecom.errors import ServiceDied
 from ecom.events import HOLD_EXPIRED, InventoryProcessed, PaymentProcessed
 from ecom.process.databases import Files
 from ecom.runtime.tables import Inbox, Outbox
+from ecom.sagas.orchestration import CommitStock
 from ecom.services.order import Order
 from ecom.stores.reader import Reader
 from ecom_lab.chaos.faults import databases
@@ -127,7 +128,9 @@ _AWAY = {"broker": _broker_away, "database": _database_away}
 
 
 def _judge(bed: Testbed) -> None:
-    """Of the payments that were confirmed by the broker before the hold ran out."""
+    """Of what tells inventory of a payment, as far as the broker had confirmed it before the hold
+    ran out."""
+    paid = CommitStock if "coordinator" in bed.services else PaymentProcessed
     with Reader(bed.runner.folder) as read:
         held = {
             event.order_id: event.held_until.timestamp()
@@ -135,7 +138,7 @@ def _judge(bed: Testbed) -> None:
         }
         in_time = {
             row.id: event.order_id
-            for event, row in _published(read, "payment", PaymentProcessed)
+            for event, row in _published(read, paid.producer, paid)
             if row.done_at and row.done_at < held[event.order_id]
         }
         orders = {order.order_id: order for order in read["order"].rows(Order)}
