@@ -3,7 +3,8 @@
 Services wait, and that alone: they keep their sessions at the broker, and answer over HTTP.
 """
 
-import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import httpx
 import psutil
@@ -36,26 +37,22 @@ def kill(bed: Testbed) -> str:
 def away(server: Cluster) -> None:
     """Kill it; its `start` starts it again."""
     (server.folder / "kept").touch()  # or whoever starts it would take its end for ours
-    processes = _processes(server)
-    for each in processes:
-        each.kill()
-    psutil.wait_procs(processes)
+    with _frozen(server) as processes:
+        for each in processes:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(processes)
     (server.folder / "data" / "postmaster.pid").unlink()  # it says that one is ready
 
 
 def freeze(bed: Testbed) -> str:
     """SIGSTOP of the server, then SIGCONT: commits are made whose answers nobody waits for."""
-    sessions, processes = _sessions(bed), _processes(bed.database)
+    sessions = _sessions(bed)
     bed.burst()
-    for each in processes:
-        each.send_signal(signal.SIGSTOP)
-    try:
+    with _frozen(bed.database):
         bed.burst()
         bed.wait(LONG, LONG + 1.0)
         _look_after(bed, sessions)
-    finally:
-        for each in processes:
-            each.send_signal(signal.SIGCONT)
     return "database frozen"
 
 
@@ -87,9 +84,21 @@ def hold(bed: Testbed) -> str:
     return f"all rows of {service} locked"
 
 
-def _processes(server: Cluster) -> list[psutil.Process]:
+@contextmanager
+def _frozen(server: Cluster) -> Iterator[list[psutil.Process]]:
+    """All its processes, meanwhile stopped: first the one that starts others."""
     postmaster = psutil.Process(server.pid)
-    return [postmaster, *postmaster.children(recursive=True)]
+    postmaster.suspend()
+    processes = [*postmaster.children(recursive=True), postmaster]
+    try:
+        for each in processes:
+            with suppress(psutil.NoSuchProcess):  # a connection has just ended
+                each.suspend()
+        yield processes
+    finally:
+        for each in processes:
+            with suppress(psutil.NoSuchProcess):
+                each.resume()
 
 
 def _sessions(bed: Testbed) -> dict[str, int]:
