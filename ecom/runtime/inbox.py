@@ -6,7 +6,7 @@ from typing import Any
 from ecom.contract.contract import Contract
 from ecom.contract.envelope import Envelope, is_id
 from ecom.contract.event import subject_of
-from ecom.runtime.messages import Delivery, Performed
+from ecom.runtime.messages import Command, Delivery, Performed
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox
 from ecom.stores.base import Row, Transaction
@@ -25,19 +25,24 @@ def find(envelope: Envelope, contract: Contract, tx: Transaction) -> tuple[str, 
 
 
 def read_ahead(inputs: Iterable[Any], service: Service, tx: Transaction) -> None:
-    """Load inbox rows by id, effects by number, and the service's rows by id or by saga."""
+    """Load inbox rows by id, effects by number, others by id, by saga or by a command's key."""
     headers = [each.headers for each in inputs if type(each) is Delivery and each.headers]
     performed = [each for each in inputs if type(each) is Performed]
-    if len(headers) + len(performed) < 2:
+    keys = {getattr(each.message, "key", None) for each in inputs if type(each) is Command}
+    if len(headers) + len(performed) + len(keys) < 2:
         return
     ids, subjects = (
         {found for each in headers if is_id(found := each.get(header))}
         for header in ("ce-id", "ce-subject")
     )
     subjects.update(subject_of(each.result) for each in performed)
-    wanted: dict[str, set[Any]] = {"id": ids, "seq": {each.seq for each in performed}}
+    wanted: dict[str, set[Any]] = {
+        "id": ids,
+        "seq": {each.seq for each in performed},
+        "key": keys - {None},
+    }
     wanted |= dict.fromkeys(service.subject_fields, subjects)
     kinds: tuple[type[Row], ...] = (Inbox, Effect, *service.rows)
     for kind in kinds:
-        if keys := wanted.get(kind.__struct_fields__[0]):
-            tx[kind].load(keys)
+        if its := wanted.get(kind.__struct_fields__[0]):
+            tx[kind].load(its)

@@ -42,10 +42,12 @@ class PostgresStore(PostgresReader):
         self._drawn: dict[type[Row], int] = {}  # how many numbers, in this transaction
         self._absent: set[tuple[type[Row], Key]] = set()  # what was looked for in vain
         self._alone: dict[type[Row], dict[Key, Any]] = {}  # what was fetched row by row
-        # Several of one kind in one transaction: from then on they are fetched, and so locked,
-        # together, in the order of their keys, as soon as one is needed. Else two transactions
-        # that need the same ones (products of many orders) soon wait for each other.
+        # Several of one kind in a transaction that another one has waited for in a circle: from
+        # then on they are fetched, and so locked, together, in the order of their keys, as soon as
+        # one is needed. Else those who need the same ones (products of many orders) soon meet
+        # again; without a conflict, whoever needs one would wait for those who need another.
         self._together: dict[type[Row], dict[Key, None]] = {}
+        self._in_circle = False
         self._writes: list[tuple[str, Iterable[Any]]] = []
 
     def begin(self) -> None:
@@ -160,12 +162,18 @@ class PostgresStore(PostgresReader):
             except psycopg.Error:
                 self._drop()
 
+    def _failed(self, error: psycopg.Error) -> Exception:
+        self._in_circle = isinstance(error, psycopg.errors.DeadlockDetected)
+        return super()._failed(error)
+
     def _forget(self) -> None:
-        """A transaction has ended: remember which rows of one kind it has fetched one by one."""
+        """A transaction has ended: remember which rows it has fetched one by one, if they were
+        locked in another order than someone else's."""
         for kind, rows in self._alone.items():
-            if len(rows) > 1:
+            if len(rows) > 1 and self._in_circle:
                 known = self._together.get(kind, {}) | dict.fromkeys(rows)
                 self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
+        self._in_circle = False
         for each in self._numbers, self._drawn, self._absent, self._alone, self._writes:
             each.clear()
 

@@ -29,6 +29,8 @@ ANSWER_SECONDS = 5.0  # without an answer for so long, a server counts as away
 LOCK_SECONDS = 3  # for so long we wait for another transaction: less, as it means no answer
 ABSENT_SECONDS = 20  # after which a server ends what a client holds who says nothing, or is cut off
 
+_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) it(name, value)"
+_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) it(name, value)"
 _HOLD = {"keep": " FOR UPDATE", "take": " FOR UPDATE SKIP LOCKED", "look": ""}
 # Classes of errors that may be gone a moment later: no connection, a transaction that only reads or
 # has failed, a conflict, no resources, a lock, a shutdown, no I/O; another has inserted that row.
@@ -146,16 +148,19 @@ class PostgresReader(Reading):
             told |= conninfo.conninfo_to_dict(self._url)
             self._db = _Connection.connect(**told, autocommit=True)
             self._db.patience = self._patience
-            for name, value in (
-                ("search_path", f'"{self.schema}"'),
-                ("default_transaction_isolation", "read committed"),
-                ("lock_timeout", f"{LOCK_SECONDS}s"),
-                ("idle_in_transaction_session_timeout", f"{ABSENT_SECONDS}s"),
-                ("tcp_keepalives_idle", f"{ABSENT_SECONDS // 2}s"),
-                ("tcp_keepalives_interval", f"{ABSENT_SECONDS // 4}s"),
-                ("tcp_keepalives_count", "2"),
-            ):
-                self._db.execute("SELECT set_config(%s, %s, false)", (name, value))
+            options = {
+                "search_path": f'"{self.schema}"',
+                "default_transaction_isolation": "read committed",
+                "lock_timeout": f"{LOCK_SECONDS}s",
+                "idle_in_transaction_session_timeout": f"{ABSENT_SECONDS}s",
+                "tcp_keepalives_idle": f"{ABSENT_SECONDS // 2}s",
+                "tcp_keepalives_interval": f"{ABSENT_SECONDS // 4}s",
+                "tcp_keepalives_count": "2",
+                # Plans are kept, and a young table grows: what has a key is found by its index.
+                "enable_seqscan": "off",
+                "jit": "off",  # which such a plan's cost would call for
+            }
+            self._db.execute(_SET, ([*options], [*options.values()]))
             self._check(self._db)
         return self._db
 

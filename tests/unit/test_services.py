@@ -1,5 +1,7 @@
 """Services: a message in; state, events and effects out. Order, notification and audit."""
 
+from functools import partial
+
 import pytest
 from helpers import EXAMPLES, Hand, answers, published, requested
 
@@ -18,6 +20,7 @@ from ecom.services.order import (
     PlaceOrder,
     Request,
 )
+from ecom.stores.memory import MemoryStore
 from ecom_lab.shop import CONTRACT, EVENTS, SAGA
 
 COMMITTED = EXAMPLES["inventory.committed"]
@@ -209,3 +212,24 @@ def test_every_service_handles_all_it_hears():
     for kind in EVENTS.values():
         for listener in (*CONTRACT.listeners(kind.key), "audit"):
             assert kind in SAGA.services[listener].handlers
+
+
+class Counting(MemoryStore):
+    """Knows what was asked for row by row."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def fetch(self, kind, key):
+        self.asked.append(kind)
+        return super().fetch(kind, key)
+
+
+def test_the_keys_of_many_orders_are_looked_up_at_once():
+    """Not one query an order: over a network, a thousand in one request would take seconds."""
+    hand, order = Hand(SAGA.services["order"], store=Counting()), EXAMPLES["order.created"]
+    wish = partial(PlaceOrder, order.customer, order.card, order.lines)
+    hand.give(*(Command(f"command-{n}", wish(key=f"key-{n}")) for n in range(3)))
+    assert len(hand.rows(Request)) == 3
+    assert Request not in hand.store.asked
