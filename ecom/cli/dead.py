@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecom.cli.options import as_json, of_shop, shop_folder, shop_name
+from ecom.cli.options import aligned, as_json, of_shop, shop_folder, shop_name
 from ecom.sagas.orchestration import orchestration
 from ecom.telemetry.logs import one_line
 
@@ -84,18 +84,7 @@ def list_(service: str | None, groups: bool, name: str, as_json: bool) -> None:
     elif frame.empty:
         click.echo("No dead letters.")
     else:
-        click.echo(_table(frame, GROUPS if groups else LETTERS))
-
-
-def _table(frame: "pd.DataFrame", columns: list[str]) -> str:
-    words = frame[columns].astype(str).map(_as_shown)
-    padded = words.apply(lambda column: column.str.ljust(column.str.len().max()))
-    lines = padded.to_string(index=False, justify="left").splitlines()
-    return "\n".join(line.strip() for line in lines)
-
-
-def _as_shown(text: str) -> str:
-    return one_line(text.replace("\n", " "))
+        click.echo(aligned(frame[GROUPS if groups else LETTERS]))
 
 
 @dead.command()
@@ -168,7 +157,8 @@ def _chosen(
     if not (service or error or everything):
         raise click.UsageError("Say which: ids, --service, --error or --all.")
     groups = letters.groups(service)
-    return groups if error is None else groups[groups.error.map(_as_shown) == error]
+    shown = groups.error.map(lambda it: one_line(it.replace("\n", " ")))  # as `list` does
+    return groups if error is None else groups[shown == error]
 
 
 def _pairs(headers: tuple[str, ...]) -> dict[str, str | None]:

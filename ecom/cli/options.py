@@ -1,6 +1,6 @@
 """Options that several commands have, and the shop that they name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from ecom.errors import ShopError
 from ecom.telemetry.logs import one_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ecom.shop.api_client import Client
 
 FOLDER = "ecom.folder"  # in a context: the folder that was given
@@ -37,6 +39,18 @@ def say(text: str) -> None:
     """Print lines in which something of an event, or of a customer, may be: text stays text,
     whatever a terminal would do about it."""
     click.echo("\n".join(map(one_line, text.split("\n"))))
+
+
+def aligned(frame: "pd.DataFrame", right: Iterable[str] = ()) -> str:
+    """A frame as people read it: texts begin on the left, numbers, and what is `right`, end there.
+    Text stays text, as of `say`."""
+    right = {*right, *frame.select_dtypes("number").columns}
+    columns = []
+    for name in frame.columns:
+        cells = [one_line(str(cell).replace("\n", " ")) for cell in (name, *frame[name])]
+        width = max(map(len, cells))
+        columns.append([it.rjust(width) if name in right else it.ljust(width) for it in cells])
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
 
 
 def given_folder() -> Path | None:

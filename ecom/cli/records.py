@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import get_completion_class
 
-from ecom.cli.options import as_json, client_of, of_shop, say, shop_folder, units
+from ecom.cli.options import aligned, as_json, client_of, of_shop, say, shop_folder, units
 from ecom.errors import ShopError
 
 if TYPE_CHECKING:
@@ -25,9 +25,11 @@ def show(frame: "pd.DataFrame", as_json: bool, none: str = "None.") -> None:
     if as_json:
         click.echo(json.dumps(frame.to_dict("records")))
         return
-    for column in frame.columns.intersection(["total", "amount", "unit_price"]):
+    money = frame.columns.intersection(["total", "amount", "unit_price"])
+    for column in money:
         frame[column] = frame[column].map(pounds)
-    say(none if frame.empty else frame.to_string(index=False, max_colwidth=60))
+    short = frame.map(lambda it: f"{it[:59]}…" if isinstance(it, str) and len(it) > 60 else it)
+    click.echo(none if frame.empty else aligned(short, money))
 
 
 @click.command()

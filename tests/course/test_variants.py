@@ -18,7 +18,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 VARIANTS = [
     (
         "00_start_here",
-        {"CUSTOMER": "ada@example.com", "SKU": "ATLAS", "TOO_MANY": 3}
+        {"CUSTOMER": "ada@example.com", "SKU": "SNARK", "TOO_MANY": 3}
         | {"FINDS": "inventory", "LAST": "1"},
         "balanced: 17 orders, 7 confirmed, 10 cancelled, £2,296.18 captured and kept",
     ),

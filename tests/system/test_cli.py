@@ -69,7 +69,7 @@ def test_a_shop_in_the_terminal(ecom, up):
     assert "order" in ecom("status", *name).stdout
     assert "is open in process" in ecom("up", *name).stderr
     orders = json.loads(ecom("orders", *name, "--json").stdout)
-    assert "2 × MOON £1,998.00" in ecom("orders", *name, "--state", "cancelled").stdout
+    assert "2 × MOON  £1,998.00" in ecom("orders", *name, "--state", "cancelled").stdout
     assert [order["order_id"] for order in orders] == ["1001", "1002"]
     assert orders[0]["lines"] == [{"sku": "MOON", "quantity": 2, "unit_price": 99900}]
     assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"

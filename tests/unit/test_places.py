@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from helpers import steady
@@ -15,6 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from ecom.broker.lease import BrokerUnavailable, lease
 from ecom.cli.main import main
+from ecom.cli.options import aligned
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.workspace import Workspace
 from ecom.shop.catalogue import order_for, unknown_products
@@ -112,6 +114,16 @@ def test_an_unknown_product_is_named_with_its_neighbour():
         "The catalogue has no 'TEAPTO': did you mean TEAPOT?",
         "The catalogue has no 'teapot': did you mean TEAPOT?",
         "The catalogue has no 'zzzzzz'.",
+    ]
+
+
+def test_a_table_in_a_terminal_has_its_texts_on_the_left_and_its_numbers_on_the_right():
+    """And nothing in it moves the cursor."""
+    frame = pd.DataFrame({"sku": ["KITE", "A\x1b\nB"], "units": [1, 200], "total": ["£9", "£10"]})
+    assert aligned(frame, ["total"]).splitlines() == [
+        "sku      units  total",
+        "KITE         1     £9",
+        "A\\x1b B    200    £10",
     ]
 
 
