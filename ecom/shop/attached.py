@@ -54,13 +54,17 @@ class Attached(Records):
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text("shop", shop)):
             raise ShopError(f"shop must be the deployment's ECOM_SHOP, not {shown(shop)}.")
+        server, where = _only_reading(database_url), check_url("amqp_url", amqp_url)
         self._notes = TemporaryDirectory(prefix="ecom-attached-")  # only we may look into it
         super().__init__(self._notes.name)
-        keep_secret(self.folder / SERVER, f"{_only_reading(database_url)}\n{shop}")
-        with Reader(self.folder) as read:
-            read["order"].count(Order)
+        keep_secret(self.folder / SERVER, f"{server}\n{shop}")
+        try:
+            with Reader(self.folder) as read:
+                read["order"].count(Order)
+        except ShopError:
+            self._notes.cleanup()
+            raise
         self.name, self._gateway_url = shop, gateway_url
-        where = check_url("amqp_url", amqp_url)
         # What is dropped is written down where whoever drops it is: there is no shop's folder.
         self.dead = self._dead = DeadLetters(self.saga, where, shop, self.folder, Path.cwd())
         token = token or os.environ.get("ECOM_HTTP_TOKEN")
@@ -134,8 +138,11 @@ attach = Attached
 
 def _only_reading(url: str) -> str:
     """The URL of connections in which the server refuses each change, whatever the role may do."""
-    is_one = text("database_url", url).startswith(("postgresql://", "postgres://"))
-    if not is_one or url.split() != [url]:
+    try:
+        parts = urlsplit(text("database_url", url))
+    except ValueError:  # whose text may quote a part of the password
+        parts = urlsplit("")
+    if parts.scheme not in ("postgresql", "postgres") or url.split() != [url]:
         raise ShopError("database_url must be like postgresql://user:password@host/database.")
-    parts, told = urlsplit(url), f"options={quote('-c default_transaction_read_only=on')}"
+    told = f"options={quote('-c default_transaction_read_only=on')}"
     return parts._replace(query="&".join(filter(None, (parts.query, told)))).geturl()

@@ -41,7 +41,9 @@ def check_url(url: str) -> str:
     """The URL of a database. Raises `ShopError`, which quotes none of it: it has a password."""
     try:
         told: dict[str, Any] = conninfo.conninfo_to_dict(url)
-    except psycopg.Error:
+        for host in str(told.get("host", "")).split(","):
+            host.startswith("/") or host.encode("idna")  # which is asked for its address
+    except (psycopg.Error, UnicodeError):
         told = {"port": "none"}
     names = f"{told.get('host', '')}{told.get('dbname', '')}"
     if "@" in names or not str(told.get("port", "1")).replace(",", "").isdecimal():

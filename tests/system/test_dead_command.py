@@ -41,7 +41,7 @@ def test_in_a_terminal(broker, tmp_path, monkeypatch):
                 at.send(dead_queue(name, "inventory"), *failed(str(n)))
         ids = [letter["id"] for letter in json.loads(ecom("list", "--json"))]
         assert f"LookupError: no hold for order … {LONG}\n" in ecom("list", "--groups")
-        assert f"\n{ids[0]} inventory " in ecom("list")
+        assert f"\n{ids[0]}  inventory " in ecom("list")
         assert "ce-id: id-1" in ecom("show", ids[1])
         assert ecom("dry-run", ids[0]).startswith("It would fail, and be tried again: LookupError")
         assert ecom("edit", ids[3], "--header", "ce-note=mended") == "Replayed 1.\n"
@@ -49,5 +49,5 @@ def test_in_a_terminal(broker, tmp_path, monkeypatch):
         assert "no dead letter" in ecom("show", "nonsense")
         assert "Say which" in ecom("replay")
         assert ecom("replay", ids[0]) == "Replayed 1.\n"
-        assert ecom("drop", "--all", "--reason", "a test") in ("Dropped 2.\n", "Dropped 3.\n")
+        assert ecom("drop", "--all", "--reason", "a test") in [f"Dropped {n}.\n" for n in (2, 3, 4)]
         shop._workspace.is_named = False  # so that the broker forgets this test's queues

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shuffled import Shuffled
 
-from ecom import Shop
+from ecom import Shop, attach
 from ecom.amqp.connection import check_url
 from ecom.api.schemas import OrderIn
 from ecom.effects.http_gateway import HttpGateway
@@ -360,6 +360,20 @@ def test_no_refusal_of_an_address_quotes_a_part_of_its_password(scheme, make, ur
     while error is not None:
         assert "geheim" not in str(error)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+DATABASES = [None, 7, "x", "\ud800", "postgresql://", "http://me:geheim@h/x",
+             "postgresql://me:geheim@[::1/x", "postgresql://me:geheim@a..b/x",
+             "postgresql://me:geheim@h:x/y", "postgresql://h/x?bogus=1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", DATABASES)
+def test_a_deployment_is_at_an_address_or_refused_in_a_sentence(url):
+    """Which says no password."""
+    with pytest.raises(ShopError) as refused:
+        attach(url, "amqp://h/v", "http://127.0.0.1:1")
+    assert_a_sentence(refused.value)
+    assert "geheim" not in str(refused.value)
 
 
 def test_the_rows_of_a_frame_are_orders():
