@@ -53,6 +53,7 @@ BUSY, CROWDED = 32, 256  # inputs in one step: between these, waiting for more m
 COMPANY_SECONDS = 0.04  # how long a busy process waits for more, unless it is behind
 TICK, FAR_TICK = 0.1, 0.25  # seconds between looks at what is due; on a server they cost more
 COMPLAINT_SECONDS = 5.0  # between two log lines about one database that is unavailable
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1  # seconds until an unavailable database is tried again
 LAST_SPANS = 2.0  # seconds to export them when the process ends
 
 log = logging.getLogger("ecom.process")
@@ -115,8 +116,7 @@ class Process:
         """Step after step, until cancelled between two."""
         while True:
             await self._wake.wait()
-            batch = self._inputs[:BATCH]
-            del self._inputs[:BATCH]
+            batch = self._next(BATCH)
             if not self._inputs:
                 self._wake.clear()
             if batch:
@@ -126,6 +126,12 @@ class Process:
             called = any(type(it) is Command for it in batch)
             busy = BUSY <= len(batch) < CROWDED and not called
             await asyncio.sleep(COMPANY_SECONDS if busy else 0)
+
+    def _next(self, most: int) -> list[Input]:
+        """The oldest inputs, so many at most, which wait no more."""
+        batch = self._inputs[:most]
+        del self._inputs[:most]
+        return batch
 
     async def _tick(self) -> None:
         while True:
@@ -144,9 +150,10 @@ class Process:
             self.put(TallyDue())
 
     async def _step(self, batch: list[Input]) -> None:
-        """One transaction; while the database is unavailable, the same batch again, soon, but for
-        the commands of those who do not wait any more: none is handled behind their backs."""
-        complained = 0.0
+        """One transaction; while the database is unavailable, the same batch again, soon, with what
+        has come meanwhile: siblings make few commits, then. But the commands of those who do not
+        wait any more are left out: none is handled behind their backs."""
+        complained, pause = 0.0, FIRST_PAUSE
         while batch := [it for it in batch if not (type(it) is Command and it.token.cancelled())]:
             try:
                 start = self.clock()
@@ -161,7 +168,9 @@ class Process:
                 if start > complained + COMPLAINT_SECONDS:
                     log.warning("The database is unavailable, trying again: %s", error)
                     complained = start
-                await asyncio.sleep(random.uniform(0.01, 0.1))
+                await asyncio.sleep(random.uniform(pause / 2, pause))
+                pause = min(LONGEST_PAUSE, 2 * pause)
+                batch += self._next(BATCH - len(batch))
 
     def _committed(self, batch: list[Input], now: float) -> Iterator[Output]:
         """What there is to do after a step's commit."""

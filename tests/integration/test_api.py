@@ -279,6 +279,23 @@ def test_whoever_locks_the_database_keeps_nobody_else_waiting(locked):
         assert placing.result().status_code == 202
 
 
+def test_what_comes_while_the_database_is_locked_makes_one_transaction(locked):
+    """What waits for a sibling's transaction grows meanwhile: so the two make few."""
+    api, foreign = locked
+    body = json.dumps(ORDER)
+    head = "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+    asked = f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    with serving.connect(api) as one, serving.connect(api) as other:
+        for caller in (one, other):
+            caller.sendall(asked)
+            for _ in range(2):
+                assert api.get("/orders").json() == []  # so what was sent before has been read
+        foreign.execute("ROLLBACK")
+        for caller in (one, other):
+            assert caller.recv(1_000).startswith(b"HTTP/1.1 202 ")
+    assert foreign.execute("SELECT count(*) FROM handled").fetchall() == [(1,)]
+
+
 def test_a_command_has_a_deadline_and_is_never_done_after_it(locked):
     """It is answered 503, as documented; so does a look at its health, which tries to write."""
     api, foreign = locked
