@@ -17,12 +17,11 @@ page at a time, and more and more seldom what it has sent before: an event, or a
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from copy import copy
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from ecom.contract.contract import Contract
 from ecom.contract.envelope import SEQUENCE, to_int
@@ -69,15 +68,17 @@ class GapDetection:
         self._mine = mark.replace("@", "/")
         self._contract = contract
         self._ours = contract.published_by(service)
-        self.restore(Gaps())
+        self._known = Gaps()
 
     def volatile(self) -> Gaps:
         """What is known just now."""
-        return Gaps(*map(copy, astuple(self._known)))
+        it = self._known
+        return Gaps(dict(it.seen), dict(it.said), it.alike, set(it.answered))
 
     def restore(self, gaps: Gaps) -> None:
         """Know what was known when `volatile` was called; `Gaps` says what it means."""
-        self._known = Gaps(*map(copy, astuple(gaps)))
+        self._known = gaps
+        self._known = self.volatile()  # a copy
 
     def note(self, inputs: Iterable[Any], sender: Callable[[str], str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers

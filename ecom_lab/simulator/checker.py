@@ -119,16 +119,15 @@ class Explorer:
 
     def _check(self, state: State, at: int) -> bool:
         """Judge a state; whether to stop."""
-        quiet = self.world.quiet(state)
+        quiet = self.world.quiet(state, self._budgets[at])
         if quiet == self.world.all_quiet:
             self._quiet.append(at)
             self.result.quiet_states += 1
-        found = {violation.promise for violation in self.result.violations}
-        for problem in self.judge.problems(state, quiet):
-            if problem.name not in found:
-                found.add(problem.name)
+        problems = self.judge.problems(state, quiet)
+        for problem in problems:
+            if problem.name not in {it.promise for it in self.result.violations}:
                 self._violated(problem, self.path(at), state)
-        return bool(found) and self._stop
+        return bool(problems) and self._stop
 
     def _violated(self, problem: Problem, moves: Iterable[Move], state: State) -> None:
         steps = tuple(step_of(self.world, move) for move in moves)

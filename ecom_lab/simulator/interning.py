@@ -9,13 +9,26 @@ from ecom.runtime.tables import Outbox
 from ecom_lab.simulator.broker import Message
 
 
+class Change(dict[int, int]):
+    """What a change makes of values, by their numbers: each is found out when it is first asked
+    for, and then costs no more than a look into a dictionary."""
+
+    def __init__(self, of: "Numbers", how: Callable[..., Any], what: tuple[Any, ...]) -> None:
+        self._of, self._how, self._what = of, how, what
+
+    def __missing__(self, number: int) -> int:
+        it = self._of
+        self[number] = after = it.number(self._how(it.values[number], *self._what))
+        return after
+
+
 class Numbers:
     """Values of one kind, by number."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._numbers: dict[Any, int] = {}
-        self._changed: dict[tuple[Any, ...], int] = {}
+        self._changes: dict[tuple[Any, ...], Change] = {}
 
     def number(self, value: Any) -> int:
         """The number of this value; equal values share one."""
@@ -24,13 +37,12 @@ class Numbers:
             self.values.append(value)
         return number
 
-    def changed(self, number: int, change: Callable[..., Any], *how: Any) -> int:
-        """The number of what this change makes of a value; remembered, as it comes often."""
-        key = number, change, how
-        after = self._changed.get(key)
-        if after is None:
-            after = self._changed[key] = self.number(change(self.values[number], *how))
-        return after
+    def change(self, how: Callable[..., Any], *what: Any) -> Change:
+        """The change of a value to `how(value, *what)`; equal changes are one."""
+        key = how, what
+        if key not in self._changes:
+            self._changes[key] = Change(self, how, what)
+        return self._changes[key]
 
 
 class MessageTable:

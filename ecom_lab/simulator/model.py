@@ -23,7 +23,7 @@ from ecom_lab.simulator.clients import Crowd, Progress, answered
 from ecom_lab.simulator.enabled_actions import What
 from ecom_lab.simulator.gaps import missed
 from ecom_lab.simulator.interning import MessageTable, Numbers
-from ecom_lab.simulator.routing import STRAY, Change, Routing
+from ecom_lab.simulator.routing import STRAY, Changed, Routing
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.service_model import Outcome, ServiceModel
 from ecom_lab.simulator.service_state import ServiceState
@@ -39,8 +39,7 @@ class Move(NamedTuple):
     what: What
     outcome: Outcome
     cost: int  # faults
-    changes: tuple[Change, ...]
-    asked: tuple[int, ...] = ()  # clients who ask for something
+    changes: tuple[Changed, ...]
     optional: bool = False  # nobody has to: clients may come, and change their mind
 
 
@@ -71,8 +70,10 @@ class Model:
             ServiceModel(name, scenario, self.messages, eager, who in self.sinks)
             for who, name in enumerate(self.names)
         ]
+        last = self.sinks if "sinks last" in reductions else []
+        self._phases = [1 + last.index(who) if who in last else 0 for who in places]
         self.queues, self.crowds = Numbers(), Numbers()
-        self._routing = Routing(scenario, self.messages, self.core)
+        self._routing = Routing(scenario, self.messages, self.queues, self.core)
         self.dead = self._routing.dead
         requests = [it for client in scenario.clients for it in client.requests]
         asked = {it if isinstance(it, type) else type(it) for it in requests}
@@ -81,7 +82,9 @@ class Model:
         self._asked = [
             not asked.isdisjoint(scenario.saga.services[it].handlers) for it in self.names
         ]
-        self._moves: dict[tuple[Any, ...], list[Move]] = {}
+        self._outcomes: dict[tuple[Any, ...], list[Move]] = {}
+        self._moves: list[dict[tuple[int, ...], list[Move]]] = [{} for _ in places]
+        self._dues: list[dict[tuple[int, ...], bool]] = [{} for _ in places]
         self._alone = all(member.replicas == 1 for member in self.members)
 
     def start(self) -> State:
@@ -122,53 +125,45 @@ class Model:
         if forced := self._forced(state, budget) or self._begun(state, budget):
             return forced
         if "sinks last" not in self.reductions:
-            return self._of_all(state, range(len(self.names)), budget)
+            return self._of_all(state, range(len(self.names)), budget)[0]
         phase = state[-1]
-        moves = self._of_all(state, self.core, budget) if phase == 0 else []
+        moves, due = ([], False) if phase else self._of_all(state, self.core, budget)
         for number, who in enumerate(self.sinks, 1):
-            if any(map(is_due, moves)):
+            if due:
                 break
             if number >= phase:
-                moves = moves + self._of_sink(state, who, budget)
+                moves += self._of(state, who, budget)
+                due = self._is_due(state, who, budget)
         return moves
 
-    def quiet(self, state: State) -> int:
-        """How much is quiet: 0 nothing, 1 all but the sinks, 2 the first of these too, …"""
-        if any(any(map(is_due, self._of(state, who, 0))) for who in self.core):
-            return 0
-        if "lost" in self.scenario.kinds and self._tallies(state, 0):
+    def quiet(self, state: State, budget: int = 0) -> int:
+        """How much is quiet: 0 nothing, 1 all but the sinks, 2 the first of these too, …
+        (The same whatever the budget: but `moves` of the same one is then known.)"""
+        for who in self.core:
+            if self._is_due(state, who, budget):
+                return 0
+        if "lost" in self.scenario.kinds and self._tallies(state, budget):
             return 0
         for number, who in enumerate(self.sinks, 1):
-            if any(map(is_due, self._of(state, who, 0))):
+            if self._is_due(state, who, budget):
                 return number
-        return 1 + len(self.sinks)
+        return self.all_quiet
 
     @property
     def all_quiet(self) -> int:
         """What `quiet` says when nothing is to be done any more."""
         return 1 + len(self.sinks)
 
-    def _of_all(self, state: State, members: Iterable[int], budget: int) -> list[Move]:
+    def _of_all(self, state: State, members: Iterable[int], budget: int) -> tuple[list[Move], bool]:
+        """The moves of these services, and whether any of them is due."""
         moves = [move for who in members for move in self._of(state, who, budget)]
-        if "lost" not in self.scenario.kinds:
-            return moves
-        moves += self._losses(state, budget)
-        return moves if any(map(is_due, moves)) else moves + self._tallies(state, budget)
-
-    def _of_sink(self, state: State, who: int, budget: int) -> list[Move]:
-        """What this sink may do next, about the first saga that it has anything to do about."""
-        member = self.members[who]
-        if member.name in self.scenario.unordered and (queue := self.queue(state, who)):
-            batch = sorted(queue, key=self._by_name)
-            what = (0, tuple(("deliver", held) for held in batch))
-            if member.takes(state[who], 0):
-                return self.known(state[who], who, what, 0, budget > 0)
-        moves = self._of(state, who, budget)
-        if member.name not in self.scenario.by_subject or "by subject" not in self.reductions:
-            return moves
-        about = [(member.subject(state[who], move.what), move) for move in moves]
-        first = min((subject for subject, move in about if is_due(move)), default="")
-        return [move for subject, move in about if subject in (first, "")]
+        due = any(self._is_due(state, who, budget) for who in members)
+        if "lost" in self.scenario.kinds:
+            moves += self._losses(state, budget)
+            if not due:
+                tallies = self._tallies(state, budget)
+                moves, due = moves + tallies, any(map(is_due, tallies))
+        return moves, due
 
     def _by_name(self, held: Held) -> tuple[str, ...]:
         it = self.messages.values[held.message]
@@ -177,11 +172,9 @@ class Model:
     def _forced(self, state: State, budget: int) -> list[Move]:
         if not self._alone or "restarts" not in self.reductions:
             return []
-        for who, number in enumerate(state[: len(self.names)]):
-            process = self.members[who].locals[number].processes[0]
-            if process is None or not process.connected:
-                kind = "restart" if process is None else "reconnect"
-                return self.known(number, who, (0, ((kind,),)), 0, budget > 0)
+        for who, member in enumerate(self.members):
+            if kind := member.down.get(state[who]):
+                return self.known(state[who], who, (0, ((kind,),)), 0, budget > 0)
         return []
 
     def _begun(self, state: State, budget: int) -> list[Move]:
@@ -193,46 +186,79 @@ class Model:
         begun = (i for i, (member, number) in enumerate(members) if member.locals[number].begun)
         return [move for who in begun for move in self._of(state, who, budget)]
 
+    def _key(self, state: State, who: int) -> tuple[int, ...]:
+        """What the moves of a service depend on: itself, its queue, and perhaps its clients."""
+        local, queue = state[who], state[self._routing.first + who]
+        return (local, queue, state[-2]) if self._asked[who] else (local, queue)
+
+    def _is_due(self, state: State, who: int, budget: int) -> bool:
+        """Whether this service has something to do."""
+        key, known = self._key(state, who), self._dues[who]
+        if key not in known:
+            known[key] = any(map(is_due, self._of(state, who, budget)))
+        return known[key]
+
     def _of(self, state: State, who: int, budget: int) -> list[Move]:
         """The moves of one service: what its queue holds, its clients want, and it by itself."""
-        queue, crowd = state[self._routing.first + who], state[-2]
-        key = who, state[who], queue, crowd if self._asked[who] else 0, min(budget, 2)
-        moves = self._moves.get(key)
-        if moves is None:
-            moves = self._moves[key] = list(self._find(state, who, budget))
-        return moves
+        key, known = (min(budget, 2), *self._key(state, who)), self._moves[who]
+        if key not in known:
+            known[key] = list(self._find(state, who, budget))
+        return known[key]
 
     def _find(self, state: State, who: int, budget: int) -> Iterator[Move]:
-        for replica in range(self.members[who].replicas):
-            found = choices(self, state, who, replica)
-            for inputs, cost, optional in steps(found, self.scenario.batch):
-                if cost <= budget:
-                    known = self.known(state[who], who, (replica, inputs), cost, budget > cost)
-                    yield from (m._replace(optional=True) for m in known) if optional else known
+        local = state[who]
+        for what, cost, optional in self._given(state, who):
+            if cost <= budget:
+                known = self.known(local, who, what, cost, budget > cost)
+                yield from (m._replace(optional=True) for m in known) if optional else known
+
+    def _given(self, state: State, who: int) -> list[tuple[What, int, bool]]:
+        """What a service may be given next, with the number of faults, and whether it need be."""
+        member, local, reductions = self.members[who], state[who], self.reductions
+        is_last = who in self.sinks and "sinks last" in reductions
+        queue = self.queue(state, who)
+        if is_last and member.name in self.scenario.unordered and queue and member.takes(local, 0):
+            batch = tuple(("deliver", held) for held in sorted(queue, key=self._by_name))
+            return [((0, batch), 0, False)]
+        given = [
+            ((replica, inputs), cost, optional)
+            for replica in range(member.replicas)
+            for inputs, cost, optional in steps(
+                choices(self, state, who, replica), self.scenario.batch
+            )
+        ]
+        by_subject = member.name in self.scenario.by_subject and "by subject" in reductions
+        if not (is_last and by_subject):
+            return given
+        # Only what is about the first saga that it has anything to do about.
+        about = [(member.subject(local, it[0]), it) for it in given]
+        first = min((subject for subject, (_, cost, _) in about if not cost), default="")
+        return [it for subject, it in about if subject in (first, "")]
 
     def known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
         key = who, local, what, cost, faulty
-        moves = self._moves.get(key)
+        moves = self._outcomes.get(key)
         if moves is None:
             member = self.members[who]
             outcomes = list(member.outcomes(local, what, False))
             if faulty:
                 outcomes += member.outcomes(local, what, True)
-            moves = self._moves[key] = [self._move(who, what, each, cost) for each in outcomes]
+            moves = self._outcomes[key] = [self._move(who, what, each, cost) for each in outcomes]
         return moves
 
     def _move(self, who: int, what: What, outcome: Outcome, cost: int) -> Move:
         (replica, inputs), routing = what, self._routing
         taken = [it for kind, *it in inputs if kind in ("deliver", "overtake", "read")]
         given = [it for kind, *it in inputs if kind in ("deliver", "overtake", "write")]
-        changes: list[Change] = [routing.leaves(who, held) for [held] in taken]
+        changes: list[Changed] = [routing.leaves(who, held) for [held] in taken]
         back = [held for helds in given for held in helds][outcome.acked :]
         changes += [routing.comes_back(who, held) for held in reversed(back)]
         for message in outcome.said:
             changes += routing.published(message, who, replica)
-        asked = tuple(about[2] for kind, *about in inputs if kind == "command")
+        if asked := tuple(about[2] for kind, *about in inputs if kind == "command"):
+            changes.append((-2, self.crowds.change(answered, asked, outcome.replies)))
         free = inputs[0][0] in ("crash", "gone", "cut off") or outcome.fault in FREE
-        return Move(who, what, outcome, cost + (not free), tuple(changes), asked)
+        return Move(who, what, outcome, cost + (not free), tuple(changes))
 
     def _losses(self, state: State, budget: int) -> Iterator[Move]:
         """A queue is deleted with all that is in it, and made anew."""
@@ -259,10 +285,8 @@ class Model:
         """The state that a move leads to."""
         new = list(state)
         new[move.who] = move.outcome.local
-        for where, how, *what in move.changes:
-            new[where] = self.queues.changed(new[where], how, *what)
-        if move.asked:
-            new[-2] = self.crowds.changed(new[-2], answered, move.asked, move.outcome.replies)
-        if "sinks last" in self.reductions and move.who in self.sinks:
-            new[-1] = max(new[-1], 1 + self.sinks.index(move.who))
+        for where, change in move.changes:
+            new[where] = change[new[where]]
+        if (phase := self._phases[move.who]) > new[-1]:
+            new[-1] = phase
         return tuple(new)

@@ -1,26 +1,28 @@
 """Ways of messages: which queues a publication comes to, and what becomes of a delivery."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from ecom.contract.topology import bindings, is_control
 from ecom_lab.simulator import broker
 from ecom_lab.simulator.broker import Held
-from ecom_lab.simulator.interning import MessageTable
+from ecom_lab.simulator.interning import Change, MessageTable, Numbers
 from ecom_lab.simulator.scenario import Scenario
 
 COUNTED = 7  # deliveries that came back are counted up to here
 
 Lane = tuple[int, int, str]  # of one process's messages: service, replica; perhaps the saga
 STRAY: Lane = (-1, 0, "")  # of what nobody here has published
-Change = tuple[Any, ...]  # of a queue: where it is in a state, what is done to it, and with what
+Changed = tuple[int, Change]  # where in a state, and how
 
 
 class Routing:
     """A broker's part in a world: every change of a queue."""
 
-    def __init__(self, scenario: Scenario, messages: MessageTable, core: list[int]) -> None:
+    def __init__(
+        self, scenario: Scenario, messages: MessageTable, queues: Numbers, core: list[int]
+    ) -> None:
         self._scenario, self._messages, self._core = scenario, messages, core
+        self._change = queues.change
         contract = scenario.saga.contract
         self._names = contract.services
         self._bindings = [
@@ -29,24 +31,24 @@ class Routing:
         self.first = len(self._names)  # where in a state the first queue is
         self.dead = 2 * self.first
 
-    def leaves(self, who: int, held: Held) -> Change:
+    def leaves(self, who: int, held: Held) -> Changed:
         """A message is delivered to a service."""
-        return self.first + who, broker.deliver, held
+        return self.first + who, self._change(broker.deliver, held)
 
-    def lost(self, who: int) -> Change:
+    def lost(self, who: int) -> Changed:
         """A queue is deleted with all that is in it, and made anew."""
-        return self.first + who, broker.delete
+        return self.first + who, self._change(broker.delete)
 
-    def comes_back(self, who: int, held: Held) -> Change:
+    def comes_back(self, who: int, held: Held) -> Changed:
         """A delivery that was not acknowledged returns to its queue, or is set aside."""
         it = self._scenario
         if it.is_counted and broker.is_set_aside(held, it.limit):
             return self._set_aside(held.message)
         counts = it.is_counted and held.returned < COUNTED
         back = held if counts else held._replace(returned=held.returned - 1)
-        return self.first + who, broker.give_back, back
+        return self.first + who, self._change(broker.give_back, back)
 
-    def published(self, message: int, who: int, replica: int) -> Iterator[Change]:
+    def published(self, message: int, who: int, replica: int) -> Iterator[Changed]:
         """A message comes into the queues that are bound for it."""
         it = self._messages.values[message]
         if not it.exchange:
@@ -56,10 +58,10 @@ class Routing:
             listener = self._names.index(name)
             if not is_control(it.key) or listener in self._core:
                 lane = self._lane(name, message, who, replica)
-                yield self.first + listener, broker.publish, Held(message, lane)
+                yield self.first + listener, self._change(broker.publish, Held(message, lane))
 
-    def _set_aside(self, message: int) -> Change:
-        return self.dead, broker.publish, Held(message, (message, 0, ""))
+    def _set_aside(self, message: int) -> Changed:
+        return self.dead, self._change(broker.publish, Held(message, (message, 0, "")))
 
     def _lane(self, listener: str, message: int, who: int, replica: int) -> Lane:
         if listener in self._scenario.unordered:

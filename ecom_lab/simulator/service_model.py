@@ -6,6 +6,7 @@ with every fault that can strike on the way, and remembered. The explorer then c
 
 from collections import Counter as Tally
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -77,9 +78,11 @@ class ServiceModel:
         self._user = user(scenario.saga.contract.name, name)
         self.replicas = scenario.replicas.get(name, 1)
         self.locals: list[ServiceState] = []
-        self._numbers: dict[str, int] = {}
+        self.down: dict[int, str] = {}  # what a first replica does that is down, or cut off
+        self._numbers: dict[bytes, int] = {}  # by a digest of its text, of which there are many
         self._canon = Canon(scenario.ignored)
         self._known: dict[tuple[int, What, bool], list[Outcome]] = {}
+        self._last: tuple[Any, Any] = (None, None)  # what was driven without a fault, and how
         self.crash_points: set[str] = set()  # where its processes have died so far
         self.steps = 0  # how often the real runtime was driven
 
@@ -89,7 +92,7 @@ class ServiceModel:
 
     def number(self, local: ServiceState) -> int:
         """The number of this local state: the same for all that behave the same."""
-        text = self._canon.text(local)
+        text = blake2b(self._canon.text(local).encode(), digest_size=16).digest()
         number = self._numbers.get(text)
         if number is None:
             declared = {*MACHINERY, *self._saga.services[self.name].rows}
@@ -97,6 +100,11 @@ class ServiceModel:
                 raise ValueError(f"{self.name} has no rows {kind.__name__}: see its Service")
             number = self._numbers[text] = len(self.locals)
             self.locals.append(local)
+            process = local.processes[0]
+            if process is None:
+                self.down[number] = "restart"
+            elif process is not GONE and not process.connected:
+                self.down[number] = "reconnect"
         return number
 
     def subject(self, number: int, what: What) -> str:
@@ -139,7 +147,7 @@ class ServiceModel:
             self._known[key] = list(find(self.locals[number], number, what))
         return self._known[key]
 
-    def _without(self, local: ServiceState, _: int, what: What) -> Iterator[Outcome]:
+    def _without(self, local: ServiceState, number: int, what: What) -> Iterator[Outcome]:
         replica, inputs = what
         kind, *about = inputs[0]
         if kind in ("crash", "gone"):
@@ -154,7 +162,9 @@ class ServiceModel:
         elif any(self._messages.values[held.message].body == POISON for held in _held(inputs)):
             yield self._idle("poison", "delivery", local, replica, None)
         else:
-            yield self._outcome(None, *self._drive(local, what))
+            drive, rest = self._drive(local, what)
+            self._last = (number, what), drive
+            yield self._outcome(None, drive, rest)
 
     def _cut_off(self, local: ServiceState, replica: int) -> Outcome:
         memory, heard = local.processes[replica]
@@ -175,16 +185,20 @@ class ServiceModel:
         calm = self.outcomes(number, what, False)[0]
         if calm.fault is not None:
             return
+        last, drive = self._last
+        if last != (number, what):
+            drive, _ = self._drive(local, what)
         seen = {calm[1:]}
-        for outcome in self._struck(local, what):
+        for outcome in self._struck(local, what, calm, drive):
             if outcome[1:] not in seen:
                 seen.add(outcome[1:])
                 yield outcome
 
-    def _struck(self, local: ServiceState, what: What) -> Iterator[Outcome]:
+    def _struck(
+        self, local: ServiceState, what: What, calm: Outcome, drive: StepDriver
+    ) -> Iterator[Outcome]:
+        """With each fault that can strike where, without one, this came of it, in this way."""
         kinds, inputs = self._scenario.kinds, what[1]
-        drive, rest = self._drive(local, what)
-        calm = self._outcome(None, drive, rest)
         for i, (cut, before) in enumerate(zip(drive.cuts, _names(drive.cuts), strict=True)):
             self.crash_points |= {f"before {cut.point}"} if cut.point != "end" else set()
             self.crash_points |= {f"after {drive.cuts[i - 1].point}"} if i else set()

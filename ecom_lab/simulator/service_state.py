@@ -22,6 +22,7 @@ NOISE = ("transactions", "outbox", "effects", "duplicates")  # counters no decis
 # Written for people only; leases and echoes are as late as they may be.
 _TOLD = (Handled, Letter, Replica)
 GONE = "gone"  # a process that stays dead
+REMEMBERED = 20_000  # tables whose texts are kept
 
 
 class ProcessState(NamedTuple):
@@ -78,7 +79,7 @@ class Canon:
     Left out is what no decision looks at: the numbers of outbox and effect rows (their order is
     kept), the contents of rows that are done (their ids are kept, for duplicates and the log, and
     the numbers of events, by which lost ones are asked for), the order in which messages were
-    handled, and `ignored` columns, by type of row. It remembers the tables that it has seen.
+    handled, and `ignored` columns, by type of row. It remembers the last tables that it has seen.
     """
 
     def __init__(self, ignored: Mapping[type[Row], str]) -> None:
@@ -113,6 +114,8 @@ class Canon:
         if id(rows) not in self._known:
             special = _SPECIAL.get(kind)
             text = special(rows.values()) if special else self._plain(kind, rows.values())
+            if len(self._known) > REMEMBERED:
+                self._known.clear()
             self._known[id(rows)] = rows, repr(text)
         return self._known[id(rows)][1]
 
