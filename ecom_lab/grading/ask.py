@@ -17,6 +17,7 @@ COLOURS = {OPEN: palette.GREY, RIGHT: palette.SUCCESS, WRONG: palette.FAILURE}
 FILLERS = frozenset(("a", "an", "and", "both", "it", "its", "of", "the", "them", "then"))
 # No colours but that of the edge, so that it can be read on dark paper; as wide as there is room.
 BOX = '<div style="border-left: 4px solid {}; padding-left: 0.8em; max-width: 44em">{}</div>'
+LETTERED = '<ol style="list-style-type: lower-alpha">{}</ol>'  # by `type` JupyterLab counts 1, 2
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +67,7 @@ class Question:
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)
-        listed = f'<ol type="a">{lines}</ol>' if lines else "<br>"
+        listed = LETTERED.format(lines) if lines else "<br>"
         text = f"<b>{escape(self.text)}</b>{listed}<i>{escape(self._foot)}</i>"
         return BOX.format(palette.ORANGE, text)
 

@@ -20,7 +20,10 @@ from seeing import in_whose_environment
 SECONDS = 240  # for anything: a browser without a graphics card is slow, and others may be at work
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
-SETTINGS = {"apputils-extension/notification": {"fetchNews": "false"}}
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false"},
+    "apputils-extension/themes": {"theme": "JupyterLab Dark"},
+}
 DIRECTORIES = (
     "JUPYTER_CONFIG_DIR",
     "JUPYTER_DATA_DIR",
@@ -61,7 +64,7 @@ class Lab:
         self._environment = {name: str(self._home / name) for name in DIRECTORIES}
         for name, values in SETTINGS.items():
             path = self._home / f"JUPYTERLAB_SETTINGS_DIR/@jupyterlab/{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from conftest import NOTEBOOKS
+from conftest import ALL
 from lab import PICTURES, Notebook, until
 from looks import is_drawn, run_and_look
 from nbformat.v4 import new_code_cell, new_notebook
@@ -14,7 +14,7 @@ shop.gateway(down=True)
 shop.place("ada@example.com", {"KITE": 1})"""
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+@pytest.mark.parametrize("name", [path.name for path in ALL])
 def test_a_notebook_runs_to_its_bottom_and_is_drawn(lab, browser, name):
     """As a reader would: open, Run All, look, shut down the kernel; no process is left behind."""
     run_and_look(lab, browser, name)

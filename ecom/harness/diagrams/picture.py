@@ -2,7 +2,8 @@
 
 Notebooks are given the PNG: it is the one format that JupyterLab, a static export and a code host's
 notebook view all show (some hosts choose an SVG output over the PNG beside it and then refuse to
-show it). The paper is opaque, so that a picture is readable in a dark JupyterLab, too.
+show it). The paper is opaque: a picture is readable in a dark JupyterLab, too. It is unconfined: on
+a telephone it scrolls, where it would shrink until nobody could read it.
 """
 
 import base64
@@ -52,7 +53,7 @@ class Picture(ABC):
         from ecom.harness.diagrams.rendering import width_of
 
         picture = base64.b64encode(self.png).decode()
-        shown = {"alt": self.text, "width": width_of(self.png)}
+        shown = {"alt": self.text, "width": width_of(self.png), "unconfined": True}
         return {"image/png": picture, "text/plain": self.text}, {"image/png": shown}
 
     def __repr__(self) -> str:

@@ -104,7 +104,8 @@ class Glance:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         # As an image: so it is shown by notebooks, too, which trust nobody's HTML.
         source = f"data:image/svg+xml;base64,{base64.b64encode(self.svg().encode()).decode()}"
-        image = f'<img width="{WIDTH}" alt="{escape(self.text)}" src="{source}"/>'
+        look = f'width="{WIDTH}" style="max-width: none"'  # it scrolls where it does not fit
+        image = f'<img {look} alt="{escape(self.text)}" src="{source}"/>'
         return {"text/html": image, "text/plain": self.text}
 
     def __repr__(self) -> str:
