@@ -110,7 +110,7 @@ def commit_stock(payment: PaymentProcessed, work: Work) -> None:
     reservation = work[Reservation][payment.order_id]  # retried, if it is not there yet
     if reservation.state == HELD:
         _move(reservation.units, "held", "committed", work)
-        work[Reservation].put(replace(reservation, state=COMMITTED, held_until=None))
+        work[Reservation].change(reservation, state=COMMITTED, held_until=None)
         work.cancel_timer(HoldDeadline, payment.order_id)
         work.emit(InventoryCommitted(payment.order_id, payment.customer))
 
@@ -120,7 +120,7 @@ def expire_hold(deadline: HoldDeadline, work: Work) -> None:
     reservation = work[Reservation][deadline.order_id]
     if reservation.state == HELD:
         _move(reservation.units, "held", "available", work)
-        work[Reservation].put(replace(reservation, state=EXPIRED, held_until=None))
+        work[Reservation].change(reservation, state=EXPIRED, held_until=None)
         work.emit(InventoryExpired(deadline.order_id, reservation.customer))
 
 
@@ -135,7 +135,7 @@ def release_stock(cancelled: OrderCancelled, work: Work) -> None:
         work[Reservation].put(tombstone)
     elif reservation.state in (HELD, COMMITTED):
         _move(reservation.units, reservation.state.lower(), "available", work)
-        work[Reservation].put(replace(reservation, state=RELEASED, held_until=None))
+        work[Reservation].change(reservation, state=RELEASED, held_until=None)
         work.cancel_timer(HoldDeadline, order_id)
         work.emit(InventoryReleased(order_id, cancelled.customer))
 

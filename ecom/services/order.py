@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ecom.events import (
     CUSTOMER_CANCELLED,
@@ -167,7 +166,7 @@ class Orders:
         return order
 
     def _end(self, order: Order, state: str, reason: str | None) -> None:
-        self._work[Order].put(replace(order, state=state, reason=reason, ended_at=self._work.now))
+        self._work[Order].change(order, state=state, reason=reason, ended_at=self._work.now)
 
 
 def updating(handler: Callable[[Any, OrderStatusUpdater], None], event: Any, work: Work) -> None:

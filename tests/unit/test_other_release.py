@@ -11,6 +11,8 @@ from tower import dead_letters
 from ecom.runtime.messages import Perform, Tick
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import MACHINERY, Effect, Inbox, Timer
+from ecom.services.inventory import Reservation, Stock
+from ecom.services.order import Order
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore, prepare
 from ecom_lab.shop import SAGA
@@ -85,3 +87,31 @@ def test_a_row_of_the_service_fails_the_messages_about_it_and_no_others(tmp_path
         hand.give(*(delivery(replace(confirmed, order_id=id_), f"event-{id_}") for id_ in "12"))
         states = [hand.row(Inbox, f"event-{id_}").state for id_ in "12"]
         assert states == ["waiting", "done"]
+
+
+@pytest.mark.parametrize(
+    ("service", "table", "column", "event"),
+    [
+        ("order", "orders", "lines", "inventory.committed"),
+        ("inventory", "reservations", "units", "payment.processed"),
+    ],
+)
+def test_what_another_release_keeps_in_json_stays(tmp_path, service, table, column, event):
+    """Of a row that this one changes, columns that it has not changed are not written again."""
+    hand = Hand(SAGA.services[service])
+    prepare(tmp_path / "its.db", (*hand.service.rows, *MACHINERY))
+    order = Order("1001", "a@example.com", "4242", 500, "PENDING", None, 0.0, None, (), 1001)
+    held = Reservation("1001", "HELD", "a@example.com", {"TEA-COSY": 2}, 1.0, 0.0)
+    newer = {"lines": '[{"sku":"A","quantity":1,"unit_price":5,"gift":true}]'}
+    newer |= {"units": '{"TEA-COSY":2 }'}
+    with closing(SqliteStore(tmp_path / "its.db")) as hand.store:
+        stored(hand, order if service == "order" else held)
+        if service == "inventory":
+            stored(hand, Stock("TEA-COSY", 2, 0, 2))
+        with closing(sqlite3.connect(tmp_path / "its.db")) as db:
+            db.execute(f"UPDATE {table} SET {column} = ?", (newer[column],))
+            db.commit()
+        hand.give(delivery(EXAMPLES[event]))
+    with closing(sqlite3.connect(tmp_path / "its.db")) as db:
+        found = db.execute(f"SELECT state, {column} FROM {table}").fetchone()
+    assert found in {("CONFIRMED", newer["lines"]), ("COMMITTED", newer["units"])}
