@@ -108,6 +108,25 @@ def retries(frame: pd.DataFrame) -> Plot:
     return Plot(figure, title, f"Retries per payment: {'; '.join(words)}.")
 
 
+def capacity(frame: pd.DataFrame) -> Plot:
+    """Orders per second against hosts (the index), a line each column, beside what would be ideal:
+    so many times the first column's first."""
+    title = "Orders per second, by how many hosts there are, simulated"
+    figure = sheet(title)
+    axes = figure.subplots()
+    ideal = frame.index / frame.index[0] * frame.iloc[0, 0]
+    axes.plot(frame.index, ideal, "--", color=palette.GREY, label="ideal")
+    for colour, (name, column) in zip(palette.SERIES, frame.items(), strict=False):
+        axes.plot(frame.index, column, "o-", color=colour, label=name)
+    dress(axes, xlabel="hosts", ylabel="orders per second", xscale="log", yscale="log")
+    axes.set_xticks(frame.index, map(plain, frame.index), minor=False)
+    axes.legend(frameon=False)
+    words = (
+        f"{name}: {column.iloc[-1]:,} at {frame.index[-1]} hosts" for name, column in frame.items()
+    )
+    return Plot(figure, title, "; ".join(words))
+
+
 def storms(storms: Mapping[str, Storm], until: float) -> Plot:
     """Calls at the provider over the first `until` seconds, simulated, an axes each storm."""
     title = "Calls at the provider, simulated"

@@ -66,6 +66,12 @@ VARIANTS = [
         "balanced: 60 orders, 60 confirmed, 0 cancelled, £150.00 captured and kept",
     ),
     (
+        "11_outgrow_one_machine",
+        {"CUSTOMERS": 4, "ORDERS": 8, "HOT": 0.2}
+        | {"LAST": "one", "LEFT": "9", "READ": "1", "FASTER": "not sooner", "BOUND": "5"},
+        "['DeadlockDetected']",
+    ),
+    (
         "12_choreograph_or_orchestrate",
         {"SKU": "GLOBE", "STOCK": 4, "FAULTS": 0},
         "balanced: 2 orders, 1 confirmed, 1 cancelled, £64.00 captured and kept",
