@@ -6,13 +6,13 @@ from contextlib import ExitStack
 import pytest
 
 from ecom.settings import all_installed
-from ecom_lab.simulator.checker import Result
-from ecom_lab.simulator.counterexample import Story
-from ecom_lab.simulator.scenario import Scenario
-from ecom_lab.simulator.suites import Job, explore
 
 with all_installed():
     from ecom.harness.running import Running
+    from ecom_lab.simulator.checker import Result
+    from ecom_lab.simulator.counterexample import Story
+    from ecom_lab.simulator.scenario import Scenario
+    from ecom_lab.simulator.suites import Job, explore
 
 
 @pytest.fixture

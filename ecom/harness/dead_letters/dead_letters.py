@@ -256,10 +256,10 @@ def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:
     if is_frame and "id" not in which and set(GROUP) <= set(which.columns):
         return set(which[[*GROUP]].itertuples(index=False, name=None)), attrgetter(*GROUP)
     try:
-        ids = which.id if is_frame else [which] if isinstance(which, str) else which
-        return {text("the id of a dead letter", it) for it in ids}, attrgetter("id")
-    except (AttributeError, TypeError) as error:
+        ids = [*(which.id if is_frame else [which] if isinstance(which, str) else which)]
+    except Exception as error:  # of a stranger's own making, perhaps
         raise ShopError("Give ids, or rows of `list()` or `groups()`.") from error
+    return {text("the id of a dead letter", it) for it in ids}, attrgetter("id")
 
 
 def as_bytes(body: Body | None) -> bytes | None:
