@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from ecom.harness.lifecycles import hopeful
@@ -45,12 +46,20 @@ class Watched:
 
     def put(self, row: Any) -> None:
         """Keep a row, and note its state if it is another than before."""
+        self._note(row)
+        self._real.put(row)
+
+    def change(self, row: Any, **columns: Any) -> None:
+        """The same of a row that is there."""
+        self._note(msgspec.structs.replace(row, **columns))
+        self._real.change(row, **columns)
+
+    def _note(self, row: Any) -> None:
         if hasattr(row, "state"):
             old = self._real.get(getattr(row, row.__struct_fields__[0]))
             before = NOTHING if old is None else old.state
             if row.state != before:
                 self._seen.add((row.table, before, self._message, row.state))
-        self._real.put(row)
 
 
 def watching(service: Service, seen: set[Change]) -> Service:

@@ -95,5 +95,5 @@ def test_a_handler_of_ones_own_runs_in_a_process_of_its_own(broker):
 )
 def test_what_is_no_saga_is_refused_in_a_sentence(given):
     """Before anything is started."""
-    with pytest.raises(ShopError, match=r"saga must be|services"):
+    with pytest.raises(ShopError, match=r"saga must be|service"):
         Shop(**given)
