@@ -30,7 +30,6 @@ LOCK_SECONDS = 3  # for so long we wait for another transaction: less, as it mea
 ABSENT_SECONDS = 20  # after which a server ends what a client holds who says nothing, or is cut off
 
 _SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) it(name, value)"
-_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) it(name, value)"
 _HOLD = {"keep": " FOR UPDATE", "take": " FOR UPDATE SKIP LOCKED", "look": ""}
 # Classes of errors that may be gone a moment later: no connection, a transaction that only reads or
 # has failed, a conflict, no resources, a lock, a shutdown, no I/O; another has inserted that row.
