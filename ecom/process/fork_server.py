@@ -71,15 +71,22 @@ class Server:
         self._children: dict[int, tuple[str, Connection, int]] = {}  # name, news, log
         self._ahead: list[str] = []  # modules to be imported when there is nothing else to do
         self._lifeline, self._life = os.pipe()  # nothing is ever written; its end is the message
+        # A child that ends just before we wait for the next order must not wait for that order.
+        self._woken, self._waking = socket.socketpair()
+        self._waking.setblocking(False)
+        signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, self._reap)
 
     def serve(self) -> None:
         """Fork until the socket is closed."""
         while True:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDED)  # at no other time
-            ordered, *_ = select.select([self._control], [], [], 0 if self._ahead else None)
+            heard = [self._control, self._woken]
+            ready, *_ = select.select(heard, [], [], 0 if self._ahead else None)
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDED)
-            if not ordered:  # a child that is to be started does not wait for these
+            if self._woken in ready:
+                self._woken.recv(4_096)
+            elif not ready:  # a child that is to be started does not wait for these
                 _load(self._ahead.pop(0))
             elif files := socket.recv_fds(self._control, 1, MOST_FILES, CLOSE_ON_EXEC)[1]:
                 self._carry_out(Connection(files[0]), *files[1:])
@@ -118,11 +125,14 @@ class Server:
         """A session and a log of its own, and nothing of the server's but the end of its life."""
         try:
             os.setsid()
+            signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDED)
             for file in 1, 2:
                 os.dup2(self._children[0][2], file)
             os.close(self._life)
+            self._woken.close()
+            self._waking.close()
             for _, news, log in self._children.values():
                 news.close()
                 os.close(log)

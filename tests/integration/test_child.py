@@ -331,3 +331,12 @@ def test_two_threads_may_ask_after_one_child():
     line = Overtaken()
     line.child = child.Child(line)
     assert line.child.poll() is None
+
+
+@linux
+def test_a_child_that_ends_as_its_server_begins_to_wait_is_seen_to_end(start):
+    """Its end is told then, and not with the next order, which may never come."""
+    it = start("sleep")
+    assert it.pid
+    child.prepare("untimely")  # which kills it
+    assert it.wait(10) == -signal.SIGKILL
