@@ -7,7 +7,7 @@ import click
 
 from ecom.cli.options import as_json
 
-PARTS = ("throughput", "latency", "scale", "intake", "start", "stages", "explorer")
+PARTS = ("throughput", "postgres", "latency", "scale", "intake", "start", "stages", "explorer")
 
 
 @click.command(context_settings={"show_default": True})

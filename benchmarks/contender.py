@@ -51,6 +51,7 @@ class Contender:
     cwd: Path | None = None
     processes: tuple[str, ...] = SERVICES
     patience: float = 60.0
+    server: int = 0  # the process of its database server
 
 
 class Run:
@@ -159,8 +160,17 @@ class Run:
         return 0
 
     def cpu(self) -> float:
-        """CPU seconds so far of the services, and of the broker if it is ours."""
-        return sum(sum(it.cpu_times()[:2]) for it in (*self._services(), *_broker()))
+        """CPU seconds so far of the services, of the database server, and of the broker if it is
+        ours."""
+        return sum(map(_cpu, (*self._services(), *_broker()))) + self._of_server()
+
+    def _of_server(self) -> float:
+        """Each connection has a process there; what ended ones have cost, the server knows."""
+        if not (pid := self.contender.server):
+            return 0.0
+        server = psutil.Process(pid)
+        now = sum(map(_cpu, (server, *server.children())))
+        return now + sum(server.cpu_times()[2:4])
 
     def peak_mib(self) -> float | None:
         """The most memory that the largest service has had resident, in MiB; None if unknown."""
@@ -181,6 +191,12 @@ class Run:
         logs = {log.stem: log.read_text(errors="replace") for log in self.folder.glob("*.log")}
         tails = [f"--- {name}\n{text[-1500:]}" for name, text in logs.items() if text]
         return "\n".join([f"{self.contender.name}: {what}.", *tails])
+
+
+def _cpu(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        return sum(process.cpu_times()[:2])
+    return 0.0
 
 
 def _broker() -> Iterator[psutil.Process]:

@@ -7,7 +7,13 @@ has run, an environment of its own.
 
 import os
 import sys
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import psycopg
+from psycopg import sql
 
 from benchmarks.contender import Contender, Run
 from benchmarks.shop import SETTLE_SECONDS
@@ -17,12 +23,14 @@ from ecom_lab.shop import CONTRACT, SERVICES
 CHECKOUT = Path(__file__).absolute().parents[1]
 FOLDER = CHECKOUT / "benchmarks" / "peers"
 NAMES = ("pika", "faststream", "celery", "dramatiq", "nameko")
+_LASTING = ("notification", "told"), ("audit", "events")
+_PATH = {"PYTHONPATH": str(FOLDER)}
 EVENTS_EACH = 5  # events of an order that succeeds
 
 
-def shop_of(checkout: Path, name: str, **more: str) -> Contender:
-    """The shop of a checkout, run by the Python of its own environment, if it has one; `more` is of
-    that process's environment."""
+def shop_of(checkout: Path, name: str, server: int = 0, **more: str) -> Contender:
+    """The shop of a checkout, run by the Python of its own environment, if it has one; `server` is
+    the process of its database server, `more` of that process's environment."""
     python = checkout / ".venv" / "bin" / "python"
     script = CHECKOUT / "benchmarks" / "shop.py"
     private = {} if "ECOM_AMQP_URL" in os.environ else {"ECOM_BENCH_PRIVATE": "yes"}
@@ -37,6 +45,7 @@ def shop_of(checkout: Path, name: str, **more: str) -> Contender:
         cwd=checkout,
         processes=("shop",),
         patience=SETTLE_SECONDS + 60,
+        server=server,
     )
 
 
@@ -80,6 +89,12 @@ def missing() -> list[str]:
     return [name for name in NAMES if name not in peers()]
 
 
+def peer_on(url: str, server: int) -> Contender:
+    """Plain pika with psycopg, on this database server."""
+    on = {"server": server, "environment": {**_PATH, "ECOM_DATABASE_URL": url}}
+    return replace(_peer("pika"), name="pika and psycopg", settled=partial(_told_on, url), **on)
+
+
 def _peer(name: str) -> Contender:
     return Contender(
         name=name,
@@ -87,7 +102,7 @@ def _peer(name: str) -> Contender:
         prepare=lambda run: declare(CONTRACT, run.url, run.shop),
         place=lambda run, n: run.tell("place-1", str(n)),
         settled=_told,
-        environment={"PYTHONPATH": str(FOLDER)},
+        environment=_PATH,
         cwd=FOLDER / name,
         processes=(*SERVICES, "place"),
     )
@@ -97,3 +112,13 @@ def _told(run: Run) -> int:
     """Orders whose customer was told and whose events are in the log."""
     told = run.number("notification", "SELECT count(*) FROM told")
     return min(told, run.number("audit", "SELECT count(*) FROM events") // EVENTS_EACH)
+
+
+def _told_on(url: str, run: Run) -> int:
+    """The same on a database server."""
+    tables = (sql.Identifier(f"{run.shop}-{its}", table) for its, table in _LASTING)
+    count = sql.SQL("SELECT (SELECT count(*) FROM {}), (SELECT count(*) FROM {})").format(*tables)
+    with suppress(psycopg.errors.UndefinedTable), psycopg.connect(url) as db:
+        told, events = db.execute(count).fetchone()
+        return min(told, events // EVENTS_EACH)
+    return 0

@@ -21,6 +21,7 @@ def tables(results: Results) -> dict[str, str]:
     """A Markdown table by title: of each part that was measured."""
     made = {
         "Throughput": ("contenders", _throughput),
+        "PostgreSQL": ("postgres", _postgres),
         "Latency of one order, idle, milliseconds": ("latency_ms", _latency),
         "Scale": ("scale", _scale),
         "Intake": ("intake", _intake),
@@ -81,6 +82,17 @@ def _throughput(results: Results) -> str:
         for name, it in results["contenders"].items()
     )
     return table(("", "orders/s", "± %", "CPU ms an order", "ecom is × as fast"), rows)
+
+
+def _postgres(results: Results) -> str:
+    found = results["postgres"]
+    by_speed, by_cost = found["speed_ratios"], found["cost_ratios"]
+    rows = (
+        (name, it["median"], _spread(it), it["cpu_ms_per_order"], by_speed[name], by_cost[name])
+        for name, it in found["contenders"].items()
+    )
+    ratios = "on PostgreSQL is × as fast", "and × as dear"
+    return table(("", "orders/s", "± %", "CPU ms an order", *ratios), rows)
 
 
 def _latency(results: Results) -> str:

@@ -61,7 +61,7 @@ def main() -> None:
     from ecom import Shop
 
     imported = time.monotonic()
-    with Shop(STOCK, folder=folder, outside="files", **saga()) as shop:
+    with Shop(STOCK, folder=folder, outside="files", **more()) as shop:
         took = {"import": imported - begun, "open": time.monotonic() - imported}
         if os.environ.get("ECOM_BENCH_PRIVATE") and shop.amqp_url == broker:
             sys.exit("This checkout does not know the broker for a private one.")
@@ -72,13 +72,16 @@ def main() -> None:
             write(folder / "told", told)
 
 
-def saga() -> dict[str, Any]:
-    """The argument for a saga other than the usual one, which earlier checkouts do not know."""
+def more() -> dict[str, Any]:
+    """Arguments for another saga, or another place for its rows, which earlier checkouts do not
+    know."""
+    url = os.environ.get("ECOM_BENCH_DATABASE")
+    where = {"database": url} if url else {}
     if os.environ.get("ECOM_BENCH_SAGA") != "orchestration":
-        return {}
+        return where
     from ecom.sagas.orchestration import orchestration
 
-    return {"saga": orchestration()}
+    return where | {"saga": orchestration()}
 
 
 def token(folder: Path) -> str:

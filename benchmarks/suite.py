@@ -12,6 +12,7 @@ from benchmarks.contenders import missing
 from benchmarks.intake import STEPS as INTAKE_STEPS
 from benchmarks.intake import intake
 from benchmarks.latency import ROUNDS, latency
+from benchmarks.postgres import MOST, postgres
 from benchmarks.scale import STEPS, scale
 from benchmarks.stages import stages
 from benchmarks.start import start
@@ -37,6 +38,7 @@ def measure(
             len(contenders(orders)) * runs,
             lambda url, step: throughput(url, orders, runs, step),
         ),
+        "postgres": (MOST * runs, lambda url, step: postgres(url, orders, runs, step)),
         "latency": (2 * ROUNDS, lambda url, step: latency(url, samples, step)),
         "scale": (STEPS, lambda url, step: scale(url, orders, step)),
         "intake": (INTAKE_STEPS, lambda url, step: intake(url, orders, step)),

@@ -1,8 +1,9 @@
 """The saga as the peers carry it out: what each service writes, and what it says next.
 
 Everything but the messaging is here, so that the peers differ in that alone: plain functions on
-`sqlite3`, in WAL mode with `synchronous=FULL`, one commit a message. Nothing is batched, and there
-is neither outbox nor inbox: this is what the tutorials of these libraries lead to.
+`sqlite3`, in WAL mode with `synchronous=FULL`, or on the PostgreSQL of `ECOM_DATABASE_URL` with
+psycopg; one commit a message. Nothing is batched, and there is neither outbox nor inbox: this is
+what the tutorials of these libraries lead to.
 """
 
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 URL, SHOP = os.environ["ECOM_AMQP_URL"], os.environ["ECOM_SHOP"]
+SERVER = os.environ.get("ECOM_DATABASE_URL")
 FOLDER = Path(os.environ["ECOM_FOLDER"])
 EXCHANGE = f"{SHOP}.events"
 SKUS = tuple(f"SKU-{n:02}" for n in range(20))
@@ -29,18 +31,21 @@ HEARS = {
 }
 EVENTS = tuple(key for keys in HEARS.values() for key in keys if key != "#")
 TABLES = {
-    "order": "orders (order_id INTEGER PRIMARY KEY, customer, card, total, state, reason, "
-    "placed_at, ended_at, lines)",
-    "inventory": "reservations (order_id INTEGER PRIMARY KEY, state, customer, units, held_until, "
-    "at)",
-    "payment": "payments (order_id INTEGER PRIMARY KEY, state, customer, amount, at)",
-    "gateway": "ledger (key TEXT PRIMARY KEY, kind, order_id, amount, outcome, at)",
-    "notification": "told (order_id INTEGER PRIMARY KEY, customer, confirmed)",
-    "mailbox": "mails (message_id TEXT PRIMARY KEY, order_id, to_address, subject, body, at)",
-    "audit": "events (n INTEGER PRIMARY KEY, id TEXT UNIQUE, type, order_id, time, producer, "
-    "causation, correlation, body)",
+    "order": "orders (order_id INTEGER PRIMARY KEY, customer TEXT, card TEXT, total INT, "
+    "state TEXT, reason TEXT, placed_at FLOAT, ended_at FLOAT, lines TEXT)",
+    "inventory": "reservations (order_id INTEGER PRIMARY KEY, state TEXT, customer TEXT, "
+    "units TEXT, held_until FLOAT, at FLOAT)",
+    "payment": "payments (order_id INTEGER PRIMARY KEY, state TEXT, customer TEXT, amount INT, "
+    "at FLOAT)",
+    "gateway": "ledger (key TEXT PRIMARY KEY, kind TEXT, order_id INT, amount INT, outcome TEXT, "
+    "at FLOAT)",
+    "notification": "told (order_id INTEGER PRIMARY KEY, customer TEXT, confirmed INT)",
+    "mailbox": "mails (message_id TEXT PRIMARY KEY, order_id INT, to_address TEXT, subject TEXT, "
+    "body TEXT, at FLOAT)",
+    "audit": "events (n INTEGER PRIMARY KEY, id TEXT UNIQUE, type TEXT, order_id INT, time FLOAT, "
+    "producer TEXT, causation TEXT, correlation TEXT, body TEXT)",
 }
-STOCK = "stock (sku TEXT PRIMARY KEY, initial, available, held, committed)"
+STOCK = "stock (sku TEXT PRIMARY KEY, initial INT, available INT, held INT, committed INT)"
 
 Event = dict[str, Any]
 
@@ -55,17 +60,41 @@ def _to_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def database(name: str) -> sqlite3.Connection:
+class OnServer:
+    """A service's schema on PostgreSQL, spoken to as if it were SQLite."""
+
+    def __init__(self, name: str) -> None:
+        import psycopg
+
+        self._db = psycopg.connect(SERVER)
+        self._db.execute("SELECT pg_advisory_xact_lock(1)")  # several may make it at once
+        self._db.execute(f'CREATE SCHEMA IF NOT EXISTS "{SHOP}-{name}"')
+        self._db.execute(f'SET search_path = "{SHOP}-{name}"')
+        self.commit = self._db.commit
+
+    def execute(self, statement: str, values: tuple = ()) -> Any:
+        """The same statement, as psycopg wants it."""
+        made = statement.replace("?", "%s").replace("INTEGER PRIMARY", "BIGSERIAL PRIMARY")
+        return self._db.execute(made, values)
+
+
+def database(name: str) -> Any:
     """A service's own database, its tables made if need be."""
-    db = sqlite3.connect(FOLDER / f"{name}.db", timeout=30, check_same_thread=False)
-    _to_wal(db)
-    db.execute("PRAGMA synchronous = FULL")
+    db = OnServer(name) if SERVER else _file(name)
     db.execute(f"CREATE TABLE IF NOT EXISTS {TABLES[name]}")
     if name == "inventory":
         db.execute(f"CREATE TABLE IF NOT EXISTS {STOCK}")
-        rows = [(sku, 10_000_000, 10_000_000) for sku in SKUS]
-        db.executemany("INSERT OR IGNORE INTO stock VALUES (?, ?, ?, 0, 0)", rows)
+        for sku in SKUS:
+            row = (sku, 10_000_000, 10_000_000)
+            db.execute("INSERT INTO stock VALUES (?, ?, ?, 0, 0) ON CONFLICT DO NOTHING", row)
     db.commit()
+    return db
+
+
+def _file(name: str) -> sqlite3.Connection:
+    db = sqlite3.connect(FOLDER / f"{name}.db", timeout=30, check_same_thread=False)
+    _to_wal(db)
+    db.execute("PRAGMA synchronous = FULL")
     return db
 
 
@@ -79,20 +108,20 @@ def follow(type_: str, producer: str, cause: Event, **more: Any) -> Event:
 def orders() -> Iterator[Event]:
     """Orders that are accepted, and are to be said: a line on stdin asks for so many."""
     db, placed = database("order"), 0
-    ready("place")
+    ready(sys.argv[1])
     while line := sys.stdin.readline():
         for n in range(placed, placed := placed + int(line)):
             yield _accept(db, n)
 
 
-def _accept(db: sqlite3.Connection, n: int) -> Event:
+def _accept(db: Any, n: int) -> Event:
     line = {"sku": SKUS[n % len(SKUS)], "quantity": 1, "unit_price": 1250}
     customer, card = f"customer-{n % 1000}@example.com", "4242424242424242"
-    order_id = db.execute(
+    (order_id,) = db.execute(
         "INSERT INTO orders (customer, card, total, state, placed_at, lines) "
-        "VALUES (?, ?, 1250, 'PENDING', ?, ?)",
+        "VALUES (?, ?, 1250, 'PENDING', ?, ?) RETURNING order_id",
         (customer, card, time.time(), json.dumps([line])),
-    ).lastrowid
+    ).fetchone()
     db.commit()
     cause = {"id": "", "correlation": str(uuid.uuid4()), "order_id": order_id, "customer": customer}
     return follow("order.created", "order", cause, card=card, total=1250, lines=[line])
@@ -150,7 +179,7 @@ class Service:
     def _payment(self, event: Event) -> Event:
         order_id, amount, now = event["order_id"], event["total"], time.time()
         self._world.execute(
-            "INSERT OR IGNORE INTO ledger VALUES (?, 'capture', ?, ?, 'captured', ?)",
+            "INSERT INTO ledger VALUES (?, 'capture', ?, ?, 'captured', ?) ON CONFLICT DO NOTHING",
             (f"capture/{order_id}", order_id, amount, now),
         )
         self._world.commit()
@@ -173,7 +202,7 @@ class Service:
         subject = f"Order #{order_id} Confirmed"
         body = "Good news: your order is confirmed. We have taken £12.50."
         self._world.execute(
-            "INSERT OR IGNORE INTO mails VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO mails VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (f"confirmed/{order_id}", order_id, customer, subject, body, time.time()),
         )
         self._world.commit()
