@@ -206,7 +206,7 @@ def test_code_that_takes_too_much_ends(monkeypatch):
     """
     monkeypatch.setattr("ecom_lab.grading.grade.SECONDS", 5)
     found = grade("calm", payment=cell(bare)["mine"])
-    assert found.words.startswith("It has not come to its end after 5 s of computing: one event")
+    assert "has not come to its end after" in found.words  # whichever of the two limits is first
 
 
 def test_code_that_is_never_acknowledged_is_told_so(monkeypatch):
