@@ -264,7 +264,6 @@ def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:
 
 def as_bytes(body: Body | None) -> bytes | None:
     """A body as it is sent. Raises `ShopError` for what is none."""
-    """A body as it is sent. Raises `ShopError` for what is none."""
     if body is None or isinstance(body, bytes):
         return body
     if isinstance(body, str):
