@@ -45,7 +45,7 @@ def check_url(url: str) -> str:
     except (psycopg.Error, UnicodeError):
         told = {"port": "none"}
     names = f"{told.get('host', '')}{told.get('dbname', '')}"
-    if "@" in names or not str(told.get("port", "1")).replace(",", "").isdecimal():
+    if "@" in names or not f"0{told.get('port', '')}".replace(",", "").isdecimal():
         raise ShopError(
             "ECOM_DATABASE_URL is no address of a PostgreSQL, such as postgresql://user:password@"
             "host:5432/database; in a password, @, : and / are written %40, %3A and %2F."

@@ -535,6 +535,9 @@ def test_all_hosts_of_an_address_are_tried_for_one_that_writes(cluster, opened):
     hosts = f"/nowhere,{cluster.folder}".replace("/", "%2F")
     url = f"postgresql://ecom:{password}@/postgres?host={hosts}&target_session_attrs=read-write"
     saved(opened(url=url), Lamp("A"))
+    for its in "", "2", ":5433":
+        many = f"postgresql://u:p@db1,db{its}/shop?target_session_attrs=read-write"
+        assert check_url(many) == many
 
 
 def test_time_is_the_databases(opened):
