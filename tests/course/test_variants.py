@@ -73,16 +73,26 @@ VARIANTS = [
     ),
     (
         "12_choreograph_or_orchestrate",
-        {"SKU": "GLOBE", "STOCK": 4, "FAULTS": 0},
+        {"SKU": "GLOBE", "STOCK": 4, "FAULTS": 0}
+        | {"MORE": "c", "STATES": "b", "DANCERS": "order, inventory", "LEADERS": "coordinator"},
         "balanced: 2 orders, 1 confirmed, 1 cancelled, £64.00 captured and kept",
     ),
     (
         "13_change_a_running_saga",
-        {"SKU": "GLOBE", "STOCK": 6},
+        {"SKU": "GLOBE", "STOCK": 6, "OLD": "c", "RULE": "c", "PACKED": "c", "BEGUN": "c"},
         "balanced: 3 orders, 3 confirmed, 0 cancelled, £192.00 captured and kept",
     ),
-    ("14_bring_your_own", {"CITY": "Oslo", "TRIPS": 3}, "The books balance."),
-    ("r0_meet_rabbitmq", {"MESSAGES": 4, "PREFETCH": 1, "UNITS": 5}, "(1, 3)"),
+    (
+        "14_bring_your_own",
+        {"CITY": "Oslo", "TRIPS": 3, "WORDS": "b", "MOMENT": "a", "COST": "25"},
+        "The books balance.",
+    ),
+    (
+        "r0_meet_rabbitmq",
+        {"MESSAGES": 4, "PREFETCH": 1, "UNITS": 5}
+        | {"NOWHERE": "b", "AGAIN": "b", "FIRST": "the cancellation", "TWICE": "2", "GONE": "2"},
+        "(1, 3)",
+    ),
 ]
 WITH_A_SHOP = {"00", "01", "03", "04", "05", "06", "09", "12", "13"}
 ELSEWHERE = {

@@ -49,16 +49,17 @@ def test_a_notebook_is_committed_as_it_ran(path):
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_a_notebook_is_told_as_the_others_are(path):
-    """Do, learn, need; parameters; predict, or be asked; exercises with solutions; reading; a way
-    on."""
+    """Do, learn, need; parameters; questions that keep an answer and mark it; exercises with
+    solutions; reading; a way on."""
     notebook = nbformat.read(path, 4)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    if any("ask(" in cell.source for cell in code_of(notebook)):
-        text += "**Predict.**"
+    code = "\n".join(cell.source for cell in code_of(notebook))
+    assert code.count(" ask(") == code.count(".mark(") > 0
+    assert "**Predict.**" not in text
     first = notebook.cells[0].source
     for part in ("# ", "**What you will do.**", "**What you will learn.**", "**What you need.**"):
         assert part in first
-    parts = ("**Predict.**", "## On your own", "<details><summary>", "## Further reading")
+    parts = ("## On your own", "<details><summary>", "## Further reading")
     assert [part for part in parts if part not in text] == []
     tagged = [cell for cell in code_of(notebook) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
