@@ -118,35 +118,36 @@ class PostgresStore(PostgresReader):
     def commit(self) -> None:
         if (db := self._db) is None:  # a new connection would know of no transaction
             raise StoreUnavailable("the connection was lost")
-        xid = self._flush(db) if self._writes else None
+        mark = self._flush(db) if self._writes else None
         try:
             db.execute("COMMIT")
         except psycopg.Error as error:
             failure = self._failed(error)
-            if xid is None or self._db is not None or not self._was_committed(xid):
+            if mark is None or self._db is not None or not self._was_committed(mark):
                 raise failure from None
         self._forget()
 
-    def _flush(self, db: psycopg.Connection) -> str:
-        """Send what is to be written, all at once; the transaction's id, for `_was_committed`."""
+    def _flush(self, db: psycopg.Connection) -> dict[str, str]:
+        """Send what is to be written, all at once; which transaction it is, for `_was_committed`:
+        its id, where the server's log stands, and when that server began."""
         try:
             with db.pipeline():
                 for statement, values in self._writes:
                     _execute(db, statement, values)
-                number = db.execute("SELECT pg_current_xact_id()::text")
-            return number.fetchone()[0]
+                mark = db.execute(_MARK)
+            return dict(zip(("xid", "lsn", "server"), mark.fetchone(), strict=True))
         except psycopg.Error as error:
             failure = self._failed(error)
             self._drop()  # it may believe to have prepared what came after the error
             raise failure from None
 
-    def _was_committed(self, xid: str) -> bool:
+    def _was_committed(self, mark: dict[str, str]) -> bool:
         """Whether a commit was made whose answer was lost. Raises `StoreUnavailable` if we are
         closed before the database says."""
         log.warning("The database is unavailable, and may have made a commit: it will be asked")
         while not self._closed.wait(0.1):
             try:
-                found = self.connected().execute(_FATE, {"xid": xid}).fetchone()
+                found = self.connected().execute(_FATE, mark).fetchone()
                 if found[0] != "in progress":
                     return found[0] == "committed"
             except psycopg.Error as error:
@@ -180,11 +181,22 @@ class PostgresStore(PostgresReader):
 
 _NAME = "SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))"  # until the connection ends
 
-# What became of a transaction; if the commit has not come to the server, it will not.
+_MARK = """
+SELECT pg_current_xact_id()::text, pg_current_wal_insert_lsn()::text,
+       pg_postmaster_start_time()::text"""
+
+# What became of a transaction; if the commit has not come to the server, it will not. A server that
+# has begun again, or another in its place, gives an id anew if all of its log was lost: what has
+# not come so far as that log then stood, before the commit, has no commit.
 _FATE = """
-SELECT pg_xact_status(%(xid)s::xid8), array(
+SELECT CASE
+    WHEN pg_postmaster_start_time() <> %(server)s::timestamptz
+        AND pg_last_wal_replay_lsn() < %(lsn)s::pg_lsn THEN 'lost'
+    ELSE pg_xact_status(%(xid)s::xid8)
+END, array(
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE backend_xid = %(xid)s::xid8::xid AND state = 'idle in transaction'
+        AND pg_postmaster_start_time() = %(server)s::timestamptz
 )"""
 
 

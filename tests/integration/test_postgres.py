@@ -40,6 +40,7 @@ from ecom.stores.postgres_schema import prepare, provision, schema_of
 from ecom.stores.query import AtMost
 from ecom.stores.reader import SERVER
 from ecom.stores.views import views_of
+from ecom_lab.chaos.faults.databases import away
 from ecom_lab.shop import SAGA
 
 # Of `cluster`, which has scope="module": tests that share one stay together.
@@ -453,6 +454,39 @@ def test_a_commit_that_never_came_was_not_made(severed):
     with pytest.raises(StoreUnavailable):
         transaction.commit()
     assert Transaction(store)[Lamp].get("A") is None
+
+
+def test_a_commit_that_a_server_has_lost_is_not_taken_for_anothers(
+    cluster, admin, severed, wait_for
+):
+    """What was not on its disk, or had not come to the standby that takes its place, it has
+    forgotten, and gives the number of that transaction to another one."""
+    store, proxy = severed
+    for option in "synchronous_commit = off", "wal_writer_delay = '10s'":
+        admin.execute(f"ALTER SYSTEM SET {option}")
+    admin.execute("SELECT pg_reload_conf()")
+    saved(store, Lamp("A"))
+    transaction = Transaction(store)
+    transaction[Lamp].put(Lamp("B"))
+    proxy.at = "answer"
+    with ThreadPoolExecutor(1) as pool:
+        proxy.is_open = False
+        committing = pool.submit(transaction.commit)
+        count = "SELECT count(*), pg_snapshot_xmax(pg_current_snapshot())::text FROM lamps.lamps"
+        wait_for(lambda: admin.execute(count).fetchone()[0] == 2)
+        _, after = admin.execute(count).fetchone()
+        away(cluster)
+        cluster.start()
+        with psycopg.connect(cluster.url, autocommit=True) as db:
+            for option in "synchronous_commit", "wal_writer_delay":
+                db.execute(f"ALTER SYSTEM RESET {option}")
+            db.execute("SELECT pg_reload_conf()")
+            while int(db.execute("SELECT pg_current_xact_id()::text").fetchone()[0]) < int(after):
+                pass
+        proxy.is_open = True
+        with pytest.raises(StoreUnavailable):
+            committing.result(60)
+    assert Transaction(store)[Lamp].get("B") is None
 
 
 def test_a_server_that_goes_away_comes_back(cluster, store):

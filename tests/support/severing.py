@@ -10,7 +10,10 @@ SOCKET = ".s.PGSQL.5432"
 
 class Severed:
     """Listens in `folder` for the server whose socket is in `there`. The next COMMIT ends the
-    connection: before the server gets it, or ("answer") once the server has answered."""
+    connection: before the server gets it, or ("answer") once the server has answered. Nobody new
+    is let in unless it `is_open`."""
+
+    is_open = True
 
     def __init__(self, folder: Path, there: Path) -> None:
         self.at: str | None = None
@@ -27,6 +30,9 @@ class Severed:
         with suppress(OSError):
             while True:
                 ours, _ = self._server.accept()
+                if not self.is_open:
+                    ours.close()
+                    continue
                 theirs = socket.socket(socket.AF_UNIX)
                 theirs.connect(self._there)
                 threading.Thread(target=self._serve, args=[ours, theirs], daemon=True).start()
