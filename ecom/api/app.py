@@ -25,6 +25,7 @@ from pydantic import Field
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import documented, handle_errors, responses
 from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, in_time
+from ecom.api.once import OnceRoute
 from ecom.api.schemas import (
     Health,
     HistoryEntry,
@@ -53,7 +54,7 @@ CustomerPath = Annotated[str, Field(max_length=254, pattern=MAILABLE)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
 
 
-router = APIRouter(generate_unique_id_function=lambda route: route.name)
+router = APIRouter(route_class=OnceRoute, generate_unique_id_function=lambda route: route.name)
 
 
 @router.post("/orders", status_code=202, **responses(403, body=True))
@@ -173,7 +174,7 @@ async def create_customer_token(request: Request, customer: CustomerPath) -> Tok
     return TokenOut(customer=customer, token=token, expires_at=rfc3339(expires))
 
 
-@router.get("/health", responses={503: documented(503)})
+@router.get("/health", responses={status: documented(status) for status in (400, 503)})
 def get_health(request: Request) -> Health:  # in a thread: it may have to wait
     """Whether orders are accepted, which it tries, and whether the broker is there."""
     process = _process(request)

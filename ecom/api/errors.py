@@ -36,7 +36,8 @@ class ValidationErrors(BaseModel):
 
 
 _DESCRIPTIONS = {
-    400: "The body cannot be read as JSON at all, or its length is told in two ways.",
+    400: "The body cannot be read as JSON at all, or something is told twice: its length, a "
+    "header, a parameter, a member of an object.",
     401: "There is no token, or one that is forged or has expired.",
     403: "The token is a customer's, and this is not theirs to do.",
     404: "There is nothing of that name; to a customer, another's order is nothing.",
@@ -47,7 +48,7 @@ _DESCRIPTIONS = {
     503: "The database cannot be had just now, and what was not done yet never will be: try again, "
     "under the same Idempotency-Key if there was one.",
 }
-_BODY = (400, 408, 413)  # of a request that has one
+_BODY = (408, 413)  # of a request that has one
 _STATUSES = {NoSuchOrder: 404, KeyReused: 422, StoreUnavailable: 503, StoreBroken: 503}
 # For the document only: authentication looks at the token before the body is read.
 _SCHEME = {
@@ -61,7 +62,7 @@ def responses(*statuses: int, body: bool = False) -> dict[str, Any]:
     """For a route that asks for a token: what it may answer besides success, as documented."""
     every = {
         status: documented(status)
-        for status in sorted({401, 422, 503, *statuses, *(_BODY if body else ())})
+        for status in sorted({400, 401, 422, 503, *statuses, *(_BODY if body else ())})
     }
     every[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     every[422]["model"] = ValidationErrors

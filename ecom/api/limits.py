@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from h11 import IDLE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ecom.api.once import ambiguity
 from ecom.contract.envelope import MAX_BODY
 from ecom.stores.base import StoreUnavailable
 
@@ -57,30 +58,20 @@ class Connection(H11Protocol):
             self.transport.abort()
 
 
-_TWO_LENGTHS = JSONResponse(
-    {"detail": "either Content-Length or Transfer-Encoding says how long a body is, not both"},
-    400,
-    {"Connection": "close"},
-)
-
-
 class BodyLimit:
     """Refuses a body over the limit, unread if its length is announced, and a slow one.
 
-    Answers 400 to a request that tells its length in two ways: a proxy before us may believe the
-    other, and take a part of one caller's request for another's (RFC 9112, 6.3).
+    Answers 400 to a request that is ambiguous, and closes its connection.
     """
 
     def __init__(self, app: Any, seconds: float = BODY_SECONDS) -> None:
         self._app, self._seconds = app, seconds
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        headers = dict(scope["headers"])
-        if b"transfer-encoding" in headers and (
-            b"content-length" in headers or scope["http_version"] == "1.0"
-        ):
-            return await _TWO_LENGTHS(scope, receive, send)
-        size = int(headers.get(b"content-length", 0))  # as announced
+        if said := ambiguity(scope):
+            answer = JSONResponse({"detail": said}, 400, {"Connection": "close"})
+            return await answer(scope, receive, send)
+        size = int(dict(scope["headers"]).get(b"content-length", 0))  # as announced
         read, deadline = 0, asyncio.get_running_loop().time() + self._seconds
 
         async def limited() -> dict:

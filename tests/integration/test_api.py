@@ -158,6 +158,58 @@ def test_what_is_not_json_is_a_mistake_of_the_caller_and_not_ours(api, body):
     assert len(answer.content) < 1_000
 
 
+TEXT = json.dumps(ORDER)
+JSON = {"Content-Type": "application/json"}
+TWICE = {  # what is given twice: how it is asked for, and in which words it is refused
+    "a key": ("POST", "/orders", TEXT, [*JSON.items(), *[("idempotency-key", "a")] * 2]),
+    "a kind": ("POST", "/orders", TEXT, [*JSON.items(), ("content-type", "text/plain")]),
+    "a parameter": ("GET", "/orders?limit=1&l%69mit=2", "", []),
+    "one that nobody asked for": ("GET", "/health?x&x", "", []),
+    "a member": ("POST", "/orders", TEXT[:-1] + ', "c\\u0061rd": "4242"}', JSON),
+    "one of a line": ("POST", "/orders", TEXT.replace("{", '{"sku": "KITE", '), JSON),
+    "one in a list": ("POST", "/orders", f'[{TEXT}, {{"card": 1, "card": 1}}]', JSON),
+    "one that no text can hold": ("POST", "/orders", r'{"\ud800": 1, "\ud800": 1}', JSON),
+}
+
+
+@pytest.mark.parametrize("asked", TWICE.values(), ids=TWICE)
+def test_what_is_given_twice_is_refused_by_name(api, asked):
+    """Whichever of the two were taken, another reader might take the other; nothing is placed."""
+    before, (method, path, content, headers) = count(api), asked
+    answer = api.request(method, path, content=content, headers=headers)
+    assert answer.status_code == 400
+    assert re.fullmatch(r"'.+' is given twice: give it once", answer.json()["detail"])
+    assert count(api) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"\xef\xbb\xbf" + TEXT.encode(), 202),
+        (TEXT.encode("utf-16"), 202),
+        (TEXT.encode() + b"\r\n\t ", 202),
+        (TEXT.encode() + b"{}", 422),
+        (TEXT.encode() + b"\0", 422),
+        (TEXT.replace(": 2,", ": Infinity,").encode(), 422),
+        (TEXT.replace(": 2,", ": 2.0,").encode(), 422),
+        (TEXT.replace(": 2,", ": 2e0,").encode(), 422),
+        (TEXT.replace(": 2,", ": -NaN,").encode(), 422),
+        (TEXT.replace('"', "'").encode(), 422),
+        (TEXT.replace("lotte", "l\xf6tte").encode("latin-1"), 400),
+    ],
+)
+def test_a_body_is_read_rightly_or_refused(api, body, status):
+    """Whatever its encoding, if JSON's own rules tell it; nothing but JSON is read."""
+    before = count(api)
+    answer = api.post("/orders", content=body, headers=JSON)
+    assert answer.status_code == status, answer.text
+    if status == 202:
+        assert (answer.json()["customer"], answer.json()["lines"]) == (ORDER["customer"], [LINE])
+    else:
+        assert answer.json()["detail"]
+    assert count(api) == before + (status == 202)
+
+
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
 def test_a_body_over_16_mib_is_refused(api, declared):
     """Whether its length is announced or it just comes."""

@@ -69,8 +69,9 @@ def test_a_body_that_does_not_come_is_not_awaited_for_ever():
             return {"type": "http.request", "body": part, "more_body": True}
         await asyncio.Event().wait()
 
+    scope = {"headers": [], "query_string": b""}
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(BodyLimit(application, seconds=0.05)({"headers": []}, receive, None))
+        asyncio.run(BodyLimit(application, seconds=0.05)(scope, receive, None))
     assert refused.value.status_code == 408
     assert refused.value.headers == {"Connection": "close"}
 
@@ -132,6 +133,16 @@ def test_a_request_that_tells_its_length_in_two_ways_is_refused(api, head):
         with socket.makefile("rb") as answer:
             said = answer.read()  # to the end
     assert said.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "head", ["Host: y", "Content-Length: 0\r\nContent-Length: 1", "Content-Length: 1, 2"]
+)
+def test_a_head_that_says_two_things_is_refused(api, head):
+    """Two hosts, or two lengths, one of which somebody before us may have believed."""
+    with connect(api) as socket:
+        socket.sendall(f"GET /health HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+        assert socket.recv(1_000).startswith(b"HTTP/1.1 400 ")
 
 
 CROWD = ",".join(f'"k{n}":0' for n in range(60_000))
