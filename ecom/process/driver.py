@@ -277,7 +277,7 @@ async def _run(make: Callable[[], Process]) -> None:
 def main(name: str, settings: Settings, contract: Contract, make: Callable[[], Process]) -> None:
     """Run the process that `make` makes, which needs an event loop, until it is told to stop."""
     who = name if settings.replica == "1" else f"{name}-{settings.replica}"
-    write_logs(who, subject=contract.subject_field)
+    write_logs(who, subject=contract.subject_field, folder=settings.folder)
     try:
         asyncio.run(_run(make))
     except ShopError as error:  # for the user to mend

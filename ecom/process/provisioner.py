@@ -39,7 +39,7 @@ async def _work(contract: Contract, settings: Settings) -> None:
 
 def provide(contract: Contract, settings: Settings) -> None:
     """Declare this contract's topology again and again until told to stop."""
-    write_logs(PROVISIONER)
+    write_logs(PROVISIONER, folder=settings.folder)
     try:
         asyncio.run(_work(contract, settings))
     except ShopError as error:

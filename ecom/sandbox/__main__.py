@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
     (name,) = arguments
     if missing := [it for it in ("ECOM_FOLDER", SERVERS[name].variable) if it not in os.environ]:
         sys.exit(f"{missing[0]} is not set: see docs/SETTINGS.md.")
-    write_logs(name, "WARNING")
+    write_logs(name, "WARNING", folder=Path(os.environ["ECOM_FOLDER"]))
     asyncio.run(_serve(name))
 
 

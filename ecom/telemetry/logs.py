@@ -9,10 +9,17 @@ move the cursor, and what looks like a card or a password is masked, whoever wro
 """
 
 import logging
+import os
 import re
+import shutil
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from ecom.contract.envelope import rfc3339
 from ecom.runtime.context import handling
+
+MOST = 16 * 2**20  # bytes of a log that is a file of ours; then it is emptied into a second one
 
 # What every record has: all else was brought.
 _OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
@@ -64,9 +71,29 @@ def _value(value: object) -> str:
     return clean(text)
 
 
-def write_logs(who: str, level: str = "INFO", subject: str = "subject") -> None:
-    """Have this process's log written to stderr, a line a record."""
-    handler = logging.StreamHandler()
+def write_logs(
+    who: str, level: str = "INFO", subject: str = "subject", folder: Path | None = None
+) -> None:
+    """Have this process's log written to stderr, a line a record; of what is a file in `folder`,
+    two times `MOST` bytes are kept at most."""
+    handler = _handler(folder)
     handler.setFormatter(Line(who, subject))
     logging.basicConfig(handlers=[handler], level=level)
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # the bus says what there is to say
+
+
+def _handler(folder: Path | None) -> logging.Handler:
+    with suppress(OSError):  # stderr may be closed
+        for file in folder.glob("*.log") if folder else ():
+            if os.path.samefile(file, 2):
+                handler = RotatingFileHandler(file, maxBytes=MOST, backupCount=1, encoding="utf-8")
+                handler.rotator = _emptied
+                return handler
+    return logging.StreamHandler()
+
+
+def _emptied(log: str, older: str) -> None:
+    """As logrotate's `copytruncate`: stderr, and whoever started us, go on in the same file."""
+    with suppress(OSError):  # the disk may be full
+        shutil.copyfile(log, older)
+    os.truncate(log, 0)

@@ -13,13 +13,17 @@ import httpx
 import pika
 import pytest
 from helpers import EXAMPLES, free_port, process, wire
+from serving import nowhere
 from test_hostile import HOSTILE
 from wiretap import Proxy, RawHeaders, publish
 
 from ecom.bus import parameters
 from ecom.contract import topology
+from ecom.process import child
 from ecom.process.databases import Files
-from ecom_lab.shop import SERVICES
+from ecom.shop.provision import provision
+from ecom.telemetry.logs import MOST
+from ecom_lab.shop import SAGA, SERVICES
 
 ORDER = {"customer": "lotte@example.com", "card": "4242", "lines": [{"sku": "TEA", "quantity": 1}]}
 
@@ -67,6 +71,25 @@ def test_a_process_says_when_it_is_ready_and_ends_well_when_asked(running, servi
     log = (tmp_path / f"{service}-1.log").read_text()
     assert "ERROR" not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("service", ["audit", "provisioner"])
+def test_a_log_that_is_too_large_is_emptied_into_a_second_one(tmp_path, wait_for, service):
+    """By the process itself; who started it goes on in the same file, and says how it ended."""
+    provision(SAGA, tmp_path)
+    log, older = tmp_path / f"{service}-1.log", tmp_path / f"{service}-1.log.1"
+    told = {"ECOM_AMQP_URL": nowhere(), "ECOM_FOLDER": str(tmp_path), "ECOM_TALLY_SECONDS": "0.1"}
+    with open(log, "ab") as file:
+        file.truncate(MOST)
+        options = {"name": service, "environment": os.environ | told}
+        it = child.start("ecom.serve:serve", [service], log=file, **options)
+    wait_for(older.exists)
+    it.terminate()
+    assert it.wait(10) == 0
+    assert older.stat().st_size >= MOST
+    wait_for(lambda: log.read_text().endswith(f"INFO {service} Ended with exit status 0\n"))
+    assert "No connection" in (text := log.read_text()) or "Cannot declare" in text
+    assert len(text) < MOST
 
 
 def test_a_process_whose_database_is_of_another_version_ends_and_says_so(running, tmp_path):
