@@ -64,6 +64,10 @@ class Friendly(click.Group):
         except ShopError as error:
             lines = str(error).split("\n")  # in which something from outside may be quoted
             raise click.ClickException("\n".join(map(one_line, lines))) from error
+        except OSError as error:
+            if error.filename is None:  # not about a file that was named
+                raise
+            raise click.ClickException(f"{error.filename!r}: {error.strerror}.") from error
 
 
 @click.group(cls=Friendly, context_settings=SETTINGS)

@@ -63,11 +63,11 @@ def explore(
     if show_list:
         _list(as_json)
         return
-    if differential:
-        sys.exit(1 if _compare(differential) else 0)
     without = options["without"]
     if without and without not in KNOWN:
         raise click.UsageError(f"no safeguard is called {without}: `ecom explore --list` has them")
+    if differential:
+        sys.exit(1 if _compare(differential) else 0)
     given = any(_given(context, name) for name in ("orders", "faults"))
     began = time.perf_counter()
     result = _run(given=given, **options)

@@ -29,6 +29,9 @@ from ecom.stores.memory import MemoryStore
 from ecom_lab.docs.examples import EXAMPLES  # noqa: F401 - tests take them from here
 from ecom_lab.shop import CONTRACT, EVENTS, SAGA
 
+settings.register_profile("many", max_examples=2_000)  # HYPOTHESIS_PROFILE=many
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", settings.get_current_profile_name()))
+
 # The same examples on every run and machine, however slow: a failure can be looked into.
 steady = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -2,17 +2,19 @@
 
 import errno
 import fcntl
+import signal
 import subprocess
 import sys
-import tempfile
 
+import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from helpers import steady
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
+from shuffled import Shuffled
 
 from ecom.broker.lease import BrokerUnavailable, lease
 from ecom.cli.main import main
@@ -127,42 +129,114 @@ def test_a_table_in_a_terminal_has_its_texts_on_the_left_and_its_numbers_on_the_
     ]
 
 
-ASKED = (
-    ["place"],
-    ["orders"],
-    ["status"],
-    ["down"],
-    ["dead", "list"],
-    ["dead", "show"],
-    ["replay"],
+def leaves(command, *path):
+    """The commands that do something, each by what one types."""
+    if not isinstance(command, click.Group):
+        return {path: command}
+    found = [leaves(each, *path, name) for name, each in command.commands.items()]
+    return {path: command for some in found for path, command in some.items()}
+
+
+COMMANDS = leaves(main)
+# What ends commands in words that would do their work for minutes; none is a command's first error.
+ENDED = {
+    ("bench",): ["--against", "nowhere"],
+    ("chaos",): ["no such fault"],
+    ("explore",): ["--without", "nothing"],
+}
+# An argument is no NUL, and what is not UTF-8 comes as it is; "/" alone would be everything.
+texts = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), max_size=20)
+words = texts | st.sampled_from(
+    ["inf", "nan", "-1", "9" * 30, "TEAPOT=1", "a@b", "1001", "down=true", "x:y", "tea", "\udcff"]
 )
-words = st.text(max_size=20) | st.sampled_from(
+places = words | st.sampled_from(
     [
-        "--name",
-        "--json",
-        "--state",
-        "--stock",
-        "inf",
-        "nan",
-        "TEAPOT=1",
-        "a@b",
-        "\ud800",
-        "tea",
+        "",
         ".",
+        "-",
+        "shop",
+        "shop/order.db",
+        "file",
+        "file/x",
+        "nowhere/x",
+        "x" * 300,
+        "~nobody",
     ]
 )
 
 
-@steady
-@given(st.sampled_from(ASKED), st.lists(words, max_size=4))
-def test_whatever_is_typed_the_command_answers_in_words(command, more):
-    """It ends with a status, never with a traceback; there is no shop, so nothing is done."""
-    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ECOM_HOME", home)
+def of_type(kind):
+    """What may be typed where this is asked for: good, bad, and worse."""
+    if isinstance(kind, click.Choice):
+        return st.sampled_from([str(it) for it in kind.choices]) | words
+    if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+        return st.integers(-2, 6).map(str) | st.floats().map(str) | words
+    return places if isinstance(kind, click.Path | click.File) else words
+
+
+def typed(parameter):
+    """A parameter in use, as often as it may be."""
+    kinds = getattr(parameter.type, "types", [parameter.type])
+    values = st.tuples(*map(of_type, kinds)).map(list)
+    if isinstance(parameter, click.Argument):
+        several = st.lists(values, max_size=3 if parameter.nargs < 0 else 1)
+        return several.map(lambda some: [word for it in some for word in it])
+    given = st.just([]) if getattr(parameter, "is_flag", False) else values
+    return st.sampled_from(parameter.opts).flatmap(lambda name: given.map(lambda it: [name, *it]))
+
+
+@st.composite
+def lines(draw, command):
+    """A line for this command: some of its parameters in any order, and perhaps a word too many."""
+    chosen = draw(st.lists(st.sampled_from(command.params), max_size=6)) if command.params else []
+    more = draw(st.lists(texts, max_size=1))
+    return [*(word for each in chosen for word in draw(typed(each))), *more]
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory):
+    """A folder with a file, and a shop that is closed, whose broker is none."""
+    folder = tmp_path_factory.mktemp("typed")
+    (folder / "file").write_bytes(b"\xff,\0\n")
+    (folder / "shop").mkdir()
+    world = Shuffled(folder / "shop", seed=1)
+    world.place(0, card="4242")
+    world.finish()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HOME", str(folder))
+        patch.setenv("ECOM_HOME", str(folder / "home"))
         patch.setenv("ECOM_AMQP_URL", "amqp://nobody:no@127.0.0.1:1/")
-        done = CliRunner().invoke(main, [*command, *more])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    assert done.exit_code in (0, 1, 2)
+        yield folder
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_whatever_is_typed_every_command_answers_in_words(closed, path):
+    """It ends with a status, never with a traceback, and says why in a sentence."""
+
+    @settings(steady, max_examples=settings().max_examples // 10)
+    @given(lines(COMMANDS[path]))
+    def answers(line):
+        handlers = {it: signal.getsignal(it) for it in (signal.SIGTERM, signal.SIGHUP)}
+        try:
+            done = CliRunner().invoke(main, [*path, *line, *ENDED.get(path, [])])
+        finally:
+            for each in handlers.items():
+                signal.signal(*each)
+        if not isinstance(done.exception, SystemExit | None):
+            raise done.exception
+        assert done.exit_code in (0, 1, 2)
+        assert done.output.strip() or done.exit_code == 0
+        assert "Traceback" not in done.output
+
+    answers()
+
+
+def test_a_file_that_cannot_be_is_named_by_the_command(tmp_path):
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(main, ["pictures", str(tmp_path / "file" / "x")])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert f"{tmp_path / 'file' / 'x'}': Not a directory." in done.output
 
 
 @pytest.mark.parametrize("token", ["é" * 40, "x" * 31, "x" * 31 + " x", "x" * 40 + "\n"])
