@@ -81,8 +81,8 @@ def folder_named(what: str, value: Any) -> Path:
     """A folder, with `~` for the user's own; it need not exist. Raises `ShopError`."""
     try:
         path = Path(value).expanduser()
-        if "\0" in str(path) or path.exists() is None:  # nor more than a name can have
-            raise ValueError
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # raises, too, if no folder could be called so
     except Exception as error:
         raise ShopError(f"{what} is no path of a folder: {shown(value)}.") from error
     return path

@@ -15,21 +15,16 @@ if TYPE_CHECKING:
 SECONDS = 60.0  # how long one answer may take
 
 
-def local_client(**options: Any) -> "httpx.Client":
-    """A client of a server on this machine: without a proxy, and without certificates, which take
-    30 ms to read."""
+def client(is_here: bool = True, **options: Any) -> "httpx.Client":
+    """A client of a server, which asks one on this machine without a proxy; if that is all it asks,
+    also without certificates, which take 30 ms to read."""
     import httpx  # here: a node is started and stopped without it
 
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.Client(timeout=SECONDS, trust_env=False, verify=nobody, **options)
-
-
-def client(**options: Any) -> "httpx.Client":
-    """A client of a server anywhere, which asks one on this machine without a proxy."""
-    import httpx
-
     here = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
-    return httpx.Client(timeout=SECONDS, mounts=here, **options)
+    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_here else True
+    return httpx.Client(
+        timeout=SECONDS, trust_env=not is_here, mounts=here, verify=verify, **options
+    )
 
 
 class Management:
@@ -61,8 +56,8 @@ class Management:
         import httpx
 
         try:
-            with local_client(base_url=self._address, auth=self._credentials) as client:
-                answers = [client.request(method, path, json=said) for path in paths]
+            with client(base_url=self._address, auth=self._credentials) as http:
+                answers = [http.request(method, path, json=said) for path in paths]
         except httpx.TransportError as error:
             raise BrokerUnavailable(f"The private RabbitMQ does not answer: {error}.") from error
         for path, answer in zip(paths, answers, strict=True):

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecom.cli.options import aligned, as_json, of_shop, shop_folder, shop_name
+from ecom.cli.options import aligned, as_json, cell, of_shop, shop_folder, shop_name
 from ecom.sagas.orchestration import orchestration
-from ecom.telemetry.logs import one_line
 
 # What a terminal shows: long texts last, and whole, as `--error` needs them.
 LETTERS = ["id", "service", "order_id", "type", "reason", "attempts", "last", "exception"]
@@ -157,8 +156,7 @@ def _chosen(
     if not (service or error or everything):
         raise click.UsageError("Say which: ids, --service, --error or --all.")
     groups = letters.groups(service)
-    shown = groups.error.map(lambda it: one_line(it.replace("\n", " ")))  # as `list` does
-    return groups if error is None else groups[shown == error]
+    return groups if error is None else groups[groups.error.map(cell) == error]  # as `list` shows
 
 
 def _pairs(headers: tuple[str, ...]) -> dict[str, str | None]:

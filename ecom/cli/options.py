@@ -41,13 +41,18 @@ def say(text: str) -> None:
     click.echo("\n".join(map(one_line, text.split("\n"))))
 
 
+def cell(value: object) -> str:
+    """What a table shows of a value: text stays text, as of `say`, on one line."""
+    return one_line(str(value).replace("\n", " "))
+
+
 def aligned(frame: "pd.DataFrame", right: Iterable[str] = ()) -> str:
-    """A frame as people read it: texts begin on the left, numbers, and what is `right`, end there.
-    Text stays text, as of `say`."""
+    """A frame as people read it: texts begin on the left; numbers, and what is `right`, end on
+    the right."""
     right = {*right, *frame.select_dtypes("number").columns}
     columns = []
     for name in frame.columns:
-        cells = [one_line(str(cell).replace("\n", " ")) for cell in (name, *frame[name])]
+        cells = [cell(it) for it in (name, *frame[name])]
         width = max(map(len, cells))
         columns.append([it.rjust(width) if name in right else it.ljust(width) for it in cells])
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))

@@ -12,7 +12,7 @@ import msgspec
 import pandas as pd
 from msgspec import Struct
 
-from ecom.broker.management import local_client
+from ecom.broker.management import client
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.carried import carried
 from ecom.harness.history import history as told
@@ -96,7 +96,7 @@ class Running(Runner):
 
     def _begin(self) -> None:
         self._token = secrets.token_urlsafe(32)
-        self._http = local_client(headers={"Authorization": f"Bearer {self._token}"})
+        self._http = client(headers={"Authorization": f"Bearer {self._token}"})
 
     def _end(self) -> None:
         if self._http:

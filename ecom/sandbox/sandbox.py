@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from ecom.broker.management import local_client
+from ecom.broker.management import client
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.processes import Program
 from ecom.sandbox import SERVERS
@@ -63,12 +63,12 @@ def put_faults(url: str | None, faults: dict[str, Any]) -> None:
     if not url:
         raise ShopError("This shop has no gateway of its own, so nothing can go wrong there.")
     try:
-        with local_client() as client:
-            answer = client.put(f"{url}/faults", json=faults)
+        with client() as http:
+            answer = http.put(f"{url}/faults", json=faults)
     except httpx.TransportError as error:
         raise ServiceDown(
             f"The gateway does not answer ({error}); if it was killed, start it with "
-            "shop.start('gateway')."
+            "start('gateway')."
         ) from error
     if not answer.is_success:
         raise ShopError(f"The gateway knows no such fault: {answer.json()['reason']}")

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 
-from ecom.broker.management import client, local_client
+from ecom.broker.management import client
 from ecom.errors import OrderRefused, ServiceDown
 
 AT_ONCE, BYTES_AT_ONCE = 1_000, 700_000  # orders, and bytes of them, in one request, at most
@@ -25,8 +25,7 @@ class Client:
     def __init__(self, find: Callable[[], str], token: str | None, is_here: bool = True) -> None:
         self._find, self._is_here = find, is_here
         shown = {"Authorization": f"Bearer {token}"} if token else {}
-        connected = local_client if is_here else client
-        self._http = connected(headers={"Content-Type": "application/json", **shown})
+        self._http = client(is_here, headers={"Content-Type": "application/json", **shown})
 
     def place(self, orders: list[dict[str, Any]]) -> list[str]:
         """Place orders, as many a request as it may have; their ids. Raises `OrderRefused` if one
@@ -66,7 +65,7 @@ class Client:
                 break
             except httpx.TransportError as error:
                 if not may_fail:
-                    advice = "; if it was killed, start it with shop.start('order')" * self._is_here
+                    advice = "; if it was killed, start it with start('order')" * self._is_here
                     said = f"The order service does not answer ({error}){advice}."
                     raise ServiceDown(said) from error
         if answer.is_success:

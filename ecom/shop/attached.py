@@ -125,7 +125,7 @@ class Attached(Records):
         if not self._gateway_url:
             raise ShopError(f"Nobody sees {LEDGER} from here: give `attach` a gateway_url.")
         try:
-            with client() as http:
+            with client(is_here=False) as http:
                 answer = http.get(f"{self._gateway_url.rstrip('/')}/ledger")
             return msgspec.json.decode(answer.raise_for_status().content, type=list[Movement])
         except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as error:

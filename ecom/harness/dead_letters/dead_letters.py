@@ -255,11 +255,11 @@ def _wanted(which: Which) -> tuple[set[Any], Callable[[DeadLetter], Any]]:
     is_frame = isinstance(which, pd.DataFrame)
     if is_frame and "id" not in which and set(GROUP) <= set(which.columns):
         return set(which[[*GROUP]].itertuples(index=False, name=None)), attrgetter(*GROUP)
+    ids = which.get("id") if is_frame else [which] if isinstance(which, str) else which
     try:
-        ids = [*(which.id if is_frame else [which] if isinstance(which, str) else which)]
-    except Exception as error:  # of a stranger's own making, perhaps
+        return {text("the id of a dead letter", it) for it in ids}, attrgetter("id")
+    except (TypeError, RecursionError) as error:
         raise ShopError("Give ids, or rows of `list()` or `groups()`.") from error
-    return {text("the id of a dead letter", it) for it in ids}, attrgetter("id")
 
 
 def as_bytes(body: Body | None) -> bytes | None:
@@ -270,7 +270,7 @@ def as_bytes(body: Body | None) -> bytes | None:
         return text("body", body).encode()
     try:
         return msgspec.json.encode(dict(body))
-    except Exception as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ShopError(f"body must be text or a dictionary of it, not {shown(body)}.") from error
 
 
