@@ -191,7 +191,8 @@ class Work:
         its idempotency key: the provider must do it once, however often it is asked. See
         `key_for`."""
         kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
-        what = self.number(Effect), derived_id(cause.id, kind), kind, subject_of(effect), key
+        id_ = derived_id(cause.correlation, f"{kind}/{key}")  # whatever it was requested for
+        what = self.number(Effect), id_, kind, subject_of(effect), key
         why = cause.correlation, cause.traceparent
         self._tx[Effect].put(Effect(*what, body, *why, self.now, self._replica))
 

@@ -1,18 +1,15 @@
-"""The history of a saga of another trade: nothing needs to be said of it but its log."""
+"""The history of a saga of another trade: nothing needs to be said of it."""
 
-import msgspec
 import pytest
 from dusk import SAGA, Dusk
 from lamps import Reading, Report, Street
 
 from ecom.harness.history.history import history
 from ecom.harness.history.narrative import Words
-from ecom.harness.history.past import Logged, Past
+from ecom.harness.history.past import Past, published
 from ecom.harness.history.replay import tables_at
 from ecom.process.databases import Files
 from ecom.runtime.messages import Command, Tick
-from ecom.runtime.tables import Outbox
-from ecom.stores.reader import Reader
 from ecom.stores.sqlite import SqliteStore
 
 TOLD = """\
@@ -48,16 +45,7 @@ def world(tmp_path):
 
 
 def past_of(folder):
-    """Its log: what the services have published, while their outboxes still have it."""
-    with Reader(folder) as reader:
-        rows = [row for name in SAGA.services for row in reader[name].rows(Outbox)]
-    rows.sort(key=lambda row: row.created_at)
-    log = [Logged(row.id, row.headers["ce-causationid"], event_of(row)) for row in rows]
-    return Past(folder, SAGA, log)
-
-
-def event_of(row):
-    return msgspec.json.decode(row.body, type=SAGA.contract.by_key[row.type])
+    return Past(folder, SAGA, published(SAGA, folder))
 
 
 def test_all_that_happened_in_it_is_told(world, tmp_path):

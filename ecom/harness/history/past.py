@@ -23,7 +23,7 @@ class Logged(NamedTuple):
     id: str
     causation: str  # id of the event, command, timer or answer that led to it
     event: Event
-    correlation: str = ""  # id of the command that began the saga
+    correlation: str  # id of the command that began the saga
 
     @property
     def subject(self) -> str:
@@ -105,7 +105,9 @@ def published(saga: Saga, folder: Path) -> list[Logged]:
         rows = [row for it in saga.services for row in reader[it].rows(Outbox, exchange="events")]
     rows.sort(key=lambda row: row.created_at)
     kinds = saga.contract.by_key
-    return [
-        Logged(row.id, row.headers["ce-causationid"], json.decode(row.body, type=kinds[row.type]))
-        for row in rows
-    ]
+
+    def logged(row: Outbox) -> Logged:
+        event, told = json.decode(row.body, type=kinds[row.type]), row.headers
+        return Logged(row.id, told["ce-causationid"], event, told["ce-correlationid"])
+
+    return [logged(row) for row in rows]
