@@ -14,7 +14,7 @@ from ecom_lab.chaos.verdict import HarnessFailed, Verdict
 TRIES = 3
 ENOUGH = 10  # strikes; fewer may all miss by chance
 REST_SECONDS = 60.0  # from the last fault until all is quiet
-ANSWER_SECONDS = 120.0  # from the last fault until the last customer has been answered
+ANSWER_SECONDS = 120.0  # after the faults, until the next customer has been answered
 
 log = logging.getLogger("ecom.chaos")
 

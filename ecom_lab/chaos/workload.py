@@ -7,7 +7,7 @@ cards are declined, some orders ask for what is sold out or unknown, some are ca
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -85,14 +85,15 @@ class Workload:
     def finish(self, seconds: float) -> None:
         """Let all the others come, and wait until each has been answered, or has given up.
 
-        Raises `HarnessFailed` if that takes longer.
+        Raises `HarnessFailed` if one of them waits for longer, once it is their turn.
         """
         self.release(len(self._customers))
-        answered, waiting = wait(self._come, seconds)
-        if waiting:
-            raise HarnessFailed(f"customers were not answered within {seconds:g} s")
-        for each in answered:
-            each.result()  # raises what went wrong with the customers themselves
+        for each in self._come:
+            try:
+                each.result(seconds)  # raises what went wrong with the customers themselves
+            except TimeoutError:
+                why = f"customers were not answered within {seconds:g} s"
+                raise HarnessFailed(why) from None
 
     def close(self) -> None:
         """Send everybody home."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+import threading
 from contextlib import closing
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from ecom_lab.chaos.rows import Rows
 from ecom_lab.chaos.runner import attempt, play
 from ecom_lab.chaos.scorecard import FAULTS
 from ecom_lab.chaos.verdict import FIELDS, HarnessFailed, Verdict
-from ecom_lab.chaos.workload import customers
+from ecom_lab.chaos.workload import Workload, customers
 from examples.trip.trial import TRIPS
 
 SEEDS = {
@@ -124,6 +125,27 @@ def test_the_counts_find_what_is_lost_unexpected_or_doubled(shop):
     edit(shop.folder, "audit", TWICE)
     bad = measure.count(shop.folder, attempted, acknowledged | {"9999": "a@example.com"})
     assert [bad[name] for name in ("lost", "unexpected", "duplicate_effects")] == [2, 1, 1]
+
+
+class Calls(Workload):
+    """Customers who are events: each is answered once it is set."""
+
+    def _ask(self, chunk):
+        for each in chunk:
+            each.wait()
+
+
+def test_customers_who_are_not_answered_are_no_verdict():
+    """However many there are, and however long all of them take: one waits for too long."""
+    calls = [threading.Event() for _ in range(30)]
+    for each in calls[:20]:
+        each.set()
+    with closing(Calls(calls)) as workload:
+        with pytest.raises(HarnessFailed, match=r"customers were not answered within 0\.01 s"):
+            workload.finish(0.01)
+        for each in calls:
+            each.set()
+        workload.finish(30)
 
 
 STOLEN = "DELETE FROM mails WHERE rowid = (SELECT min(rowid) FROM mails)"
