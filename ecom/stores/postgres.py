@@ -157,11 +157,7 @@ class PostgresStore(PostgresReader):
 
     def rollback(self) -> None:
         self._forget()
-        if self._db is not None:
-            try:
-                self._db.execute("ROLLBACK")
-            except psycopg.Error:
-                self._drop()
+        super().rollback()
 
     def _failed(self, error: psycopg.Error) -> Exception:
         self._in_circle = isinstance(error, psycopg.errors.DeadlockDetected)

@@ -107,11 +107,23 @@ class PostgresReader(Reading):
     @contextmanager
     def moment(self) -> Iterator[None]:
         """What is read within is all of one moment."""
-        self._run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        try:
+            self._run(begin)
+        except StoreUnavailable:  # a connection that was kept may have been lost since
+            self._run(begin)
         try:
             yield
         finally:
-            self._drop()
+            self.rollback()
+
+    def rollback(self) -> None:
+        """End what was begun: nothing of it is kept."""
+        if self._db is not None:
+            try:
+                self._db.execute("ROLLBACK")
+            except psycopg.Error:
+                self._drop()
 
     def tables(self) -> list[str]:
         """The names of all tables."""

@@ -512,6 +512,20 @@ def test_a_connection_that_an_administrator_ends_is_made_again(admin, store):
     saved(store, Lamp("A"))
 
 
+def test_whoever_looks_again_keeps_the_connection_and_makes_a_lost_one_anew(admin, store):
+    """To connect costs more than all that is read."""
+
+    def look():
+        with store.moment():
+            store.rows(Lamp)
+            return store.connected().info.backend_pid
+
+    before = look()
+    assert look() == before
+    admin.execute("SELECT pg_terminate_backend(%s, 5000)", (before,))
+    assert look() != before
+
+
 def test_a_server_that_only_reads_is_unavailable(admin, store):
     """A standby, or a primary that has been demoted: the next connection may find another."""
     admin.execute("ALTER ROLE ecom SET default_transaction_read_only = on")
