@@ -2,7 +2,7 @@
 
 import copyreg
 import io
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import cloudpickle
@@ -10,6 +10,8 @@ from msgspec import Meta, Struct, defstruct, field, structs
 
 # The bounds of a field.
 copyreg.pickle(Meta, lambda it: (partial(Meta, **dict(it.__rich_repr__())), ()))
+
+CACHE = type(lru_cache(id))  # what `lru_cache` and `cache` make of a function
 
 
 def carried(what: Any) -> bytes:
@@ -21,11 +23,18 @@ def carried(what: Any) -> bytes:
 
 class Pickler(cloudpickle.Pickler):
     """It takes a notebook's events and rows along, too: a struct is made of its fields at once,
-    and cannot be given them afterwards, as other classes are."""
+    and cannot be given them afterwards, as other classes are. A cache arrives empty."""
 
     def reducer_override(self, thing: Any) -> Any:
-        of_notebook = isinstance(thing, type(Struct)) and thing.__module__ == "__main__"
-        return _reduced(thing) if of_notebook else super().reducer_override(thing)
+        of_notebook = getattr(thing, "__module__", "") == "__main__"
+        if of_notebook and isinstance(thing, CACHE):
+            return _cached, (thing.cache_parameters(), thing.__wrapped__)
+        is_struct = of_notebook and isinstance(thing, type(Struct))
+        return _reduced(thing) if is_struct else super().reducer_override(thing)
+
+
+def _cached(parameters: dict[str, Any], function: Any) -> Any:
+    return lru_cache(**parameters)(function)
 
 
 def _reduced(kind: Any) -> Any:

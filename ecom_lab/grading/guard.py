@@ -2,9 +2,11 @@
 
 A handler depends on its message and its rows, and on nothing else: else neither the explorer nor,
 after a crash, the runtime could run it again. So each call is made twice on the same rows, and only
-what the second one wrote is kept.
+what the second one wrote is kept. Before that one the caches of the reader's code are emptied, as a
+crash would.
 """
 
+import gc
 import os
 import random
 import signal
@@ -26,6 +28,7 @@ import msgspec
 from ecom.contract.contract import Contract
 from ecom.contract.envelope import Refused
 from ecom.contract.event import Event
+from ecom.harness.carried import CACHE
 from ecom.runtime.service import Handler, Service, Work
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Timer
 from ecom.settings import shown
@@ -67,6 +70,7 @@ class _Guard:
         self._service, self._handler, self._events = service, handler, events
         self._name = f"{service.name}'s handler of {kind.__name__}"
         self._place, self._globals = _origin(handler)
+        self._caches = _caches()
 
     def __call__(self, message: Any, work: Work) -> Any:
         cause, before = work.cause, self._surroundings(message, work)
@@ -76,6 +80,7 @@ class _Guard:
                 raise self._complaint(f"changes {what}{AGAIN}")
         work.undo()
         work.cause = cause
+        _empty(self._caches)
         if self._run(message, work) != first:
             raise self._complaint(f"depends on something besides its message and rows{AGAIN}")
         return first[0]
@@ -124,13 +129,14 @@ class _Guard:
 
 def stepping(name: str, function: Any) -> Callable[..., Iterator[Any]]:
     """A function of a part of the machinery (see `machinery`), watched at each of its steps."""
-    place, known = _origin(function)
+    (place, known), caches = _origin(function), _caches()
 
     def watched(*about: Any) -> Iterator[Any]:
         before, tx = _plain(known), about[-1]
         with _explained(name, place, Exception), _watching():
             steps = iter(function(*about) or ())
         while True:
+            _empty(caches)
             with _explained(name, place, Exception), _watching():
                 what = next(steps, None)
             if changed := [it for it, value in _plain(known).items() if before.get(it) != value]:
@@ -155,6 +161,20 @@ def _origin(function: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     code = getattr(function, "__code__", None)
     place = (code.co_filename, code.co_firstlineno) if code else ()
     return place, getattr(function, "__globals__", {})
+
+
+def _caches() -> list[Any]:
+    """The caches (`lru_cache`) in the reader's code."""
+    return [it for it in gc.get_objects() if isinstance(it, CACHE) and not _is_ours(it)]
+
+
+def _is_ours(cache: Any) -> bool:
+    return not (place := _origin(cache.__wrapped__)[0]) or place[0].startswith(OURS)
+
+
+def _empty(caches: list[Any]) -> None:
+    for cache in caches:
+        cache.cache_clear()
 
 
 def _plain(known: dict[str, Any]) -> dict[str, str]:

@@ -125,6 +125,28 @@ def test_a_right_answer_of_another_shape_passes():
     assert grade("cancelled", payment=cell(source)["mine"])
 
 
+def test_a_cache_of_what_depends_on_nothing_else_passes():
+    """It makes no difference whether it is empty, as after a crash; an impure one does: see
+    `wrong_answers`."""
+    source = """
+    from functools import cache
+
+    @cache
+    def key(name, order_id):
+        return f"{name}/{order_id}/{len(key.__wrapped__.__name__)}"
+
+    def capture(held, work):
+        if work[Payment].get(held.order_id) is None:
+            row = Payment(held.order_id, PENDING, held.customer, held.total, work.now, work.saga)
+            work[Payment].put(row)
+            it = Capture(held.order_id, held.total, held.card)
+            work.request(it, key=key("capture", key_for("capture", row)))
+
+    mine = {InventoryProcessed: capture}
+    """
+    assert grade("calm", payment=cell(source)["mine"])
+
+
 def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
     """Nor are the looks at the state in two handlers, as the course tells: each answer comes once,
     and nothing is to be done afterwards."""

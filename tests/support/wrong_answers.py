@@ -25,6 +25,58 @@ def cell(source, begin=BEGIN):
 
 # Source, the stage that it fails, what is said, the line that is shown (or none).
 ANSWERS = {
+    "asks the clock once, and keeps it": (
+        """
+        import time
+        from functools import lru_cache
+
+        @lru_cache
+        def now(order_id):
+            return time.time()
+
+        def captured(answer, work):
+            now(answer.order_id)
+            payment.money_captured(answer, work)
+
+        mine = {Captured: captured}
+        """,
+        "calm",
+        "A handler asks the clock (time)",
+        "return time.time()",
+    ),
+    "fetches a row once for all transactions": (
+        """
+        from functools import cache
+
+        class Rows:
+            def __init__(self, work):
+                self.work = work
+
+            def __eq__(self, other):
+                return True
+
+            def __hash__(self):
+                return 0
+
+        @cache
+        def state(rows, order_id):
+            row = rows.work[Payment].get(order_id)
+            return row.state if row else ""
+
+        def undo(cancelled, work):
+            if state(Rows(work), cancelled.order_id) != REFUNDED:
+                payment.undo_payment(cancelled, work)
+
+        def refunded(answer, work):
+            if state(Rows(work), answer.order_id) == REFUNDING:
+                payment.money_refunded(answer, work)
+
+        mine = {OrderCancelled: undo, Refunded: refunded}
+        """,
+        "cancelled",
+        "depends on something besides its message and rows",
+        "def refunded(answer, work):",
+    ),
     "forgets the tombstone": (
         """
         def undo(cancelled, work):
