@@ -152,7 +152,7 @@ def _failure(stage: Stage, verdicts: list[Verdict], saga: Saga) -> tuple[Any, ..
     if not found:
         return None
     verdict = verdicts[min(found)[1]]
-    story = Story(verdict.violation, saga)
+    story = Story(verdict.violation, saga, verdict.done)
     known = {it.name: it.sentence for world in stage.worlds for it in world.properties}
     promise = dict([QUIET_IS_REACHED], **known)[story.violation.promise].replace("\n", " ")
     return story, f"{story}\n\nWhat must hold: {promise}", verdict.symptoms

@@ -11,15 +11,18 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from ecom.harness import carried
+from ecom.harness.history.step import Step as Line
 from ecom_lab.grading.guard import Complaint, guarded, stepping
 from ecom_lab.grading.machinery import PARTS, Part, with_part
 from ecom_lab.grading.symptoms import Symptoms, examine
 from ecom_lab.simulator.checker import Explorer, Violation
+from ecom_lab.simulator.drawing import done
 from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.scenario import Scenario
 
 MEMORY = 2 << 30  # bytes of address space
 MOST = 40_000  # states; the largest of the shop's own worlds has some 6,000
+LONGEST = 300  # steps of a history; there it is some 30
 LEADS = "one event, request or timer leads to another"
 COMES = "a message comes again until it is acknowledged, a command until it is answered"
 
@@ -31,7 +34,8 @@ class Verdict(NamedTuple):
     seconds: float = 0.0
     violation: Violation | None = None
     complaint: tuple[Any, ...] = ()  # a sentence; file and line, if it is about one
-    symptoms: Symptoms | None = None  # of the violation
+    done: tuple[list[Line], ...] = ()  # by each step of the violation
+    symptoms: Symptoms | None = None  # of it
 
 
 class _Pickler(carried.Pickler):
@@ -79,15 +83,17 @@ def judge(code: bytes, graded: list[str], folder: str, seconds: int) -> Verdict:
             saga = saga.replacing(guarded(saga.services[name], saga.contract))
     try:
         world = model(replace(scenario, saga=saga))
-        result = Explorer(world, max_states=MOST).run()
+        result = Explorer(world, max_states=MOST, max_steps=LONGEST).run()
     except Complaint as complaint:
         return Verdict(complaint=complaint.args)
     except ValueError as error:  # a command that no service handles
         return Verdict(complaint=(str(error),))
     violation = next(iter(result.violations), None)
-    complaint = () if result.exhaustive or violation else no_end(graded, f"{MOST:,} states")
-    symptoms = None
+    ends = result.exhaustive or violation
+    complaint = () if ends else no_end(graded, f"{LONGEST} steps or {MOST:,} states")
+    shown, symptoms = (), None
     if violation:
         with suppress(Complaint):  # of what comes later; the violation is what is told
+            shown = tuple(done(world, violation.steps))
             symptoms = examine(world, violation.steps)
-    return Verdict(result.states, result.seconds, violation, complaint, symptoms)
+    return Verdict(result.states, result.seconds, violation, complaint, shown, symptoms)

@@ -4,6 +4,7 @@ A state that was reached before with at least as many faults still to come is no
 whatever could follow has been seen to follow. So "every history with up to K faults" is exact.
 """
 
+import sys
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,7 +39,7 @@ class Violation:
 
 @dataclass
 class Result:
-    """What an exploration found. `exhaustive` is false if it hit the bound on states."""
+    """What an exploration found. `exhaustive` is false if it hit a bound: on states, or steps."""
 
     states: int = 0
     transitions: int = 0
@@ -53,8 +54,14 @@ class Result:
 class Explorer:
     """One exploration of one world. `stop` at the first violation, or find one of each kind."""
 
-    def __init__(self, world: Model, stop: bool = True, max_states: int = MAX_STATES) -> None:
-        self.world, self._stop, self._max = world, stop, max_states
+    def __init__(
+        self,
+        world: Model,
+        stop: bool = True,
+        max_states: int = MAX_STATES,
+        max_steps: int = sys.maxsize,
+    ) -> None:
+        self.world, self._stop, self._max, self._longest = world, stop, max_states, max_steps
         self.judge = Judge(world)
         self.result = Result()
         self._nodes: list[State] = []  # the frontier's states; explored ones are dropped
@@ -81,9 +88,11 @@ class Explorer:
 
     def _search(self) -> bool:
         """Whether it came to the end."""
-        at = 0
+        at, steps, farther = 0, -1, 0  # from where on it takes one step more
         while at < len(self._nodes):
-            if len(self._seen) > self._max:
+            if at == farther:
+                steps, farther = steps + 1, len(self._nodes)
+            if len(self._seen) > self._max or steps > self._longest:
                 self.result.exhaustive = False
                 return True
             state, self._nodes[at] = self._nodes[at], ()

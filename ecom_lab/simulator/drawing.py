@@ -64,8 +64,8 @@ def _told(given: Given) -> tuple[str, str]:
         keys = dict.fromkeys(each.partition(" of ")[0] for each in given.about.split(", "))
         mark = "" if given.kind == "deliver" else f" ({given.kind})"
         return "event", ", ".join(keys) + mark
-    if given.kind in ("command", "timer"):
+    if given.kind in ("command", "timer", "answer"):
         return given.kind, about
     if given.kind in AGAIN:
         return "timer", "try again"
-    return "answer" if given.kind == "answer" else "state", given.kind
+    return "state", given.kind

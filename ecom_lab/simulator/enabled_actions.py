@@ -34,7 +34,8 @@ def enabled_actions(
     if not process.connected:
         yield ("reconnect",), 0
     for news in process.heard:
-        yield ("answer", row_of(news, local)), 0
+        said = getattr(news, "error", "") or type(getattr(news, "result", news)).__name__
+        yield ("answer", row_of(news, local), said), 0
     for timer in local.tables.get(Timer, {}):
         yield ("timer", timer), 0
     for row in local.tables.get(Inbox, {}).values():

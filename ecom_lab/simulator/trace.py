@@ -68,7 +68,8 @@ def _given(world: Model, who: str, one: Input) -> Given:
         return Given(kind, f"{in_words(type(about[0]).__name__)} #{about[1]}", client)
     if kind == "answer":
         outside = world.scenario.outside.get(who)
-        return Given(kind, about[0], outside.name if outside else "broker")
+        said = in_words(about[1]) or about[1]  # by its type, or why there is none
+        return Given(kind, f"{said} #{about[0]}", outside.name if outside else "broker")
     if kind == "timer":
         name, _, subject = about[0].partition("/")
         return Given(kind, f"{in_words(name)} of {world.noun} {subject}", "clock")
@@ -152,7 +153,7 @@ _DOING = {
     "read": "{who} reads its tables for {about}",
     "write": "{who} writes its tables for {about}",
     "command": "{source} asks: {about}",
-    "answer": "{who} hears the answer to what it asked for",
+    "answer": "{who} hears from the {source}: {about}",
     "timer": "{who} reaches the {about}",
     "retry": "{who} tries again what failed",
     "again": "{who} sends or asks again what was put off",

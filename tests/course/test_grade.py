@@ -10,12 +10,14 @@ from wrong_answers import ANSWERS, cell
 from ecom.errors import ShopError
 from ecom.events import PaymentFailed
 from ecom.runtime.service import Service
+from ecom.sandbox.cards import DECLINED_CARD
 from ecom.services import payment
 from ecom.services.payment import Capture, Captured, Payment
 from ecom_lab import grade
-from ecom_lab.grading.stages import ALL, BY_NAME, STAGES
+from ecom_lab.grading.stages import ALL, BY_NAME, STAGES, Stage
 from ecom_lab.shop import SAGA
-from ecom_lab.simulator.shop.ablations import HANDLERS
+from ecom_lab.simulator.shop.ablations import HANDLERS, one
+from ecom_lab.simulator.shop.scenario import Wish, shop
 from examples.trip import ablations, stages
 from examples.trip.events import TripCancelled
 
@@ -68,6 +70,9 @@ def test_a_service_without_a_safeguard_fails_its_stage(name):
     assert 2 <= len(found.story.violation.steps) <= LONGEST
     assert f"What must hold: {_sentence(found)}" in repr(found)
     assert found.story.diagram.text.startswith(found.story.violation.problem)
+    drawn = {(it.kind, it.label) for it in found.story.diagram.steps}
+    assert any(kind == "state" and "PENDING" in label for kind, label in drawn)
+    assert service != "payment" or drawn & {("effect", "capture"), ("effect", "refund")}
 
 
 def _sentence(found):
@@ -147,9 +152,9 @@ def test_a_cache_of_what_depends_on_nothing_else_passes():
     assert grade("calm", payment=cell(source)["mine"])
 
 
-def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
-    """Nor are the looks at the state in two handlers, as the course tells: each answer comes once,
-    and nothing is to be done afterwards."""
+def test_a_state_that_nobody_asks_for_is_missed_by_no_stage():
+    """DECLINED is for people. Nor need two handlers look at the state: each answer comes once, and
+    nothing is to be done afterwards; not even where the customer cancels with a bad card."""
     source = """
     def declined(answer, work):
         row = work[Payment][answer.order_id]
@@ -162,7 +167,12 @@ def test_the_state_of_a_declined_payment_is_missed_by_no_stage():
 
     mine = {Declined: declined, Refunded: refunded}
     """
-    assert grade(payment=cell(source)["mine"])
+    mine = cell(source)["mine"]
+    assert grade(payment=mine)
+    world = shop((Wish(card=DECLINED_CARD, may_cancel=True),), faults=1)
+    kinds = ("late", "crash", "duplicate", "disorder")
+    both = Stage("both", "", ("payment",), tuple(one(kind, world=world) for kind in kinds))
+    assert grade(stages=(both,), payment=mine)
 
 
 async def later(message, work):
@@ -231,8 +241,9 @@ def test_code_that_takes_too_much_ends(monkeypatch):
     assert "has not come to its end after" in found.words  # whichever of the two limits is first
 
 
-def test_code_that_is_never_acknowledged_is_told_so(monkeypatch):
-    """Each delivery makes another dead letter, so there is no end of states."""
+def test_code_that_is_never_acknowledged_is_told_so():
+    """Each delivery makes another dead letter, so there is no end of steps: it is seen by that, as
+    the more dead letters there are, the longer each step takes."""
     forgets = """
     def on_message(message, tx):
         error = tx.handle(message)
@@ -242,8 +253,8 @@ def test_code_that_is_never_acknowledged_is_told_so(monkeypatch):
 
     mine = {"on_message": on_message}
     """
-    monkeypatch.setattr("ecom_lab.grading.grade.SECONDS", 3)
     found = grade("unreadable", retries=cell(forgets, wrong_parts.BEGIN)["mine"])
+    assert found.words.startswith("It has not come to its end after 300 steps or 40,000 states: ")
     assert "a message comes again until it is acknowledged" in found.words
 
 

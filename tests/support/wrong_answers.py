@@ -445,7 +445,7 @@ ANSWERS = {
         mine = {Declined: declined}
         """,
         "declined",
-        "It has not come to its end after 30 s of computing: one event, request or timer leads",
+        "It has not come to its end after 300 steps or 40,000 states: one event, request or timer",
         "",
     ),
     "eats memory": (
