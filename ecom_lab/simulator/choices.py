@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from ecom.contract.topology import echo
 from ecom_lab.simulator.clients import request
 from ecom_lab.simulator.enabled_actions import ALONE, Input
+from ecom_lab.simulator.routing import LAST
 
 Model = Any  # that of `ecom_lab.simulator.model`, which asks this
 State = tuple[int, ...]
@@ -28,7 +30,19 @@ def choices(world: Model, state: State, who: int, replica: int) -> list[Choice]:
         found += _commands(world, state, who)
     if member.takes(local, replica):
         found += _deliveries(world, state, who, len(found))
-    return found + [Choice(each, cost) for each, cost in member.enabled_actions(local, replica)]
+    return [*found, *_own(world, state, who, replica)]
+
+
+def _own(world: Model, state: State, who: int, replica: int) -> Iterator[Choice]:
+    """What it does by itself. Of deadlines that ask the queue, one asks at a time."""
+    member, it = world.members[who], world.scenario
+    queue = world.queue(state, who) if it.in_time else ()
+    waiting = {world.messages.values[held.message].key for held in queue}
+    for each, cost in member.enabled_actions(state[who], replica):
+        if each[0] != "timer" or not it.in_time:
+            yield Choice(each, cost)
+        elif it.in_time in waiting and echo(member.name) not in waiting:
+            yield Choice((*each, "asks"), cost)
 
 
 def _commands(world: Model, state: State, who: int) -> list[Choice]:
@@ -52,7 +66,10 @@ def _deliveries(world: Model, state: State, who: int, number: int) -> Iterator[C
     """What may be delivered next; choices are numbered from `number` on."""
     reads = not world.scenario.disk.excludes and world.members[who].replicas > 1
     last: dict[Any, int] = {}  # what may be delivered of each lane
-    for held in world.queue(state, who):
+    queue = world.queue(state, who)
+    for held in queue:
+        if held.lane == LAST and len(queue) > 1:
+            return
         before = last.get(held.lane)
         yield Choice(("read" if reads else "deliver", held), after=before)
         last[held.lane], number = number, number + 1

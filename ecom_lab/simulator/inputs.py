@@ -1,10 +1,12 @@
 """What is given to the runtime, for each input of the world."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
 from ecom.runtime.messages import Command, Delivery, PublisherUp, TallyDue, Tick
+from ecom.runtime.replicas import BEFORE
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Inbox, Outbox, Replica, Timer
 from ecom.stores.base import Row
@@ -15,7 +17,6 @@ from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, ro
 
 DELIVERED = ("deliver", "overtake", "write")
 AWAITED: dict[str, type[Row]] = {
-    "timer": Timer,
     "retry": Inbox,
     Outbox.table: Outbox,
     Effect.table: Effect,
@@ -34,6 +35,9 @@ def prepared(
         if kind in DELIVERED:
             tag = 1 + sum(isinstance(it, Delivery) for it in given)
             given += [_delivery(messages, n, held) for n, held in enumerate(about, tag)]
+            if given[-1].key.endswith(".echo"):  # whatever has asked has come due before
+                local = _reached(local, local.tables.get(Timer, {}), BEFORE)
+                given.append(Tick())
         elif kind == "command":
             message, id_, client = about
             given.append(Command(id_, message, client))
@@ -49,6 +53,10 @@ def prepared(
             sent = {key: row for key, row in rows.items() if row.done_at is not None}
             local = _with(local, Outbox, {key: replace(it, again=0) for key, it in sent.items()})
             given.append(TallyDue())
+        elif kind == "timer":
+            id_, *asks = about  # any order of a deadline and what is on its way to the queue may be
+            local = _reached(local, [id_], BEFORE if asks else NOW)
+            given.append(Tick())
         else:
             local = local if kind == "tick" else _now_due(local, kind, about)
             given.append(Tick())
@@ -62,17 +70,22 @@ def _delivery(messages: MessageTable, tag: int, held: Held) -> Delivery:
 
 
 def _now_due(local: ServiceState, kind: str, about: list[str]) -> ServiceState:
-    """The clock has come to this row: a timer, a retry, or what is to be sent again."""
+    """The clock has come to this row: a retry, or what is to be sent again."""
     if kind == "adopt":
         return _with(local, Replica, {about[0]: Replica(about[0], NOW)})
-    if kind == "timer":  # any order of a deadline and what is on its way to the queue may be
-        names = [str(n) for n, _ in enumerate(local.processes, 1)]
-        local = _with(local, Replica, {name: Replica(name, LEASE, NOW, NOW) for name in names})
     *table, id_ = about
     row_type = AWAITED[table[0] if table else kind]
     rows = local.tables[row_type]
     key, row = next((key, row) for key, row in rows.items() if row.id == id_)
     return _with(local, row_type, {key: replace(row, due=NOW)})
+
+
+def _reached(local: ServiceState, ids: Iterable[str], heard: float) -> ServiceState:
+    """The clock has come to these deadlines; echoes from up to then have been heard."""
+    names = [str(n) for n, _ in enumerate(local.processes, 1)]
+    local = _with(local, Replica, {name: Replica(name, LEASE, NOW, heard) for name in names})
+    rows = local.tables.get(Timer, {})
+    return _with(local, Timer, {id_: replace(rows[id_], due=NOW) for id_ in ids})
 
 
 def _with(

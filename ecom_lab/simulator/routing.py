@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ecom.contract.topology import bindings, is_control
+from ecom.contract.topology import bindings, echo, is_control
 from ecom_lab.simulator import broker
 from ecom_lab.simulator.broker import Held
 from ecom_lab.simulator.interning import Change, MessageTable, Numbers
@@ -11,6 +11,9 @@ from ecom_lab.simulator.scenario import Scenario
 COUNTED = 7  # deliveries that came back are counted up to here
 
 Lane = tuple[int, int, str]  # of one process's messages: service, replica; perhaps the saga
+# Of an echo, which is behind what is in the queue; and behind what comes there later, too, as if it
+# had been published then.
+LAST: Lane = (99, 0, "")
 STRAY: Lane = (-1, 0, "")  # of what nobody here has published
 Changed = tuple[int, Change]  # where in a state, and how
 
@@ -66,5 +69,7 @@ class Routing:
     def _lane(self, listener: str, message: int, who: int, replica: int) -> Lane:
         if listener in self._scenario.unordered:
             return message, 0, ""
+        if self._messages.values[message].key == echo(listener):
+            return LAST
         split = listener in self._scenario.by_subject
         return who, replica, self._messages.subject(message) if split else ""

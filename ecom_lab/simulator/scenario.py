@@ -80,6 +80,9 @@ class Scenario:
     replicas: Mapping[str, int] = field(default_factory=dict)  # of services that have several
     strays: tuple[tuple[str, Message], ...] = ()  # what lies in a service's queue from the start
     batch: int = 1  # inputs that one step may take
+    # A deadline comes once this (a routing key) is in the queue, and asks it by an echo. Without,
+    # it comes at any time, and has asked before.
+    in_time: str = ""
     windows: tuple[int, int] = (WINDOW, CONCURRENCY)  # messages, and effects, under way at most
     # Of services that publish nothing: whose sagas have nothing to do with each other, and who does
     # not care for the order of messages at all.

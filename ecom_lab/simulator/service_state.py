@@ -19,7 +19,7 @@ from ecom_lab.simulator.durability import Tables
 
 NOW = 0.0
 NOISE = ("transactions", "outbox", "effects", "duplicates")  # counters no decision looks at
-# Written for people only; leases and echoes are as late as they may be.
+# Written for people only; leases and echoes are told by the inputs.
 _TOLD = (Handled, Letter, Replica)
 GONE = "gone"  # a process that stays dead
 REMEMBERED = 20_000  # tables whose texts are kept

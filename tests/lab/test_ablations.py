@@ -3,10 +3,13 @@
 import pytest
 
 from ecom_lab.simulator.matrix import HeatMap, losses, matrix
+from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.properties import QUIET_IS_REACHED
 from ecom_lab.simulator.shop.ablations import ALL, BY_NAME
 from ecom_lab.simulator.shop.properties import PROPERTIES
+from ecom_lab.simulator.shop.scenario import in_time
 from ecom_lab.simulator.suites import Job, explore
+from ecom_lab.simulator.trace import step_of
 
 LONGEST = 15  # steps of a counterexample
 # Promises about the bookkeeping, which hurt nobody if they are all that is violated.
@@ -47,6 +50,22 @@ def test_with_all_safeguards_the_same_world_is_well(scenario):
     result = explore(Job(scenario))
     assert result.exhaustive
     assert result.violations == []
+
+
+def test_a_deadline_asks_the_queue_and_the_echo_comes_behind_what_was_there():
+    """The payment is handled before the echo, and so there is no deadline any more."""
+    world, told = Model(in_time()), []
+    state = world.start()
+    while moves := world.moves(state, 0):
+        move = next((it for it in moves if it.what[1][0][0] == "timer"), moves[0])
+        told.append(str(step_of(world, move)))
+        state = world.after(state, move)
+    expected = [
+        "inventory reaches the hold deadline of order 1001",
+        "inventory handles payment.processed of order 1001",
+        "inventory handles inventory.echo",
+    ]
+    assert [it for it in told if it in expected] == expected
 
 
 def test_a_counterexample_is_the_same_each_time(found):

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
+from ecom.runtime import replicas
 from ecom.runtime.memory import Memory
 from ecom.runtime.messages import (
     Commit,
@@ -87,6 +89,14 @@ class ForgetsEffects(ForgetsUnsent):
     """What is still to be done outside is kept in memory."""
 
     kind = Effect
+
+
+class DoesNotWait(Runtime):
+    """A deadline does not wait for what is in the queue before it."""
+
+    def _tick(self, tx: Transaction, now: float) -> None:
+        replicas.heard(self._replica, msgspec.json.encode(now), tx)
+        super()._tick(tx, now)
 
 
 class TimersInMemory(StartingRuntime):

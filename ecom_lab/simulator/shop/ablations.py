@@ -36,7 +36,16 @@ from ecom_lab.simulator.durability import (
 )
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import domain, outside
-from ecom_lab.simulator.shop.scenario import DEADLY, STRAY, TEAPOT, Wish, race, restored, shop
+from ecom_lab.simulator.shop.scenario import (
+    DEADLY,
+    STRAY,
+    TEAPOT,
+    Wish,
+    in_time,
+    race,
+    restored,
+    shop,
+)
 
 CALM, RACE = race(1, faults=0), race(2, faults=0)
 
@@ -131,6 +140,7 @@ RUNTIMES = {
     "effects-table": (sending.ForgetsEffects, CRASH),
     "effects-after-commit": (sending.PerformFirst, CRASH),
     "durable-timers": (sending.TimersInMemory, GIVEN_UP),
+    "deadline-waits": (sending.DoesNotWait, in_time()),
     "rollback": (handling.NoRollback, one("handler")),
     "rollback-of-one": (handling.WholeBatch, one("handler", world=replace(SOLD_OUT, batch=2))),
     "dead-letters": (handling.RequeueForEver, STRAYED),

@@ -1,19 +1,21 @@
 """The shop's worlds: who wants what, and what is on the shelves."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ecom.contract.envelope import Envelope, encode, rfc3339, trace_after
 from ecom.contract.event import Event, subject_of
 from ecom.contract.permissions import user
-from ecom.events import InventoryCommitted, Line
+from ecom.events import InventoryCommitted, Line, PaymentProcessed
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.services.audit import Entry
-from ecom.services.inventory import COMMITTED, Reservation, Stock
+from ecom.services.inventory import COMMITTED, EXPIRED, Reservation, Stock
 from ecom.services.order import CancelOrder, PlaceOrder
 from ecom.services.payment import CAPTURED, Payment
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.broker import Message
+from ecom_lab.simulator.properties import ALWAYS, View, promises
 from ecom_lab.simulator.scenario import FAULTS, POISON, Client, Scenario
 from ecom_lab.simulator.shop.outside import Mailer, Provider
 from ecom_lab.simulator.shop.properties import PROPERTIES, losses
@@ -110,6 +112,22 @@ def restored() -> Scenario:
         rows={"inventory": (stock, reservation), "payment": (payment,)},
         properties=tuple(it for it in PROPERTIES if it.name == "owners-kept"),
     )
+
+
+def in_time() -> Scenario:
+    """The deadline of an order comes once its payment is in inventory's queue, or later."""
+    return replace(
+        shop(faults=0),
+        in_time=PaymentProcessed.key,
+        properties=(*PROPERTIES, *promises(ALWAYS, paid_in_time_is_kept)),
+    )
+
+
+def paid_in_time_is_kept(view: View) -> Iterator[str]:
+    """What is paid for by its deadline does not expire."""
+    for id_, row in view.rows("inventory", Reservation).items():
+        if row.state == EXPIRED:
+            yield f"order {id_} has expired, and its payment was in the queue by then"
 
 
 def jobs(orders: int, faults: int) -> list[Job]:
