@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from helpers import steady
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +128,11 @@ def outcome(*arguments):
         return str(refusal)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=steady.max_examples // 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     invoices,
     st.lists(lines, min_size=1, max_size=8),
@@ -196,7 +201,11 @@ cells = [st.sampled_from([cell] * 9) | hostile for cell in GOOD]
 values = st.tuples(*cells) | st.tuples(*cells, hostile) | st.tuples(*cells[:-1])
 
 
-@settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=steady.max_examples * 7 // 10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     st.lists(values, max_size=5),
     st.booleans(),
