@@ -142,11 +142,12 @@ class Notebook:
         self.page.click(f".lm-Menu-item[data-command='{command}']")
 
     def run_all(self) -> None:
-        """Run All Cells, and wait until the last of them has been run."""
+        """Run All Cells, and wait for one after the other: a whole notebook may take minutes."""
         self.choose("Run", "runmenu:run-all")
         prompts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
         errors = self.page.locator("[data-mime-type='application/vnd.jupyter.error']")
-        until(lambda: errors.count() or all(map(RUN.fullmatch, prompts.all_text_contents())))
+        for prompt in prompts.all():
+            until(lambda it=prompt: errors.count() or RUN.fullmatch(it.text_content()))
         assert errors.all_inner_texts() == []
 
     def saved(self) -> list[dict]:
