@@ -52,7 +52,7 @@ class Cluster:
     def __init__(self) -> None:
         self._programs = find_postgres()
         self.folder = Path(tempfile.mkdtemp(prefix="ecom-pg-"))  # short: it is a socket's path
-        self._user: dict[str, Any] = _other_user() if os.geteuid() == 0 else {}
+        self._user: dict[str, Any] = other_user() if os.geteuid() == 0 else {}
         self._child: Child | None = None
         if self._user:
             os.chown(self.folder, self._user["user"], self._user["group"])
@@ -125,7 +125,7 @@ class Cluster:
         self.close()
 
 
-def _other_user() -> dict[str, Any]:
+def other_user() -> dict[str, Any]:
     """Who runs it for root."""
     for name in "postgres", "nobody":
         with suppress(KeyError):

@@ -37,8 +37,8 @@ class Fault:
     full: Size
     environment: Environment = shared
     # Why it cannot be played, if it cannot, "here", on this system; with rows in "files" or in
-    # "postgres"; on a saga of one's "own".
-    not_on: Mapping[str, str] = field(default_factory=dict)
+    # "postgres"; on a saga of one's "own"; or what finds that out.
+    not_on: Mapping[str, str | Callable[[], str]] = field(default_factory=dict)
     bites: bool = True  # messages must have come twice, or it has struck nothing
     hold_seconds: float = 900.0
     customers: Callable[[int, int], list[Customer]] = customers  # by orders and seed
@@ -47,28 +47,34 @@ class Fault:
     saga: Callable[[float], Saga] = choreography  # by how long a hold lasts
     database: str = "files"  # or "postgres"
     trial: Trial = SHOP
+    fixed: str = ""  # why it is played in one setup only, if so
 
     @property
     def not_here(self) -> str:
         """Why it cannot be played, if it cannot."""
         places = ("here", self.database, *(() if self.trial is SHOP else ("own",)))
-        return next((self.not_on[place] for place in places if place in self.not_on), "")
+        reasons = (self.not_on[place] for place in places if place in self.not_on)
+        return next(filter(None, (it() if callable(it) else it for it in reasons)), "")
 
     def with_replicas(self, number: int) -> "Fault":
         """The same fault, another row of the scorecard: so many processes of every service."""
-        return replace(self, name=f"{self.name}-x{number}", replicas=number)
+        return self._other(f"-x{number}", replicas=number)
 
     def with_coordinator(self) -> "Fault":
         """The same fault, another row of the scorecard: the shop has a coordinator."""
-        return replace(self, name=f"{self.name}-orchestrated", saga=orchestration)
+        return self._other("-orchestrated", saga=orchestration)
 
     def with_postgres(self) -> "Fault":
         """The same fault, another row of the scorecard: services' rows are in a PostgreSQL."""
-        return replace(self, name=f"{self.name}-postgres", database="postgres")
+        return self._other("-postgres", database="postgres")
 
     def on(self, trial: Trial) -> "Fault":
         """The same fault, another row of the scorecard: of another saga than the shop's."""
-        return replace(self, name=f"{self.name}{trial.suffix}", trial=trial)
+        return self._other(trial.suffix, trial=trial)
+
+    def _other(self, suffix: str, **what: Any) -> "Fault":
+        refused = {"here": self.fixed} if self.fixed else {}
+        return replace(self, name=self.name + suffix, not_on={**self.not_on, **refused}, **what)
 
 
 def salvo(*strikes: Strike, gap: tuple[float, float] = (0.0, 0.1)) -> Injection:

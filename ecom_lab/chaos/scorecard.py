@@ -1,6 +1,7 @@
 """All faults, by name, in the order of the scorecard: what each is, and how much of it."""
 
 from ecom.sagas.orchestration import orchestration
+from ecom_lab.chaos.deployment import ON_HOSTS
 from ecom_lab.chaos.environments import clustered, impatient, private, proxied, steady, watchful
 from ecom_lab.chaos.fault import Fault, Size, salvo
 from ecom_lab.chaos.faults import (
@@ -9,6 +10,7 @@ from ecom_lab.chaos.faults import (
     disks,
     failpoints,
     hostile,
+    hosts,
     lines,
     outages,
     outcomes,
@@ -16,6 +18,7 @@ from ecom_lab.chaos.faults import (
     services,
     soak,
 )
+from ecom_lab.chaos.hosts import apart, lack
 from ecom_lab.chaos.trial import SHOP
 
 _LINES = (lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged)
@@ -24,6 +27,8 @@ _OF_SHOP = {"own": "it is about orders in a shop"}
 _ON_SERVER = {"not_on": {"files": "it is about a PostgreSQL: see --database"}, "bites": False}
 _BUYERS = {"customers": races.buyers, "stock": races.last_units, "bites": False, "not_on": _OF_SHOP}
 _WORLDS = {"customers": outcomes.customers, "stock": outcomes.stock, "not_on": _OF_SHOP}
+_ON_HOSTS = {"environment": apart, "trial": ON_HOSTS, "replicas": 3, "bites": False}
+_ON_HOSTS |= {"not_on": {"here": lack}, "fixed": "hosts have one setup, with all that it takes"}
 _ROUNDS = 3 * len(failpoints.points(orchestration(), SHOP.asked))
 
 _ALL = (
@@ -64,6 +69,17 @@ _ALL = (
           races.race(4), Size(150, 3), Size(15_000, 300), **_BUYERS),
     Fault("outcomes", "services killed; each order ends as a table says, of which many are races",
           outcomes.compare, Size(12, 3), Size(200, 40), hold_seconds=2.0, **_WORLDS),
+    Fault("host-kills", "of three hosts one killed as a whole, primary, standby or neither on it",
+          hosts.in_turn(*map(hosts.kill, hosts.ROLES)),
+          Size(200, 3, 2.0), Size(3_000, 12, 10.0), **_ON_HOSTS),
+    Fault("host-lines", "a host cut off, or from databases only, or slowed",
+          hosts.in_turn(*hosts.LINES_OF_ALL),
+          Size(200, 3, 15.0), Size(3_000, 18, 15.0), **_ON_HOSTS),
+    Fault("failovers", "the primary killed, or cut off and ended; its standby promoted",
+          hosts.in_turn(hosts.fence, hosts.fail_over),
+          Size(200, 2, 5.0), Size(3_000, 12, 15.0), **_ON_HOSTS),
+    Fault("host-releases", "all services replaced host by host, releases N and N+1 mixed",
+          hosts.roll, Size(200, 2), Size(2_000, 10), **_ON_HOSTS),
     Fault("outages", "inventory, payment, notification, broker, a database away for long",
           outages.outages, Size(200, len(outages.FIRST)), Size(9_000, len(outages.CELLS)),
           private, bites=False, hold_seconds=4.0),

@@ -127,13 +127,16 @@ def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
         }
         runner = fault.trial.runner(fault, size, **where)
         contract = runner.saga.contract
-        if left:  # by somebody who was interrupted, perhaps with events in its queues
+        if left and isinstance(
+            runner, Runner
+        ):  # by somebody who was interrupted, perhaps with events in its queues
             forget(contract, url, name_for(folder))
         with runner, closing(Testbed(runner, fault, size, seed, broker, database)) as it:
             name = runner.name
             it.start(*it.services)
             yield it
-        forget(contract, url, name)
+        if isinstance(runner, Runner):  # else its broker has ended with it
+            forget(contract, url, name)
         if it.problems and database:
             database.stop()
             shutil.copytree(database.folder / "data", folder / "postgres")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ecom.harness.processes import read_note
 from ecom.harness.runner import Runner
 from ecom.sagas.choreography import choreography
 from ecom.shop import accounts
@@ -53,7 +54,9 @@ class ShopTrial:
 
     def workload(self, shop: Shop, fault: "Fault", size: "Size", seed: int) -> Orders:
         customers, token = fault.customers(size.orders, seed), kept_token(shop.folder)
-        return Orders(customers, shop.folder, token, seed)
+        return Orders(
+            customers, lambda: read_note(shop.folder, ("order", "1"))["http"], token, seed
+        )
 
     def judge(self, shop: Shop, workload: Orders) -> tuple[str, dict[str, int]]:
         counts = measure.count(shop.folder, workload.attempted, workload.acknowledged)

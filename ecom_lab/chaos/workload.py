@@ -6,16 +6,14 @@ cards are declined, some orders ask for what is sold out or unknown, some are ca
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 
-from ecom.harness.processes import read_note
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom_lab.chaos.verdict import HarnessFailed
 
@@ -106,11 +104,13 @@ class Workload:
 
 
 class Orders(Workload):
-    """Sends orders to the order service of the shop in `folder`."""
+    """Sends orders to the order service, which is asked for anew before each request."""
 
-    def __init__(self, customers: list[Customer], folder: Path, token: str, seed: int) -> None:
+    def __init__(
+        self, customers: list[Customer], find: Callable[[], str], token: str, seed: int
+    ) -> None:
         super().__init__(customers)
-        self._folder, self._seed = folder, seed
+        self._find, self._seed = find, seed
         shown = {"Authorization": f"Bearer {token}"}
         self._http = httpx.Client(timeout=ANSWER_SECONDS, headers=shown)
 
@@ -133,8 +133,7 @@ class Orders(Workload):
         """The answer, once there is one; nothing, if the customer gave up."""
         while not self._stopped.is_set():
             try:
-                address = read_note(self._folder, ("order", "1"))["http"]
-                answer = self._http.post(address + path, json=body, headers=headers)
+                answer = self._http.post(self._find() + path, json=body, headers=headers)
                 if answer.is_success:
                     yield answer
                     return
