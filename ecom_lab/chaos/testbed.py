@@ -127,9 +127,8 @@ def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
         }
         runner = fault.trial.runner(fault, size, **where)
         contract = runner.saga.contract
-        if left and isinstance(
-            runner, Runner
-        ):  # by somebody who was interrupted, perhaps with events in its queues
+        # By somebody who was interrupted, perhaps with events in its queues.
+        if left and isinstance(runner, Runner):
             forget(contract, url, name_for(folder))
         with runner, closing(Testbed(runner, fault, size, seed, broker, database)) as it:
             name = runner.name
