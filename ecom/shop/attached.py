@@ -144,5 +144,7 @@ def _only_reading(url: str) -> str:
         parts = urlsplit("")
     if parts.scheme not in ("postgresql", "postgres") or url.split() != [url]:
         raise ShopError("database_url must be like postgresql://user:password@host/database.")
+    # The server that takes writes is found by its role: a session of ours would take none there.
+    query = parts.query.replace("target_session_attrs=read-write", "target_session_attrs=primary")
     told = f"options={quote('-c default_transaction_read_only=on')}"
-    return parts._replace(query="&".join(filter(None, (parts.query, told)))).geturl()
+    return parts._replace(query="&".join(filter(None, (query, told)))).geturl()

@@ -31,7 +31,8 @@ def lack() -> str:
     programs = ("ip", "tc", "unshare", "nsenter", "setpriv")
     if missing := [it for it in programs if shutil.which(it) is None]:
         return f"{missing[0]} is not installed (iproute2, util-linux)"
-    if subprocess.run(["unshare", "--net", "--pid", "--fork", "true"], stderr=-3).returncode:
+    trial = ["unshare", "--net", "--pid", "--fork", "true"]
+    if subprocess.run(trial, stderr=subprocess.DEVNULL).returncode:
         return "namespaces cannot be made here"
     try:
         find_postgres()

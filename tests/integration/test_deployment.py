@@ -53,7 +53,8 @@ class Deployed:
     def database(self, role):
         """Where this role finds the database."""
         place = self._cluster.url.partition("@")[2].replace("/postgres?", "/ecom?")
-        return f"postgresql://{self.name}_{role}:{role}-secret@{place}"
+        who = f"{self.name}_{role}:{role}-secret"
+        return f"postgresql://{who}@{place}&target_session_attrs=read-write"
 
     def start(self, service, by_hand=False, **settings):
         """Start one: by hand, in an interpreter of its own; else forked, which is the same and
