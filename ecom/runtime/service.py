@@ -187,9 +187,8 @@ class Work:
         self._tx[Outbox].put(Outbox(*message, self.now, self._replica, *at))
 
     def request(self, effect: Struct, key: str) -> None:
-        """Have `effect` performed outside after the commit; its result is a message to us. `key` is
-        its idempotency key: the provider must do it once, however often it is asked. See
-        `key_for`."""
+        """Have `effect` performed outside after the commit; its result is a message to us. Under
+        this idempotency key (see `key_for`) the provider must do it once, however often asked."""
         kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
         id_ = derived_id(cause.correlation, f"{kind}/{key}")  # whatever it was requested for
         what = self.number(Effect), id_, kind, subject_of(effect), key

@@ -56,8 +56,11 @@ def test_nothing_of_a_host_outlives_who_made_it(tmp_path, wait_for):
     """Not its processes, nor therefore its network, however that one ends."""
     whole = [sys.executable, "-c", ALIVE, str(tmp_path)]
     with subprocess.Popen(whole, stdout=subprocess.PIPE) as maker:
-        assert maker.stdout.readline() == b"up\n"
-        its = psutil.Process(maker.pid).children(recursive=True)
-        assert len(its) >= 4
-        maker.kill()
+        try:
+            assert maker.stdout.readline() == b"up\n"
+            begun = psutil.Process(maker.pid)
+            wait_for(lambda: len(begun.children(recursive=True)) == 4)
+            its = begun.children(recursive=True)
+        finally:
+            maker.kill()
     wait_for(lambda: not any(each.is_running() for each in its))

@@ -18,12 +18,13 @@ def folder(tmp_path):
 
 def test_a_shop_of_an_earlier_release_opens_and_goes_on(folder, broker):
     """Orders of every outcome, of which some were under way: an event that was not sent yet, one
-    that waits for another try, a call to be repeated, and two dead letters, which are replayed.
-    Then a new order and a late cancellation; and each order's history can be told, but for the
-    changes of state: in what order its services had worked, that release did not write down."""
+    that waits for another try, a call to be repeated, and two dead letters. The call, a capture, is
+    older than a provider knows its key: it is a third. All are replayed. Then a new order and a
+    late cancellation; and each order's history can be told, but for the changes of state: in what
+    order its services had worked, that release did not write down."""
     with Shop({}, folder=folder, amqp_url=broker) as shop:
         shop.settle()
-        assert sorted(shop.dead.list().order_id) == ["1009", "1010"]
+        assert sorted(shop.dead.list().order_id) == ["1009", "1010", "1011"]
         shop.dead.replay(shop.dead.list())
         shop.settle()
         books = shop.books()
