@@ -58,7 +58,7 @@ VARIANTS = [
     (
         "08_explore_the_real_one",
         {"FAULTS": 0, "SEEDS": 5, "MANY": "b", "DUEL": "a"},
-        "(3815, 7020, 429)",
+        "(3505, 6830, 305)",
     ),
     (
         "09_kill_the_processes",
