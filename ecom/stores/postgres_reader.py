@@ -108,9 +108,12 @@ class PostgresReader(Reading):
     def moment(self) -> Iterator[None]:
         """What is read within is all of one moment."""
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        was_kept = self._db is not None
         try:
             self._run(begin)
-        except StoreUnavailable:  # a connection that was kept may have been lost since
+        except StoreUnavailable:
+            if not was_kept:  # else it may have been lost since
+                raise
             self._run(begin)
         try:
             yield
