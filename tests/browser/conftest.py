@@ -10,6 +10,8 @@ NOTEBOOKS = ROOT / "notebooks"
 # What the reader writes is there as its solution.
 ALL = sorted([*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("solutions/*.ipynb")])
 
+pytest.register_assert_rewrite("lab", "looks")
+
 # Minutes, with the browser: collected if asked for by name.
 collect_ignore = ["test_jupyterlab.py", "test_book.py"]
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 from seeing import in_whose_environment
 
 SECONDS = 240  # for anything: a browser without a graphics card is slow, and others may be at work
@@ -151,11 +151,17 @@ class Notebook:
         assert errors.all_inner_texts() == []
 
     def saved(self) -> list[dict]:
-        """The code cells as they are on disk after File, Save."""
-        self.choose("File", "docmanager:save")
-        self.page.wait_for_selector("text=Saving completed")  # in the status bar
+        """The code cells as they are on disk after File, Save; JupyterLab's own saving, now and
+        then, may have come before."""
+        with self.page.expect_request(self._writes) as begun:
+            self.choose("File", "docmanager:save")
+        assert begun.value.response().ok
         cells = json.loads(self.path.read_text())["cells"]
         return [cell for cell in cells if cell["cell_type"] == "code"]
+
+    def _writes(self, request: Request) -> bool:
+        """Whether the notebook is being written by it."""
+        return request.method == "PUT" and request.url.split("?")[0].endswith(self.path.name)
 
     def pictures(self) -> list[bytes]:
         """What is seen where outputs are pictures: a PNG of each."""

@@ -47,6 +47,7 @@ def test_what_is_still_awaited_is_said(shop):
     """With payment down, `settle` gives up in time and names the service, the event, the order."""
     shop.kill("payment")
     order = shop.place("ada@example.com", {"TEAPOT": 1})
+    shop.wait_until(lambda: "inventory.processed" in set(shop.events().type))
     with pytest.raises(NotSettled) as caught:
         shop.settle(timeout=1)
     for part in ("payment is down", "payment has not handled 1 inventory.processed", order):
