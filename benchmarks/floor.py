@@ -65,7 +65,7 @@ class Player:
             headers=headers,
             delivery_mode=PERSISTENT,
             message_id=headers["ce-id"],
-            user_id=parameters(self.settings.amqp_url).credentials.username,
+            user_id=parameters(self.settings.amqp_url)[0].credentials.username,
         )
 
     async def open(self) -> None:
@@ -137,7 +137,7 @@ class BarePlayer(Player):
 async def _channel(settings: Settings) -> Any:
     opened = asyncio.get_running_loop().create_future()
     Connection(
-        parameters(settings.amqp_url),
+        *parameters(settings.amqp_url),
         on_open_callback=lambda connection: connection.channel(on_open_callback=opened.set_result),
         on_open_error_callback=lambda _, error: opened.set_exception(error),
     )

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from itertools import cycle
 from typing import Any
 
 import pika
@@ -29,7 +30,7 @@ class Bus:
     """One service's connection to the broker. `put` is given inputs of the runtime."""
 
     def __init__(self, url: str, shop: str, service: str, put: Callable[[Any], None]) -> None:
-        self._parameters = parameters(url)
+        self._places = parameters(url)
         self._shop = shop
         self._service = service
         self._put = put
@@ -38,23 +39,24 @@ class Bus:
         self.ready = asyncio.Event()  # set once it has been connected
 
     async def run(self) -> None:
-        """Stay connected until cancelled: whatever ends a session, another follows.
+        """Stay connected until cancelled: whatever ends a session, another follows, at the next of
+        the brokers.
 
         If the broker ended it for what was published, the next one publishes row by row: the row
         that ends this, too, is rejected, so that all others leave.
         """
         wait, suspects = FIRST_WAIT, list[int]()
-        while True:
+        for place in cycle(self._places):
             self.epoch += 1
             carefully = bool(suspects)
             session = Session(self._shop, self._service, self.epoch, self._put, carefully)
             opened = time.monotonic()
             try:
-                await session.open(self._parameters)
+                await session.open(place)
                 self._session = session
                 self._put(PublisherUp())
                 self.ready.set()
-                log.info("Connected to the broker")
+                log.info("Connected to the broker at %s:%d", place.host, place.port)
                 reason = await session.ended
             except TROUBLE as error:
                 reason = error
@@ -67,15 +69,15 @@ class Bus:
             self._put(PublisherDown())
             if session.proven or time.monotonic() - opened > STEADY:
                 wait = FIRST_WAIT
-            lost = "No connection to the broker (%s); next attempt in %.1f s"
-            log.warning(lost, why(reason), wait)
+            lost = "No connection to the broker at %s:%d (%s); next attempt in %.1f s"
+            log.warning(lost, place.host, place.port, why(reason), wait)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(LONGEST_WAIT, wait * 2)
 
     @property
     def user(self) -> str:
         """The user as whom it is connected; the broker checks that name on what it publishes."""
-        return self._parameters.credentials.username
+        return self._places[0].credentials.username
 
     @property
     def connected(self) -> bool:

@@ -76,7 +76,7 @@ def channel(place):
 @pytest.fixture
 def put(channel, place):
     """Publish a persistent message, to a queue or (with `exchange`) under a key, as who we are."""
-    ours = parameters(place).credentials.username
+    ours = parameters(place)[0].credentials.username
 
     def publish(key, headers, body, exchange=""):
         properties = pika.BasicProperties(headers=headers, delivery_mode=2, user_id=ours)

@@ -93,7 +93,7 @@ def operator(amqp_url: str, lock: str) -> Iterator[Operator]:
         where = parameters(amqp_url)
         connections += [pika.BlockingConnection(where) for _ in range(2)]
         _lock(connections[0], lock)
-        yield Operator(where.credentials.username, *connections)
+        yield Operator(where[0].credentials.username, *connections)
     except (ChannelClosedByBroker, ProbableAccessDeniedError) as error:
         said = getattr(error, "reply_text", "there is no such vhost")
         raise ShopError(f"The broker refused: {said}. Open the shop first.") from error

@@ -37,22 +37,25 @@ class Unsendable(Exception):
     """This message cannot be sent over this connection; the text says why."""
 
 
-def parameters(url: str) -> URLParameters:
-    """Connection parameters for an AMQP URL, with the settings that pika leaves unset.
+def parameters(url: str) -> list[URLParameters]:
+    """Connection parameters for an AMQP URL, with the settings that pika leaves unset: for each of
+    the brokers that it names (`amqp://user:password@one:5672,other:5672/vhost`), which are nodes of
+    one cluster.
 
     For `amqps://…` the broker's certificate must be valid for this host: signed by the
     authority in the PEM file `ECOM_AMQP_CA`, if set, or else by one that the system trusts. Where
     the broker asks for a certificate, too, `ECOM_AMQP_CERT` and `ECOM_AMQP_KEY` name ours. Raises
     `ShopError` for files that cannot be read.
     """
-    result = _parsed("ECOM_AMQP_URL", url)
-    if result.heartbeat is None:  # the URL may say `?heartbeat=…`
-        result.heartbeat = HEARTBEAT
-    result.blocked_connection_timeout = BLOCKED_SECONDS
-    result.socket_timeout = result.stack_timeout = 10
-    if result.ssl_options is not None:
-        result.ssl_options = SSLOptions(_certificates(), server_hostname=result.host)
-    return result
+    results = _parsed("ECOM_AMQP_URL", url)
+    for it in results:
+        if it.heartbeat is None:  # the URL may say `?heartbeat=…`
+            it.heartbeat = HEARTBEAT
+        it.blocked_connection_timeout = BLOCKED_SECONDS
+        it.socket_timeout = it.stack_timeout = 10
+        if it.ssl_options is not None:
+            it.ssl_options = SSLOptions(_certificates(), server_hostname=it.host)
+    return results
 
 
 def check_url(what: str, url: Any) -> str:
@@ -61,17 +64,22 @@ def check_url(what: str, url: Any) -> str:
     return url
 
 
-def _parsed(what: str, url: Any) -> URLParameters:
+def _parsed(what: str, url: Any) -> list[URLParameters]:
     try:
-        if urlsplit(url).scheme in ("amqp", "amqps"):
-            found = URLParameters(url)
-            found.host.encode("idna")  # which is asked for its address
+        parts = urlsplit(url)
+        who, at, hosts = parts.netloc.rpartition("@")
+        names = hosts.split(",")
+        if parts.scheme in ("amqp", "amqps") and (all(names) or len(names) == 1):
+            each = (parts._replace(netloc=who + at + name).geturl() for name in names)
+            found = [*map(URLParameters, each)]
+            for it in found:
+                it.host.encode("idna")  # which is asked for its address
             return found
     except Exception:  # whose text may quote a part of the password
         pass
     raise ShopError(
         f"{what} must be like amqp://user:password@host:5672/vhost, with all that is not a letter "
-        "or a digit written as %40 and so on."
+        "or a digit written as %40 and so on; hosts of one cluster with commas between them."
     )
 
 

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+from ecom.amqp.connection import parameters
 from ecom.contract.contract import Contract
 from ecom.contract.envelope import command_id, derived_id, is_id, trace_after
 from ecom.contract.event import Event, subject_of
@@ -98,12 +98,13 @@ class Tracer:
         self._export = export
         self.close = close  # sends what was not sent yet; may take as long as the network likes
         self._own = [kind.__name__ for kind in service.handlers if not issubclass(kind, Event)]
-        broker = urlsplit(settings.amqp_url)
+        brokers = parameters(settings.amqp_url)
+        where = (brokers[0].host, brokers[0].port) if len(brokers) == 1 else (None, None)
         messaging = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": exchange(settings.shop),
-            "server.address": broker.hostname,
-            "server.port": broker.port,
+            "server.address": where[0],
+            "server.port": where[1],
         }
         self._messaging: About = {name: value for name, value in messaging.items() if value}
 

@@ -249,8 +249,12 @@ class Deployment:
         }
 
     def amqp_url(self, number: int) -> str:
-        """Where the node of a host is."""
-        return self._amqp_url.replace(address(1), address(number))
+        """Where the brokers are: a host's own first. A node that is away, power and all, is noticed
+        by its silence."""
+        places = [address(it) for it in sorted(HOSTS, key=lambda it: (it - number) % len(HOSTS))]
+        parts = urlsplit(self._amqp_url)
+        netloc = f"{parts.username}:{parts.password}@{','.join(places)}"
+        return parts._replace(netloc=netloc, query="heartbeat=10").geturl()
 
     def http_url(self, number: int) -> str:
         """Where the HTTP API of a host is."""
@@ -258,7 +262,7 @@ class Deployment:
 
     def attached(self) -> Any:
         """The shop, held in a notebook."""
-        where = self.database.url(self.database.primary), self._amqp_url, self.http_url(1)
+        where = self.database.url(self.database.primary), self.amqp_url(1), self.http_url(1)
         gateway = self._outside["ECOM_GATEWAY_URL"]
         return attach(*where, gateway, shop=self.name, token=self.token)
 

@@ -274,6 +274,27 @@ def test_a_bus_without_a_broker_waits_for_one(broker, shop):
     asyncio.run(scene())
 
 
+def test_another_node_of_the_cluster_is_found_and_found_again(broker, shop):
+    """Of those in the URL the first that answers, and when that is lost, the next one; whoever
+    declares the topology finds one, too."""
+
+    async def scene():
+        first, second = Proxy(broker), Proxy(broker)
+        async with first as url, second as other:
+            login, _, place = url.removesuffix("/%2F").rpartition("@")
+            nobody = "127.0.0.1:1"
+            several = f"{login}@{nobody},{place},{other.rpartition('@')[2]}"
+            await asyncio.to_thread(declare, CONTRACT, several, shop)
+            first.found = second.found = 0
+            async with tapped(several, shop) as tap:
+                assert (first.found, second.found) == (2, 0)
+                first.close()
+                await tap.until(lambda: len(tap.of(PublisherUp)) == 2)
+                assert second.found == 2
+
+    asyncio.run(scene())
+
+
 def test_after_two_crashes_messages_are_taken_one_at_a_time_until_a_new_one_comes(broker, shop):
     """So that a message which kills the process is alone in hand when it does; after one, all come
     at once. (While another message goes to the broker and its confirm comes back, no second one is

@@ -129,7 +129,7 @@ def test_what_the_broker_added_is_not_sent_on(bare, letters, channel, put, broke
     letters.replay(letters.list().id)
     _, properties, sent = channel.basic_get(queue(bare, "inventory"))
     properties.headers.pop("x-delivery-count", None)  # some brokers say it of every delivery
-    came = {"dead-exchange": "shop.events", "dead-user": parameters(broker).credentials.username}
+    came = {"dead-exchange": "shop.events", "dead-user": parameters(broker)[0].credentials.username}
     headers, body = wire(replace(PAID, order_id="1"), "id-1")
     assert (properties.headers, sent) == (headers | came, body)
     assert properties.delivery_mode == 2

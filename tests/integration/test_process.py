@@ -134,7 +134,7 @@ def test_whatever_stdin_is_a_service_started_by_hand_runs_until_it_is_told_to_st
 def test_a_stop_in_the_midst_of_work_loses_nothing(running, broker, shop, tmp_path, wait_for):
     """What was in hand is handled by the next process, once."""
     with closing(pika.BlockingConnection(parameters(broker))) as connection:
-        channel, ours = connection.channel(), parameters(broker).credentials.username
+        channel, ours = connection.channel(), parameters(broker)[0].credentials.username
         for n in range(3_000):
             headers, body = wire(EXAMPLES["order.confirmed"], f"id-{n}")
             properties = pika.BasicProperties(headers=headers, user_id=ours)

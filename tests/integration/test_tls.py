@@ -42,7 +42,7 @@ def url(folder):
     node = Node(folder / "node", config=LISTENING.format(port=port, folder=folder))
     try:
         node.start()
-        password = parameters(node.url).credentials.password
+        password = parameters(node.url)[0].credentials.password
         yield f"amqps://ecom:{password}@127.0.0.1:{port}/%2F"
     finally:
         node.kill()
@@ -86,7 +86,7 @@ def test_a_broker_that_cannot_prove_who_it_is_is_refused_in_a_sentence(
         service.wait(10)
     for said in (str(caught.value), log.read_text()):
         assert "ECOM_AMQP_CA" in said
-        assert parameters(url).credentials.password not in said
+        assert parameters(url)[0].credentials.password not in said
 
 
 def test_files_that_are_not_there_are_named(url, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ class Proxy:
         self._to = pika.URLParameters(url)
         self._writers: list[asyncio.StreamWriter] = []
         self._closed = False
+        self.found = 0  # connections that were made through it
 
     async def __aenter__(self) -> str:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -48,6 +49,7 @@ class Proxy:
         if self._closed:
             writer.transport.abort()
             return
+        self.found += 1
         there, back = await asyncio.open_connection(self._to.host, self._to.port)
         self._writers += [writer, back]
         await asyncio.gather(_copy(reader, back), _copy(there, writer))

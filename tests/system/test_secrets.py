@@ -23,7 +23,7 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
     with Shop(amqp_url=broker, outside="files", folder=tmp_path / "own") as shop:
         node = private_node(broker)
         secrets = {
-            parameters(broker_url(shop, name)).credentials.password for name in users(CONTRACT)
+            parameters(broker_url(shop, name))[0].credentials.password for name in users(CONTRACT)
         }
         secrets |= {node._identity()[word] for word in ("password", "cookie")}
         secrets |= {(shop.folder / "http-token").read_text()}
@@ -56,10 +56,10 @@ def test_a_process_is_told_no_secrets_but_its_own(broker, monkeypatch):
     monkeypatch.setenv("ECOM_SMTP_URL", "smtp://me:the-password-for-mails@127.0.0.1:1")
     with Shop() as shop:
         secrets = {
-            f"{name}'s": parameters(broker_url(shop, name)).credentials.password
+            f"{name}'s": parameters(broker_url(shop, name))[0].credentials.password
             for name in users(CONTRACT)
         }
-        secrets["operator's"] = parameters(shop.amqp_url).credentials.password
+        secrets["operator's"] = parameters(shop.amqp_url)[0].credentials.password
         secrets |= {"token": token, "mail": "the-password-for-mails"}
         assert len(set(secrets.values())) == len(users(CONTRACT)) + 3
         own = {name: {f"{name}'s"} for name in users(CONTRACT)} | {"gateway": set()}

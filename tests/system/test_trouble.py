@@ -88,7 +88,7 @@ def test_a_dead_letter_does_not_keep_the_shop_from_settling(shop):
         channel = connection.channel()
         queue = f"{shop.name}.payment"
         method, properties, body = next(channel.consume(queue, inactivity_timeout=20))
-        properties.user_id = parameters(shop.amqp_url).credentials.username  # it is us now
+        properties.user_id = parameters(shop.amqp_url)[0].credentials.username  # it is us now
         channel.basic_publish("", f"{queue}.dead", body, properties)
         channel.basic_ack(method.delivery_tag)
     shop.start("payment")

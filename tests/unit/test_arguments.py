@@ -157,6 +157,8 @@ WRONG = {
     "a folder that is a number": {"folder": 7},
     "a name that is a number": {"name": 7},
     "a host that is none": {"amqp_url": "amqp://a..b/"},
+    "a host too few": {"amqp_url": "amqp://a,/"},
+    "a port that is none, of the second host": {"amqp_url": "amqp://a:5672,b:x/"},
 }
 
 
