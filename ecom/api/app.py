@@ -25,7 +25,7 @@ from pydantic import Field
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import documented, handle_errors, responses
 from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, in_time
-from ecom.api.once import OnceRoute
+from ecom.api.once import StrictRoute
 from ecom.api.schemas import (
     Health,
     HistoryEntry,
@@ -54,7 +54,9 @@ CustomerPath = Annotated[str, Field(max_length=254, pattern=MAILABLE)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
 
 
-router = APIRouter(route_class=OnceRoute, generate_unique_id_function=lambda route: route.name)
+_NAMES = {"generate_unique_id_function": lambda route: route.name}
+router = APIRouter(route_class=StrictRoute, **_NAMES)
+probes = APIRouter(**_NAMES)  # for machines, which may add to their questions what they like
 
 
 @router.post("/orders", status_code=202, **responses(403, body=True))
@@ -174,7 +176,7 @@ async def create_customer_token(request: Request, customer: CustomerPath) -> Tok
     return TokenOut(customer=customer, token=token, expires_at=rfc3339(expires))
 
 
-@router.get("/health", responses={status: documented(status) for status in (400, 503)})
+@probes.get("/health", responses={status: documented(status) for status in (400, 503)})
 def get_health(request: Request) -> Health:  # in a thread: it may have to wait
     """Whether orders are accepted, which it tries, and whether the broker is there."""
     process = _process(request)
@@ -182,7 +184,7 @@ def get_health(request: Request) -> Health:  # in a thread: it may have to wait
     return Health(status="ok", broker=process.bus.connected)
 
 
-@router.get("/metrics", include_in_schema=False)
+@probes.get("/metrics", include_in_schema=False)
 def get_metrics(request: Request) -> Response:  # in a thread: it reads the database
     """The order service's metrics, for Prometheus."""
     return Response(_process(request).metrics.page(), media_type=TYPE)
@@ -213,6 +215,7 @@ def application() -> FastAPI:
         redirect_slashes=False,  # to whatever Host the caller names
     )
     app.include_router(router)
+    app.include_router(probes)
     handle_errors(app)
     app.add_middleware(Authentication)
     app.add_middleware(BodyLimit)

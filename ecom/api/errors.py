@@ -134,5 +134,5 @@ def words(error: dict[str, Any]) -> str:
     """What is wrong, so that it follows where: `order, customer: should be an e-mail address`."""
     if error["type"] == "string_pattern_mismatch":
         return _FORMS.get(str(error["loc"][-1]), "should look otherwise")
-    said = re.sub("^(Value error, |Input |String |List )", "", error["msg"])
+    said = re.sub("^(Value error, |Input |String |List )", "", error.get("msg", ""))
     return _WORDS.get(error["type"], said.replace(" after validation", ""))[:300]

@@ -1,4 +1,5 @@
-"""What a request says, it says once: of two readers one may believe the first, one the last."""
+"""What a request says, it says once, and all of it is understood: of two readers one may believe
+the first, one the last; and whoever misspells a condition would be answered without it."""
 
 import json
 from collections import Counter
@@ -7,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from ecom.settings import shown
@@ -35,16 +37,23 @@ def _twice(names: list[str]) -> str:
     return f"{shown(*often)} is given twice: give it once" if often else ""
 
 
-class OnceRoute(APIRoute):
-    """A route that answers 400 to a body in which an object has two members of one name."""
+class StrictRoute(APIRoute):
+    """A route that answers 400 to a body in which an object has two members of one name, and 422 to
+    a query's parameter that it does not know."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        known = {it.alias for it in self.dependant.query_params}
 
-        async def once(request: Request) -> Response:
+        async def strictly(request: Request) -> Response:
+            if strange := request.query_params.keys() - known:
+                where = [("query", name) for name in sorted(strange)]
+                raise RequestValidationError(
+                    [{"type": "extra_forbidden", "loc": it} for it in where]
+                )
             return await handle(_Once(request.scope, request.receive))
 
-        return once
+        return strictly
 
 
 class _Once(Request):

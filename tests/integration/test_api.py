@@ -182,6 +182,20 @@ def test_what_is_given_twice_is_refused_by_name(api, asked):
     assert count(api) == before
 
 
+def test_a_parameter_that_is_not_known_is_refused_by_name(api):
+    """Whoever misspells a condition is not told of orders that do not meet it, and what was not
+    understood places nothing; whoever asks for health may add what he likes."""
+    before = count(api)
+    answer = api.get("/orders?sate=PENDING&limit=1")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        [{"loc": ["query", "sate"], "msg": "is not known here", "type": "extra_forbidden"}],
+    )
+    assert api.post("/orders?rehearse=1", json=ORDER).status_code == 422
+    assert count(api) == before
+    assert api.get("/health?t=1").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
