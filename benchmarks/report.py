@@ -27,7 +27,7 @@ def tables(results: Results) -> dict[str, str]:
         "Intake": ("intake", _intake),
         "Start, seconds": ("start_seconds", _start),
         "CPU of an order, microseconds": ("stages", _stages),
-        "Explorer": ("explorer", lambda found: table(("", ""), found["explorer"].items())),
+        "Explorer": ("explorer", _explorer),
         "Against another checkout": ("against", _against),
     }
     return {title: make(results) for title, (part, make) in made.items() if results.get(part)}
@@ -147,6 +147,16 @@ def _stages(results: Results) -> str:
     ]
     sums = [round(sum(row[i] for row in rows), 1) for i in range(1, len(found) + 2)]
     return table(("", *found, "all"), [*rows, ("all", *sums)])
+
+
+def _explorer(results: Results) -> str:
+    names = "states", "transitions", "seconds", "transitions_per_second", "peak_mib"
+    rows = (
+        (f"{it['orders']}, {it['faults']}", *(it[name] for name in names))
+        for it in results["explorer"]
+    )
+    head = "states", "transitions", "seconds", "transitions a second", "largest process, MiB"
+    return table(("orders, faults", *head), rows)
 
 
 def _against(results: Results) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.against import against
 from benchmarks.broker import own_broker
 from benchmarks.contenders import missing
+from benchmarks.explorer import explorer, worlds
 from benchmarks.intake import STEPS as INTAKE_STEPS
 from benchmarks.intake import intake
 from benchmarks.latency import ROUNDS, latency
@@ -18,10 +19,8 @@ from benchmarks.stages import stages
 from benchmarks.start import start
 from benchmarks.throughput import contenders, throughput
 from ecom.harness.progress import progress
-from ecom_lab.simulator.shop.scenario import Wish, shop
-from ecom_lab.simulator.suites import Job, explore
+from ecom_lab.chaos.rows import commit
 
-MAX_STATES = 20_000  # that the explorer is given: enough to be steady
 _KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
 
@@ -44,7 +43,7 @@ def measure(
         "intake": (INTAKE_STEPS, lambda url, step: intake(url, orders, step)),
         "start": (runs, lambda url, step: start(url, runs, step)),
         "stages": (1, lambda url, step: stages(url, orders, step)),
-        "explorer": (1, lambda url, step: explorer(step)),
+        "explorer": (len(worlds(orders)), lambda url, step: explorer(orders, step)),
     }
     chosen = {part: planned[part] for part in planned if part in set(parts)}
     if other:
@@ -63,15 +62,6 @@ def _measured(chosen: dict[str, tuple[int, Callable]], results: dict[str, Any]) 
     return results
 
 
-def explorer(step: Callable[[], None]) -> dict[str, Any]:
-    """States, transitions and transitions per second: one customer who may cancel, two faults."""
-    found = explore(Job(shop((Wish(may_cancel=True),), faults=2), enough=MAX_STATES))
-    step()
-    rate = round(found.transitions / found.seconds)
-    counts = {"states": found.states, "transitions": found.transitions}
-    return {**counts, "transitions_per_second": rate}
-
-
 def machine() -> dict[str, Any]:
     """What it ran on, as far as it matters to the reader of a ratio."""
     known = hasattr(os, "sched_getaffinity")
@@ -79,5 +69,6 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if known else os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "commit": commit(("ecom", "ecom_lab", "benchmarks")),
         "load_before": [round(load, 2) for load in os.getloadavg()],
     }

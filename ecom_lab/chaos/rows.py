@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Rows:
 
     def keep(self, verdict: Verdict, size: Size) -> None:
         """Write the row, at once and whole: whoever dies afterwards has not lost it."""
-        row = replace(verdict, size=size, configuration=configuration(), commit=_commit())
+        row = replace(verdict, size=size, configuration=configuration(), commit=commit(PLAYED))
         self._rows = [each for each in self._rows if _plan(each) != _plan(row)] + [row]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".new")
@@ -53,18 +53,18 @@ def _plan(row: Verdict) -> tuple:
     return (row.fault, row.seed, list(row.size), row.configuration)
 
 
-def _commit() -> str:
-    """The checkout's commit, `-dirty` if the code was changed since; nothing if there is none."""
+def commit(code: Iterable[str]) -> str:
+    """The checkout's commit, `-dirty` if this code was changed since; nothing if there is none."""
     head = _git("rev-parse", "--short=12", "HEAD").stdout.strip()
-    return head if not head or _is_same(head) else f"{head}-dirty"
+    return head if not head or _is_same(head, code) else f"{head}-dirty"
 
 
 def _is_current(row: Verdict) -> bool:
-    return bool(row.commit) and _is_same(row.commit)
+    return bool(row.commit) and _is_same(row.commit, PLAYED)
 
 
-def _is_same(commit: str) -> bool:
-    return _git("diff", "--quiet", commit, "--", *PLAYED).returncode == 0
+def _is_same(commit: str, code: Iterable[str]) -> bool:
+    return _git("diff", "--quiet", commit, "--", *code).returncode == 0
 
 
 def _git(*words: str) -> subprocess.CompletedProcess:

@@ -51,7 +51,8 @@ def test_intake_the_explorer_and_stages_are_told(bench):
     assert [it["in_one_request"] for it in intake["lists"]] == [10, 100, 1_000]
     assert [it["callers"] for it in intake["requests"]] == [1, 16, 64, 1, 16, 1, 16]
     assert all(it["floor_ratio"] > 0 for it in intake["requests"])
-    assert found["explorer"]["transitions_per_second"] > 0
+    assert all(it["exhaustive"] and it["peak_mib"] > 0 for it in found["explorer"])
+    assert found["machine"]["commit"]
     assert all("store" in stages for stages in found["stages"].values())
 
 

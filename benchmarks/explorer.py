@@ -1,0 +1,41 @@
+"""How fast the explorer goes through worlds of several sizes, on all cores, and what it holds."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+SMALL = ((1, 0),)  # orders and faults of `ecom explore`
+LARGE = (*SMALL, (1, 1), (1, 2), (2, 1))
+ENOUGH = 1_000  # orders in a run, from which on worlds are large, too
+
+
+def worlds(orders: int) -> tuple[tuple[int, int], ...]:
+    """The sizes that go with so many orders in a run."""
+    return LARGE if orders >= ENOUGH else SMALL
+
+
+def explorer(orders: int, step: Callable[[], None]) -> list[dict[str, Any]]:
+    """By size: states, transitions, seconds, transitions a second, and the most memory (MiB) that
+    one of its processes held."""
+    return [_explored(*size, step) for size in worlds(orders)]
+
+
+def _explored(orders: int, faults: int, step: Callable[[], None]) -> dict[str, Any]:
+    size = [f"--orders={orders}", f"--faults={faults}"]
+    command = [sys.executable, "-m", "ecom.cli", "explore", *size, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as it:
+        said = it.stdout.read()
+        _, status, used = os.wait4(it.pid, 0)
+        it.returncode = os.waitstatus_to_exitcode(status)
+    found = json.loads(said.splitlines()[-1])
+    step()
+    return {
+        "orders": orders,
+        "faults": faults,
+        **{name: found[name] for name in ("states", "transitions", "seconds", "exhaustive")},
+        "transitions_per_second": round(found["transitions"] / found["seconds"]),
+        "peak_mib": round(used.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024), 1),
+    }
