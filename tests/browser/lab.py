@@ -142,7 +142,9 @@ class Notebook:
         self.page.click(f".lm-Menu-item[data-command='{command}']")
 
     def run_all(self) -> None:
-        """Run All Cells, and wait for one after the other: a whole notebook may take minutes."""
+        """Run All Cells, and wait for one after the other: a whole notebook may take minutes. What
+        is folded is opened before: a folded cell shows no number when it has run."""
+        self.choose("View", "notebook:show-all-cell-code")
         self.choose("Run", "runmenu:run-all")
         prompts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
         errors = self.page.locator("[data-mime-type='application/vnd.jupyter.error']")
