@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pika import SSLOptions, URLParameters, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.channel import Channel
 from pika.exceptions import (
     AMQPError,
@@ -23,13 +24,15 @@ from ecom.amqp.codec import JSON, PERSISTENT, Message, read_message, write_messa
 from ecom.errors import ShopError
 
 HEARTBEAT = 30  # seconds; a peer that is silent for two of these is gone
+CONNECT_SECONDS = 10  # how long each step on the way to a connection may take
 BLOCKED_SECONDS = 300  # how long an alarm may block us before we connect anew
 UNREADABLE = "unreadable-headers"  # the header that says why there are no others
 # Of the socket, in one call and in one turn of the loop; with pika it is 4,096 and 102,400 bytes.
 # What comes in one turn makes one transaction.
 READ_AT_ONCE, READ_A_TURN = 262_144, 1_048_576
 MARGIN = 64  # bytes of a header's frame that are not its properties, and some more
-TROUBLE = (AMQPError, OSError)  # what is raised when the broker cannot be reached, or refuses
+# What is raised when the broker cannot be reached, refuses, or takes too long to say who it is.
+TROUBLE = (AMQPError, AMQPConnectorException, OSError)
 FORCED, NOT_FOUND = 320, 404  # replies that say nothing about a message: shut down, not declared
 
 
@@ -52,7 +55,7 @@ def parameters(url: str) -> list[URLParameters]:
         if it.heartbeat is None:  # the URL may say `?heartbeat=…`
             it.heartbeat = HEARTBEAT
         it.blocked_connection_timeout = BLOCKED_SECONDS
-        it.socket_timeout = it.stack_timeout = 10
+        it.socket_timeout = it.stack_timeout = CONNECT_SECONDS
         if it.ssl_options is not None:
             it.ssl_options = SSLOptions(_certificates(), server_hostname=it.host)
     return results

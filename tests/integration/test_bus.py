@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 import uuid
 from contextlib import closing
 
@@ -12,9 +13,12 @@ from msgspec.structs import replace
 from pika.frame import Method
 from wiretap import Proxy, Tap, publish, tapped
 
+from ecom.amqp import connection
+from ecom.amqp.blocking import operator
 from ecom.amqp.session import Session
 from ecom.bus import declare, parameters, remove_topology
 from ecom.contract import topology
+from ecom.errors import ShopError
 from ecom.runtime.messages import (
     Ack,
     Confirmed,
@@ -67,6 +71,18 @@ def test_a_topology_of_another_shape_is_an_error_and_not_overwritten(broker, sho
         channel.queue_declare(topology.queue(shop, "order"), durable=True)
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
         declare(CONTRACT, broker, shop)
+
+
+def test_a_broker_that_does_not_answer_is_trouble_as_any_other(monkeypatch):
+    """It takes the connection, as a frozen one does, and says nothing: the provisioner waits for
+    it, and an operator is told."""
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.1)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        url = f"amqp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(connection.TROUBLE):
+            declare(CONTRACT, url, "shop")
+        with pytest.raises(ShopError, match="cannot be reached"), operator(url, "lock"):
+            pass
 
 
 def test_each_published_row_is_confirmed_once(broker, shop):
