@@ -35,14 +35,6 @@ def test_there_are_ten_patients_and_books_are_not_all_that_tells():
 
 
 @of_each
-def test_a_diagnosis_is_marked(path):
-    """Open where it is asked for, and right in the solution; nothing is given away before."""
-    solution = NOTEBOOKS / "solutions" / path.name
-    assert all(each.startswith("Not answered yet") for each in shown(path, ".mark(\n"))
-    assert all(each.startswith("Right: ") for each in shown(solution, ".mark(\n"))
-
-
-@of_each
 def test_what_gives_a_patient_away_is_folded(path):
     """Its code, and the mark of the diagnosis; what struck it from outside is told nowhere."""
     for cell in code_of(path):

@@ -14,7 +14,9 @@ from ecom_lab.experiments.kernel import Kernel
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TRACKS = {"build": "Stage", "clinic": "Patient"}  # and what its parts are called
 EXERCISES = [path for track in TRACKS for path in sorted((NOTEBOOKS / track).glob("*.ipynb"))]
-SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
+SOLVED = NOTEBOOKS / "solutions"
+SOLUTIONS = sorted(SOLVED.glob("*.ipynb"))
+MARK = r"^\w+\.mark\("  # of an answer; a row in an outbox is marked, too
 of_each = pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.stem)
 
 
@@ -40,7 +42,7 @@ def test_every_exercise_has_its_solution():
 @of_each
 def test_a_solution_differs_in_what_is_to_be_done_alone(path):
     """The same text; in the code, exactly those cells that have something to do."""
-    exercise, solution = read(path), read(NOTEBOOKS / "solutions" / path.name)
+    exercise, solution = read(path), read(SOLVED / path.name)
     pairs = list(zip(exercise.cells, solution.cells, strict=True))
     changed = [(a.source, b.source) for a, b in pairs if a.source != b.source]
     assert [a for a, _ in changed] == [a.source for a, _ in pairs if "# TODO" in a.source]
@@ -50,7 +52,7 @@ def test_a_solution_differs_in_what_is_to_be_done_alone(path):
 @of_each
 def test_what_is_to_be_done_fails_and_what_is_done_passes(path):
     """As committed, which nbval holds the notebooks to."""
-    before, after = said(read(path)), said(read(NOTEBOOKS / "solutions" / path.name))
+    before, after = said(read(path)), said(read(SOLVED / path.name))
     assert len(before) == len(after) >= 3
     assert all("not passed" in each for each in before)
     assert all("passed (" in each and "not passed" not in each for each in after)
@@ -68,12 +70,85 @@ def test_an_exercise_is_told_as_the_others_are(path):
     assert stages == len(said(notebook))
     for number in (1, 2, 3):
         assert text.count(f"<details><summary>Hint {number}</summary>") == stages
-    asked = any("ask(" in cell.source for cell in code_of(notebook))
-    assert asked or "**Predict.**" in text
+    code = "\n".join(cell.source for cell in code_of(notebook))
+    assert code.count(" = ask(") == len(re.findall(MARK, code, re.M)) > 0
+    assert "Predict" not in text
     for part in ("## On your own", "## Further reading", "**Next:**"):
         assert part in text
     linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
     assert [each for each in linked if not (path.parent / each).exists()] == []
+
+
+@of_each
+def test_a_question_is_marked(path):
+    """Open as it is given, and right in the solution; what would give it away is folded."""
+    for folder, verdict in ((path.parent, "Not answered yet: "), (SOLVED, "Right: ")):
+        cells = [it for it in code_of(read(folder / path.name)) if re.search(MARK, it.source, re.M)]
+        assert all(it.metadata["jupyter"]["source_hidden"] for it in cells)
+        said = [it.outputs[0].data["text/plain"] for it in cells]
+        assert [each for each in said if not each.startswith(verdict)] == []
+
+
+# By each question of the build track: what the run after it says, before or after the mending.
+SHOWN = {
+    "b1_write_a_payment": (
+        "lost: 0 pounds, 1 units",
+        "payment handles order.cancelled of order 1001\n  6  payment handles inventory.processed",
+    ),
+    "b2_let_it_survive": (
+        "3  payment handles inventory.processed of order 1001\n\nkeys-unique: Capture",
+        "changes the global `asked`; run again, it must do the same again",
+        "order 1001 was refunded 2 times",
+        "payment, replicas: passed",
+    ),
+    "b3_sell_the_last_one": (
+        "2  inventory handles order.created of order 1001\n\nstock-above-zero: TEACUP",
+        "TEAPOT: 1 available, -1 held, 1 committed",
+        "order 1001 is CANCELLED, its stock is COMMITTED",
+    ),
+    "b4_publish_what_you_commit": (
+        "cancel order, but its process dies before commit",
+        "the broker has no queue for it\n\norders-end: order 1001 is PENDING",
+        "handles order.cancelled of order 1001\n  5  inventory handles order.created",
+    ),
+    "b5_handle_it_once": (
+        "TEAPOT: 1 units are HELD, its orders have 0",
+        "lost: 12.5 pounds, 0 units",
+        "4  inventory handles order.created of order 1001\n\norders-end: order 1001 is PENDING",
+        "4  inventory handles order.created of order 1001\n\norders-end: order 1001 is PENDING",
+        "order handles inventory.failed of order 1001",
+    ),
+    "b6_try_again_or_give_up": (
+        "1  inventory handles what is no event\n\nquiet-is-reached: and so on for ever",
+        "order 1001 is PENDING and nothing is under way",
+        "and so on for ever",
+        "order 1001 is cancelled, its stock is HELD",
+    ),
+    "b7_confirm_the_order": (
+        "lost: 12.5 pounds, 1 units",
+        "refunded\n\nconfirmed-has-stock: order 1001 is CONFIRMED, its stock is RELEASED",
+        "order 1001 is CANCELLED, its stock is HELD",
+        "order, duplicates: passed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_run_after_a_question_shows_its_answer(name):
+    before, after = (code_of(read(it / f"{name}.ipynb")) for it in (NOTEBOOKS / "build", SOLVED))
+    asked = [n for n, cell in enumerate(before) if " = ask(" in cell.source]
+    for n, shown in zip(asked, SHOWN[name], strict=True):
+        # What is asked, what is to be done, what grades it.
+        assert shown in "".join(
+            out.get("text", "") for it in (before, after) for out in it[n + 2].outputs
+        )
+
+
+def test_the_states_that_a_solution_counts_are_as_many_as_it_finds():
+    notebook = read(SOLVED / "b2_let_it_survive.ipynb")
+    text = "\n".join(cell.source for cell in notebook.cells)
+    (told,) = re.findall(r"- ([\d,]+) over seven worlds", text)
+    assert f"payment, crash: passed ({told} states)" in "".join(said(notebook))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +179,7 @@ def test_a_solution_runs_in_whichever_folder(path, tmp_path):
 def solved(name):
     """What the cells of a solution define, without being graded."""
     names = {"__name__": "__main__"}
-    for cell in code_of(read(NOTEBOOKS / "solutions" / f"{name}.ipynb")):
+    for cell in code_of(read(SOLVED / f"{name}.ipynb")):
         if "\ngrade(" not in f"\n{cell.source}":
             exec(cell.source, names)
     return names
@@ -128,7 +203,7 @@ def test_the_handlers_of_inventory_pass_all_stages_together():
 @pytest.mark.parametrize("name", ["b2_let_it_survive", "b7_confirm_the_order"])
 def test_what_is_solved_runs_on_a_real_broker_and_survives_a_kill(name, broker, capsys):
     """The lines that the notebook gives, word for word, after its own cells."""
-    notebook = read(NOTEBOOKS / "solutions" / f"{name}.ipynb")
+    notebook = read(SOLVED / f"{name}.ipynb")
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     (lines,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(lines, solved(name))
