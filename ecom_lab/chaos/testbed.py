@@ -87,9 +87,9 @@ class Testbed:
         """Send the customers home."""
         self.workload.close()
 
-    def pid(self, service: str) -> int:
-        """The process id of a service."""
-        return read_note(self.runner.folder, (service, "1"))["pid"]
+    def pid(self, service: str, replica: str = "1") -> int:
+        """The process id of a service's replica."""
+        return read_note(self.runner.folder, (service, replica))["pid"]
 
     def memory(self, service: str) -> int:
         """Bytes of memory that a service has in use."""

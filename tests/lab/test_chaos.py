@@ -47,7 +47,7 @@ def test_no_fault_loses_or_doubles_anything(broker, name):
 
 @pytest.mark.parametrize("name", ["service-kills", "outages"])
 def test_nor_does_one_with_two_replicas_of_every_service(broker, name):
-    """A killed one has a sibling, which adopts its rows; in an outage, both are away."""
+    """A killed one has a sibling, which adopts its rows; on a full disk, and in an outage, none."""
     fault = FAULTS[name].with_replicas(2)
     verdict = play(fault, fault.small, 1)
     assert (verdict.fault, verdict.violations) == (f"{name}-x2", []), verdict

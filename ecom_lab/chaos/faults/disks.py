@@ -19,14 +19,15 @@ if not hasattr(resource, "prlimit"):
 
 
 def full(bed: Testbed) -> str:
-    """A service may not make any file longer: its writes fail as on a full disk, but for it alone.
+    """A service, with all its replicas, may not make any file longer: its writes fail as on a full
+    disk, but for it alone.
 
     The kernel says EFBIG where a full disk says ENOSPC; SQLite gives up the transaction for both.
     """
     service = bed.random.choice(bed.services)
-    pid = bed.pid(service)
-    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
+    pids = [bed.pid(service, replica) for replica in bed.replicas]
+    before = resource.prlimit(pids[0], resource.RLIMIT_FSIZE)
+    _limit(pids, (1, before[1]))
     try:
         bed.wait(0.1, 0.1)  # for what was being written
         written = _written(bed, service)
@@ -35,8 +36,13 @@ def full(bed: Testbed) -> str:
         if _written(bed, service) != written:
             raise HarnessFailed(f"{service} could write to a disk that should have been full")
     finally:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+        _limit(pids, before)
     return f"{service} had a full disk"
+
+
+def _limit(pids: list[int], limits: tuple[int, int]) -> None:
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
 
 def _written(bed: Testbed, service: str) -> dict[str, int]:
