@@ -45,7 +45,7 @@ def test_no_fault_loses_or_doubles_anything(broker, name):
     assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
 
 
-@pytest.mark.parametrize("name", ["service-kills", "outages"])
+@pytest.mark.parametrize("name", ["service-kills", "full-disks", "outages"])
 def test_nor_does_one_with_two_replicas_of_every_service(broker, name):
     """A killed one has a sibling, which adopts its rows; on a full disk, and in an outage, none."""
     fault = FAULTS[name].with_replicas(2)
