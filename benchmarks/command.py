@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ecom.cli.options import as_json
+from ecom.cli.options import Place, as_json
 
 PARTS = ("throughput", "postgres", "latency", "scale", "intake", "start", "stages", "explorer")
 
@@ -37,12 +37,12 @@ PARTS = ("throughput", "postgres", "latency", "scale", "intake", "start", "stage
 )
 @click.option(
     "--against",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=Place(exists=True, file_okay=False),
     help="Measure this shop beside that of another checkout, and nothing else.",
 )
 @click.option(
     "--report",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Place(file_okay=False),
     help="Write PERFORMANCE.md and its plots into this folder.",
 )
 @as_json

@@ -1,9 +1,10 @@
 """Options that several commands have, and the shop that they name."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -19,12 +20,25 @@ if TYPE_CHECKING:
 FOLDER = "ecom.folder"  # in a context: the folder that was given
 
 
+class Place(click.Path):
+    """A path; but none that is empty, which pathlib takes for the folder we are in."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(path_type=Path, **how)
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
+        """The path, or click's error."""
+        if not os.fspath(value):
+            self.fail("an empty path names nothing.", parameter, context)
+        return super().convert(value, parameter, context)
+
+
 def of_shop(command: Callable) -> Callable:
     """Options that name a shop: `name`, and a folder for `folder_named` and `shop_folder`."""
     name = click.option("--name", default="ecom", show_default=True, help="Which shop.")
     folder = click.option(
         "--folder",
-        type=click.Path(path_type=Path),
+        type=Place(),
         expose_value=False,
         callback=lambda ctx, _, path: ctx.meta.__setitem__(FOLDER, path),
         help="Its folder, if it is not among the shops of ECOM_HOME.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ecom.cli.options import Place
 from ecom.harness.progress import progress
 from ecom_lab.chaos.verdict import Verdict
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a fault.")
 @click.option(
     "--report",
-    type=click.Path(path_type=Path),
+    type=Place(dir_okay=False),
     help="Write the scorecard there, its rows as JSON beside it, each once it has been played.",
 )
 @click.option(

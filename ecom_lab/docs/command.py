@@ -6,13 +6,12 @@ from typing import Any
 
 import click
 
+from ecom.cli.options import Place
 from ecom_lab.shop import CONTRACT
 
 
 @click.command()
-@click.argument(
-    "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default="docs"
-)
+@click.argument("folder", type=Place(exists=True, file_okay=False), default="docs")
 def documents(folder: Path) -> None:
     """Write the contract into FOLDER (docs), for other languages and tools.
 

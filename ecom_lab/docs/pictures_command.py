@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from ecom.cli.options import Place
+
 
 @click.command()
-@click.argument("folder", default="docs", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", default="docs", type=Place(file_okay=False))
 def pictures(folder: Path) -> None:
     """Draw the pictures of the documents into FOLDER (docs).
 

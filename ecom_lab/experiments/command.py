@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from ecom.cli.options import Place
+
 
 @click.command(context_settings={"show_default": True})
-@click.argument("notebook", type=click.Path(path_type=Path))
+@click.argument("notebook", type=Place())
 @click.option(
     "-p",
     "parameters",
@@ -31,7 +33,7 @@ import click
 )
 @click.option(
     "--into",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Place(dir_okay=False),
     default="results.db",
     help="The SQLite file of results, its report beside it.",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ecom.cli.options import as_json
+from ecom.cli.options import Place, as_json
 
 
 def _finite(ctx: click.Context, option: click.Parameter, value: float) -> float:
@@ -18,7 +18,7 @@ def _finite(ctx: click.Context, option: click.Parameter, value: float) -> float:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=Place())
 @click.option(
     "--stock",
     type=click.FloatRange(min=0, max=1_000),

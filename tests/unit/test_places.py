@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from helpers import steady
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from shuffled import Shuffled
@@ -229,6 +229,9 @@ def test_whatever_is_typed_every_command_answers_in_words(closed, path):
         assert done.output.strip() or done.exit_code == 0
         assert "Traceback" not in done.output
 
+    for it in COMMANDS[path].params:
+        if isinstance(it, click.Option) and isinstance(it.type, click.Path):
+            answers = example([it.opts[0], ""])(answers)  # which is where we are, to pathlib
     answers()
 
 
