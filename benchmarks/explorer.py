@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 SMALL = ((1, 0),)  # orders and faults of `ecom explore`
-LARGE = (*SMALL, (1, 1), (1, 2), (2, 1))
+LARGE = (*SMALL, (1, 1), (1, 2), (2, 1), (2, 2))
 ENOUGH = 1_000  # orders in a run, from which on worlds are large, too
 
 
