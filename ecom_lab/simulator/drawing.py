@@ -6,10 +6,9 @@ from itertools import pairwise, zip_longest
 
 from ecom.harness.history.diagram import Diagram
 from ecom.harness.history.step import Step as Line
+from ecom_lab.simulator.inputs import AWAITED
 from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.trace import DELIVERED, Given, Step, replay, where_struck
-
-AGAIN = ("retry", "again", "adopt", "tick")
 
 
 def diagram(
@@ -66,6 +65,8 @@ def _told(given: Given) -> tuple[str, str]:
         return "event", ", ".join(keys) + mark
     if given.kind in ("command", "timer", "answer"):
         return given.kind, about
-    if given.kind in AGAIN:
+    if given.kind in ("adopt", "tick"):
         return "timer", "try again"
+    if given.kind in AWAITED:
+        return "timer", f"try again: {about.partition(' of ')[0]}"
     return "state", given.kind

@@ -40,7 +40,7 @@ def enabled_actions(
         yield ("timer", timer), 0
     for row in local.tables.get(Inbox, {}).values():
         if row.state == "waiting":
-            yield ("retry", row.id), 0
+            yield ("retry", row.id, row.type, row.subject), 0
     yield from _overdue(local, replica, process, scenario)
     yield from ((fault, 1) for fault in _deaths(local, process, scenario.kinds))
 
@@ -91,7 +91,7 @@ def _overdue(
             if not is_ours and not is_put_off(row):
                 others.add(row.owner)
             elif is_put_off(row):
-                yield ("again", kind.table, row.id), int(alive)
+                yield (f"again {kind.table}", row.id, row.type, row.subject), int(alive)
             elif seq > window.last and len(under_way) < most:
                 waits = True
     if waits:

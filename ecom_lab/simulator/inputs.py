@@ -18,8 +18,8 @@ from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, ro
 DELIVERED = ("deliver", "overtake", "write")
 AWAITED: dict[str, type[Row]] = {
     "retry": Inbox,
-    Outbox.table: Outbox,
-    Effect.table: Effect,
+    "again outbox": Outbox,
+    "again effects": Effect,
 }
 
 
@@ -73,10 +73,8 @@ def _now_due(local: ServiceState, kind: str, about: list[str]) -> ServiceState:
     """The clock has come to this row: a retry, or what is to be sent again."""
     if kind == "adopt":
         return _with(local, Replica, {about[0]: Replica(about[0], NOW)})
-    *table, id_ = about
-    row_type = AWAITED[table[0] if table else kind]
-    rows = local.tables[row_type]
-    key, row = next((key, row) for key, row in rows.items() if row.id == id_)
+    row_type, id_ = AWAITED[kind], about[0]
+    key, row = next(it for it in local.tables[row_type].items() if it[1].id == id_)
     return _with(local, row_type, {key: replace(row, due=NOW)})
 
 

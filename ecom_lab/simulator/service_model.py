@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ecom.contract.permissions import user
 from ecom.runtime.memory import Memory, Window
 from ecom.runtime.messages import Confirmed, Tick
-from ecom.runtime.tables import MACHINERY, Effect, Inbox, Outbox, Replica
+from ecom.runtime.tables import MACHINERY, Effect, Outbox, Replica
 from ecom_lab.simulator.broker import Held
 from ecom_lab.simulator.crash_points import CrashPoint, Environment, Fault, StepDriver, Tripwire
 from ecom_lab.simulator.durability import Tables, last_number
@@ -25,7 +25,7 @@ from ecom_lab.simulator.enabled_actions import (
     enabled_actions,
     has_sibling,
 )
-from ecom_lab.simulator.inputs import prepared
+from ecom_lab.simulator.inputs import AWAITED, prepared
 from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.scenario import POISON, Scenario
 from ecom_lab.simulator.service_state import (
@@ -112,10 +112,11 @@ class ServiceModel:
         kind, *about = what[1][0]
         if kind == "deliver":
             return self._messages.subject(about[0].message)
+        if kind != "answer":
+            return about[-1] if kind in AWAITED else ""
         tables = self.locals[number].tables
-        kinds = {"retry": (Inbox,), "again": (Outbox, Effect), "answer": (Outbox, Effect)}
-        rows = [row for each in kinds.get(kind, ()) for row in tables.get(each, {}).values()]
-        return next((row.subject for row in rows if row.id == about[-1]), "")
+        rows = (row for each in (Outbox, Effect) for row in tables.get(each, {}).values())
+        return next((row.subject for row in rows if row.id == about[0]), "")
 
     def enabled_actions(self, number: int, replica: int) -> list[tuple[Input, int]]:
         """The inputs that need nobody else, each with the number of faults it takes."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ecom.contract.topology import is_control
 from ecom_lab.simulator.enabled_actions import Input
+from ecom_lab.simulator.inputs import AWAITED
 from ecom_lab.simulator.judge import Judge
 from ecom_lab.simulator.model import Model, Move, State
 from ecom_lab.simulator.scenario import FAULTS
@@ -73,7 +74,11 @@ def _given(world: Model, who: str, one: Input) -> Given:
     if kind == "timer":
         name, _, subject = about[0].partition("/")
         return Given(kind, f"{in_words(name)} of {world.noun} {subject}", "clock")
-    return Given(kind, " ".join(about), "clock" if kind in ("retry", "again", "adopt") else who)
+    if kind in AWAITED:
+        id_, type_, subject = about
+        said = f"{in_words(type_) or type_} of {world.noun} {subject}" if type_ else NO_EVENT
+        return Given(kind, f"{said} #{id_}", "clock")
+    return Given(kind, " ".join(about), "clock" if kind == "adopt" else who)
 
 
 def _letter(world: Model, message: int, _: object, returned: int) -> str:
@@ -155,8 +160,9 @@ _DOING = {
     "command": "{source} asks: {about}",
     "answer": "{who} hears from the {source}: {about}",
     "timer": "{who} reaches the {about}",
-    "retry": "{who} tries again what failed",
-    "again": "{who} sends or asks again what was put off",
+    "retry": "{who} retries {about}",
+    "again outbox": "{who} publishes {about} again",
+    "again effects": "{who} retries {about}",
     "adopt": "{who} takes over what another replica has left, or not done yet",
     "tick": "{who} looks what waits",
     "tally due": "{who} says how many events it has published",

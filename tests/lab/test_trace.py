@@ -7,7 +7,7 @@ import pytest
 from ecom_lab.simulator.counterexample import shortest
 from ecom_lab.simulator.drawing import diagram
 from ecom_lab.simulator.model import Model
-from ecom_lab.simulator.shop.ablations import BY_NAME, lacking
+from ecom_lab.simulator.shop.ablations import BY_NAME, lacking, one
 from ecom_lab.simulator.shop.scenario import Wish, shop
 from ecom_lab.simulator.suites import Job, explore
 from ecom_lab.simulator.trace import NotRepeatable, broken, replay, tell
@@ -56,6 +56,20 @@ def test_a_history_is_told_and_drawn(story):
     lines = diagram(story, "Lost").steps
     assert str(lines[0]).split() == ["customer", "→", "order", "place", "order"]
     assert [line.kind for line in lines].count("crash") == 1
+
+
+def test_what_is_tried_again_is_named():
+    """Told and drawn: a message and a call that failed, and an event that came back."""
+    walker = Walker(Model(one("handler", "return", "fails")))
+    steps = [step for walk in map(walker.walk, range(200)) for step in walk.steps]
+    told = {tell(step) for step in steps}
+    assert told >= {
+        "inventory retries payment.processed of order 1001",
+        "order publishes order.created of order 1001 again",
+        "payment retries capture of order 1001",
+    }
+    drawn = {line.label for line in diagram(steps, "Again").steps}
+    assert drawn >= {f"try again: {it}" for it in ("payment.processed", "order.created", "capture")}
 
 
 def test_a_counterexample_draws_states_captures_and_mails():
