@@ -44,11 +44,14 @@ class Deadlines:
         for timer in due:
             if timer.due > until:
                 return
-            rows = tx[Inbox].look(limit=1, subject=timer.subject, state="waiting")
-            if rows:  # perhaps it was in the queue before, and is to be tried again
+            if rows := self._retries(timer, tx):
                 tx[Timer].put(replace(timer, due=max(now, rows[0].due or now)))
             else:
                 yield timer
+
+    def _retries(self, timer: Timer, tx: Transaction) -> list[Inbox]:
+        """What was perhaps in the queue before, and is to be tried again."""
+        return tx[Inbox].look(limit=1, subject=timer.subject, state="waiting")
 
     def _may_ask(self, tx: Transaction, now: float) -> bool:
         answered = any(row.heard >= self.asked for row in tx[Replica].look())

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ecom.runtime import replicas
+from ecom.runtime.deadlines import Deadlines
 from ecom.runtime.memory import Memory
 from ecom.runtime.messages import (
     Commit,
@@ -20,7 +21,7 @@ from ecom.runtime.messages import (
 )
 from ecom.runtime.relay import Relay
 from ecom.runtime.runtime import WINDOW, Runtime
-from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Timer
+from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Replica, Timer
 from ecom.stores.base import Transaction
 from ecom.stores.query import MoreThan
 from ecom_lab.simulator.ablations.handling import NoInbox
@@ -97,6 +98,29 @@ class DoesNotWait(Runtime):
     def _tick(self, tx: Transaction, now: float) -> None:
         replicas.heard(self._replica, msgspec.json.encode(now), tx)
         super()._tick(tx, now)
+
+
+class AsksOneReplica(Runtime):
+    """A deadline asks the queue by one replica, whatever its siblings have in hand."""
+
+    def _tick(self, tx: Transaction, now: float) -> None:
+        rows = tx[Replica].look()
+        for row in rows:
+            tx[Replica].change(row, heard=max(each.heard for each in rows))
+        super()._tick(tx, now)
+
+
+class ForgetsRetries(Runtime):
+    """A deadline does not wait for what has failed, and is to be tried again."""
+
+    def __init__(self, *about: Any, **more: Any) -> None:
+        super().__init__(*about, **more)
+        self._deadlines = _Impatient(self.service.name)
+
+
+class _Impatient(Deadlines):
+    def _retries(self, timer: Timer, tx: Transaction) -> list[Inbox]:
+        return []
 
 
 class TimersInMemory(StartingRuntime):

@@ -75,9 +75,10 @@ FORGETFUL = one(
     world=replace(shop((Wish(), Wish()), stock=()), disk=ForgetfulDisk),
 )
 PAIRED = replace(SOLD_OUT, replicas={"order": 2})
-# Two replicas whose rows are in PostgreSQL: one where a customer pays and cancels at once, one of
-# whom one stays dead.
+# Two replicas whose rows are in PostgreSQL: one where a customer pays and cancels at once, one with
+# a deadline, one of whom one stays dead.
 SHARED = replace(CALM, replicas={"inventory": 2}, disk=SharedDisk)
+TIMED = replace(in_time(), replicas={"inventory": 2}, disk=SharedDisk)
 LEFT = replace(
     shop((Wish(), Wish()), stock=(), faults=1, kinds=("gone",)),
     replicas={"inventory": 2},
@@ -141,6 +142,8 @@ RUNTIMES = {
     "effects-after-commit": (sending.PerformFirst, CRASH),
     "durable-timers": (sending.TimersInMemory, GIVEN_UP),
     "deadline-waits": (sending.DoesNotWait, in_time()),
+    "deadline-asks-siblings": (sending.AsksOneReplica, TIMED),
+    "deadline-waits-for-retries": (sending.ForgetsRetries, one("handler", world=in_time())),
     "rollback": (handling.NoRollback, one("handler")),
     "rollback-of-one": (handling.WholeBatch, one("handler", world=replace(SOLD_OUT, batch=2))),
     "dead-letters": (handling.RequeueForEver, STRAYED),
