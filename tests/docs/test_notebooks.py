@@ -79,6 +79,17 @@ def test_a_notebook_is_committed_as_jupyterlab_would_save_it(path):
     assert path.read_text(encoding="utf-8") == nbformat.writes(notebook) + "\n"
 
 
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_picture_in_a_notebook_has_its_words(path):
+    """For those who do not see it."""
+    for cell in code_of(nbformat.read(path, 4)):
+        for output in cell.outputs:
+            pictures = [kind for kind in output.get("data", {}) if kind.startswith("image/")]
+            assert all(output.metadata.get(kind, {}).get("alt", "").strip() for kind in pictures)
+            html = str(output.get("data", {}).get("text/html", ""))
+            assert html.count("<img") == len(re.findall(r'<img [^>]*\balt="[^"]', html))
+
+
 def title_after(path):
     """The title of the notebook that follows."""
     return nbformat.read(COURSE[COURSE.index(path) + 1], 4).cells[0].source.splitlines()[0][2:]

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import socket
 import uuid
 from contextlib import closing
@@ -270,6 +271,26 @@ def test_a_cut_connection_is_made_anew_and_unacked_messages_come_again(broker, s
             assert tap.of(Delivery)[0].headers["ce-id"] == "event-2"
 
     asyncio.run(scene())
+
+
+def test_only_a_confirm_ends_the_pauses_between_connections(broker, shop, caplog):
+    """What ends each session at once, such as a row that the broker does not take, does not make us
+    reconnect without a pause, though each time there is a connection."""
+
+    async def scene():
+        proxy, ups = Proxy(broker), 0
+        async with proxy as url, tapped(url, shop) as tap:
+            for confirmed in (False, False, True, False):
+                ups += 1
+                await tap.until(lambda n=ups: len(tap.of(PublisherUp)) == n)
+                if confirmed:
+                    tap.bus.publish(Publish(row(1)))
+                    await tap.until(lambda: tap.of(Confirmed))
+                proxy.cut()
+                await tap.until(lambda n=ups: len(tap.of(PublisherDown)) == n)
+
+    asyncio.run(scene())
+    assert re.findall(r"next attempt in (\S+) s", caplog.text) == ["0.1", "0.2", "0.1", "0.2"]
 
 
 def test_a_bus_without_a_broker_waits_for_one(broker, shop):

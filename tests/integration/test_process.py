@@ -103,6 +103,18 @@ def test_a_process_whose_database_is_of_another_version_ends_and_says_so(running
     assert "Traceback" not in log
 
 
+def test_a_process_that_starts_again_is_scraped_where_it_was(running, tmp_path):
+    """At the address that was set: else `up` would be 0 for ever."""
+    port = free_port()
+    for _ in range(2):
+        it = running("order", ECOM_METRICS_PORT=str(port))
+        note = json.loads((tmp_path / "order-1.json").read_text())
+        assert note["metrics"] == f"http://127.0.0.1:{port}/metrics"
+        assert "ecom_broker_connected" in httpx.get(note["metrics"], trust_env=False).text
+        it.kill()
+        it.wait()
+
+
 def test_services_that_start_at_once_on_an_empty_folder_all_come_up(running, tmp_path, wait_for):
     """Nobody has made their databases: each makes its own."""
     for path in tmp_path.glob("*.db*"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ecom import Shop
+from ecom.bus import remove_topology
 from ecom.cli.dead import dead
 from ecom.cli.main import MAP, main
 from ecom_lab.shop import CONTRACT
@@ -36,12 +38,12 @@ def ecom(environment):
 
 
 @pytest.fixture
-def up(environment):
-    """A shop kept by `ecom up`; closed and forgotten by the broker after the test."""
-    from ecom.bus import remove_topology
-
+def up(environment, request):
+    """A shop kept by `ecom up`, with options if it is given any; closed and forgotten by the broker
+    after the test."""
+    options = getattr(request, "param", [])
     keeper = subprocess.Popen(
-        [*ECOM, "up", "--name", "cli-test"],
+        [*ECOM, "up", "--name", "cli-test", *options],
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
@@ -156,6 +158,28 @@ def test_a_users_mistake_gets_one_sentence(ecom, arguments, says):
     result = ecom(*arguments)
     assert result.exit_code != 0
     assert says in result.stderr
+
+
+@pytest.mark.parametrize("up", [["--stock", "KITE=1", "--hold-seconds", "0.2"]], indirect=True)
+def test_a_shop_is_opened_with_its_shelves_and_how_long_it_holds_them(ecom, up):
+    """As `Shop` is: what it sells, and from when on stock is nobody's again."""
+    name = ("--name", "cli-test")
+    (shelf,) = json.loads(ecom("stock", *name, "--json").stdout)
+    assert (shelf["sku"], shelf["available"]) == ("KITE", 1)
+    ecom("gateway", "down=true", *name)
+    expired = ecom("place", "ada@example.com", "KITE=1", "--wait", *name)
+    assert expired.stdout == "Order 1001 is CANCELLED: hold expired.\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_completes_commands_is_a_program_of_the_shell(ecom, shell):
+    """And each command tells its help under the short name, too."""
+    said = ecom("completion", shell).stdout
+    assert "_ECOM_COMPLETE" in said
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=said, text=True, check=True)
+    for command in main.commands:
+        assert ecom(command, "-h").stdout == ecom(command, "--help").stdout
 
 
 def test_down_without_a_shop_is_harmless(ecom):

@@ -247,6 +247,22 @@ def test_a_letter_that_there_is_not_is_dropped_in_peace(hand, letter, number, tm
     assert len(dead_letters(hand)) == 1
 
 
+def test_nothing_that_a_letter_says_hides_another(hand):
+    """Copied word for word by another service, it has another id, and what an operator does with
+    the copy is told of no letter of ours."""
+    hand.give(replace(order(1), body=b"["))
+    ours, copy = (
+        read_letter("inventory", *_parts(dead_letters(hand)[0]), by=f"shop.{who}")
+        for who in ("inventory", "notification")
+    )
+    assert ours.id != copy.id
+    for told in (copy.as_forged().mark | {DROPPED_HEADER: "hush"}, copy.as_forged().to_replay("x")):
+        hand.give(Delivery(1, 1, "", "shop.inventory", told, b"["))
+    assert hand.row(Letter, 1).state == "dead"
+    hand.give(Delivery(1, 1, "", "shop.inventory", ours.mark | {DROPPED_HEADER: "seen"}, b""))
+    assert hand.row(Letter, 1).state == "dropped"
+
+
 @pytest.mark.parametrize("how", [dropped, replayed])
 def test_a_number_that_was_given_twice_ends_the_letter_of_its_own_event_only(hand, how):
     """Restored, a database counts its letters anew: one from before then has another's number."""
