@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0  # how long one answer may take
 
 
-def client(is_here: bool = True, **options: Any) -> "httpx.Client":
+def client(is_here: bool = True, timeout: float = SECONDS, **options: Any) -> "httpx.Client":
     """A client of a server, which asks one on this machine without a proxy; if that is all it asks,
     also without certificates, which take 30 ms to read."""
     import httpx  # here: a node is started and stopped without it
@@ -23,7 +23,7 @@ def client(is_here: bool = True, **options: Any) -> "httpx.Client":
     here = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
     verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_here else True
     return httpx.Client(
-        timeout=SECONDS, trust_env=not is_here, mounts=here, verify=verify, **options
+        timeout=timeout, trust_env=not is_here, mounts=here, verify=verify, **options
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from ecom.broker.management import client
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom_lab.chaos.verdict import HarnessFailed
 
@@ -112,7 +113,7 @@ class Orders(Workload):
         super().__init__(customers)
         self._find, self._seed = find, seed
         shown = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(timeout=ANSWER_SECONDS, headers=shown)
+        self._http = client(timeout=ANSWER_SECONDS, headers=shown)
 
     def close(self) -> None:
         super().close()

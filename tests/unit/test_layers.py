@@ -37,6 +37,16 @@ def test_the_heart_asks_neither_clock_nor_chance_nor_file(path):
     assert not {name.split(".")[-1] for name in names} & {"now", "utcnow", "today", "uuid4"}
 
 
+LAB = sorted(Path(ecom_lab.__file__).parent.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [*FILES, *LAB], ids=lambda path: path.stem)
+def test_what_is_on_this_machine_is_asked_by_one_kind_of_client(path):
+    """The one that needs no proxy for it, whatever the environment says."""
+    if path != ROOT / "broker" / "management.py":
+        assert not {name for name in called(path) if name.startswith("httpx.")}
+
+
 def test_every_module_can_be_imported():
     """Also those that only a command needs: a name that has moved is missed nowhere."""
     for package in (ecom, ecom_lab, benchmarks):

@@ -10,6 +10,7 @@ import httpx
 import psutil
 import psycopg
 
+from ecom.broker.management import client
 from ecom.harness.postgres import Cluster
 from ecom.harness.processes import log_file, read_note
 from ecom.stores.postgres_schema import schema_of
@@ -110,10 +111,10 @@ def _sessions(bed: Testbed) -> dict[str, int]:
 def _look_after(bed: Testbed, sessions: dict[str, int]) -> None:
     """While the database is away: do services answer, and have they stayed at the broker?"""
     for service in bed.services:
+        url = read_note(bed.runner.folder, (service, "1"))["metrics"]
         try:
-            httpx.get(
-                read_note(bed.runner.folder, (service, "1"))["metrics"], timeout=ANSWER_SECONDS
-            )
+            with client(timeout=ANSWER_SECONDS) as http:
+                http.get(url)
         except httpx.TransportError as error:
             bed.problems.append(f"{service} did not answer without a database: {error}")
     if (now := _sessions(bed)) != sessions:
