@@ -147,6 +147,7 @@ class Notebook:
         self.choose("View", "notebook:show-all-cell-code")
         self.choose("Run", "runmenu:run-all")
         prompts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
+        until(lambda: prompts.count() == len(self._code_cells()))  # a busy page adds them later
         errors = self.page.locator("[data-mime-type='application/vnd.jupyter.error']")
         for prompt in prompts.all():
             until(lambda it=prompt: errors.count() or RUN.fullmatch(it.text_content()))
@@ -158,6 +159,9 @@ class Notebook:
         with self.page.expect_request(self._writes) as begun:
             self.choose("File", "docmanager:save")
         assert begun.value.response().ok
+        return self._code_cells()
+
+    def _code_cells(self) -> list[dict]:
         cells = json.loads(self.path.read_text())["cells"]
         return [cell for cell in cells if cell["cell_type"] == "code"]
 
