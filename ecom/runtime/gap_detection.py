@@ -43,15 +43,17 @@ SELDOM = 256  # what has not changed is said again after 1, 2, 4, 8, …, but at
 HELLO = b'{"missing":{}}'  # from one who has just connected: say your tallies
 
 Number = Annotated[int, Meta(ge=0, lt=NO_END)]
+Numbers = tuple[Number, Number, Number]
 
 log = logging.getLogger("ecom")
 
 
 class Tally(Struct, frozen=True):
     """Stream → the numbers of the first event that the producer still has, of the one up to
-    which all are published, and of the last one."""
+    which all are published, and of the last one; and when that was so."""
 
-    sent: dict[str, tuple[Number, Number, Number]]
+    sent: dict[str, Numbers]
+    at: Annotated[float, Meta(ge=0)] = 0.0  # earlier releases do not say
 
 
 class Missing(Struct, frozen=True):
@@ -73,7 +75,7 @@ class GapDetection:
     def volatile(self) -> Gaps:
         """What is known just now."""
         it = self._known
-        return Gaps(dict(it.seen), dict(it.said), it.alike, set(it.answered))
+        return Gaps(dict(it.seen), dict(it.said), it.alike, set(it.answered), dict(it.told))
 
     def restore(self, gaps: Gaps) -> None:
         """Know what was known when `volatile` was called; `Gaps` says what it means."""
@@ -96,7 +98,7 @@ class GapDetection:
             row = Received(stream + self._mine, merged([*known.get(stream, ()), *ranges]))
             tx[Received].put(row)
 
-    def tally(self, tx: Transaction, published: set[int]) -> list[Announce]:
+    def tally(self, tx: Transaction, published: set[int], now: float) -> list[Announce]:
         """The tally of our own events, if it is time. What is sent again, or under way (the rows
         `published`), was published: else the tally would hide that it is missing."""
         self._known.answered.clear()
@@ -113,7 +115,7 @@ class GapDetection:
                 sent[stream] = rows[0].number if rows else emitted + 1, last, emitted
         if not sent or len(unsent) == UNSENT or not self._is_news(sent):
             return []
-        return [Announce(f"{self._service}.tally", msgspec.json.encode(Tally(sent)))]
+        return [Announce(f"{self._service}.tally", msgspec.json.encode(Tally(sent, now)))]
 
     def _is_news(self, sent: dict[str, tuple[int, int, int]]) -> bool:
         """Whether to say this now: if it has changed, or in the end all the same."""
@@ -157,24 +159,24 @@ class GapDetection:
                     tx[Outbox].put(replace(row, done_at=None, due=now, again=row.again + 1))
 
     def _compare(self, who: str, tally: Tally, tx: Transaction) -> list[Announce]:
-        ours = set(self._contract.published_by(who)).intersection(
-            self._contract.consumed_by(self._service)
-        )
+        ours = {*self._contract.published_by(who)} & {*self._contract.consumed_by(self._service)}
         told = {it: numbers for it, numbers in tally.sent.items() if apart(it)[0] in ours}
-        found = {it: self._missing(it, *numbers, tx) for it, numbers in told.items()}
+        is_late = tally.at < self._known.told.get(who, 0.0)  # it came again, or after a sibling's
+        if tally.at and not is_late:
+            self._known.told[who] = tally.at
+        found = {it: self._missing(it, numbers, is_late, tx) for it, numbers in told.items()}
         if not (wanted := {it: ranges[:ASKED] for it, ranges in found.items() if ranges}):
             return []
         log.warning("Events are missing: %s", {it: size(them) for it, them in wanted.items()})
         return [Announce(f"{self._service}.missing", msgspec.json.encode(Missing(wanted)))]
 
-    def _missing(
-        self, stream: str, first: int, last: int, emitted: int, tx: Transaction
-    ) -> list[Range]:
+    def _missing(self, stream: str, told: Numbers, is_late: bool, tx: Transaction) -> list[Range]:
         """What is missing, and was at the last tally, too; but for what does not come any more."""
+        first, last, emitted = told
         rows = tx[Received].look()
         has_come, seen = streams.came(rows).get(stream, []), self._known.seen.pop(stream, Seen())
         # Its database was restored, if there are fewer than there were: the rest will come again.
-        known = within(has_come, 1, emitted if seen.end > emitted else NO_END)
+        known = within(has_come, 1, emitted if seen.end > emitted and not is_late else NO_END)
         known = merged([*known, *within([(1, first - 1)], 1, last)])
         left = missing(known, last)
         times = seen.times + 1 if left and left[0][0] == seen.first else 1

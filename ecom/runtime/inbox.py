@@ -36,12 +36,8 @@ def read_ahead(inputs: Iterable[Any], service: Service, tx: Transaction) -> None
         for header in ("ce-id", "ce-subject")
     )
     subjects.update(subject_of(each.result) for each in performed)
-    wanted: dict[str, set[Any]] = {
-        "id": ids,
-        "seq": {each.seq for each in performed},
-        "key": keys - {None},
-    }
-    wanted |= dict.fromkeys(service.subject_fields, subjects)
+    wanted: dict[str, set[Any]] = dict.fromkeys(service.subject_fields, subjects)
+    wanted |= {"id": ids, "seq": {each.seq for each in performed}, "key": keys - {None}}
     kinds: tuple[type[Row], ...] = (Inbox, Effect, *service.rows)
     for kind in kinds:
         if its := wanted.get(kind.__struct_fields__[0]):

@@ -33,6 +33,7 @@ class Gaps(Struct, frozen=True):
     said: dict[str, int] = {}  # our last tally: stream → up to which number all are published
     alike: int = 0  # how often, since, one was due that would say the same
     answered: set[tuple[str, str]] = set()  # since then: whose questions, about which stream
+    told: dict[str, float] = {}  # by producer: when the latest of its tallies was made
 
 
 class Memory(Struct, frozen=True):

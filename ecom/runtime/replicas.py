@@ -18,10 +18,9 @@ BEFORE = -1.0  # before any time
 
 def renewed(until: float, name: str, tx: Transaction, now: float) -> float:
     """Renew our lease if it is time to; until when it lasts."""
-    if until >= now + LEASE - RENEWAL:
-        return until
-    until = now + LEASE
-    tx[Replica].change(_row(name, tx), until=until)
+    if until < now + LEASE - RENEWAL:
+        until = now + LEASE
+        tx[Replica].change(_row(name, tx), until=until)
     return until
 
 

@@ -13,8 +13,7 @@ RETENTION = 7 * 24 * 3600.0  # seconds
 STEP = 500  # rows of each table in one transaction
 EVERY = 10.0  # seconds between two looks, unless there was more to do
 KINDS: tuple[type[Inbox | Outbox | Effect], ...] = (Inbox, Outbox, Effect)
-# Seconds: nothing is put off, or leased, for as long by a clock that is right.
-LONGEST_WAIT = 3600.0
+LONGEST_WAIT = 3600.0  # seconds; no clock that is right puts off, or leases, for as long
 
 
 def tidy(tx: Transaction, now: float) -> bool:

@@ -113,7 +113,7 @@ class Runtime:
             performing = [it for row in chosen if (it := self._to_perform(row, tx, now))]
             if any(type(each) is messages.TallyDue for each in inputs):
                 published = self._outbox.under_way.union(row.seq for row in publishing)
-                self._announcements += self._gaps.tally(tx, published)
+                self._announcements += self._gaps.tally(tx, published, now)
         except BaseException:
             tx.rollback()
             raise

@@ -408,6 +408,22 @@ def test_numbers_that_are_given_again_are_missed_again(pair):
     assert [row.id for row in pair.sent_again()] == [lost.id]
 
 
+def test_tallies_that_come_again_forget_nothing(pair):
+    """A connection was lost before they were acknowledged: they say of fewer events than have come
+    since, and are no sign that a database was restored."""
+    old = []
+    for _ in range(3):
+        arrive(pair.audit, [pair.place()])
+        pair.order.now += 10
+        old += announced(pair.order.give(TallyDue()))
+    arrive(pair.audit, [pair.place() for _ in range(3)])
+    pair.count()
+    for tally in old:
+        assert announced(pair.audit.give(heard(tally))) == []
+    assert pair.audit.rows(Received) == [Received("order.created", [(1, 6)])]
+    assert pair.count() == []
+
+
 def test_events_of_an_earlier_release_are_handled_and_not_missed(pair):
     """They have no number. Those that are on their way come before the first tally; from then on
     each that is lost is missed."""

@@ -16,7 +16,7 @@ IN_FILES = () if "here" in disks.NOT_ON else (disks.full,)
 ON_SERVER = (databases.kill, databases.freeze, databases.cut)
 DESCRIPTORS = 300  # that a process may hold
 MEMORY = 250 * 2**20  # bytes that a process may hold
-FILES = 60  # that a shop's folder may hold
+FILES, MORE = 40, 20  # that a shop's folder may hold, and how many more a replica
 
 
 def soak(bed: Testbed) -> Iterator[str]:
@@ -27,14 +27,14 @@ def soak(bed: Testbed) -> Iterator[str]:
         bed.workload.release(due - len(bed.workload.attempted))
         bed.wait(0.02, 0.25)
         yield bed.random.choice(strikes)(bed)
-        _look_for_growth(bed)
+        bed.problems += sorted({*_growth(bed)}.difference(bed.problems))
 
 
-def _look_for_growth(bed: Testbed) -> None:
+def _growth(bed: Testbed) -> Iterator[str]:
     for service in bed.services:
         if (held := psutil.Process(bed.pid(service)).num_fds()) > DESCRIPTORS:
-            bed.problems.append(f"{service} holds {held} descriptors")
+            yield f"{service} holds {held} descriptors"
         if (held := bed.memory(service)) > MEMORY:
-            bed.problems.append(f"{service} holds {held / 2**20:.0f} MiB")
-    if (files := len(list(bed.runner.folder.iterdir()))) > FILES:
-        bed.problems.append(f"the shop's folder holds {files} files")
+            yield f"{service} holds {held / 2**20:.0f} MiB"
+    if (files := len(list(bed.runner.folder.iterdir()))) > FILES + MORE * len(bed.replicas):
+        yield f"the shop's folder holds {files} files"
