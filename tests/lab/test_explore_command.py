@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from ecom_lab.simulator.command import explore
+from ecom_lab.simulator.command import BEYOND, explore, foretold
 from ecom_lab.simulator.shop.ablations import BY_NAME
 from ecom_lab.simulator.shop.orchestrated import ABLATIONS
 
@@ -76,6 +76,14 @@ def test_nothing_is_not_explored(option):
     status, output = run(*option)
     assert status == 2
     assert f"Invalid value for '{option[0]}'" in output
+
+
+def test_what_takes_long_is_said_before_it_starts():
+    """By what it has taken before; nothing is said of what is over in seconds."""
+    assert foretold(1, 1) == ""
+    assert foretold(2, 2) == "4 million states, 4 minutes, 1.1 GiB"
+    assert foretold(3, 1) == foretold(2, 3) == BEYOND
+    assert "To expect" not in run("--orders", "1", "--faults", "0")[1]
 
 
 def test_an_unknown_safeguard_is_one_sentence():
