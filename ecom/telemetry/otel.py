@@ -4,6 +4,7 @@ Where they go, how many at a time and how patiently is the SDK's business: its `
 hold. A collector that is away costs spans, never an order.
 """
 
+import os
 import sys
 from typing import ClassVar
 
@@ -28,6 +29,8 @@ from ecom.telemetry.tracing import Span
 def _otlp() -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    os.environ["no_proxy"] = f"{direct},localhost,127.0.0.1,::1"  # a collector may be beside us
     return OTLPSpanExporter()
 
 

@@ -19,7 +19,9 @@ def traced(broker):
     customer after it was confirmed, 1005 placed by a caller with a trace of its own."""
     with collector() as (url, spans), pytest.MonkeyPatch.context() as environment:
         environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # to which nothing here is to go
         with Shop({"TEAPOT": 10}, amqp_url=broker) as shop:
+            environment.delenv("HTTP_PROXY")
             shop.place("good@example.com", {"TEAPOT": 1})
             shop.place("late@example.com", {"TEAPOT": 99})
             shop.place("poor@example.com", {"TEAPOT": 1}, DECLINED_CARD)
