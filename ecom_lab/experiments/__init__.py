@@ -9,6 +9,8 @@ from pathlib import Path
 from ecom.errors import ShopError
 
 __all__ = ["data_file", "results"]
+# Of a run, beside its parameters and results. Here, as what runs one need not wait for pandas.
+COLUMNS = {"key": str, "notebook": str, "code": str, "status": str, "seconds": float, "error": str}
 
 
 def data_file(name: str) -> Path:

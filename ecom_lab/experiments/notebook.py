@@ -15,7 +15,7 @@ from papermill import inspect_notebook
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from ecom.errors import ShopError
-from ecom_lab.experiments.results_file import COLUMNS
+from ecom_lab.experiments import COLUMNS
 
 TYPES = {"int": int, "float": FiniteFloat, "bool": bool, "str": str, "NoneType": str}
 

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 
 from ecom import __version__
 from ecom.harness.diagrams import palette
+from ecom_lab.experiments import COLUMNS
 from ecom_lab.experiments.notebook import Notebook
 from ecom_lab.experiments.plots import Plot, dress, plain, sheet
-from ecom_lab.experiments.results_file import COLUMNS
 
 MARKS = "osD^vX"
 DASHES = ("-", "--", "-.", ":", (0, (6, 4)), (0, (2, 4)))

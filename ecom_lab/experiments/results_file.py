@@ -8,8 +8,7 @@ import pandas as pd
 from sqlite_utils import Database
 
 from ecom.errors import ShopError
-
-COLUMNS = {"key": str, "notebook": str, "code": str, "status": str, "seconds": float, "error": str}
+from ecom_lab.experiments import COLUMNS
 
 
 def open_results(path: Path) -> Database:

@@ -7,9 +7,9 @@ from typing import Any
 
 from ecom.broker.lease import lease
 from ecom.harness.progress import progress
-from ecom_lab.experiments import report
+from ecom_lab.experiments import COLUMNS, report
 from ecom_lab.experiments.notebook import Run, read
-from ecom_lab.experiments.results_file import COLUMNS, open_results, results
+from ecom_lab.experiments.results_file import open_results, results
 from ecom_lab.experiments.worker import side_by_side
 
 

@@ -15,9 +15,9 @@ from papermill.exceptions import PapermillExecutionError
 from ecom.errors import ShopError
 from ecom.process.child import Child, start
 from ecom.process.fork_server import how
+from ecom_lab.experiments import COLUMNS
 from ecom_lab.experiments.kernel import Kernel
 from ecom_lab.experiments.notebook import Run, braced
-from ecom_lab.experiments.results_file import COLUMNS
 
 STOP_SECONDS = 20.0  # for a kernel that is stopping: it may have a shop to close
 LOOK_SECONDS = 0.05

@@ -19,9 +19,8 @@ from sqlite_utils import Database
 
 from ecom.cli.main import main
 from ecom.errors import ShopError
-from ecom_lab.experiments import results
+from ecom_lab.experiments import COLUMNS, results
 from ecom_lab.experiments.notebook import read
-from ecom_lab.experiments.results_file import COLUMNS
 from ecom_lab.experiments.worker import recorded
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
