@@ -139,7 +139,7 @@ class GapDetection:
         if who != self._service and who in self._contract.listens:
             self._known.said.clear()  # somebody listens, and wants to know
             counted, consumed = _emitted(tx), self._contract.consumed_by(who)
-            for stream in asked.missing.keys() & counted.keys():
+            for stream in sorted(asked.missing.keys() & counted.keys()):
                 if apart(stream)[0] in consumed and (who, stream) not in self._known.answered:
                     self._known.answered.add((who, stream))
                     log.warning("%s misses %s: sending a page of them again", who, stream)
