@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -178,8 +179,10 @@ def test_root_may_open_the_notebooks(copies: Path, tmp_path: Path) -> None:
         text=True,
     )
     try:
-        said = "".join(iter_until(server.stderr, "is running at"))
-        assert "is running at" in said, said
+        said = "".join(iter_until(server.stderr, "/lab/tree/work?token="))
+        (url,) = re.findall(r"http://\S+:\d+/", said) or [said]
+        # Once it answers, it also hears when it is told to end; while it starts, it may not.
+        assert httpx.get(f"{url}login").status_code == 200
     finally:
         server.terminate()
         server.communicate(timeout=60)

@@ -5,14 +5,15 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from ecom_lab.simulator.command import BEYOND, explore, foretold
+from ecom.cli.main import main
+from ecom_lab.simulator.command import BEYOND, foretold
 from ecom_lab.simulator.shop.ablations import BY_NAME
 from ecom_lab.simulator.shop.orchestrated import ABLATIONS
 
 
 def run(*arguments):
     """Exit status and output."""
-    result = CliRunner().invoke(explore, ["--workers", "1", *arguments])
+    result = CliRunner().invoke(main, ["explore", "--workers", "1", *arguments])
     return result.exit_code, result.output
 
 
