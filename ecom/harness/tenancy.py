@@ -16,6 +16,7 @@ from ecom.amqp.connection import TROUBLE, why
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import Lease, lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
+from ecom.contract import topology
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER, Grant, grant, user, users
 from ecom.settings import keep_secret, kept_secret
@@ -51,12 +52,18 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
         return dict.fromkeys(users(contract), amqp_url)
     ours = urlsplit(address(amqp_url, shop))
     passwords = {service: secrets.token_hex(16) for service in users(contract)}
-    node.management.define(_definitions(contract, shop, passwords, ours.username))
+    rights = _definitions(contract, shop, passwords, ours.username)
+    topics = {"topic_permissions": rights.pop("topic_permissions")}
+    node.management.define(rights)
+    node.management.define(topics)  # apart: RabbitMQ 4.3 wants their exchanges to be there
     place = ours.netloc.rpartition("@")[2]
     return {
         service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
         for service, password in passwords.items()
     }
+
+
+_PLAIN = {"auto_delete": False, "internal": False, "arguments": {}}
 
 
 def _definitions(
@@ -77,6 +84,10 @@ def _definitions(
         "permissions": [
             {"user": who, "vhost": shop, "configure": configure, "write": write, "read": read}
             for who, (configure, write, read, _) in rights.items()
+        ],
+        "exchanges": [
+            {"name": name, "vhost": shop, "type": "topic", "durable": True, **_PLAIN}
+            for name in (topology.exchange(shop), topology.dead_exchange(shop))
         ],
         "topic_permissions": [
             {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ".*"}
