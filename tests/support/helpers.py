@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+from ecom.broker.installation import find_rabbitmq, version
 from ecom.broker.ports import usable
 from ecom.contract.envelope import Envelope, encode
 from ecom.process import child
@@ -34,6 +35,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", settings.get_current_
 
 # The same examples on every run and machine, however slow: a failure can be looked into.
 steady = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def copies_are_checked() -> bool:
+    """Whether the broker asks, for each key that a message is copied to (`CC`, `BCC`), whether its
+    sender may publish under that: RabbitMQ 4.3 does."""
+    return [int(it) for it in version(find_rabbitmq()).split(".")[:2]] >= [4, 3]
 
 
 def envelope_for(event: Any, id: str = "event-1") -> Envelope:

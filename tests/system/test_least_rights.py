@@ -1,10 +1,10 @@
 """What a service that was broken into can make the others do: nothing that is not its own."""
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 import pika
 import pytest
-from helpers import EXAMPLES, broker_url, wire
+from helpers import EXAMPLES, broker_url, copies_are_checked, wire
 from msgspec.structs import replace
 from pika.exceptions import ChannelClosedByBroker
 
@@ -120,13 +120,14 @@ def test_a_service_can_cause_no_transition_that_is_not_its_own(shop, attacker, p
     letters = _all_handled(shop, put, wait_for, f"{attacker.name}-1")
     others = letters[letters.service != attacker.name]
     forged = others[others.reason == "forged"]
-    assert set(forged.service) == set(SERVICES) - {attacker.name}
+    assert set(forged.service) == (set() if copies_are_checked() else {*SERVICES} - {attacker.name})
     # What it writes into its own queue makes nobody do anything but itself.
     shop.dead.drop(letters[letters.service == attacker.name], "its own")
-    for reason in ("forged", "malformed"):
+    for reason in {"forged", "malformed"} & {*others.reason}:
         first = others[others.reason == reason].id.iloc[0]
         assert not shop.dead.dry_run(first).is_good
-    with pytest.raises(ShopError, match=f"{len(forged)} of them stay"):
+    stay = pytest.raises(ShopError, match=f"{len(forged)} of them stay")
+    with stay if len(forged) else nullcontext():
         shop.dead.replay(others)
     left = _all_handled(shop, put, wait_for, f"{attacker.name}-2")
     assert set(left[left.reason == "forged"].id) == set(forged.id)
