@@ -58,7 +58,7 @@ def up(environment, request):
     remove_topology(CONTRACT, environment["ECOM_AMQP_URL"], "cli-test")
 
 
-def test_a_shop_in_the_terminal(ecom, up):
+def test_a_shop_in_the_terminal(ecom, up, wait_for):
     """up, place, orders, status, down: each says what a user or a program needs."""
     name = ("--name", "cli-test")
     assert json.loads(ecom("place", "ada@example.com", "MOON=2", *name, "--json").stdout) == {
@@ -71,7 +71,8 @@ def test_a_shop_in_the_terminal(ecom, up):
     assert "order" in ecom("status", *name).stdout
     assert "is open in process" in ecom("up", *name).stderr
     orders = json.loads(ecom("orders", *name, "--json").stdout)
-    assert "2 × MOON  £1,998.00" in ecom("orders", *name, "--state", "cancelled").stdout
+    cancelled = lambda: ecom("orders", *name, "--state", "cancelled").stdout  # noqa: E731
+    wait_for(lambda: "2 × MOON  £1,998.00" in cancelled())
     assert [order["order_id"] for order in orders] == ["1001", "1002"]
     assert orders[0]["lines"] == [{"sku": "MOON", "quantity": 2, "unit_price": 99900}]
     assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"
