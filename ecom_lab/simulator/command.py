@@ -99,7 +99,7 @@ def _run(
         return _walk(change(_crowd(orders, faults, saga)), seeds)
     worlds = orchestrated_jobs if saga == "orchestration" or without in COORDINATED else jobs
     work = [job._replace(scenario=change(job.scenario)) for job in worlds(orders, faults)]
-    if not without and (expected := foretold(orders, faults)):
+    if worlds is jobs and not without and (expected := foretold(orders, faults)):
         click.echo(f"To expect: {expected}.", err=True)
     if without and not given:
         work = [Job(KNOWN[without].broken)]
