@@ -7,8 +7,10 @@ import pytest
 
 from ecom.amqp.blocking import operator
 from ecom.broker.lease import shared_node
+from ecom.contract.permissions import users
 from ecom.contract.topology import queue
 from ecom.errors import ShopError
+from ecom.harness import tenancy
 from ecom.harness.tenancy import (
     address,
     forget,
@@ -31,6 +33,14 @@ def folder(tmp_path, broker):
     prepare(CONTRACT, broker, folder.name)
     yield folder
     forget(CONTRACT, broker, folder.name)
+
+
+def test_exchanges_are_there_before_the_rights_to_them():
+    """RabbitMQ 4.3 refuses rights to the topics of any other."""
+    made = tenancy._definitions(CONTRACT, "tea", dict.fromkeys(users(CONTRACT), "x"), "operator")
+    assert {(it["vhost"], it["exchange"]) for it in made["topic_permissions"]} == {
+        (it["vhost"], it["name"]) for it in made["exchanges"]
+    }
 
 
 def exists(folder, broker):
