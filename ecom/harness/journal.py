@@ -21,7 +21,7 @@ class Journal(Generic[R]):
         prepare(path, [kind])
         self._store, self._kind = SqliteStore(path), kind
         self._rows: dict[Key, R] = {}  # of the next commit
-        self._batch: asyncio.Future[dict[Key, R]] | None = None  # what will be there then
+        self._asked: list[tuple[Key, asyncio.Future[R]]] = []  # who waits for it
         self._is_closed = False
 
     def read(self, key: Key) -> R | None:
@@ -42,12 +42,13 @@ class Journal(Generic[R]):
         """
         if self._is_closed:
             raise OutcomeUnknown("the journal is closed")
-        if self._batch is None:
-            loop = asyncio.get_running_loop()
-            self._batch = loop.create_future()
+        loop, key = asyncio.get_running_loop(), key_of(row)
+        if not self._asked:
             loop.call_soon(self._write)
-        self._rows.setdefault(key_of(row), row)
-        return (await asyncio.shield(self._batch))[key_of(row)]
+        self._rows.setdefault(key, row)
+        answer: asyncio.Future[R] = loop.create_future()
+        self._asked.append((key, answer))
+        return await answer
 
     def close(self) -> None:
         """Write what was asked for until now, and close the file."""
@@ -56,9 +57,10 @@ class Journal(Generic[R]):
         self._store.close()
 
     def _write(self) -> None:
-        (batch, rows), self._batch, self._rows = (self._batch, self._rows), None, {}
-        if batch is None:
+        (asked, rows), self._asked, self._rows = (self._asked, self._rows), [], {}
+        if not asked:
             return  # `close` came first, and has written them
+        error: OutcomeUnknown | None = None
         try:
             transaction = Transaction(self._store)
             table = transaction[self._kind]
@@ -67,7 +69,13 @@ class Journal(Generic[R]):
                 if table.get(key) is None:
                     table.put(row)
             transaction.commit()
-            batch.set_result({key: table[key] for key in rows})
-        except (StoreUnavailable, StoreBroken) as error:
+        except (StoreUnavailable, StoreBroken) as failure:
             self._store.rollback()
-            batch.set_exception(OutcomeUnknown(str(error)))
+            error = OutcomeUnknown(str(failure))
+        for key, answer in asked:
+            if answer.done():
+                continue  # who asked does not wait any more
+            if error is None:
+                answer.set_result(table[key])
+            else:
+                answer.set_exception(error)

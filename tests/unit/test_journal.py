@@ -106,3 +106,19 @@ def test_a_mail_that_comes_while_the_mail_server_ends_is_not_taken(tmp_path, cap
     assert asyncio.run(run()) == "451"
     assert kept(InFile(tmp_path)) == []
     assert not caplog.records
+
+
+def test_who_waits_no_more_takes_no_answer_from_others(tmp_path):
+    """Though all of them are answered by one commit, and each by the first row under its key."""
+
+    async def run():
+        with closing(opened(tmp_path)) as journal:
+            asked = [asyncio.create_task(journal.write_once(ROW)) for _ in range(3)]
+            await asyncio.sleep(0)
+            asked[0].cancel()
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.gather(*asked, return_exceptions=True)
+
+    gone, *answered = asyncio.run(run())
+    assert isinstance(gone, asyncio.CancelledError)
+    assert answered == [ROW, ROW]
