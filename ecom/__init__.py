@@ -11,8 +11,7 @@ from typing import Any
 _HOMES = {
     "shop.shop": ("Shop",),
     "shop.attached": ("attach",),
-    "contract.contract": ("Contract", "EVERYTHING"),
-    "contract.event": ("Event",),
+    "contract.contract": ("Contract", "EVERYTHING", "Event"),
     "harness.running": ("Running",),
     "runtime.saga": ("Saga",),
     "runtime.service": ("Impossible", "Lifecycle", "Retry", "Service", "Work"),

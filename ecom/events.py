@@ -2,8 +2,7 @@
 
 Every event is a frozen, typed struct. On the wire it is a CloudEvent in RabbitMQ's binary form:
 attributes in `ce-` headers (see `ecom.contract.envelope`), the event itself as a JSON body. Money
-is integer pence. Readers ignore fields they do not know, so a field may be added (with a default);
-to change or remove one, add a new event type.
+is integer pence.
 """
 
 import re
@@ -12,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ecom.contract.event import Event
+from ecom.contract.contract import Event
 
 MAX_LINES = 1_000
 MAX_PENCE = 10**15
@@ -59,6 +58,12 @@ class Line(Struct, frozen=True):
     unit_price: UnitPrice = 0
 
 
+class AboutOrder(Struct, frozen=True):
+    """What is about one order, and no event: a command, a timer, an effect, an effect's result."""
+
+    order_id: str
+
+
 class OrderEvent(Event, frozen=True):
     """Something that happened to one order."""
 
@@ -69,8 +74,7 @@ class OrderEvent(Event, frozen=True):
 class OrderCreated(OrderEvent, frozen=True):
     """A customer's order was accepted; the order is PENDING."""
 
-    key = "order.created"
-    producer = "order"
+    key, producer = "order.created", "order"
     card: Card
     total: Pence
     lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=MAX_LINES)]
@@ -79,8 +83,7 @@ class OrderCreated(OrderEvent, frozen=True):
 class InventoryProcessed(OrderEvent, frozen=True):
     """Stock is held for the whole order until `held_until`."""
 
-    key = "inventory.processed"
-    producer = "inventory"
+    key, producer = "inventory.processed", "inventory"
     card: Card
     total: Pence
     held_until: datetime
@@ -89,9 +92,7 @@ class InventoryProcessed(OrderEvent, frozen=True):
 class InventoryFailed(OrderEvent, frozen=True):
     """Stock could not be held; nothing of the order is held."""
 
-    key = "inventory.failed"
-    producer = "inventory"
-    failure = True
+    key, producer, failure = "inventory.failed", "inventory", True
     reason: Text
     sku: Sku
 
@@ -99,81 +100,56 @@ class InventoryFailed(OrderEvent, frozen=True):
 class PaymentProcessed(OrderEvent, frozen=True):
     """Money was captured."""
 
-    key = "payment.processed"
-    producer = "payment"
+    key, producer = "payment.processed", "payment"
     amount: Pence
 
 
 class PaymentFailed(OrderEvent, frozen=True):
     """The card was declined; no money moved."""
 
-    key = "payment.failed"
-    producer = "payment"
-    failure = True
+    key, producer, failure = "payment.failed", "payment", True
     reason: Text
 
 
 class InventoryCommitted(OrderEvent, frozen=True):
     """The held stock now belongs to the order: the saga can no longer fail by itself."""
 
-    key = "inventory.committed"
-    producer = "inventory"
+    key, producer = "inventory.committed", "inventory"
 
 
 class InventoryExpired(OrderEvent, frozen=True):
     """The hold ran out before payment; the stock is back on the shelf."""
 
-    key = "inventory.expired"
-    producer = "inventory"
-    failure = True
+    key, producer, failure = "inventory.expired", "inventory", True
     reason: Text = HOLD_EXPIRED
 
 
 class OrderConfirmed(OrderEvent, frozen=True):
     """The saga succeeded."""
 
-    key = "order.confirmed"
-    producer = "order"
+    key, producer = "order.confirmed", "order"
     total: Pence
 
 
 class OrderCancelled(OrderEvent, frozen=True):
     """The saga is being undone, for `reason`. May overtake any other event of the order."""
 
-    key = "order.cancelled"
-    producer = "order"
-    failure = True
+    key, producer, failure = "order.cancelled", "order", True
     reason: Text
 
 
 class InventoryReleased(OrderEvent, frozen=True):
     """Compensation: what was held or committed is back on the shelf."""
 
-    key = "inventory.released"
-    producer = "inventory"
-    failure = True
+    key, producer, failure = "inventory.released", "inventory", True
 
 
 class PaymentRefunded(OrderEvent, frozen=True):
     """Compensation: the money is back with the customer."""
 
-    key = "payment.refunded"
-    producer = "payment"
-    failure = True
+    key, producer, failure = "payment.refunded", "payment", True
     amount: Pence
 
 
-# Each after all that it can follow from.
-EVENTS: tuple[type[OrderEvent], ...] = (
-    OrderCreated,
-    InventoryProcessed,
-    InventoryFailed,
-    PaymentProcessed,
-    PaymentFailed,
-    InventoryCommitted,
-    InventoryExpired,
-    OrderConfirmed,
-    OrderCancelled,
-    InventoryReleased,
-    PaymentRefunded,
-)
+# In the order in which they stand here: each after all that it can follow from.
+EVENTS: tuple[type[OrderEvent], ...] = tuple(OrderEvent.__subclasses__())

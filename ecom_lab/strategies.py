@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ecom.contract.event import Event
+from ecom.contract.contract import Event
 from ecom.errors import NotInstalled
 from ecom.runtime.saga import Saga
 from ecom_lab.simulator.judge import view_of

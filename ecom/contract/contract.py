@@ -3,10 +3,31 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
-from ecom.contract.event import Event
+from msgspec import Struct
 
 EVERYTHING = "#"  # consumes every event, as the audit log does
+
+
+class Event(Struct, frozen=True):
+    """The base of a saga's events: facts in the past tense, never changed. The first field names
+    the saga that an event belongs to.
+
+    Readers ignore fields they do not know, so a field may be added (with a default); to change or
+    remove one, add a new event type.
+    """
+
+    key: ClassVar[str]  # the routing key
+    producer: ClassVar[str]  # the one service that may publish it
+    version: ClassVar[int] = 1
+    failure: ClassVar[bool] = False  # published only when something failed, or is being undone
+
+
+def subject_of(message: Struct) -> str:
+    """The saga that a message (event, effect, timer, result) belongs to: its first field."""
+    subject: str = getattr(message, message.__struct_fields__[0])
+    return subject
 
 
 @dataclass(frozen=True, eq=False)

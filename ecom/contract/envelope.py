@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ecom.contract.contract import Contract
-from ecom.contract.event import Event, subject_of
+from ecom.contract.contract import Contract, Event, subject_of
 
 Headers = dict[str, Any]
 Wire = tuple[Headers, bytes]  # a message's headers and body
@@ -147,7 +146,15 @@ def to_int(value: object) -> int:
 def decode(contract: Contract, headers: Headers | None, body: bytes) -> tuple[Envelope, Event]:
     """Read one message strictly, as an event of the contract. Raises `Refused`, nothing else."""
     envelope = _read_envelope(contract, headers or {})
-    event = _read_body(_decoders(contract)[envelope.type], body)
+    if len(body) > MAX_BODY:
+        raise Refused(f"body of {len(body)} bytes, more than {MAX_BODY}")
+    try:
+        event = _decoders(contract)[envelope.type](body)
+        # Our own events are canonical: they re-encode to the same bytes, and need no second look.
+        if _encode(event) != body:
+            _look_closely(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
+        raise Refused(f"malformed body: {str(error)[:200]}") from None
     if subject_of(event) != envelope.subject:
         raise Refused("ce-subject is not what the body speaks of")
     return envelope, event
@@ -174,7 +181,9 @@ def _read_envelope(contract: Contract, headers: Headers) -> Envelope:
         raise Refused("header ce-schemaversion is not a number")
     if not source.endswith(f"/{kind.producer}"):
         raise Refused(f"{type_} cannot come from {source}")
-    trace = _read_trace(headers.get("ce-traceparent"), correlation, id_)
+    trace = headers.get("ce-traceparent")
+    if not (isinstance(trace, str) and _TRACE.match(trace)):
+        trace = trace_after("", correlation, id_)  # tracing must never stop an order
     about = int(version), _read_time(time), kind.producer, subject
     return Envelope(id_, type_, *about, correlation, causation, trace)
 
@@ -192,26 +201,6 @@ def _read_time(value: str) -> str:
         raise Refused("header ce-time has a leap second in the middle of a day")
     is_ours = value[10] == "T" and value.endswith("Z") and not leap
     return value if is_ours else f"{time.replace(tzinfo=None).isoformat()}Z"
-
-
-def _read_trace(value: object, correlation: str, id_: str) -> str:
-    """Tracing must never stop an order: a malformed context starts a new trace instead."""
-    if isinstance(value, str) and _TRACE.match(value):
-        return value
-    return trace_after("", correlation, id_)
-
-
-def _read_body(decoder: Callable[[bytes], Event], body: bytes) -> Event:
-    if len(body) > MAX_BODY:
-        raise Refused(f"body of {len(body)} bytes, more than {MAX_BODY}")
-    try:
-        event = decoder(body)
-        # Our own events are canonical: they re-encode to the same bytes, and need no second look.
-        if _encode(event) != body:
-            _look_closely(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
-        raise Refused(f"malformed body: {str(error)[:200]}") from None
-    return event
 
 
 def _look_closely(body: bytes) -> None:

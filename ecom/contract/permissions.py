@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ecom.contract.contract import Contract
-from ecom.contract.envelope import Refused
 from ecom.contract.topology import dead_exchange, exchange, queue, queues
 
 PROVISIONER = "provisioner"
@@ -57,15 +56,6 @@ def sender(own: str, service: str, producer: str) -> str:
     users differ in the service only: for `x.lamp`, the sensor is `x.sensor`. If `own` does not end
     in the service's name, all services share that user."""
     return own.removesuffix(service) + producer if own.endswith(service) else own
-
-
-def check_right(type_: str, key: str, user: str | None, publisher: str) -> None:
-    """Raises `Refused` for an event that `publisher` alone may publish, under its own type as key.
-    Brokers grant the right to publish by routing key: a type must not evade it."""
-    if key != type_:
-        raise Refused(f"{type_} came under the routing key {key[:100]!r}")
-    if user != publisher:
-        raise Refused(f"{type_} is for {publisher!r} to publish, and {user!r} did")
 
 
 def _exactly(shop: str, names: Iterable[str]) -> str:

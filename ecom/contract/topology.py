@@ -36,9 +36,20 @@ def dead_queue(shop: str, service: str) -> str:
 
 def queues(contract: Contract, shop: str) -> dict[str, dict[str, Any]]:
     """Every queue's name and arguments, the dead-letter queues first."""
-    services = contract.services
-    dead = {dead_queue(shop, service): _DEAD for service in services}
-    return dead | {queue(shop, service): _arguments(shop, service) for service in services}
+    dead = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
+    ours = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        # At-least-once dead lettering: the broker keeps the message until its dead letter is
+        # confirmed. It asks for reject-publish; without a length limit that never rejects.
+        "x-dead-letter-exchange": dead_exchange(shop),
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    found = {dead_queue(shop, it): dead for it in contract.services}
+    return found | {
+        queue(shop, it): ours | {"x-dead-letter-routing-key": it} for it in contract.services
+    }
 
 
 def bindings(contract: Contract, shop: str) -> list[tuple[str, str]]:
@@ -67,19 +78,3 @@ def _control_keys(contract: Contract, service: str) -> list[str]:
     heard = contract.consumed_by(service)
     tallies = sorted({f"{contract.by_key[key].producer}.tally" for key in heard})
     return [echo(service), "*.missing", *tallies]
-
-
-_DEAD = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
-
-
-def _arguments(shop: str, service: str) -> dict[str, Any]:
-    return {
-        "x-queue-type": "quorum",
-        "x-delivery-limit": DELIVERY_LIMIT,
-        # At-least-once dead lettering: the broker keeps the message until its dead letter is
-        # confirmed. It asks for reject-publish; without a length limit that never rejects.
-        "x-dead-letter-exchange": dead_exchange(shop),
-        "x-dead-letter-routing-key": service,
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
-    }

@@ -16,8 +16,7 @@ from msgspec import Struct
 from ecom.effects import TIMEOUT
 from ecom.errors import ShopError
 from ecom.process.performers import NotDone, OutcomeUnknown, requested_at
-from ecom.runtime.context import traceparent
-from ecom.runtime.service import Impossible
+from ecom.runtime.service import Impossible, traceparent
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
 
 KEY_LIFE = 20 * 3600.0  # seconds that a key can be relied on: a day, less what clocks may be off

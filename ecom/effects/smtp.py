@@ -14,8 +14,7 @@ from ecom.effects import TIMEOUT
 from ecom.effects.mime import SENDER, Letter, message_id
 from ecom.errors import ShopError
 from ecom.process.performers import NotDone
-from ecom.runtime.context import traceparent
-from ecom.runtime.service import Impossible
+from ecom.runtime.service import Impossible, traceparent
 from ecom.services.notification import MailSent, SendMail
 
 CONNECTIONS = 8  # at a time: most servers allow a client ten or more

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ecom.contract.event import subject_of
+from ecom.contract.contract import subject_of
 from ecom.harness.journal import Journal
 from ecom.process.performers import Performers
 from ecom.runtime.service import Service

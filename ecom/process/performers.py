@@ -9,10 +9,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from ecom.runtime.context import about, traceparent
 from ecom.runtime.dead_letters import describe
 from ecom.runtime.messages import Failed, Perform, Performed
-from ecom.runtime.service import Impossible
+from ecom.runtime.service import Impossible, about, traceparent
 from ecom.telemetry.tracing import context_of
 
 # Performs an effect under an idempotency key, and returns its result. Under one key there is one

@@ -14,7 +14,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from ecom.contract.envelope import ATTRIBUTES, Headers, Refused, derived_id, is_id, rfc3339, to_int
-from ecom.contract.permissions import check_right
 from ecom.runtime.messages import Delivery
 from ecom.runtime.service import Service, Work
 from ecom.runtime.tables import Effect, Inbox, Letter
@@ -33,37 +32,11 @@ MAX_ATTRIBUTE, MAX_TEXT, ROOM = 128, 500, 1_600  # bytes: of one value; of all a
 _EXTENSION = re.compile(r"ce-[a-z0-9]{1,20}\Z")
 
 
-def set_aside(work: Work, it: Delivery, reason: str, error: str, attempts: int, at: float) -> None:
-    """Put a dead letter into the outbox: for this reason (malformed, failed), after so many
-    attempts; it first arrived `at`, epoch seconds."""
-    headers, effect = kept(it), (it.headers or {}).get(EFFECT_HEADER)
-    if effect is not None and not it.exchange:
-        headers[EFFECT_HEADER] = _text(effect, MAX_ATTRIBUTE)
-    _set_aside(work, headers, it.body, reason, error, attempts, at)
-
-
-def refuse(work: Work, delivery: Delivery, error: str) -> None:
-    """Set aside what cannot be handled; of an event that is sent again, there is one letter."""
-    headers = kept(delivery)
-    if delivery.exchange and is_id(headers.get("ce-id")):
-        id_ = derived_id(repr((headers, delivery.body)), "refused")
-        if work[Inbox].get(id_) is not None:
-            work.count("duplicates")
-            return
-        work[Inbox].put(Inbox(id_, "refused", "", "done", work.now))
-    set_aside(work, delivery, "malformed", error, 1, work.now)
-
-
-def set_effect_aside(work: Work, row: Effect, error: str, attempts: int) -> None:
-    """Put an effect that failed for good into the outbox, as a dead letter."""
-    headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.subject}
-    headers |= {EFFECT_HEADER: str(row.seq), EXCHANGE: "effects", KEY: row.type}
-    _set_aside(work, headers, row.body, "effect failed", error, attempts, row.created_at)
-
-
-def _set_aside(
+def set_aside(
     work: Work, headers: Headers, body: bytes, reason: str, why: str, attempts: int, at: float
 ) -> None:
+    """Put a dead letter into the outbox, with the headers that are `kept`: for this reason
+    (malformed, failed), after so many attempts; it first arrived `at`, epoch seconds."""
     id_, subject = (_id(headers.get(name)) for name in ("ce-id", "ce-subject"))
     number, error = work.number(Letter), _text(why, MAX_TEXT)
     told = {
@@ -79,6 +52,25 @@ def _set_aside(
     work[Letter].put(Letter(number, *what, attempts, work.now))
     about = {"subject": subject, "event": id_, "attempt": attempts}
     log.error("Dead letter (%s): %s", reason, why, extra=about)
+
+
+def set_effect_aside(work: Work, row: Effect, error: str, attempts: int) -> None:
+    """Put an effect that failed for good into the outbox, as a dead letter."""
+    headers = {"ce-id": row.id, "ce-type": row.type, "ce-subject": row.subject}
+    headers |= {EFFECT_HEADER: str(row.seq), EXCHANGE: "effects", KEY: row.type}
+    set_aside(work, headers, row.body, "effect failed", error, attempts, row.created_at)
+
+
+def refuse(work: Work, delivery: Delivery, error: str) -> None:
+    """Set aside what cannot be handled; of an event that is sent again, there is one letter."""
+    headers = kept(delivery)
+    if delivery.exchange and is_id(headers.get("ce-id")):
+        id_ = derived_id(repr((headers, delivery.body)), "refused")
+        if work[Inbox].get(id_) is not None:
+            work.count("duplicates")
+            return
+        work[Inbox].put(Inbox(id_, "refused", "", "done", work.now))
+    set_aside(work, headers, delivery.body, "malformed", error, 1, work.now)
 
 
 def taken_back(headers: Headers, tx: Transaction, now: float) -> bool:
@@ -106,20 +98,27 @@ def came(delivery: Delivery) -> tuple[str, str, str | None]:
 
 
 def kept(delivery: Delivery) -> Headers:
-    """The headers of a message to keep: its event's attributes, and how it came."""
+    """The headers of a message to keep: its event's attributes, how it came, what effect it was."""
+    said = delivery.headers or {}
     story = zip((EXCHANGE, KEY, USER), came(delivery), strict=True)
-    return plain(delivery.headers or {}) | {name: _text(it or "", 255) for name, it in story}
+    found = plain(said) | {name: _text(it or "", 255) for name, it in story}
+    if (effect := said.get(EFFECT_HEADER)) is not None and not delivery.exchange:
+        found[EFFECT_HEADER] = _text(effect, MAX_ATTRIBUTE)
+    return found
 
 
 def check(delivery: Delivery, type_: str, publisher: str) -> None:
     """Raises `Refused` for an event that another than `publisher` has published, or under another
-    key. So is a replay's original, unless an operator says why it is to be handled all the same."""
+    key: brokers grant rights by routing key, and a type must not evade them. So is a replay's
+    original, unless an operator says why it is to be handled all the same."""
     exchange, key, user = came(delivery)
     why = None if delivery.exchange else (delivery.headers or {}).get(OVERRIDE)
     if why:
         log.warning("Handling %s that %r published to %r: %s", type_, user, exchange, why)
-    else:
-        check_right(type_, key, user, publisher)
+    elif key != type_:
+        raise Refused(f"{type_} came under the routing key {key[:100]!r}")
+    elif user != publisher:
+        raise Refused(f"{type_} is for {publisher!r} to publish, and {user!r} did")
 
 
 def replay_effect(delivery: Delivery, service: Service, tx: Transaction, now: float) -> None:

@@ -17,7 +17,7 @@ page at a time, and more and more seldom what it has sent before: an event, or a
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,7 +27,6 @@ from ecom.contract.contract import Contract
 from ecom.contract.envelope import SEQUENCE, to_int
 from ecom.runtime import streams
 from ecom.runtime.dead_letters import came
-from ecom.runtime.memory import Gaps, Seen
 from ecom.runtime.messages import Announce, Delivery
 from ecom.runtime.streams import NO_END, apart, merged, missing, size, within
 from ecom.runtime.tables import Outbox, Range, Received
@@ -62,25 +61,32 @@ class Missing(Struct, frozen=True):
     missing: dict[str, list[tuple[Number, Number]]]
 
 
+class Seen(NamedTuple):
+    """What a listener saw of a stream at the last tally, if that was not right."""
+
+    end: int = 0  # up to which number it knew of events
+    first: int = 0  # that of the first that was missing …
+    times: int = 0  # … at so many tallies in a row
+
+
+class Gaps(Struct, frozen=True):
+    """What a process knows of lost events, never changed in place; all may be forgotten."""
+
+    seen: dict[str, Seen] = {}  # by stream
+    said: dict[str, int] = {}  # our last tally: stream → up to which number all are published
+    alike: int = 0  # how often, since, one was due that would say the same
+    answered: frozenset[tuple[str, str]] = frozenset()  # since then: whose questions, which stream
+    told: dict[str, float] = {}  # by producer: when the latest of its tallies was made
+
+
 class GapDetection:
-    """One process's part in gap detection."""
+    """One process's part in gap detection; `known` is all that it keeps in memory."""
 
     def __init__(self, contract: Contract, service: str, mark: str = "") -> None:
         self._service = service
         self._mine = mark.replace("@", "/")
         self._contract = contract
-        self._ours = contract.published_by(service)
-        self._known = Gaps()
-
-    def volatile(self) -> Gaps:
-        """What is known just now."""
-        it = self._known
-        return Gaps(dict(it.seen), dict(it.said), it.alike, set(it.answered), dict(it.told))
-
-    def restore(self, gaps: Gaps) -> None:
-        """Know what was known when `volatile` was called; `Gaps` says what it means."""
-        self._known = gaps
-        self._known = self.volatile()  # a copy
+        self.known = Gaps()
 
     def note(self, inputs: Iterable[Any], sender: Callable[[str], str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers
@@ -101,7 +107,7 @@ class GapDetection:
     def tally(self, tx: Transaction, published: set[int], now: float) -> list[Announce]:
         """The tally of our own events, if it is time. What is sent again, or under way (the rows
         `published`), was published: else the tally would hide that it is missing."""
-        self._known.answered.clear()
+        self.known = replace(self.known, answered=frozenset())
         counted = _emitted(tx)  # before what is unsent: our siblings do not wait for us
         unsent = tx[Outbox].look(limit=UNSENT, exchange="events", done_at=None)
         waiting = [row for row in unsent if not row.again and row.seq not in published]
@@ -120,8 +126,8 @@ class GapDetection:
     def _is_news(self, sent: dict[str, tuple[int, int, int]]) -> bool:
         """Whether to say this now: if it has changed, or in the end all the same."""
         said = {key: last for key, (_, last, _) in sent.items()}
-        alike = self._known.alike + 1 if said == self._known.said else 0
-        self._known = replace(self._known, said=said, alike=alike if alike < 2 * SELDOM else SELDOM)
+        alike = self.known.alike + 1 if said == self.known.said else 0
+        self.known = replace(self.known, said=said, alike=alike if alike < 2 * SELDOM else SELDOM)
         return alike & (alike - 1) == 0
 
     def answer(self, delivery: Delivery, tx: Transaction, now: float) -> list[Announce]:
@@ -137,11 +143,12 @@ class GapDetection:
             log.warning("Not a %s of %s: %s", what, who, error)
             return []
         if who != self._service and who in self._contract.listens:
-            self._known.said.clear()  # somebody listens, and wants to know
+            self.known = replace(self.known, said={})  # somebody listens, and wants to know
             counted, consumed = _emitted(tx), self._contract.consumed_by(who)
             for stream in sorted(asked.missing.keys() & counted.keys()):
-                if apart(stream)[0] in consumed and (who, stream) not in self._known.answered:
-                    self._known.answered.add((who, stream))
+                if apart(stream)[0] in consumed and (who, stream) not in self.known.answered:
+                    answered = self.known.answered | {(who, stream)}
+                    self.known = replace(self.known, answered=answered)
                     log.warning("%s misses %s: sending a page of them again", who, stream)
                     wanted = within(merged(asked.missing[stream]), 1, counted[stream])
                     self._send_again(stream, wanted, tx, now)
@@ -161,9 +168,9 @@ class GapDetection:
     def _compare(self, who: str, tally: Tally, tx: Transaction) -> list[Announce]:
         ours = {*self._contract.published_by(who)} & {*self._contract.consumed_by(self._service)}
         told = {it: numbers for it, numbers in tally.sent.items() if apart(it)[0] in ours}
-        is_late = tally.at < self._known.told.get(who, 0.0)  # it came again, or after a sibling's
+        is_late = tally.at < self.known.told.get(who, 0.0)  # it came again, or after a sibling's
         if tally.at and not is_late:
-            self._known.told[who] = tally.at
+            self.known = replace(self.known, told={**self.known.told, who: tally.at})
         found = {it: self._missing(it, numbers, is_late, tx) for it, numbers in told.items()}
         if not (wanted := {it: ranges[:ASKED] for it, ranges in found.items() if ranges}):
             return []
@@ -174,7 +181,8 @@ class GapDetection:
         """What is missing, and was at the last tally, too; but for what does not come any more."""
         first, last, emitted = told
         rows = tx[Received].look()
-        has_come, seen = streams.came(rows).get(stream, []), self._known.seen.pop(stream, Seen())
+        others = dict(self.known.seen)
+        has_come, seen = streams.came(rows).get(stream, []), others.pop(stream, Seen())
         # Its database was restored, if there are fewer than there were: the rest will come again.
         known = within(has_come, 1, emitted if seen.end > emitted and not is_late else NO_END)
         known = merged([*known, *within([(1, first - 1)], 1, last)])
@@ -191,7 +199,8 @@ class GapDetection:
             tx[Received].put(Received(stream + self._mine, known))
         end = max([last, *(it for _, it in known[-1:])])
         if left or end > emitted:
-            self._known.seen[stream] = Seen(end, left[0][0] if left else 0, times)
+            others[stream] = Seen(end, left[0][0] if left else 0, times)
+        self.known = replace(self.known, seen=others)
         return within(left, 1, seen.end)
 
 

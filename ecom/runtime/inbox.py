@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ecom.contract.contract import Contract
+from ecom.contract.contract import Contract, subject_of
 from ecom.contract.envelope import Envelope, is_id
-from ecom.contract.event import subject_of
 from ecom.runtime.messages import Command, Delivery, Performed
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox

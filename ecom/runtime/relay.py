@@ -9,11 +9,11 @@ died (see `ecom.runtime.replicas`).
 import logging
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.runtime.memory import OutRow, Window
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Outbox
 from ecom.stores.base import Transaction
@@ -22,38 +22,32 @@ from ecom.stores.query import AtMost, MoreThan
 SOON, LONGEST_PAUSE = 1.0, 600.0  # seconds until what was returned, or refused, is tried again
 NOBODY = ""  # the owner of a row that no replica takes on before it is due
 
+OutRow = TypeVar("OutRow", Outbox, Effect)
+
 log = logging.getLogger("ecom")
 
 
+class Window(Struct, Generic[OutRow], frozen=True):
+    """What a replica keeps in memory of one table of outgoing rows."""
+
+    is_open: bool
+    under_way: dict[int, OutRow] = {}  # by seq: taken on, and not known to be done
+    last: int = 0  # its own rows up to this seq have been taken on
+    behind: bool = True  # there may be others in the table than those being written
+
+    def copy(self) -> "Window[OutRow]":
+        """The same; what is done from now on is still under way in it."""
+        return replace(self, under_way=dict(self.under_way))
+
+
 class Relay(Generic[OutRow]):
-    """One replica's view of one table of outgoing rows."""
+    """One replica's view of one table of outgoing rows; `window` is all that it remembers."""
 
     def __init__(self, kind: type[OutRow], owner: str, most: int, is_open: bool = False) -> None:
         self._kind: type[OutRow] = kind
         self._owner, self._most = owner, most
-        self._window: Window[OutRow] = Window(is_open)
+        self.window: Window[OutRow] = Window(is_open)
         self._reached = 0, True  # what `last` and `behind` become if this choice is committed
-
-    @property
-    def under_way(self) -> set[int]:
-        """The rows that were taken on and are not known to be done."""
-        return set(self._window.under_way)
-
-    def volatile(self) -> Window[OutRow]:
-        """What is known of the table just now, between two steps."""
-        return replace(self._window, under_way=dict(self._window.under_way))
-
-    def restore(self, window: Window[OutRow]) -> None:
-        """Know what was known when `volatile` was called."""
-        self._window = replace(window, under_way=dict(window.under_way))
-
-    def open(self) -> None:
-        """A new connection: whatever is not known to be sent is sent (again), oldest first."""
-        self._window = Window(is_open=True)
-
-    def close(self) -> None:
-        """No connection: leave rows in the table."""
-        self._window = replace(self._window, is_open=False)
 
     def choose(
         self, tx: Transaction, now: float, ticked: bool, dead: Iterable[str] = ()
@@ -61,11 +55,11 @@ class Relay(Generic[OutRow]):
         """The rows to take on once the transaction is committed; also those of `dead` replicas. The
         table is searched only if it may have more than the transaction, or when time has passed:
         one query a batch is a tenth of the cost of a single message."""
-        window, under_way = self._window, self._window.under_way
+        window, under_way = self.window, self.window.under_way
         last, search = window.last, window.behind or ticked
         self._reached = last, True
         # Until `started`: a commit whose answer is lost may have been made all the same.
-        self._window = Window(window.is_open, under_way)
+        self.window = Window(window.is_open, under_way)
         room = self._most - len(under_way)
         if not window.is_open or room <= 0:
             return []
@@ -95,7 +89,7 @@ class Relay(Generic[OutRow]):
     def _due(self, tx: Transaction, now: float, room: int, dead: Iterable[str]) -> Iterator[OutRow]:
         """Rows that are due: returned or failed ones, and those of dead replicas. What we are still
         at ourselves, though it was taken from us meanwhile, has to wait."""
-        table, under_way = tx[self._kind], self._window.under_way
+        table, under_way = tx[self._kind], self.window.under_way
         most = room + len(under_way)
         found = table.take(limit=most, due=AtMost(now))
         for owner in dead:
@@ -113,28 +107,28 @@ class Relay(Generic[OutRow]):
 
     def started(self, rows: Iterable[OutRow]) -> None:
         """The transaction that chose these is committed; they are under way."""
-        self._window.under_way.update((row.seq, row) for row in rows)
-        self._window = Window(self._window.is_open, self._window.under_way, *self._reached)
+        self.window.under_way.update((row.seq, row) for row in rows)
+        self.window = Window(self.window.is_open, self.window.under_way, *self._reached)
 
     def pending(self, seq: int, tx: Transaction) -> OutRow | None:
         """The row, unless it is done already, perhaps by another replica."""
         row = tx[self._kind].get(seq)
         if row is not None and row.done_at is None:
             return row
-        self._window.under_way.pop(seq, None)
+        self.window.under_way.pop(seq, None)
         return None
 
     def done(self, seqs: Iterable[int], tx: Transaction, now: float) -> None:
         """Mark rows as done."""
         for seq in seqs:
-            row = self._window.under_way.get(seq) or self.pending(seq, tx)
+            row = self.window.under_way.get(seq) or self.pending(seq, tx)
             if row is not None:
                 self.finish(row, tx, now)
 
     def finish(self, row: OutRow, tx: Transaction, now: float, **columns: Any) -> None:
         """Mark this row as done, and change these columns of it."""
         tx[self._kind].change(row, done_at=now, due=None, **columns)
-        self._window.under_way.pop(row.seq, None)
+        self.window.under_way.pop(row.seq, None)
 
     def rejected(self, seqs: Iterable[int], error: str, tx: Transaction, now: float) -> None:
         """The broker did not take these: try again soon. What ended a connection, with this error,
@@ -153,18 +147,14 @@ class Relay(Generic[OutRow]):
 
     def failing(self, seq: int, tx: Transaction) -> OutRow | None:
         """The row that an attempt of ours has failed at; not if another attempt has begun since."""
-        row, ours = self.pending(seq, tx), self._window.under_way.get(seq)
-        if row is None or ours is None or _attempt(row) == _attempt(ours):
+        row, ours = self.pending(seq, tx), self.window.under_way.get(seq)
+        attempts = {(it.owner, getattr(it, "attempts", 0)) for it in (row, ours) if it is not None}
+        if len(attempts) < 2:
             return row
-        del self._window.under_way[seq]
+        del self.window.under_way[seq]
         return None
 
     def later(self, row: OutRow, due: float, tx: Transaction) -> None:
         """Try this row again at `due`."""
         tx[self._kind].put(replace(row, due=due))
-        self._window.under_way.pop(row.seq, None)
-
-
-def _attempt(row: Outbox | Effect) -> tuple[str, int]:
-    """Whose attempt at a row it is, and which."""
-    return row.owner, row.attempts if isinstance(row, Effect) else 0
+        self.window.under_way.pop(row.seq, None)

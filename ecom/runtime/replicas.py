@@ -1,19 +1,31 @@
-"""Replicas of one service: who is at work, and up to when the queue is known to be handled.
+"""Replicas of one service: their leases, and the deadlines that wait for what each has in hand.
 
 A replica that lives renews its lease; what one whose lease has run out left undone, the others do.
+
+A timer goes off once what was in the service's queue before it has been handled. Each replica is
+delivered its messages in the order of the queue; so once every one of them has handled an echo (a
+message that the service publishes to itself) from after the deadline, so it has all that came
+before. What a lost connection gives back to the queue comes first again: only echoes from after
+that count.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import msgspec
+from msgspec.structs import replace
 
+from ecom.contract.topology import echo
+from ecom.runtime.messages import Announce
 from ecom.runtime.service import LEASE
-from ecom.runtime.tables import Replica
+from ecom.runtime.tables import Inbox, Replica, Timer
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost
 
 RENEWAL = LEASE / 3  # seconds between two renewals
 BEFORE = -1.0  # before any time
+AT_ONCE = 200  # timers in one transaction, at most
+PATIENCE = 1.0  # seconds until the next echo, if the last one has not come back
 
 
 def renewed(until: float, name: str, tx: Transaction, now: float) -> float:
@@ -34,16 +46,16 @@ def left(name: str, tx: Transaction, now: float) -> None:
     tx[Replica].change(_row(name, tx), until=now - LEASE)
 
 
+def lapsed(name: str, tx: Transaction, now: float) -> list[str]:
+    """The other replicas whose leases have run out."""
+    return [row.name for row in tx[Replica].look(until=AtMost(now)) if row.name != name]
+
+
 def heard(name: str, echo: bytes, tx: Transaction) -> None:
     """We were delivered an echo: it says when it was published, if a deadline waits for it."""
     with suppress(ValueError, RecursionError):
         published, row = msgspec.json.decode(echo, type=float), _row(name, tx)
         tx[Replica].change(row, heard=max(row.heard, published))
-
-
-def lapsed(name: str, tx: Transaction, now: float) -> list[str]:
-    """The other replicas whose leases have run out."""
-    return [row.name for row in tx[Replica].look(until=AtMost(now)) if row.name != name]
 
 
 def _row(name: str, tx: Transaction) -> Replica:
@@ -52,3 +64,44 @@ def _row(name: str, tx: Transaction) -> Replica:
         row = Replica(name, BEFORE - LEASE)
         tx[Replica].put(row)
     return row
+
+
+def handled_until(tx: Transaction, now: float) -> float:
+    """What was in the queue by then has been handled, or waits in the inbox to be tried again. A
+    replica whose lease has run out counts for another lease, after which the broker has given back
+    what it had in hand."""
+    rows = tx[Replica].look()
+    alive = [row for row in rows if row.until + LEASE > now]
+    begun = [row.since for row in alive] + [row.until + LEASE for row in rows if row not in alive]
+    known = min((row.heard for row in alive), default=BEFORE)
+    return known if known >= max(begun, default=0.0) else BEFORE
+
+
+class Deadlines:
+    """One replica's part in the deadlines of its service; `asked` is when it last published an
+    echo, on this connection: on an earlier one it may be lost."""
+
+    def __init__(self, service: str) -> None:
+        self._key = echo(service)
+        self.asked = BEFORE
+
+    def come(self, tx: Transaction, now: float, announcements: list[Announce]) -> Iterator[Timer]:
+        """The timers to handle. If the queue has to tell, an echo is among the announcements."""
+        due = tx[Timer].take(limit=AT_ONCE, due=AtMost(now))
+        until = handled_until(tx, now) if due else now
+        if due and due[-1].due > until:
+            answered = any(row.heard >= self.asked for row in tx[Replica].look())
+            if answered or now >= self.asked + PATIENCE:
+                self.asked = now
+                announcements.append(Announce(self._key, msgspec.json.encode(now)))
+        for timer in due:
+            if timer.due > until:
+                return
+            if rows := self._retries(timer, tx):
+                tx[Timer].put(replace(timer, due=max(now, rows[0].due or now)))
+            else:
+                yield timer
+
+    def _retries(self, timer: Timer, tx: Transaction) -> list[Inbox]:
+        """What was perhaps in the queue before, and is to be tried again."""
+        return tx[Inbox].look(limit=1, subject=timer.subject, state="waiting")

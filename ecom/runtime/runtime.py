@@ -14,22 +14,16 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ecom.contract.contract import Event
 from ecom.contract.envelope import Envelope, Refused, decode, derived_id
-from ecom.contract.event import Event
 from ecom.contract.permissions import sender
 from ecom.contract.topology import echo, is_control
-from ecom.runtime import dead_letters, inbox, messages, replicas
-from ecom.runtime.context import about
-from ecom.runtime.dead_letters import describe
-from ecom.runtime.deadlines import Deadlines
-from ecom.runtime.gap_detection import GapDetection
-from ecom.runtime.memory import Memory
+from ecom.runtime import dead_letters, inbox, messages, replicas, retention, streams
+from ecom.runtime.gap_detection import GapDetection, Gaps
 from ecom.runtime.messages import Delivery
-from ecom.runtime.relay import Relay
-from ecom.runtime.retention import EVERY, tidy
+from ecom.runtime.relay import Relay, Window
 from ecom.runtime.saga import Saga
-from ecom.runtime.service import LEASE, Cause, Impossible, Work
-from ecom.runtime.streams import mark
+from ecom.runtime.service import LEASE, Cause, Impossible, Work, about
 from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Timer
 from ecom.stores.base import Store, Transaction
 from ecom.stores.query import AtMost
@@ -38,9 +32,19 @@ WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
 AT_ONCE = 200  # timers and retries handled in one transaction, at most
 
-Read = tuple[Envelope, Event] | Refused  # what a message is, or why it can never be handled
+Read = tuple[Envelope, Event] | None  # what a message is; None: it is still to be read
 
 log = logging.getLogger("ecom")
+
+
+class Memory(Struct, frozen=True):
+    """Everything that a process keeps between two steps, and so loses in a crash."""
+
+    outbox: Window[Outbox] = Window(is_open=False)
+    effects: Window[Effect] = Window(is_open=True)
+    gaps: Gaps = Gaps()
+    leased: float = 0.0  # until when its lease lasts
+    asked: float = -1.0  # when it last published an echo, for a deadline that waits
 
 
 class Runtime:
@@ -62,7 +66,7 @@ class Runtime:
         self._replica, self._jitter = replica, jitter
         self._keeps_log = saga.contract.consumes_all(name)  # which has an order of its own
         self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
-        self._mark = mark(replica, store.is_shared)
+        self._mark = streams.mark(replica, store.is_shared)
         self._gaps = GapDetection(saga.contract, name, self._mark)
         self._announcements: list[messages.Announce] = []  # in this step
         self._replies: list[messages.Reply] = []
@@ -70,18 +74,17 @@ class Runtime:
         self._outbox = Relay(Outbox, replica, windows[0])
         self._effects = Relay(Effect, replica, windows[1], is_open=True)
         self._leased = self._untidy = 0.0  # until when; when there may be something to forget
-        self._deadlines = Deadlines(name)
+        self._deadlines = replicas.Deadlines(name)
 
     def volatile(self) -> Memory:
         """What is in memory between two steps."""
-        windows = self._outbox.volatile(), self._effects.volatile()
-        return Memory(*windows, self._gaps.volatile(), self._leased, self._deadlines.asked)
+        windows = self._outbox.window.copy(), self._effects.window.copy()
+        return Memory(*windows, self._gaps.known, self._leased, self._deadlines.asked)
 
     def restore(self, memory: Memory) -> None:
         """Remember what another runtime of this service had in memory, over the same tables."""
-        self._outbox.restore(memory.outbox)
-        self._effects.restore(memory.effects)
-        self._gaps.restore(memory.gaps)
+        self._outbox.window, self._effects.window = memory.outbox.copy(), memory.effects.copy()
+        self._gaps.known = memory.gaps
         self._leased, self._deadlines.asked = memory.leased, memory.asked
 
     def leave(self, now: float) -> None:
@@ -93,8 +96,9 @@ class Runtime:
 
     def step(self, inputs: Sequence[messages.Input], now: float) -> Iterator[messages.Output]:
         """Handle a batch in one transaction. Raises `StoreUnavailable`: then nothing happened."""
+        kinds = {type(it) for it in inputs}
+        acks = {it.channel: it.tag for it in inputs if isinstance(it, Delivery)}
         tx = Transaction(self._store)
-        acks: dict[int, int] = {}
         self._announcements, self._replies, self._notes = [], [], []
         try:
             leased = replicas.renewed(self._leased, self._replica, tx, now)
@@ -102,17 +106,15 @@ class Runtime:
             self._gaps.note(inputs, self._sender, tx)
             for each in inputs:
                 self._take(each, tx, now)
-                if isinstance(each, Delivery):
-                    acks[each.channel] = each.tag
             if self._notes and not self._keeps_log:
                 tx[Handled].put(Handled(tx.number(Handled), now, self._notes))
-            ticked = any(type(each) is messages.Tick for each in inputs)
+            ticked = messages.Tick in kinds
             dead = self._lapsed(tx, now) if ticked else []
             publishing = self._outbox.choose(tx, now, ticked, dead)
             chosen = self._effects.choose(tx, now, ticked, dead)
             performing = [it for row in chosen if (it := self._to_perform(row, tx, now))]
-            if any(type(each) is messages.TallyDue for each in inputs):
-                published = self._outbox.under_way.union(row.seq for row in publishing)
+            if messages.TallyDue in kinds:
+                published = {*self._outbox.window.under_way, *(row.seq for row in publishing)}
                 self._announcements += self._gaps.tally(tx, published, now)
         except BaseException:
             tx.rollback()
@@ -123,8 +125,7 @@ class Runtime:
         self._effects.started(it.row for it in performing)
         yield from (messages.Ack(channel, tag) for channel, tag in acks.items())
         yield from self._replies
-        for row in publishing:
-            yield messages.Publish(row)
+        yield from map(messages.Publish, publishing)
         yield from performing
         yield from self._announcements
 
@@ -138,7 +139,9 @@ class Runtime:
             case messages.Performed():
                 self._performed(it, tx, now)
             case messages.Command():
-                self._replies.append(messages.Reply(it.token, self._command(it, tx, now)))
+                work = self._work(Cause(it.id, it.id, it.traceparent), tx, now)
+                answer, error = self._run(it.message, work, it.id)
+                self._replies.append(messages.Reply(it.token, answer if error is None else error))
             case messages.Tick():
                 self._tick(tx, now)
             case messages.Failed():
@@ -146,11 +149,12 @@ class Runtime:
             case messages.Rejected():
                 self._outbox.rejected(it.seqs, it.error, tx, now)
             case messages.PublisherUp():
-                self._outbox.open()
+                # Whatever is not known to be sent is sent (again), oldest first.
+                self._outbox.window = Window(is_open=True)
                 replicas.reconnected(self._replica, tx, now)
-                self._deadlines.connected()
+                self._deadlines.asked = replicas.BEFORE
             case messages.PublisherDown():
-                self._outbox.close()
+                self._outbox.window = replace(self._outbox.window, is_open=False)
                 replicas.reconnected(self._replica, tx, now)
             case messages.TallyDue():
                 pass
@@ -187,43 +191,28 @@ class Runtime:
     def _event(self, row: Inbox, read: Read, it: Delivery, tx: Transaction, now: float) -> None:
         """Handle an event for the `row.attempts`-th time; its inbox row says how that ended."""
         error: Exception | None
-        if isinstance(read, Refused):
-            error = read
-        else:
-            envelope, event = read
+        reason = "failed"
+        try:
+            envelope, event = read or decode(self._contract, it.headers, it.body)
             cause = Cause(envelope.id, envelope.correlation, envelope.traceparent)
             error = self._run(event, self._work(cause, tx, now, envelope, it.body), envelope.id)[1]
+        except Refused as refused:  # it has waited here: another release could read it
+            error, reason = refused, "malformed"
         if error is not None:
-            said = describe(error)
+            said = dead_letters.describe(error)
             row = replace(row, state="dead", last_error=said)
             log.warning("Failed to handle %s: %s", row.type, said, extra=about(row))
+            headers = dead_letters.kept(it)
             policy = self.service.retry_for(self._contract.by_key.get(row.type))
             if not isinstance(error, Impossible | Refused) and row.attempts < policy.attempts:
                 due = now + policy.delay(row.attempts, self._jitter())
-                headers = dead_letters.kept(it)
                 tx[Inbox].put(replace(row, state="waiting", due=due, headers=headers, body=it.body))
                 return
             log.info("Where %s failed", row.type, extra=about(row), exc_info=error)
-            reason = "malformed" if error is read else "failed"
             work = self._work(Cause("", "", ""), tx, now)
-            dead_letters.set_aside(work, it, reason, said, row.attempts, row.at)
+            dead_letters.set_aside(work, headers, it.body, reason, said, row.attempts, row.at)
         tx[Inbox].put(row)
         tx.count(f"handled:{row.type}{self._mark}")
-
-    def _retry(self, row: Inbox, tx: Transaction, now: float) -> None:
-        attempts = row.attempts + 1
-        again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
-        it = Delivery(0, 0, "", row.type, row.headers, row.body or b"")
-        try:
-            read: Read = decode(self._contract, it.headers, it.body)
-        except Refused as refused:  # another release could read it
-            read = refused
-        self._event(again, read, it, tx, now)
-
-    def _command(self, command: messages.Command, tx: Transaction, now: float) -> Any:
-        cause = Cause(command.id, command.id, command.traceparent)
-        answer, error = self._run(command.message, self._work(cause, tx, now), command.id)
-        return answer if error is None else error
 
     def _performed(self, performed: messages.Performed, tx: Transaction, now: float) -> None:
         row = self._effects.pending(performed.seq, tx)
@@ -237,7 +226,7 @@ class Runtime:
             self._effects.finish(row, tx, now, attempts=row.attempts + 1, state="done")
         else:
             final = isinstance(error, Impossible)
-            self._failed(messages.Failed(row.seq, describe(error), final), tx, now)
+            self._failed(messages.Failed(row.seq, dead_letters.describe(error), final), tx, now)
 
     def _to_perform(self, row: Effect, tx: Transaction, now: float) -> messages.Perform | None:
         """How to do it. What only another release can read fails, and may yet be tried there."""
@@ -257,7 +246,7 @@ class Runtime:
         log.warning("Failed to do %s: %s", row.key, error, extra=about(again))
         given_up = failed.final or (not failed.unknown and attempts >= policy.attempts)
         told = self.service.given_up.get(kind) if kind and given_up else None
-        unheard = self._result(row, told(row), tx, now) if told else None
+        unheard = self._result(row, told(row.subject, row.key), tx, now) if told else None
         if not given_up or (unheard and not isinstance(unheard, Impossible)):
             self._effects.later(again, now + policy.delay(attempts, self._jitter()), tx)
             return
@@ -272,7 +261,10 @@ class Runtime:
 
     def _tick(self, tx: Transaction, now: float) -> None:
         for row in tx[Inbox].take(limit=AT_ONCE, due=AtMost(now)):
-            self._retry(row, tx, now)
+            attempts = row.attempts + 1
+            it = Delivery(0, 0, "", row.type, row.headers, row.body or b"")
+            again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
+            self._event(again, None, it, tx, now)
         for timer in self._deadlines.come(tx, now, self._announcements):
             id_ = derived_id(timer.correlation, timer.id)
             work = self._work(Cause(id_, timer.correlation, timer.traceparent), tx, now)
@@ -283,11 +275,11 @@ class Runtime:
             if error is None:
                 tx[Timer].delete(timer.id)
             else:
-                extra = {"subject": timer.subject, "event": id_}
-                log.warning("Failed to handle %s: %s", timer.type, describe(error), extra=extra)
+                said, extra = dead_letters.describe(error), {"subject": timer.subject, "event": id_}
+                log.warning("Failed to handle %s: %s", timer.type, said, extra=extra)
                 tx[Timer].put(replace(timer, due=now + pause))  # a deadline never gives up
         if now >= self._untidy:
-            self._untidy = now if tidy(tx, now) else now + EVERY
+            self._untidy = now if retention.tidy(tx, now) else now + retention.EVERY
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:
         return replicas.lapsed(self._replica, tx, now)
@@ -301,5 +293,4 @@ class Runtime:
         return answer, error
 
     def _work(self, cause: Cause, tx: Transaction, now: float, *event: Any) -> Work:
-        stream: dict[str, Any] = {"_stream": self._mark}
-        return Work(self.service.name, self._replica, tx, cause, now, *event, **stream)
+        return Work(self.service.name, self._replica, self._mark, tx, cause, now, *event)

@@ -6,6 +6,7 @@ runtime may run one again after a crash, and the simulator may run it in every o
 """
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct, structs
 
+from ecom.contract.contract import Event, subject_of
 from ecom.contract.envelope import (
     Envelope,
     Refused,
@@ -23,10 +25,7 @@ from ecom.contract.envelope import (
     rfc3339,
     trace_after,
 )
-from ecom.contract.event import Event, subject_of
-from ecom.runtime.context import handling
-from ecom.runtime.retry import Retry
-from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable, Table, Transaction
 
 LEASE = 60.0  # seconds without a sign of a replica's life, before others take what it has to do
@@ -34,9 +33,33 @@ NOTHING = ""  # the state of what has no row yet
 
 Handler = Callable[[Any, "Work"], Any]
 
+# The message whose handler runs, and its `Cause`, for log lines. Kept as they are: most handlers
+# log nothing, and then the message's saga need not be looked up.
+handling: ContextVar[tuple[Any, Any] | None] = ContextVar("handling", default=None)
+# The trace context of the effect that is being performed.
+traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+
 
 class Impossible(Exception):
     """This can never succeed, however often it is tried: dead-letter it at once."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often what failed is tried again, and after how long: exponential backoff with full
+    jitter, up to base × factor^(n-1) seconds, capped; after `attempts`, it is a dead letter.
+
+    After Brooker, "Exponential Backoff and Jitter" (2015).
+    """
+
+    base: float = 0.2
+    factor: float = 2.0
+    cap: float = 30.0
+    attempts: int = 6
+
+    def delay(self, attempt: int, jitter: float) -> float:
+        """Seconds to wait after the `attempt`-th failure (1, 2, …); `jitter` is in [0, 1)."""
+        return min(self.cap, self.base * self.factor ** min(attempt - 1, 60)) * jitter
 
 
 class Lifecycle(NamedTuple):
@@ -55,8 +78,8 @@ class Service:
     handlers: Mapping[type[Struct], Handler]  # by message: event, timer, effect result, command
     effects: tuple[type[Struct], ...] = ()
     retries: Mapping[type[Struct], Retry] = field(default_factory=dict)  # exceptions to Retry()
-    # By effect: what the service is told, as of a result, when one is given up.
-    given_up: Mapping[type[Struct], Callable[[Effect], Struct]] = field(default_factory=dict)
+    # By effect: what the service is told of its subject and key, as a result, when one is given up.
+    given_up: Mapping[type[Struct], Callable[[str, str], Struct]] = field(default_factory=dict)
     transitions: Mapping[type[Row], Lifecycle] = field(default_factory=dict)  # of rows with a state
 
     def answering(self, handlers: Mapping[type[Struct], Handler]) -> "Service":
@@ -134,12 +157,12 @@ class Work:
 
     _service: str
     _replica: str
+    _stream: str  # the mark of its own
     _tx: Transaction
     cause: Cause
     now: float  # epoch seconds; the only clock a handler may read
     envelope: Envelope | None = None  # of the event being handled, if it is one
     body: bytes = b""  # of that event, as it came
-    _stream: str = ""  # the mark of its own
 
     def __post_init__(self) -> None:
         self._mark = self._tx.savepoint()
@@ -205,6 +228,11 @@ class Work:
     def cancel_timer(self, kind: type[Struct], subject: str) -> None:
         """Cancel the timer of this kind, if it is still set."""
         self._tx[Timer].delete(timer_id(kind, subject))
+
+
+def about(row: Inbox | Effect) -> dict[str, Any]:
+    """What a log record of this row brings as `extra`."""
+    return {"subject": row.subject, "event": row.id, "attempt": row.attempts}
 
 
 def key_for(what: str, row: Any) -> str:

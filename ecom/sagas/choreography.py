@@ -1,14 +1,10 @@
-"""The shop's saga without a coordinator: each service answers the events of others.
-
-Inventory is the arbiter between payment and the deadline; `order.cancelled` undoes everything.
-"""
+"""The shop's saga without a coordinator: each service answers the events of others."""
 
 from collections.abc import Iterable
 from functools import partial
 
 from ecom import events
-from ecom.contract.contract import EVERYTHING, Contract
-from ecom.contract.event import Event
+from ecom.contract.contract import EVERYTHING, Contract, Event
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
 from ecom.services import audit, inventory, notification, order, payment

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from ecom import events
 from ecom.events import Card, Line, OrderEvent, Pence, Text
@@ -62,37 +62,32 @@ class ConfirmOrder(Command, frozen=True):
 class RejectOrder(Command, frozen=True):
     """To order: a step has failed, so the order is cancelled."""
 
-    key = "coordinator.reject-order"
-    failure = True
+    key, failure = "coordinator.reject-order", True
     reason: Text
 
 
 class RefundMoney(Command, frozen=True):
     """Compensation, to payment: give back what was captured, and capture nothing any more."""
 
-    key = "coordinator.refund-money"
-    failure = True
+    key, failure = "coordinator.refund-money", True
 
 
 class ReleaseStock(Command, frozen=True):
     """Compensation, to inventory: what is held or committed goes back on the shelf."""
 
-    key = "coordinator.release-stock"
-    failure = True
+    key, failure = "coordinator.release-stock", True
 
 
 class PaymentUndone(OrderEvent, frozen=True):
     """An answer of payment: no money was captured, so there is none to give back."""
 
-    key = "payment.undone"
-    producer = "payment"
-    failure = True
+    key, producer, failure = "payment.undone", "payment", True
 
 
-class CaptureGivenUp(Struct, frozen=True):
+class CaptureGivenUp(events.AboutOrder, frozen=True):
     """A capture was tried in vain for so long that a person has to look at it."""
 
-    order_id: str
+    key: str = ""
 
 
 # ── The saga ──────────────────────────────────────────────────────────────────────────────────
@@ -135,12 +130,12 @@ def orchestration(hold_seconds: float = HOLD_SECONDS) -> Saga:
                 ReleaseStock: release_stock,
             }
         ),
-        replace(payment.service(), given_up={Capture: _given_up}).answering(
+        replace(payment.service(), given_up={Capture: CaptureGivenUp}).answering(
             {
                 CaptureMoney: payment.capture_money,
                 RefundMoney: undo_payment,
-                Declined: card_declined,
-                CaptureGivenUp: capture_given_up,
+                Declined: capture_failed,
+                CaptureGivenUp: capture_failed,
             }
         ),
         notification.service().answering(
@@ -174,23 +169,11 @@ def undo_payment(command: Any, work: Work) -> None:
         work.emit(PaymentUndone(command.order_id, command.customer))
 
 
-def card_declined(declined: Declined, work: Work) -> None:
-    """The payment failed; if it was to be undone meanwhile, there is nothing to undo."""
-    payment.card_declined(declined, work)
-    _say_if_undone(declined.order_id, work)
-
-
-def capture_given_up(given_up: CaptureGivenUp, work: Work) -> None:
-    """If it was to be undone meanwhile, there is nothing to undo. Should a person have it tried
-    again, and it succeeds, the money is given back."""
-    _say_if_undone(given_up.order_id, work)
-
-
-def _say_if_undone(order_id: str, work: Work) -> None:
-    row = work[Payment][order_id]
+def capture_failed(failed: Declined | CaptureGivenUp, work: Work) -> None:
+    """If the payment was to be undone meanwhile, there is nothing to undo. Should a person have a
+    capture tried again that was given up, and it succeeds, the money is given back."""
+    if isinstance(failed, Declined):
+        payment.card_declined(failed, work)
+    row = work[Payment][failed.order_id]
     if row.state == CANCELLED:
         work.emit(PaymentUndone(row.order_id, row.customer))
-
-
-def _given_up(capture: Effect) -> CaptureGivenUp:
-    return CaptureGivenUp(capture.subject)

@@ -1,6 +1,6 @@
 """Audit: consumes every event and keeps it, as the event log that the notebooks tabulate."""
 
-from ecom.contract.event import Event
+from ecom.contract.contract import Event
 from ecom.runtime.service import Service, Work
 from ecom.stores.base import Row
 

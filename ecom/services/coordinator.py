@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.events import HOLD_EXPIRED, Line, OrderCancelled, OrderCreated, OrderEvent
+from ecom.events import HOLD_EXPIRED, AboutOrder, Line, OrderCancelled, OrderCreated, OrderEvent
 from ecom.runtime.service import NOTHING, Handler, Service, Work
 from ecom.stores.base import Row
 
@@ -49,10 +49,8 @@ class Coordination(Row, frozen=True):
     saga: str = ""
 
 
-class Overdue(Struct, frozen=True):
+class Overdue(AboutOrder, frozen=True):
     """Timer: the step under way should have been answered by now."""
-
-    order_id: str
 
 
 class Steps:
@@ -139,10 +137,8 @@ class Steps:
     @property
     def forth(self) -> tuple[type[OrderEvent], ...]:
         """All that is published on the way forth, each after what it can follow from."""
-        found: dict[type[OrderEvent], None] = {OrderCreated: None}
-        for it in self.steps:
-            found.update(dict.fromkeys((it.command, it.done, *it.failed)))
-        return tuple(found)
+        told = (kind for it in self.steps for kind in (it.command, it.done, *it.failed))
+        return tuple(dict.fromkeys((OrderCreated, *told)))
 
     @property
     def back(self) -> tuple[type[OrderEvent], ...]:
@@ -153,14 +149,10 @@ class Steps:
     @property
     def handlers(self) -> dict[type[Struct], Handler]:
         """What handles each message."""
-        answers = {kind for it in self.steps for kind in (it.done, *it.failed, *it.undone)}
-        told = [kind for kind in (*self.forth, *self.back) if kind in answers]
-        return {
-            OrderCreated: self.begin,
-            OrderCancelled: self.turn_back,
-            Overdue: self.give_up,
-            **dict.fromkeys(told, self.proceed),
-        }
+        answers = [kind for it in self.steps for kind in (it.done, *it.failed, *it.undone)]
+        told: dict[type[Struct], Handler] = dict.fromkeys(answers, self.proceed)
+        told |= {OrderCreated: self.begin, OrderCancelled: self.turn_back, Overdue: self.give_up}
+        return told
 
 
 def _about(row: Coordination, command: Any) -> Any:

@@ -8,21 +8,9 @@ import logging
 from collections import Counter as Tally
 from datetime import UTC, datetime
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.events import (
-    INSUFFICIENT_STOCK,
-    UNKNOWN_PRODUCT,
-    InventoryCommitted,
-    InventoryExpired,
-    InventoryFailed,
-    InventoryProcessed,
-    InventoryReleased,
-    OrderCancelled,
-    OrderCreated,
-    PaymentProcessed,
-)
+from ecom import events
 from ecom.runtime.service import NOTHING, Lifecycle, Service, Work
 from ecom.stores.base import Row
 
@@ -58,13 +46,11 @@ class Reservation(Row, frozen=True):
     saga: str = ""
 
 
-class HoldDeadline(Struct, frozen=True):
+class HoldDeadline(events.AboutOrder, frozen=True):
     """Timer: the hold of this order runs out now."""
 
-    order_id: str
 
-
-def hold_stock(order: OrderCreated, work: Work, hold_seconds: float) -> None:
+def hold_stock(order: events.OrderCreated, work: Work, hold_seconds: float) -> None:
     """Hold every unit of the order, or none."""
     if work[Reservation].get(order.order_id) is not None:
         return  # a tombstone: the cancellation was here first
@@ -76,13 +62,11 @@ def hold_stock(order: OrderCreated, work: Work, hold_seconds: float) -> None:
         return
     _move(units, "available", "held", work)
     until = work.now + hold_seconds
-    work[Reservation].put(
-        Reservation(order.order_id, HELD, order.customer, dict(units), until, work.now, work.saga)
-    )
+    row = Reservation(order.order_id, HELD, order.customer, dict(units), until, work.now, work.saga)
+    work[Reservation].put(row)
     work.set_timer(until, HoldDeadline(order.order_id))
-    deadline = datetime.fromtimestamp(until, UTC)
-    held = order.order_id, order.customer, order.card, order.total, deadline
-    work.emit(InventoryProcessed(*held))
+    about = order.order_id, order.customer, order.card, order.total
+    work.emit(events.InventoryProcessed(*about, datetime.fromtimestamp(until, UTC)))
 
 
 def _shortage(units: dict[str, int], work: Work) -> tuple[str, str] | None:
@@ -90,21 +74,20 @@ def _shortage(units: dict[str, int], work: Work) -> tuple[str, str] | None:
     for sku, wanted in units.items():
         stock = work[Stock].get(sku)
         if stock is None:
-            return UNKNOWN_PRODUCT, sku
+            return events.UNKNOWN_PRODUCT, sku
         if stock.available < wanted:
-            return INSUFFICIENT_STOCK, sku
+            return events.INSUFFICIENT_STOCK, sku
     return None
 
 
-def _reject(order: OrderCreated, reason: str, sku: str, work: Work) -> None:
+def _reject(order: events.OrderCreated, reason: str, sku: str, work: Work) -> None:
     log.info("Failed to reserve stock", extra={"reason": reason, "sku": sku})
-    work[Reservation].put(
-        Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now, work.saga)
-    )
-    work.emit(InventoryFailed(order.order_id, order.customer, reason, sku))
+    row = Reservation(order.order_id, REJECTED, order.customer, {}, None, work.now, work.saga)
+    work[Reservation].put(row)
+    work.emit(events.InventoryFailed(order.order_id, order.customer, reason, sku))
 
 
-def commit_stock(payment: PaymentProcessed, work: Work) -> None:
+def commit_stock(payment: events.PaymentProcessed, work: Work) -> None:
     """Payment came first: the held stock belongs to the order. A payment that is too late has no
     effect here; the order's cancellation refunds the money."""
     reservation = work[Reservation][payment.order_id]  # retried, if it is not there yet
@@ -112,7 +95,7 @@ def commit_stock(payment: PaymentProcessed, work: Work) -> None:
         _move(reservation.units, "held", "committed", work)
         work[Reservation].change(reservation, state=COMMITTED, held_until=None)
         work.cancel_timer(HoldDeadline, payment.order_id)
-        work.emit(InventoryCommitted(payment.order_id, payment.customer))
+        work.emit(events.InventoryCommitted(payment.order_id, payment.customer))
 
 
 def expire_hold(deadline: HoldDeadline, work: Work) -> None:
@@ -121,44 +104,39 @@ def expire_hold(deadline: HoldDeadline, work: Work) -> None:
     if reservation.state == HELD:
         _move(reservation.units, "held", "available", work)
         work[Reservation].change(reservation, state=EXPIRED, held_until=None)
-        work.emit(InventoryExpired(deadline.order_id, reservation.customer))
+        work.emit(events.InventoryExpired(deadline.order_id, reservation.customer))
 
 
-def release_stock(cancelled: OrderCancelled, work: Work) -> None:
+def release_stock(cancelled: events.OrderCancelled, work: Work) -> None:
     """Compensate: the order's stock, held or committed, goes back on the shelf."""
     order_id = cancelled.order_id
     reservation = work[Reservation].get(order_id)
     if reservation is None:
-        tombstone = Reservation(
-            order_id, CANCELLED, cancelled.customer, {}, None, work.now, work.saga
-        )
-        work[Reservation].put(tombstone)
+        row = Reservation(order_id, CANCELLED, cancelled.customer, {}, None, work.now, work.saga)
+        work[Reservation].put(row)
     elif reservation.state in (HELD, COMMITTED):
         _move(reservation.units, reservation.state.lower(), "available", work)
         work[Reservation].change(reservation, state=RELEASED, held_until=None)
         work.cancel_timer(HoldDeadline, order_id)
-        work.emit(InventoryReleased(order_id, cancelled.customer))
+        work.emit(events.InventoryReleased(order_id, cancelled.customer))
 
 
 def _move(units: dict[str, int], source: str, target: str, work: Work) -> None:
     """Move units of each sku from one column of the stock to another."""
     for sku, quantity in units.items():
         stock = work[Stock][sku]
-        changes = {
-            source: getattr(stock, source) - quantity,
-            target: getattr(stock, target) + quantity,
-        }
-        work[Stock].put(replace(stock, **changes))
+        left, moved = getattr(stock, source) - quantity, getattr(stock, target) + quantity
+        work[Stock].put(replace(stock, **{source: left, target: moved}))
 
 
 TRANSITIONS = (
-    (NOTHING, OrderCreated, HELD),
-    (HELD, PaymentProcessed, COMMITTED),
-    (NOTHING, OrderCreated, REJECTED),
+    (NOTHING, events.OrderCreated, HELD),
+    (HELD, events.PaymentProcessed, COMMITTED),
+    (NOTHING, events.OrderCreated, REJECTED),
     (HELD, HoldDeadline, EXPIRED),
-    (HELD, OrderCancelled, RELEASED),
-    (COMMITTED, OrderCancelled, RELEASED),
-    (NOTHING, OrderCancelled, CANCELLED),
+    (HELD, events.OrderCancelled, RELEASED),
+    (COMMITTED, events.OrderCancelled, RELEASED),
+    (NOTHING, events.OrderCancelled, CANCELLED),
 )
 
 

@@ -8,47 +8,32 @@ says the opposite. One that is given up is a dead letter, and the next is sent.
 
 import logging
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.events import (
-    INSUFFICIENT_STOCK,
-    InventoryExpired,
-    InventoryFailed,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderEvent,
-    PaymentFailed,
-    PaymentRefunded,
-)
-from ecom.runtime.retry import Retry
-from ecom.runtime.service import Service, Work, key_for
-from ecom.runtime.tables import Effect
+from ecom import events
+from ecom.runtime.service import Retry, Service, Work, key_for
 from ecom.stores.base import Row
 
 log = logging.getLogger("ecom.notification")
 
 
-class SendMail(Struct, frozen=True):
+class SendMail(events.AboutOrder, frozen=True):
     """Effect: send one e-mail. Its key makes its Message-ID, the same however often it is sent."""
 
-    order_id: str
     to: str
     subject: str
     body: str
 
 
-class MailSent(Struct, frozen=True):
+class MailSent(events.AboutOrder, frozen=True):
     """The mail server has accepted the mail with this key; "" is the first of the order's mails."""
 
-    order_id: str
     key: str = ""
 
 
-class MailGivenUp(Struct, frozen=True):
+class MailGivenUp(events.AboutOrder, frozen=True):
     """The mail with this key was refused for good, or tried for hours in vain."""
 
-    order_id: str
     key: str
 
 
@@ -66,7 +51,7 @@ class Told(Row, frozen=True):
     saga: str = ""
 
 
-def tell_confirmed(event: OrderConfirmed, work: Work) -> None:
+def tell_confirmed(event: events.OrderConfirmed, work: Work) -> None:
     told = _told(event, work)
     if not told.confirmed and told.cancelled is None:
         subject = f"Order #{event.order_id} Confirmed"
@@ -75,11 +60,15 @@ def tell_confirmed(event: OrderConfirmed, work: Work) -> None:
 
 
 def tell_cancelled(
-    event: InventoryFailed | InventoryExpired | PaymentFailed | OrderCancelled, work: Work
+    event: events.InventoryFailed
+    | events.InventoryExpired
+    | events.PaymentFailed
+    | events.OrderCancelled,
+    work: Work,
 ) -> None:
     told = _told(event, work)
     if told.cancelled is None:
-        out_of_stock = event.reason == INSUFFICIENT_STOCK
+        out_of_stock = event.reason == events.INSUFFICIENT_STOCK
         subject = f"Order #{event.order_id} Cancelled"
         subject = f"Out of Stock - {subject}" if out_of_stock else subject
         sorry = "Sorry, out of stock." if out_of_stock else f"Sorry: {event.reason}."
@@ -88,7 +77,7 @@ def tell_cancelled(
         _mail(told, "cancelled", subject, f"{sorry} You pay nothing.", work)
 
 
-def tell_refunded(event: PaymentRefunded, work: Work) -> None:
+def tell_refunded(event: events.PaymentRefunded, work: Work) -> None:
     told = _told(event, work)
     if not told.refunded:
         subject = f"Refund for Order #{event.order_id}"
@@ -107,7 +96,7 @@ def send_next(ended: MailSent | MailGivenUp, work: Work) -> None:
         work.request(left[0][1], key=left[0][0])
 
 
-def _told(event: OrderEvent, work: Work) -> Told:
+def _told(event: events.OrderEvent, work: Work) -> Told:
     return work[Told].get(event.order_id) or Told(event.order_id, event.customer, saga=work.saga)
 
 
@@ -120,11 +109,6 @@ def _mail(told: Told, about: str, subject: str, body: str, work: Work) -> None:
         work.request(mail, key=key)
 
 
-def given_up(row: Effect) -> MailGivenUp:
-    """What to handle when this mail was given up."""
-    return MailGivenUp(row.subject, row.key)
-
-
 def service() -> Service:
     """The notification service, which handles the mail server's answers."""
     return Service(
@@ -133,5 +117,5 @@ def service() -> Service:
         handlers={MailSent: send_next, MailGivenUp: send_next},
         effects=(SendMail,),
         retries={SendMail: Retry(cap=60.0, attempts=720)},  # about six hours
-        given_up={SendMail: given_up},
+        given_up={SendMail: MailGivenUp},
     )

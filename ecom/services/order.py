@@ -10,17 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from ecom.events import (
-    CUSTOMER_CANCELLED,
-    InventoryCommitted,
-    InventoryExpired,
-    InventoryFailed,
-    Line,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderCreated,
-    PaymentFailed,
-)
+from ecom import events
 from ecom.runtime.retention import RETENTION
 from ecom.runtime.service import NOTHING, Lifecycle, Service, Work
 from ecom.stores.base import Index, Row
@@ -47,7 +37,7 @@ class Order(Row, frozen=True):
     reason: str | None
     placed_at: float
     ended_at: float | None
-    lines: tuple[Line, ...]
+    lines: tuple[events.Line, ...]
     number: int  # the order's id again: "9999" comes after "10000", 9999 does not
     saga: str = ""  # what makes it this order: a database that was restored may repeat a number
 
@@ -70,15 +60,13 @@ class PlaceOrder(Struct, frozen=True):
 
     customer: str
     card: str
-    lines: tuple[Line, ...]
+    lines: tuple[events.Line, ...]
     key: str | None = None
     digest: str = ""
 
 
-class CancelOrder(Struct, frozen=True):
+class CancelOrder(events.AboutOrder, frozen=True):
     """A customer has changed their mind."""
-
-    order_id: str
 
 
 class NoSuchOrder(Exception):
@@ -106,7 +94,7 @@ def place_order(command: PlaceOrder, work: Work) -> Order:
     if number % TIDY_EVERY == 0:
         for old in work[Request].take(limit=2 * TIDY_EVERY, at=AtMost(work.now - RETENTION)):
             work[Request].delete(old.key)
-    work.emit(OrderCreated(order_id, command.customer, command.card, total, command.lines))
+    work.emit(events.OrderCreated(order_id, command.customer, command.card, total, command.lines))
     return order
 
 
@@ -114,7 +102,7 @@ def cancel_order(command: CancelOrder, work: Work) -> Order:
     """Cancel at the customer's wish, PENDING or CONFIRMED; an order cancelled before stays so."""
     orders = Orders(work)
     work.join(orders.find(command.order_id).saga)
-    orders.cancel(command.order_id, CUSTOMER_CANCELLED)
+    orders.cancel(command.order_id, events.CUSTOMER_CANCELLED)
     return work[Order][command.order_id]
 
 
@@ -129,12 +117,13 @@ class OrderStatusUpdater(Protocol):
         """The order failed, unless it was cancelled before."""
 
 
-def on_inventory_committed(event: InventoryCommitted, orders: OrderStatusUpdater) -> None:
+def on_inventory_committed(event: events.InventoryCommitted, orders: OrderStatusUpdater) -> None:
     orders.confirm(event.order_id)
 
 
 def on_failure(
-    event: InventoryFailed | InventoryExpired | PaymentFailed, orders: OrderStatusUpdater
+    event: events.InventoryFailed | events.InventoryExpired | events.PaymentFailed,
+    orders: OrderStatusUpdater,
 ) -> None:
     orders.cancel(event.order_id, event.reason)
 
@@ -148,14 +137,14 @@ class Orders:
     def confirm(self, order_id: str) -> None:
         order = self.find(order_id)
         if order.state == PENDING:
-            self._end(order, CONFIRMED, None)
-            self._work.emit(OrderConfirmed(order_id, order.customer, order.total))
+            self._work[Order].change(order, state=CONFIRMED, ended_at=self._work.now)
+            self._work.emit(events.OrderConfirmed(order_id, order.customer, order.total))
 
     def cancel(self, order_id: str, reason: str) -> None:
         order = self.find(order_id)
         if order.state != CANCELLED:
-            self._end(order, CANCELLED, reason)
-            self._work.emit(OrderCancelled(order_id, order.customer, reason))
+            self._work[Order].change(order, state=CANCELLED, reason=reason, ended_at=self._work.now)
+            self._work.emit(events.OrderCancelled(order_id, order.customer, reason))
             log.info("Order %s cancelled due to: %s", order_id, reason)
 
     def find(self, order_id: str) -> Order:
@@ -165,9 +154,6 @@ class Orders:
             raise NoSuchOrder(f"there is no order {order_id}")
         return order
 
-    def _end(self, order: Order, state: str, reason: str | None) -> None:
-        self._work[Order].change(order, state=state, reason=reason, ended_at=self._work.now)
-
 
 def updating(handler: Callable[[Any, OrderStatusUpdater], None], event: Any, work: Work) -> None:
     """Give an event handler the orders of its unit of work."""
@@ -176,10 +162,10 @@ def updating(handler: Callable[[Any, OrderStatusUpdater], None], event: Any, wor
 
 TRANSITIONS = (
     (NOTHING, PlaceOrder, PENDING),
-    (PENDING, InventoryCommitted, CONFIRMED),
-    (PENDING, InventoryFailed, CANCELLED),
-    (PENDING, PaymentFailed, CANCELLED),
-    (PENDING, InventoryExpired, CANCELLED),
+    (PENDING, events.InventoryCommitted, CONFIRMED),
+    (PENDING, events.InventoryFailed, CANCELLED),
+    (PENDING, events.PaymentFailed, CANCELLED),
+    (PENDING, events.InventoryExpired, CANCELLED),
     (PENDING, CancelOrder, CANCELLED),
     (CONFIRMED, CancelOrder, CANCELLED),
 )

@@ -4,18 +4,10 @@ A payment that is CANCELLED is a tombstone: the cancellation came first. If it c
 was under way, the money is refunded once it is captured.
 """
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.events import (
-    InventoryProcessed,
-    OrderCancelled,
-    PaymentFailed,
-    PaymentProcessed,
-    PaymentRefunded,
-)
-from ecom.runtime.retry import Retry
-from ecom.runtime.service import NOTHING, Lifecycle, Service, Work, key_for
+from ecom import events
+from ecom.runtime.service import NOTHING, Lifecycle, Retry, Service, Work, key_for
 from ecom.stores.base import Row
 
 PENDING, CAPTURED, DECLINED = "PENDING", "CAPTURED", "DECLINED"
@@ -36,42 +28,35 @@ class Payment(Row, frozen=True):
 
 
 # ── Effects, performed by the payment provider, and its answers ───────────────────────────────
-class Capture(Struct, frozen=True):
+class Capture(events.AboutOrder, frozen=True):
     """Take `amount` pence from the card."""
 
-    order_id: str
     amount: int
     card: str
 
 
-class Captured(Struct, frozen=True):
+class Captured(events.AboutOrder, frozen=True):
     """The money was captured."""
 
-    order_id: str
 
-
-class Declined(Struct, frozen=True):
+class Declined(events.AboutOrder, frozen=True):
     """The card was declined: no money moved, and never will under this key."""
 
-    order_id: str
     reason: str
 
 
-class Refund(Struct, frozen=True):
+class Refund(events.AboutOrder, frozen=True):
     """Give `amount` pence back, of what was captured under the key `capture`."""
 
-    order_id: str
     amount: int
     capture: str = ""
 
 
-class Refunded(Struct, frozen=True):
+class Refunded(events.AboutOrder, frozen=True):
     """The money was refunded."""
 
-    order_id: str
 
-
-def capture_money(held: InventoryProcessed, work: Work) -> None:
+def capture_money(held: events.InventoryProcessed, work: Work) -> None:
     """Stock is held: request the capture."""
     if work[Payment].get(held.order_id) is None:
         about = held.order_id, PENDING, held.customer, held.total, work.now, work.saga
@@ -85,7 +70,7 @@ def money_captured(captured: Captured, work: Work) -> None:
     payment = work[Payment][captured.order_id]
     if payment.state == PENDING:
         work[Payment].put(replace(payment, state=CAPTURED))
-        work.emit(PaymentProcessed(payment.order_id, payment.customer, payment.amount))
+        work.emit(events.PaymentProcessed(payment.order_id, payment.customer, payment.amount))
     elif payment.state == CANCELLED:
         _refund(payment, work)
 
@@ -95,10 +80,10 @@ def card_declined(declined: Declined, work: Work) -> None:
     payment = work[Payment][declined.order_id]
     if payment.state == PENDING:
         work[Payment].put(replace(payment, state=DECLINED))
-        work.emit(PaymentFailed(payment.order_id, payment.customer, declined.reason))
+        work.emit(events.PaymentFailed(payment.order_id, payment.customer, declined.reason))
 
 
-def undo_payment(cancelled: OrderCancelled, work: Work) -> None:
+def undo_payment(cancelled: events.OrderCancelled, work: Work) -> None:
     """Compensate: refund what was captured or still will be; request no capture afterwards."""
     payment = work[Payment].get(cancelled.order_id)
     if payment is None:
@@ -115,7 +100,7 @@ def money_refunded(refunded: Refunded, work: Work) -> None:
     payment = work[Payment][refunded.order_id]
     if payment.state == REFUNDING:
         work[Payment].put(replace(payment, state=REFUNDED))
-        work.emit(PaymentRefunded(payment.order_id, payment.customer, payment.amount))
+        work.emit(events.PaymentRefunded(payment.order_id, payment.customer, payment.amount))
 
 
 def _refund(payment: Payment, work: Work) -> None:
@@ -125,12 +110,12 @@ def _refund(payment: Payment, work: Work) -> None:
 
 
 TRANSITIONS = (
-    (NOTHING, InventoryProcessed, PENDING),
+    (NOTHING, events.InventoryProcessed, PENDING),
     (PENDING, Captured, CAPTURED),
     (PENDING, Declined, DECLINED),
-    (PENDING, OrderCancelled, CANCELLED),
-    (NOTHING, OrderCancelled, CANCELLED),
-    (CAPTURED, OrderCancelled, REFUNDING),
+    (PENDING, events.OrderCancelled, CANCELLED),
+    (NOTHING, events.OrderCancelled, CANCELLED),
+    (CAPTURED, events.OrderCancelled, REFUNDING),
     (CANCELLED, Captured, REFUNDING),
     (REFUNDING, Refunded, REFUNDED),
 )

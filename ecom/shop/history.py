@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ecom.contract.event import Event
+from ecom.contract.contract import Event
 from ecom.errors import ShopError
 from ecom.events import InventoryProcessed, OrderCreated
 from ecom.harness.history import history as harness

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from ecom.contract.contract import Event
 from ecom.contract.envelope import is_derived
-from ecom.contract.event import Event
 from ecom.errors import ShopError
 from ecom.events import OrderCancelled, OrderConfirmed, OrderCreated
 from ecom.process.databases import Files

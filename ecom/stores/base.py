@@ -135,9 +135,7 @@ class Table(Generic[R]):
             found = self._store.fetch_many(self._kind, keys)
         except DecodeError:
             return  # `get` raises for the row that cannot be read, and for no other
-        self._read.update(dict.fromkeys(keys))
-        for row in found:
-            self._read[self._key(row)] = row
+        self._read |= dict.fromkeys(keys) | {self._key(row): row for row in found}
 
     def put(self, row: R) -> None:
         """Insert the row, or replace the one with its key."""

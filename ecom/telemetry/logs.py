@@ -17,7 +17,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from ecom.contract.envelope import rfc3339
-from ecom.runtime.context import handling
+from ecom.runtime.service import handling
 
 MOST = 16 * 2**20  # bytes of a log that is a file of ours; then it is emptied into a second one
 

@@ -15,9 +15,8 @@ from hashlib import sha1
 from typing import Any, NamedTuple
 
 from ecom.amqp.connection import parameters
-from ecom.contract.contract import Contract
+from ecom.contract.contract import Contract, Event, subject_of
 from ecom.contract.envelope import command_id, derived_id, is_id, trace_after
-from ecom.contract.event import Event, subject_of
 from ecom.contract.topology import exchange
 from ecom.runtime.dead_letters import describe
 from ecom.runtime.messages import Command, Delivery, Failed, Performed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from ecom.contract.event import subject_of
+from ecom.contract.contract import subject_of
 from ecom.errors import ServiceDied, ServiceDown, ShopError
 from ecom.harness.running import Books, Running
 from ecom.stores.reading import totals

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ecom.contract import topology
-from ecom.contract.contract import Contract
+from ecom.contract.contract import Contract, Event
 from ecom.contract.envelope import MAX_BODY, Headers
-from ecom.contract.event import Event
 from ecom.contract.permissions import user
 from ecom_lab.docs.schemas import PLACE, bodies, envelope, headers
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from msgspec import Struct
 
-from ecom.contract.event import Event
+from ecom.contract.contract import Event
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import Picture
 from ecom.harness.diagrams.rendering import MARGIN, SMALL, paper, width_of_text, write

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from ecom.contract.contract import Event
 from ecom.contract.envelope import Envelope, Headers, derived_id, encode, rfc3339, trace_after
-from ecom.contract.event import Event
 from ecom.events import (
     InventoryCommitted,
     InventoryExpired,

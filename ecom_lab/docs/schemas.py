@@ -4,9 +4,8 @@ from typing import Any
 
 import msgspec
 
-from ecom.contract.contract import Contract
+from ecom.contract.contract import Contract, Event
 from ecom.contract.envelope import REQUIRED
-from ecom.contract.event import Event
 
 Schema = dict[str, Any]
 

@@ -4,8 +4,7 @@ import inspect
 
 import msgspec
 
-from ecom.contract.contract import Contract
-from ecom.contract.event import Event
+from ecom.contract.contract import Contract, Event
 from ecom.errors import ShopError
 
 BEGIN, END = "<!-- The table: made by `ecom documents` -->", "<!-- End of the table -->"

@@ -25,9 +25,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from ecom.contract.contract import Contract
+from ecom.contract.contract import Contract, Event
 from ecom.contract.envelope import Refused
-from ecom.contract.event import Event
 from ecom.harness.carried import CACHE
 from ecom.runtime.service import Handler, Service, Work
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Timer

@@ -98,7 +98,8 @@ class Open:
         """Make the message a dead letter, which says why."""
         work = self._runtime._work(Cause("", "", ""), self._tx, self._now)
         why = dead_letters.describe(error)
-        dead_letters.set_aside(work, self._it, "failed", why, message.attempts, self._now)
+        about = dead_letters.kept(self._it), self._it.body, "failed", why
+        dead_letters.set_aside(work, *about, message.attempts, self._now)
         self._note(message, "dead")
 
     def _note(self, it: Message, state: str, *rest: Any) -> None:
@@ -117,7 +118,7 @@ class Open:
             if what == COMMIT:
                 yield from self._commit()
             elif what != ACK:
-                if runtime._outbox.volatile().is_open:
+                if runtime._outbox.window.is_open:
                     yield messages.Publish(what.event)
             else:
                 if isinstance(self._it, Delivery) and self._it.tag:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from ecom.contract.event import subject_of
+from ecom.contract.contract import subject_of
 from ecom.runtime.messages import (
     Ack,
     Announce,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from ecom.contract.event import subject_of
+from ecom.contract.contract import subject_of
 from ecom.harness.outside import Answers, Booking
 from ecom.runtime.messages import Failed, Performed
 from ecom.runtime.service import Impossible

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from ecom.contract.permissions import user
-from ecom.runtime.memory import Memory, Window
 from ecom.runtime.messages import Confirmed, Tick
+from ecom.runtime.relay import Window
+from ecom.runtime.runtime import Memory
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Replica
 from ecom_lab.simulator.broker import Held
 from ecom_lab.simulator.crash_points import CrashPoint, Environment, Fault, StepDriver, Tripwire

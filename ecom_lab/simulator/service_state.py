@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from ecom.runtime.memory import Memory, Window
+from ecom.runtime.relay import Window
+from ecom.runtime.runtime import Memory
 from ecom.runtime.tables import Counter, Effect, Handled, Inbox, Letter, Outbox, Replica, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.durability import Tables

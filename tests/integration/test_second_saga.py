@@ -9,8 +9,7 @@ from lamps import STREETS, Reading, Report, SetLevel, Street
 
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
-from ecom.contract.contract import Contract
-from ecom.contract.event import Event
+from ecom.contract.contract import Contract, Event
 from ecom.contract.permissions import grant, users
 from ecom.process import child
 from ecom.process.databases import Files

@@ -19,9 +19,8 @@ from ecom.effects.http_gateway import HttpGateway
 from ecom.effects.mime import Letter
 from ecom.harness.processes import STOP_SECONDS
 from ecom.process.performers import Performers
-from ecom.runtime import context
 from ecom.runtime.messages import Command, Failed, Perform, Performed, Publish, Tick
-from ecom.runtime.service import Impossible
+from ecom.runtime.service import Impossible, traceparent
 from ecom.runtime.tables import Effect
 from ecom.sagas.choreography import choreography
 from ecom.services.inventory import Stock
@@ -254,13 +253,13 @@ def test_a_mail_has_the_trace_context_in_a_header(to):
 
 def test_a_mail_server_gets_the_trace_context_and_no_forged_one(outside):
     """What is set while the effect is performed goes out with the mail; a line end never does."""
-    context.traceparent.set(TRACEPARENT)
+    traceparent.set(TRACEPARENT)
     smtp = OverSmtp(outside)
 
     async def send():
         mailer = smtp.opened()
         sent = await tried(mailer.send(*mail()))
-        context.traceparent.set("x\r\nBcc: all@example.com")
+        traceparent.set("x\r\nBcc: all@example.com")
         forged = await tried(mailer.send(*mail("two")))
         await mailer.close()
         return sent, forged

@@ -13,8 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.contract.contract import EVERYTHING, Contract
-from ecom.contract.event import Event
+from ecom.contract.contract import EVERYTHING, Contract, Event
 from ecom.process.driver import Process, main
 from ecom.runtime.messages import Failed, Perform, Performed
 from ecom.runtime.saga import Saga
@@ -29,8 +28,7 @@ STREETS = [f"street-{n}" for n in range(50)]
 class DuskReported(Event, frozen=True):
     """A sensor has seen dusk in a street."""
 
-    key = "sensor.dusk"
-    producer = "sensor"
+    key, producer = "sensor.dusk", "sensor"
 
     street: str
     level: int
@@ -39,8 +37,7 @@ class DuskReported(Event, frozen=True):
 class LampsDimmed(Event, frozen=True):
     """The street's lamps burn lower."""
 
-    key = "lamp.dimmed"
-    producer = "lamp"
+    key, producer = "lamp.dimmed", "lamp"
 
     street: str
     level: int
@@ -49,8 +46,7 @@ class LampsDimmed(Event, frozen=True):
 class LampsRestored(Event, frozen=True):
     """The street's lamps burn as before."""
 
-    key = "lamp.restored"
-    producer = "lamp"
+    key, producer = "lamp.restored", "lamp"
 
     street: str
 

@@ -5,8 +5,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ecom.events import InventoryCommitted, OrderCreated
-from ecom.runtime.retry import Retry
-from ecom.runtime.service import Service
+from ecom.runtime.service import Retry, Service
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import Row
 
@@ -51,7 +50,7 @@ class Tower:
                 dict.fromkeys((OrderCreated, Ring, Rung, Alarm), self.ring) | {Silent: self.fall},
                 effects=(Ring,),
                 retries={OrderCreated: POLICY, Ring: POLICY},
-                given_up={Ring: lambda row: Silent(row.subject)},
+                given_up={Ring: lambda subject, _: Silent(subject)},
             )
         )
 

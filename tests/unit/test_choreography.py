@@ -2,8 +2,7 @@
 
 from world import World
 
-from ecom.contract.contract import EVERYTHING, Contract
-from ecom.contract.event import Event
+from ecom.contract.contract import EVERYTHING, Contract, Event
 from ecom.events import Line
 from ecom.harness.diagrams import palette
 from ecom.runtime.saga import Saga

@@ -104,9 +104,7 @@ def test_a_late_confirm_after_a_reconnect_counts(hand):
 
 def outgoing(window=3):
     """A store with no rows, and one replica's view of its outbox."""
-    rows = Relay(Outbox, "1", window)
-    rows.open()
-    return MemoryStore(), rows
+    return MemoryStore(), Relay(Outbox, "1", window, is_open=True)
 
 
 def row(seq, owner="1", due=None):

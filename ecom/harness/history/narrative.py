@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from ecom.contract.event import Event
+from ecom.contract.contract import Event
 from ecom.harness.history.step import Step
 from ecom.runtime.tables import Effect, Inbox, Outbox
 from ecom.stores.base import Row

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from msgspec import json
 
-from ecom.contract.event import Event, subject_of
+from ecom.contract.contract import Event, subject_of
 from ecom.runtime import streams
 from ecom.runtime.saga import Saga
 from ecom.runtime.streams import within

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from ecom.contract.contract import Event, subject_of
 from ecom.contract.envelope import derived_id
-from ecom.contract.event import Event, subject_of
 from ecom.errors import ShopError
 from ecom.harness.history.past import Logged, Note, Past
 from ecom.runtime.service import Cause, Work, timer_id
@@ -116,7 +116,7 @@ class Replay:
     def _handle(self, how: str, cause: Cause, message: Struct, now: float) -> Handling:
         before = self._rows()
         outbox, effects = self.tx.counted("outbox"), self.tx.counted("effects")
-        work = Work(self._name, "1", self.tx, cause, now)
+        work = Work(self._name, "1", "", self.tx, cause, now)
         self._service.handlers[type(message)](message, work)
         kinds = self._past.saga.contract.by_key
         requested, sent = self._added(Effect, effects), self._added(Outbox, outbox)

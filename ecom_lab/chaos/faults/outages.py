@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ecom.contract.event import Event
+from ecom.contract.contract import Event
 from ecom.errors import ServiceDied
 from ecom.events import HOLD_EXPIRED, InventoryProcessed, PaymentProcessed
 from ecom.process.databases import Files

@@ -7,8 +7,6 @@ import msgspec
 from msgspec.structs import replace
 
 from ecom.runtime import replicas
-from ecom.runtime.deadlines import Deadlines
-from ecom.runtime.memory import Memory
 from ecom.runtime.messages import (
     Commit,
     Output,
@@ -20,7 +18,7 @@ from ecom.runtime.messages import (
     Tick,
 )
 from ecom.runtime.relay import Relay
-from ecom.runtime.runtime import WINDOW, Runtime
+from ecom.runtime.runtime import WINDOW, Memory, Runtime
 from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Replica, Timer
 from ecom.stores.base import Transaction
 from ecom.stores.query import MoreThan
@@ -118,7 +116,7 @@ class ForgetsRetries(Runtime):
         self._deadlines = _Impatient(self.service.name)
 
 
-class _Impatient(Deadlines):
+class _Impatient(replicas.Deadlines):
     def _retries(self, timer: Timer, tx: Transaction) -> list[Inbox]:
         return []
 

@@ -17,7 +17,7 @@ from ecom.events import (
     OrderCreated,
     PaymentProcessed,
 )
-from ecom.runtime.retry import Retry
+from ecom.runtime.service import Retry
 from ecom.sandbox.cards import ERROR_CARD
 from ecom.services.inventory import HoldDeadline
 from ecom.services.order import CancelOrder

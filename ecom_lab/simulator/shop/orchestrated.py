@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
-from ecom.events import InventoryCommitted, OrderCancelled
+from ecom.events import CUSTOMER_CANCELLED, InventoryCommitted, OrderCancelled
 from ecom.runtime.service import Work
 from ecom.runtime.tables import Outbox
 from ecom.sagas import orchestration
@@ -17,7 +17,7 @@ from ecom.sagas.orchestration import RefundMoney, ReleaseStock
 from ecom.services import coordinator, inventory, payment
 from ecom.services.coordinator import SUCCEEDED, UNDONE, Coordination, Step, Steps
 from ecom.services.inventory import COMMITTED, HELD, Reservation
-from ecom.services.order import CANCELLED, CONFIRMED, CUSTOMER_CANCELLED
+from ecom.services.order import CANCELLED, CONFIRMED
 from ecom.services.payment import CAPTURED, Declined, Payment
 from ecom_lab.simulator.ablations import handling
 from ecom_lab.simulator.ablations.ablation import (

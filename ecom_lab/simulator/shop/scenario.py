@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ecom.contract.contract import Event, subject_of
 from ecom.contract.envelope import Envelope, encode, rfc3339, trace_after
-from ecom.contract.event import Event, subject_of
 from ecom.contract.permissions import user
 from ecom.events import InventoryCommitted, Line, PaymentProcessed
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
