@@ -10,19 +10,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ecom.contract import topology
 from ecom.contract.contract import Contract, Event
-from ecom.contract.envelope import MAX_BODY, Headers
+from ecom.contract.envelope import MAX_BODY, REQUIRED, Headers
 from ecom.contract.permissions import user
-from ecom_lab.docs.schemas import PLACE, bodies, envelope, headers
 
 Document = dict[str, Any]
 
 SHOP = "{shop}"
-AMQP = {"bindingVersion": "0.3.0"}
 PERSISTENT = 2
 FRAME = Path(__file__).with_name("asyncapi.json")  # what is the same for any contract
 ABOUT = FRAME.with_suffix(".md")
+SCHEMAS = "#/components/schemas/"
 
 
 def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) -> Document:
@@ -39,7 +40,7 @@ def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) ->
     document["components"]["messages"] = {
         key: _message(events[key], *each) for key, each in examples.items()
     }
-    document["components"]["schemas"] = {"Envelope": envelope(), **bodies(contract)}
+    document["components"]["schemas"] = {"Envelope": _envelope(), **bodies(contract)}
     return document
 
 
@@ -49,6 +50,7 @@ def _about() -> str:
     return re.sub(r"(?<!\n)\n(?!\n)", " ", text.strip())
 
 
+# ── channels, and what is done there ──────────────────────────────────────────────────────────
 def _event_channel(contract: Contract, kind: type[Event]) -> Document:
     """A routing key of the shop's exchange."""
     name = topology.exchange(SHOP)
@@ -58,45 +60,36 @@ def _event_channel(contract: Contract, kind: type[Event]) -> Document:
         "address": kind.key,
         "description": f"{kind.__doc__} Consumed by {', '.join(consumers)}.",
         "messages": _messages([kind.key]),
-        "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, **AMQP}},
+        "bindings": _amqp({"is": "routingKey", "exchange": exchange}),
     }
 
 
 def _queue_channel(contract: Contract, service: str) -> Document:
     """A service's queue, its arguments, and all the routing keys that lead there."""
     name = topology.queue(SHOP, service)
-    keys = [key for queue, key in topology.bindings(contract, SHOP) if queue == name]
+    binding = {
+        "is": "queue",
+        "queue": {"name": name, "durable": True, "exclusive": False, "autoDelete": False},
+        "x-arguments": topology.queues(contract, SHOP)[name],
+        "x-bindings": [key for queue, key in topology.bindings(contract, SHOP) if queue == name],
+    }
     return {
         "address": name,
         "description": f"What {service} consumes.",
         "parameters": {"shop": {"$ref": "#/components/parameters/shop"}},
         "messages": _messages(contract.consumed_by(service)),
-        "bindings": {
-            "amqp": {
-                "is": "queue",
-                "queue": {"name": name, "durable": True, "exclusive": False, "autoDelete": False},
-                "x-arguments": topology.queues(contract, SHOP)[name],
-                "x-bindings": keys,
-                **AMQP,
-            }
-        },
+        "bindings": _amqp(binding),
     }
 
 
 def _publishes(kind: type[Event]) -> Document:
+    who = user(SHOP, kind.producer)
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{kind.key}"},
         "summary": kind.__doc__,
         "tags": [{"name": kind.producer}],
-        "bindings": {
-            "amqp": {
-                "userId": user(SHOP, kind.producer),
-                "deliveryMode": PERSISTENT,
-                "mandatory": True,
-                **AMQP,
-            }
-        },
+        "bindings": _amqp({"userId": who, "deliveryMode": PERSISTENT, "mandatory": True}),
         "messages": [{"$ref": f"#/channels/{kind.key}/messages/{kind.key}"}],
     }
 
@@ -108,22 +101,76 @@ def _consumes(contract: Contract, service: str) -> Document:
         "action": "receive",
         "channel": {"$ref": channel},
         "tags": [{"name": service}],
-        "bindings": {"amqp": {"ack": True, **AMQP}},
+        "bindings": _amqp({"ack": True}),
         "messages": [{"$ref": f"{channel}/messages/{key}"} for key in keys],
     }
 
 
-def _message(kind: type[Event], seen: Headers, body: Any) -> Document:
-    return {
-        "name": kind.key,
-        "summary": kind.__doc__,
-        "contentType": "application/json",
-        "headers": headers(kind),
-        "payload": {"$ref": PLACE + kind.__name__},
-        "correlationId": {"location": "$message.header#/ce-correlationid"},
-        "examples": [{"headers": seen, "payload": body}],
-    }
+def _amqp(binding: Document) -> Document:
+    return {"amqp": {**binding, "bindingVersion": "0.3.0"}}
 
 
 def _messages(keys: Iterable[str]) -> Document:
     return {key: {"$ref": f"#/components/messages/{key}"} for key in keys}
+
+
+# ── messages: JSON Schema, draft 07, as AsyncAPI 3.0 wants it ─────────────────────────────────
+ID = r"^[A-Za-z0-9._:/-]{1,128}$(?!\n)"  # what `envelope.is_id` takes
+MEANING = {
+    "ce-id": "Unique: by it a consumer knows what it has handled already.",
+    "ce-source": "Who published it; the last part is the service.",
+    "ce-type": "The event's type, which is its routing key, too.",
+    "ce-time": "When it happened: RFC 3339, in UTC.",
+    "ce-subject": "The saga it belongs to: the same as the first field of the body.",
+    "ce-schemaversion": "The version of the event's fields, from 1.",
+    "ce-correlationid": "What began the saga: the same in all events of one request.",
+    "ce-causationid": "What this event follows from: an event's ce-id, or a request's id.",
+    "ce-traceparent": "W3C trace context; without it, or with another, readers begin a new trace.",
+    "ce-sequence": "The number of the event among its producer's of its type, from 1 and without a "
+    "gap: by it a consumer knows what it has missed. Where replicas number for themselves, "
+    "their numbers have @ and a name behind.",
+}
+FORM = {
+    "ce-time": r"^[0-9T:.+-]{20,35}Z?$(?!\n)",
+    "ce-schemaversion": r"^0*[1-9][0-9]*$(?!\n)",
+    "ce-traceparent": r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)",
+    "ce-sequence": r"^[0-9]{1,15}(@[A-Za-z0-9._-]{1,64})?$(?!\n)",
+}
+VERSION = {"const": "1.0", "description": "The version of CloudEvents."}
+
+
+def bodies(contract: Contract) -> dict[str, Document]:
+    """The schema of each event's body, and of what they hold, by name."""
+    return msgspec.json.schema_components(contract.events, ref_template=SCHEMAS + "{name}")[1]
+
+
+def _envelope() -> Document:
+    """The schema of the headers that every event has."""
+    known = {
+        name: {"type": "string", "pattern": FORM.get(name, ID), "description": meaning}
+        for name, meaning in MEANING.items()
+    }
+    return {
+        "type": "object",
+        "description": "CloudEvents 1.0 in RabbitMQ's binary mode; all values are text. Headers "
+        "that are not named here are to be ignored.",
+        "properties": {"ce-specversion": VERSION, **known},
+        "required": ["ce-specversion", *REQUIRED],
+    }
+
+
+def _message(kind: type[Event], seen: Headers, body: Any) -> Document:
+    narrower = {
+        "ce-type": {"const": kind.key},
+        "ce-source": {"type": "string", "pattern": rf"/{kind.producer}$(?!\n)"},
+    }
+    its = {"allOf": [{"$ref": f"{SCHEMAS}Envelope"}, {"type": "object", "properties": narrower}]}
+    return {
+        "name": kind.key,
+        "summary": kind.__doc__,
+        "contentType": "application/json",
+        "headers": its,
+        "payload": {"$ref": SCHEMAS + kind.__name__},
+        "correlationId": {"location": "$message.header#/ce-correlationid"},
+        "examples": [{"headers": seen, "payload": body}],
+    }

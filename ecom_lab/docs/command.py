@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -36,12 +35,11 @@ def written() -> dict[str, str]:
     from ecom_lab.docs.examples import examples
 
     documents = {
-        "asyncapi": asyncapi(CONTRACT, examples()),
-        "openapi": application().openapi(),
-        "datasette": metadata(),
+        "asyncapi.json": asyncapi(CONTRACT, examples()),
+        "openapi.json": application().openapi(),
+        "datasette.json": metadata(),
     }
-    return {f"{name}.json": _text(document) for name, document in documents.items()}
-
-
-def _text(document: Any) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return {
+        name: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        for name, document in documents.items()
+    }

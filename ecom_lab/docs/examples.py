@@ -5,40 +5,27 @@ from typing import Any
 
 import msgspec
 
+from ecom import events
 from ecom.contract.contract import Event
 from ecom.contract.envelope import Envelope, Headers, derived_id, encode, rfc3339, trace_after
-from ecom.events import (
-    InventoryCommitted,
-    InventoryExpired,
-    InventoryFailed,
-    InventoryProcessed,
-    InventoryReleased,
-    Line,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderCreated,
-    PaymentFailed,
-    PaymentProcessed,
-    PaymentRefunded,
-)
 from ecom.sandbox.cards import GOOD_CARD as CARD
 
 NOON = datetime(2026, 11, 5, 12, tzinfo=UTC)
 WHO = ("1001", "lotte@example.com")
 EXAMPLES: dict[str, Event] = {
-    type(event).key: event
+    event.key: event
     for event in (
-        OrderCreated(*WHO, CARD, 2500, (Line("TEA-COSY", 2, 1250),)),
-        InventoryProcessed(*WHO, CARD, 2500, NOON),
-        InventoryFailed(*WHO, "insufficient stock", "TEA-COSY"),
-        PaymentProcessed(*WHO, 2500),
-        PaymentFailed(*WHO, "card declined"),
-        InventoryCommitted(*WHO),
-        InventoryExpired(*WHO),
-        OrderConfirmed(*WHO, 2500),
-        OrderCancelled(*WHO, "cancelled by customer"),
-        InventoryReleased(*WHO),
-        PaymentRefunded(*WHO, 2500),
+        events.OrderCreated(*WHO, CARD, 2500, (events.Line("TEA-COSY", 2, 1250),)),
+        events.InventoryProcessed(*WHO, CARD, 2500, NOON),
+        events.InventoryFailed(*WHO, "insufficient stock", "TEA-COSY"),
+        events.PaymentProcessed(*WHO, 2500),
+        events.PaymentFailed(*WHO, "card declined"),
+        events.InventoryCommitted(*WHO),
+        events.InventoryExpired(*WHO),
+        events.OrderConfirmed(*WHO, 2500),
+        events.OrderCancelled(*WHO, "cancelled by customer"),
+        events.InventoryReleased(*WHO),
+        events.PaymentRefunded(*WHO, 2500),
     )
 }
 

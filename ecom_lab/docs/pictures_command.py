@@ -1,10 +1,18 @@
-"""`ecom pictures`: the pictures of `docs/`, drawn anew."""
+"""`ecom pictures`: the pictures of `docs/`, from the code, and from two orders of a real shop."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ecom.cli.options import Place
+
+if TYPE_CHECKING:
+    from ecom.harness.diagrams.picture import Picture
+    from ecom.shop.shop import Shop
+
+STOCK = {"TEAPOT": 5, "MOON": 0}  # of the shop that `lived` needs: nobody has ordered there yet
 
 
 @click.command()
@@ -16,10 +24,37 @@ def pictures(folder: Path) -> None:
     of a shop that is opened for it.
     """
     from ecom.shop.shop import Shop
-    from ecom_lab.docs.pictures import STOCK, drawn, lived
 
     folder.mkdir(parents=True, exist_ok=True)
     with Shop(STOCK, outside="files") as shop:
         for name, picture in (*drawn(), *lived(shop)):
             picture.save(folder / name)
             click.echo(f"{folder / name}: {picture.title}")
+
+
+def drawn() -> Iterator[tuple[str, "Picture"]]:
+    """File name and picture of what follows from the code."""
+    from ecom.sagas.choreography import HOLD_SECONDS
+    from ecom.sagas.orchestration import orchestration, steps
+    from ecom_lab.docs.choreography import Choreography
+    from ecom_lab.docs.coordination import machine as coordination
+    from ecom_lab.docs.states import state_machines
+    from ecom_lab.shop import SAGA
+
+    yield "choreography.svg", Choreography(SAGA)
+    for table, machine in state_machines(SAGA).items():
+        yield f"{table.removesuffix('s')}_states.svg", machine
+    yield "orchestration.svg", Choreography(orchestration())
+    yield "coordination_states.svg", coordination(steps(HOLD_SECONDS))
+
+
+def lived(shop: "Shop") -> Iterator[tuple[str, "Picture"]]:
+    """File name and picture of what became of two orders in this new shop."""
+    order = shop.place("ada@example.com", {"MOON": 1})
+    shop.settle()
+    yield "out_of_stock.svg", shop.history(order)
+    order = shop.place("ada@example.com", {"TEAPOT": 2})
+    shop.settle()
+    shop.cancel(order)
+    shop.settle()
+    yield "cancelled_after_confirmation.svg", shop.history(order)

@@ -28,10 +28,7 @@ def renewed(contract: Contract, text: str) -> str:
 
 def _line(contract: Contract, kind: type[Event]) -> list[str]:
     consumers = ", ".join(contract.listeners(kind.key)) or "(audit only)"
-    fields = ", ".join(map(_field, msgspec.structs.fields(kind)))
+    named = ((f"`{it.name}`", it.required) for it in msgspec.structs.fields(kind))
+    fields = ", ".join(name if required else f"[{name}]" for name, required in named)
     meaning = inspect.getdoc(kind) or ""
     return [f"`{kind.key}`", str(kind.version), kind.producer, consumers, fields, meaning]
-
-
-def _field(field: msgspec.structs.FieldInfo) -> str:
-    return f"`{field.name}`" if field.required else f"[`{field.name}`]"

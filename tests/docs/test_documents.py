@@ -17,9 +17,8 @@ from ecom.cli.main import main
 from ecom.contract import topology
 from ecom.contract.envelope import Refused, decode, is_id
 from ecom.errors import ShopError
-from ecom_lab.docs.asyncapi import SHOP, asyncapi
+from ecom_lab.docs.asyncapi import ID, SHOP, asyncapi
 from ecom_lab.docs.command import written
-from ecom_lab.docs.schemas import ID
 from ecom_lab.docs.table import BEGIN, renewed
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ecom.contract.envelope import decode
-from ecom_lab.docs.schemas import bodies
+from ecom_lab.docs.asyncapi import bodies
 from ecom_lab.shop import CONTRACT, EVENTS
 
 RECORDED = Path(__file__).parents[1] / "recorded"
