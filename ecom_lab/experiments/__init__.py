@@ -4,12 +4,18 @@
 what a sweep has found, as a frame; `ecom_lab.experiments.plots` draws it.
 """
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ecom.errors import ShopError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["data_file", "results"]
-# Of a run, beside its parameters and results. Here, as what runs one need not wait for pandas.
+# Of a run, beside its parameters and results.
 COLUMNS = {"key": str, "notebook": str, "code": str, "status": str, "seconds": float, "error": str}
 
 
@@ -25,10 +31,22 @@ def data_file(name: str) -> Path:
     raise ShopError(f"There is no data/{name} in or above {folder}: it comes with the repository.")
 
 
-def __getattr__(name: str) -> object:
-    """Import on demand: a command that does not sweep need not wait for pandas."""
-    if name != "results":
-        raise AttributeError(f"module 'ecom_lab.experiments' has no attribute {name!r}")
-    from ecom_lab.experiments.results_file import results
+def results(path: Path | str) -> "pd.DataFrame":
+    """All runs in the file: key, notebook, code, status, seconds, error; parameters; results.
 
-    return results
+    Sorted by notebook and parameters, whatever the order in which they were run. Raises `ShopError`
+    if there is no such file.
+    """
+    import pandas as pd  # here: a command that does not sweep need not wait for it
+
+    missing = f"There are no results in {path}: `ecom sweep … --into {path}` makes them."
+    if not Path(path).is_file():
+        raise ShopError(missing)
+    uri = Path(path).absolute().as_uri() + "?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            frame = pd.read_sql_query("SELECT * FROM runs", connection)
+    except pd.errors.DatabaseError as error:
+        raise ShopError(missing) from error
+    wanted = ["notebook", *(name for name in frame if name not in COLUMNS)]
+    return frame.sort_values(wanted, ignore_index=True)

@@ -50,15 +50,13 @@ def customers(orders: int, decline_rate: float, seed: int) -> list[Order]:
     if orders < 1:
         raise ShopError(f"An experiment needs at least one order, not {orders}.")
     number("The rate of declined cards", decline_rate, 0, 1)
-    random = Random(f"customers/{seed}")
-    return [_order(n, random, decline_rate) for n in range(1, orders + 1)]
-
-
-def _order(n: int, random: Random, decline_rate: float) -> Order:
-    units = random.choices(UNITS, WEIGHTS)[0]
-    card = DECLINED_CARD if random.random() < decline_rate else GOOD_CARD
-    line = {"sku": SKU, "quantity": units, "unit_price": PRICE}
-    return {"customer": f"customer{n}@example.com", "card": card, "lines": [line]}
+    random, found = Random(f"customers/{seed}"), list[Order]()
+    for n in range(1, orders + 1):
+        units = random.choices(UNITS, WEIGHTS)[0]
+        card = DECLINED_CARD if random.random() < decline_rate else GOOD_CARD
+        line = {"sku": SKU, "quantity": units, "unit_price": PRICE}
+        found.append({"customer": f"customer{n}@example.com", "card": card, "lines": [line]})
+    return found
 
 
 def shelves(orders: Iterable[Order], stock_share: float) -> dict[str, int]:

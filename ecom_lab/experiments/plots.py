@@ -22,9 +22,9 @@ REASONS = {"out_of_stock": "out of stock", "declined": "card declined", "expired
 class Plot(Picture):
     """A plot that shows itself in a notebook and in a page; `words` say what it shows."""
 
-    def __init__(self, figure: Figure, title: str, words: str) -> None:
+    def __init__(self, figure: Figure, words: str) -> None:
         self._figure = figure
-        self.title = title
+        self.title = figure.get_suptitle()
         self._words = words
 
     @property
@@ -47,6 +47,7 @@ def sheet(title: str, width: float = 7.0, height: float = 3.2) -> Figure:
 def dress(axes: Axes, **labels: Any) -> None:
     """The look of all axes; `labels` as for `Axes.set`."""
     axes.set(**labels)
+    axes.title.set_size(9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#DDDDDD", lw=0.6)
     axes.set_axisbelow(True)
@@ -59,39 +60,32 @@ def plain(value: Any) -> str:
 
 def lost_sales(frame: pd.DataFrame) -> Plot:
     """Sales lost, by reason, against `HOLD_SECONDS`: a group of bars each failure rate."""
-    title = "Lost sales, by how long stock is held"
-    figure = sheet(title)
-    rates = sorted(frame.GATEWAY_FAILURE_RATE.unique())
+    figure = sheet("Lost sales, by how long stock is held")
+    means = frame.groupby(["GATEWAY_FAILURE_RATE", "HOLD_SECONDS"])[["lost_sales", *REASONS]].mean()
+    rates = means.index.levels[0]
     panels = figure.subplots(1, len(rates), sharey=True, squeeze=False)[0]
     for axes, rate in zip(panels, rates, strict=True):
-        part = frame[frame.GATEWAY_FAILURE_RATE.eq(rate)]
-        _stack(axes, part.groupby("HOLD_SECONDS")[list(REASONS)].mean())
+        part, base = means.loc[rate], 0.0
+        for column, colour, hatch in zip(REASONS, palette.FAILURES, HATCHES, strict=True):
+            look = {"color": colour, "hatch": hatch, "edgecolor": palette.PAPER}
+            holds = [f"{hold:g}" for hold in part.index]
+            axes.bar(holds, part[column], bottom=base, label=REASONS[column], **look)
+            base = base + part[column]
         dress(axes, title=f"{rate:.0%} of calls fail", xlabel="hold, seconds")
-        axes.title.set_size(9)
     panels[0].set_ylabel("orders, mean over the seeds")
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
     )
-    means = frame.groupby(["GATEWAY_FAILURE_RATE", "HOLD_SECONDS"]).lost_sales.mean()
     words = (
         f"{rate:.0%} failing, held {hold:g} s: {lost:.1f} lost"
-        for (rate, hold), lost in means.items()
+        for (rate, hold), lost in means.lost_sales.items()
     )
-    return Plot(figure, title, "; ".join(words))
-
-
-def _stack(axes: Axes, means: pd.DataFrame) -> None:
-    names, base = [f"{hold:g}" for hold in means.index], 0 * means.index
-    for column, colour, hatch in zip(REASONS, palette.FAILURES, HATCHES, strict=True):
-        look = {"color": colour, "hatch": hatch, "edgecolor": palette.PAPER}
-        axes.bar(names, means[column], bottom=base, label=REASONS[column], **look)
-        base = base + means[column]
+    return Plot(figure, "; ".join(words))
 
 
 def retries(frame: pd.DataFrame) -> Plot:
     """Retries for each payment against the rate of failing calls, beside the law p / (1 - p)."""
-    title = "Each further failure costs more retries than the one before"
-    figure = sheet(title)
+    figure = sheet("Each further failure costs more retries than the one before")
     axes = figure.subplots()
     asked = frame.ORDERS - frame.out_of_stock + frame.refunded  # calls that had to succeed
     rates, found = frame.GATEWAY_FAILURE_RATE, frame.retries / asked
@@ -105,14 +99,13 @@ def retries(frame: pd.DataFrame) -> Plot:
     words = (
         f"at {rate:.0%}: {mean:.2f} (law: {rate / (1 - rate):.2f})" for rate, mean in means.items()
     )
-    return Plot(figure, title, f"Retries per payment: {'; '.join(words)}.")
+    return Plot(figure, f"Retries per payment: {'; '.join(words)}.")
 
 
 def capacity(frame: pd.DataFrame) -> Plot:
     """Orders per second against hosts (the index), a line each column, beside what would be ideal:
     so many times the first column's first."""
-    title = "Orders per second, by how many hosts there are, simulated"
-    figure = sheet(title)
+    figure = sheet("Orders per second, by how many hosts there are, simulated")
     axes = figure.subplots()
     ideal = frame.index / frame.index[0] * frame.iloc[0, 0]
     axes.plot(frame.index, ideal, "--", color=palette.GREY, label="ideal")
@@ -121,16 +114,14 @@ def capacity(frame: pd.DataFrame) -> Plot:
     dress(axes, xlabel="hosts", ylabel="orders per second", xscale="log", yscale="log")
     axes.set_xticks(frame.index, map(plain, frame.index), minor=False)
     axes.legend(frameon=False)
-    words = (
-        f"{name}: {column.iloc[-1]:,} at {frame.index[-1]} hosts" for name, column in frame.items()
-    )
-    return Plot(figure, title, "; ".join(words))
+    last = frame.index[-1]
+    words = (f"{name}: {column.iloc[-1]:,} at {last} hosts" for name, column in frame.items())
+    return Plot(figure, "; ".join(words))
 
 
 def storms(storms: Mapping[str, Storm], until: float) -> Plot:
     """Calls at the provider over the first `until` seconds, simulated, an axes each storm."""
-    title = "Calls at the provider, simulated"
-    figure = sheet(title, height=1.2 + 1.3 * len(storms))
+    figure = sheet("Calls at the provider, simulated", height=1.2 + 1.3 * len(storms))
     panels = figure.subplots(len(storms), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, colour, (name, it) in zip(panels, palette.SERIES, storms.items(), strict=False):
         load = it.load[: round(until / SLOT)]
@@ -139,11 +130,10 @@ def storms(storms: Mapping[str, Storm], until: float) -> Plot:
         look = {"va": "top", "size": 8, "color": palette.INK}
         axes.text(it.recovers_at, 1, " it is back", transform=axes.get_xaxis_transform(), **look)
         dress(axes, ylabel=f"calls in {SLOT:g} s", title=name)
-        axes.title.set_size(9)
     panels[-1].set_xlabel("seconds")
-    words = [
+    words = (
         f"{name}: {it.calls:,} calls, at most {it.peak} at once after recovery, all served "
         f"after {it.over_at:g} s"
         for name, it in storms.items()
-    ]
-    return Plot(figure, title, "; ".join(words) + ".")
+    )
+    return Plot(figure, "; ".join(words) + ".")

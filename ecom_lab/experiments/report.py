@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from pandas.api.types import is_numeric_dtype
 
 from ecom import __version__
 from ecom.harness.diagrams import palette
@@ -95,15 +96,11 @@ def overview(frame: pd.DataFrame, axes: Mapping[str, list]) -> Iterator[Plot]:
     there are several); dots are runs. `SEED` is averaged over.
     """
     swept = [name for name, values in axes.items() if len(values) > 1 and name != "SEED"]
-    hidden = {*COLUMNS, *axes}
-    found = [name for name in _numbers(frame) if name not in hidden and frame[name].nunique() > 1]
+    varied = frame.columns[frame.nunique() > 1].difference([*COLUMNS, *axes], sort=False)
+    found = [name for name in varied if is_numeric_dtype(frame[name])]
     for name in swept if found else ():
         others = [other for other in swept if other != name and len(axes[other]) <= AT_ONCE]
         yield _against(frame, name, others[:1], found)
-
-
-def _numbers(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame if pd.api.types.is_numeric_dtype(frame[name])]
 
 
 def _against(frame: pd.DataFrame, name: str, by: list[str], found: list[str]) -> Plot:
@@ -116,20 +113,19 @@ def _against(frame: pd.DataFrame, name: str, by: list[str], found: list[str]) ->
             _line(axes, part, name, result, i, plain(value))
         dress(axes, xlabel=name, title=result)
         axes.ticklabel_format(axis="y", style="plain", useOffset=False)
-        axes.title.set_size(9)
     for axes in panels[len(found) :]:
         axes.set_visible(False)
     if by:
         lines, labels = panels[0].get_legend_handles_labels()
         look = {"loc": "outside lower left", "frameon": False, "ncols": 2 * columns}
         figure.legend(lines, labels, title=by[0], **look)
-    return Plot(figure, f"By {name}", _in_words(frame, name, found))
+    return Plot(figure, _in_words(frame, name, found))
 
 
 def _line(axes: Axes, part: pd.DataFrame, name: str, result: str, i: int, label: str) -> None:
     colour, mark = palette.SERIES[i], MARKS[i]
     # Texts and truths as they are called, in their order; numbers where they are.
-    at = part[name] if name in _numbers(part) else part[name].astype(str)
+    at = part[name] if is_numeric_dtype(part[name]) else part[name].astype(str)
     axes.plot(at, part[result], mark, ms=3, color=colour, alpha=0.6)
     means = part[result].groupby(at).mean()
     # Hollow, and dashed but for the first: lines that coincide are still seen to be several.

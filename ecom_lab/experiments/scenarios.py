@@ -1,8 +1,6 @@
 """Small scenes from the life of a shop, and how each should end: `data/scenarios.csv`, played."""
 
-import csv
 from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -43,19 +41,15 @@ class Wish(NamedTuple):
         return {"customer": self.customer, "lines": lines}
 
 
-def scenarios() -> dict[str, list[Wish]]:
-    """All scenarios by name, in the order of the file, for a shop with the catalogue's stock."""
-    found: dict[str, list[Wish]] = {}
-    with data_file("scenarios.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            wish = Wish(**{**row, "step": int(row["step"])})
-            found.setdefault(wish.scenario, []).append(wish)
-    return found
-
-
 def table() -> pd.DataFrame:
     """All scenarios as they stand in the file, one order a row."""
-    return pd.DataFrame([wish for wishes in scenarios().values() for wish in wishes])
+    return pd.read_csv(data_file("scenarios.csv"), keep_default_na=False)
+
+
+def scenarios() -> dict[str, list[Wish]]:
+    """All scenarios by name, in the order of the file, for a shop with the catalogue's stock."""
+    by_name = table().groupby("scenario", sort=False)
+    return {name: [Wish(*row) for row in rows.values.tolist()] for name, rows in by_name}
 
 
 def play(shop: "Shop", *names: str) -> pd.DataFrame:
@@ -65,18 +59,14 @@ def play(shop: "Shop", *names: str) -> pd.DataFrame:
     in the order of the file.
     Raises `ShopError` for a scenario there is not, and as `Shop.place` and `Shop.settle` do.
     """
-    wishes = _chosen(names)
+    known = scenarios()
+    if unknown := [name for name in names if name not in known]:
+        raise ShopError(f"There is no scenario {unknown[0]!r}: choose of {', '.join(known)}.")
+    wishes = [wish for name in names or known for wish in known[name]]
     placed: dict[str, Wish] = {}
     for step in sorted({wish.step for wish in wishes}):
         placed |= _place(shop, [wish for wish in wishes if wish.step == step])
     return _compared(shop, dict(sorted(placed.items(), key=lambda item: wishes.index(item[1]))))
-
-
-def _chosen(names: Iterable[str]) -> list[Wish]:
-    known = scenarios()
-    if unknown := [name for name in names if name not in known]:
-        raise ShopError(f"There is no scenario {unknown[0]!r}: choose of {', '.join(known)}.")
-    return [wish for name in names or known for wish in known[name]]
 
 
 def _place(shop: "Shop", wishes: list[Wish]) -> dict[str, Wish]:

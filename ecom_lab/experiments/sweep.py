@@ -1,15 +1,18 @@
 """A sweep: a notebook at every combination of parameters, a row of SQLite a run."""
 
+import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sqlite_utils import Database
+
 from ecom.broker.lease import lease
+from ecom.errors import ShopError
 from ecom.harness.progress import progress
-from ecom_lab.experiments import COLUMNS, report
-from ecom_lab.experiments.notebook import Run, read
-from ecom_lab.experiments.results_file import open_results, results
+from ecom_lab.experiments import COLUMNS, report, results
+from ecom_lab.experiments.notebook import read
 from ecom_lab.experiments.worker import side_by_side
 
 
@@ -23,10 +26,9 @@ class Sweep:
     def __init__(
         self, notebook: Path, parameters: Iterable[tuple[str, str]], seeds: int, into: Path
     ) -> None:
-        self._notebook = read(notebook)
+        self._notebook, self._into = read(notebook), into
         self._axes = self._notebook.axes(parameters, seeds)
         self._runs = {run.key: run for run in self._notebook.runs(self._axes)}
-        self._into = into
 
     def run(self, workers: int, tell: Callable[[str], Any]) -> int:
         """Run what is not done yet; how many runs have failed. `tell` hears of each that has.
@@ -34,26 +36,25 @@ class Sweep:
         A row is written once a run has ended, in place of an earlier try: a sweep that dies has
         lost only what was under way.
         """
-        with closing(open_results(self._into)) as database:
+        failed, folder = 0, self._into.with_suffix(".runs").absolute()
+        with closing(_opened(self._into)) as database:
             table = database["runs"]
             done = {row["key"] for row in table.rows_where("status = 'done'", select="key")}
             left = [run for key, run in self._runs.items() if key not in done]
             if not left:
                 return 0
             # The lease is held over all of them, so that their shops share one broker.
-            with lease(), progress(len(left), "runs") as bar:
-                return self._run(left, table, workers, bar, tell)
-
-    def _run(self, left: list[Run], table: Any, workers: int, bar: Any, tell: Callable) -> int:
-        failed = 0
-        folder = self._into.with_suffix(".runs").absolute()
-        with closing(side_by_side(left, folder, workers)) as ended:
-            for run, row in ended:
-                if row["status"] == "failed":
-                    failed += 1
-                    tell(f"Failed with {run}: {row['error']}")
-                table.upsert(row, pk="key", alter=True)
-                bar.update(1)
+            with (
+                lease(),
+                progress(len(left), "runs") as bar,
+                closing(side_by_side(left, folder, workers)) as ended,
+            ):
+                for run, row in ended:
+                    if row["status"] == "failed":
+                        failed += 1
+                        tell(f"Failed with {run}: {row['error']}")
+                    table.upsert(row, pk="key", alter=True)
+                    bar.update(1)
         return failed
 
     def report(self, command: list[str]) -> str:
@@ -64,3 +65,17 @@ class Sweep:
         report.write(page, self._notebook, self._axes, frame, command)
         done = (frame.status == "done").sum()
         return f"{done} of {len(frame)} runs done. Results: {self._into}; report: {page}."
+
+
+def _opened(path: Path) -> Database:
+    """The file of results, with its table `runs`; both are made if need be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = Database(path)
+        table = database["runs"].create(COLUMNS, pk="key", if_not_exists=True)
+        strange = not COLUMNS.keys() <= table.columns_dict.keys()
+    except (OSError, sqlite3.Error) as error:
+        raise ShopError(f"{path} cannot hold the results: {error}.") from error
+    if strange:
+        raise ShopError(f"{path} has a table `runs` that is not ours: name another file.")
+    return database
