@@ -31,43 +31,29 @@ def numbers(sheet: Sheet) -> tuple[pd.Series, pd.Series, str]:
 
     Raises `ShopError` if the file has two conventions, or one cannot be told from the other.
     """
-    texts = {
-        "Quantity": sheet.table.Quantity,
-        "UnitPrice": sheet.table.UnitPrice.str.replace(POUNDS, r"\1", regex=True),
-    }
-    fits = {
-        (mark, column): text.str.fullmatch(pattern)
-        for mark, pattern in NUMBERS.items()
-        for column, text in texts.items()
-    }
-    evidence = {".": "", ",": ""}  # the first line that is a number with this mark alone
-    either = ""
-    for column, text in texts.items():
-        point, comma = fits[".", column], fits[",", column]
-        for mark, lines in {".": point & ~comma, ",": comma & ~point}.items():
-            evidence[mark] = evidence[mark] or (lines.any() and sheet.first(column, lines)) or ""
-        both = point & comma & text.str.contains("[.,]")
-        either = either or (both.any() and sheet.first(column, both)) or ""
-    if all(evidence.values()):
+    pounds = sheet.table.UnitPrice.str.replace(POUNDS, r"\1", regex=True)
+    texts = pd.concat({"Quantity": sheet.table.Quantity, "UnitPrice": pounds})  # by column, line
+    point, comma = (texts.str.fullmatch(pattern) for pattern in NUMBERS.values())
+    shown = {".": point & ~comma, ",": comma & ~point}  # a number with this mark alone
+    found = {mark: sheet.value(*lines.idxmax()) for mark, lines in shown.items() if lines.any()}
+    if len(found) > 1:
         raise ShopError(
-            f"{sheet.path} has decimal points ({evidence['.']}) and decimal commas "
-            f"({evidence[',']}): write all in one way."
+            f"{sheet.path} has decimal points ({found['.']}) and decimal commas "
+            f"({found[',']}): write all in one way."
         )
-    if either and not any(evidence.values()):
+    either = point & comma & texts.str.contains("[.,]")
+    if either.any() and not found:
         raise ShopError(
             f"{sheet.path} does not show whether it has decimal points or decimal commas "
-            f"({either}): write numbers without marks of thousands, and prices as 1.25."
+            f"({sheet.value(*either.idxmax())}): write numbers without marks of thousands, and "
+            "prices as 1.25."
         )
-    mark = "," if evidence[","] else "."
-    quantities, prices = (
-        _valued(text.where(fits[mark, column]), mark) for column, text in texts.items()
+    mark = "," if "," in found else "."
+    bare = texts.where(comma if mark == "," else point).str.replace(
+        rf"[^0-9eE+{mark}-]", "", regex=True
     )
-    return quantities, prices, "decimal comma" if mark == "," else "decimal point"
-
-
-def _valued(texts: pd.Series, mark: str) -> pd.Series:
-    bare = texts.str.replace(rf"[^0-9eE+{mark}-]", "", regex=True)
-    return pd.to_numeric(bare.str.replace(mark, "."), errors="coerce").astype(float)
+    values = pd.to_numeric(bare.str.replace(mark, "."), errors="coerce").astype(float)
+    return values["Quantity"], values["UnitPrice"], f"decimal {'comma' if mark == ',' else 'point'}"
 
 
 def dates(sheet: Sheet, asked: str | None) -> tuple[pd.Series, str]:
@@ -79,27 +65,22 @@ def dates(sheet: Sheet, asked: str | None) -> tuple[pd.Series, str]:
     texts = sheet.table.InvoiceDate
     parts = texts.str.extract(DATE).where(texts.str.fullmatch(DATE.pattern))
     a, b, c = (pd.to_numeric(parts[name]) for name in "abc")
-    wide = {name: parts[name].str.len().fillna(0) for name in "ac"}
+    first, last = (parts[name].str.len().fillna(0) for name in "ac")
     kinds = {
-        "year first": (wide["a"] == 4) & (wide["c"] <= 2),
-        "year last": wide["a"].between(1, 2) & (wide["c"] == 4),
-        "years of two digits": wide["a"].between(1, 2) & wide["c"].between(1, 2),
+        "year first": (first == 4) & (last <= 2),
+        "year last": first.between(1, 2) & (last == 4),
+        "years of two digits": first.between(1, 2) & last.between(1, 2),
         "day numbers of a spreadsheet": texts.str.fullmatch(SERIAL),
     }
-    found = {
-        kind: f"{kind} ({sheet.first('InvoiceDate', lines)})"
-        for kind, lines in kinds.items()
-        if lines.any()
-    }
+    found = [(kind, lines) for kind, lines in kinds.items() if lines.any()]
     if not found:
         return pd.Series(pd.NaT, texts.index), "no dates"
     if len(found) > 1:
+        ways = (f"{kind} ({sheet.first('InvoiceDate', lines)})" for kind, lines in found)
         raise ShopError(
-            f"{sheet.path} has dates in several ways, {' and '.join(found.values())}: "
-            "write all in one way."
+            f"{sheet.path} has dates in several ways, {' and '.join(ways)}: write all in one way."
         )
-    ((kind, _),) = found.items()
-    lines = kinds[kind]
+    ((kind, lines),) = found
     if kind == "day numbers of a spreadsheet":
         days = pd.to_numeric(texts.where(lines).str.replace(",", "."))
         return pd.to_datetime(days, unit="D", origin="1899-12-30", utc=True), f"dates as {kind}"

@@ -195,7 +195,8 @@ def _tell(table: pd.DataFrame) -> tuple[list[Purchase | Cancellation], dict[str,
         units = _units(lines)
         whole = customer, frozenset(units.items())
         if not invoice.startswith("C"):
-            address = STOCKROOM if is_adjustment else _address(invoice, customer)
+            who = f"customer-{customer}" if customer else f"guest-{invoice}"
+            address = STOCKROOM if is_adjustment else f"{who}@example.com"
             order = Purchase(invoice, address, lines)
             if not _is_taken(order):
                 in_vain[invoice] = TOO_LARGE
@@ -239,8 +240,3 @@ def _is_taken(order: Purchase) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def _address(invoice: str, customer: str) -> str:
-    """An e-mail address for a customer of the file, or a guest."""
-    return f"customer-{customer}@example.com" if customer else f"guest-{invoice}@example.com"

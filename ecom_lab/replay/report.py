@@ -6,9 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ecom.errors import NotSettled
+from ecom.harness.progress import progress
 from ecom.sandbox.cards import GOOD_CARD
 from ecom.shop.api_client import AT_ONCE
 from ecom.shop.shop import Shop
@@ -72,14 +71,14 @@ def replay(path: Path, share: float, dates: str | None = None, lenient: bool = F
         try:
             shop.settle(timeout=60.0 + 0.05 * len(story.actions))
         except NotSettled as trouble:
-            tqdm.write(str(trouble), file=sys.stderr)
+            print(trouble, file=sys.stderr)
         return _report(story, shop, time.monotonic() - begun)
 
 
 def _act(story: Story, shop: Shop) -> None:
     """Place the orders, a list at a time, and cancel each one that is taken back afterwards."""
     numbers: dict[str, str] = {}  # invoice → order
-    with tqdm(total=len(story.actions), desc="orders sent", disable=None, leave=False) as bar:
+    with progress(len(story.actions), "orders sent") as bar:
         for first in range(0, len(story.actions), AT_ONCE):
             some = story.actions[first : first + AT_ONCE]
             orders = [action for action in some if isinstance(action, Purchase)]
