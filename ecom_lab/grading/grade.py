@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from ecom.errors import ShopError
 from ecom.harness.progress import progress
 from ecom.process import child
@@ -126,7 +124,7 @@ def _worlds(stage: Stage, graded: list[str], saga: Saga) -> list[bytes]:
     return [pickled((replace(it, saga=saga), stage.model, None)) for it in worlds]
 
 
-def _verdicts(worlds: list[bytes], graded: list[str], bar: tqdm) -> Iterator[Verdict]:
+def _verdicts(worlds: list[bytes], graded: list[str], bar: Any) -> Iterator[Verdict]:
     """What each world comes to, in a process of its own; up to a complaint about the code."""
     for world in worlds:
         try:

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -55,18 +55,15 @@ class Complaint(BaseException):
 
 def guarded(service: Service, contract: Contract) -> Service:
     """The same service, its handlers watched."""
-    its, events = service.handlers, contract.by_key
-    watched = {kind: _Guard(service, kind, each, events) for kind, each in its.items()}
-    return service.answering(watched)
+    its = service.handlers.items()
+    return service.answering({kind: _Guard(service, kind, it, contract) for kind, it in its})
 
 
 class _Guard:
     """One handler, watched."""
 
-    def __init__(
-        self, service: Service, kind: type, handler: Handler, events: Mapping[str, type[Event]]
-    ) -> None:
-        self._service, self._handler, self._events = service, handler, events
+    def __init__(self, service: Service, kind: type, handler: Handler, contract: Contract) -> None:
+        self._service, self._handler, self._events = service, handler, contract.by_key
         self._name = f"{service.name}'s handler of {kind.__name__}"
         self._place, self._globals = _origin(handler)
         self._caches = _caches()
@@ -79,7 +76,8 @@ class _Guard:
                 raise self._complaint(f"changes {what}{AGAIN}")
         work.undo()
         work.cause = cause
-        _empty(self._caches)
+        for cache in self._caches:
+            cache.cache_clear()
         if self._run(message, work) != first:
             raise self._complaint(f"depends on something besides its message and rows{AGAIN}")
         return first[0]
@@ -122,8 +120,8 @@ class _Guard:
         rows = {f"a {it.__name__} in place": repr(stored.get(it)) for it in self._service.rows}
         return {"its message": repr(message), **rows, **_plain(self._globals)}
 
-    def _complaint(self, problem: str, place: tuple[Any, ...] = ()) -> Complaint:
-        return Complaint(f"{self._name} {problem}", *(place or self._place))
+    def _complaint(self, problem: str) -> Complaint:
+        return Complaint(f"{self._name} {problem}", *self._place)
 
 
 def stepping(name: str, function: Any) -> Callable[..., Iterator[Any]]:
@@ -135,7 +133,8 @@ def stepping(name: str, function: Any) -> Callable[..., Iterator[Any]]:
         with _explained(name, place, Exception), _watching():
             steps = iter(function(*about) or ())
         while True:
-            _empty(caches)
+            for cache in caches:
+                cache.cache_clear()
             with _explained(name, place, Exception), _watching():
                 what = next(steps, None)
             if changed := [it for it, value in _plain(known).items() if before.get(it) != value]:
@@ -164,16 +163,8 @@ def _origin(function: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _caches() -> list[Any]:
     """The caches (`lru_cache`) in the reader's code."""
-    return [it for it in gc.get_objects() if isinstance(it, CACHE) and not _is_ours(it)]
-
-
-def _is_ours(cache: Any) -> bool:
-    return not (place := _origin(cache.__wrapped__)[0]) or place[0].startswith(OURS)
-
-
-def _empty(caches: list[Any]) -> None:
-    for cache in caches:
-        cache.cache_clear()
+    caches = ((it, _origin(it.__wrapped__)[0]) for it in gc.get_objects() if isinstance(it, CACHE))
+    return [it for it, place in caches if place and not place[0].startswith(OURS)]
 
 
 def _plain(known: dict[str, Any]) -> dict[str, str]:

@@ -159,4 +159,3 @@ STAGES = (
     _of("retries", "hopeless", "A handler fails, whenever.", replace(STRAYED, strays=(EARLY,))),
     _of("retries", "replay", "An operator replays a dead letter.", REPLAY),
 )
-BY_NAME = {stage.name: stage for stage in STAGES}

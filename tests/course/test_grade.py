@@ -14,7 +14,7 @@ from ecom.sandbox.cards import DECLINED_CARD
 from ecom.services import payment
 from ecom.services.payment import Capture, Captured, Payment
 from ecom_lab import grade
-from ecom_lab.grading.stages import ALL, BY_NAME, STAGES, Stage
+from ecom_lab.grading.stages import ALL, STAGES, Stage
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.shop.ablations import HANDLERS, one
 from ecom_lab.simulator.shop.scenario import Wish, shop
@@ -76,7 +76,7 @@ def test_a_service_without_a_safeguard_fails_its_stage(name):
 
 
 def _sentence(found):
-    worlds = BY_NAME[found.failed].worlds
+    (worlds,) = (it.worlds for it in STAGES if it.name == found.failed)
     (sentence,) = {
         it.sentence
         for world in worlds
