@@ -1,7 +1,5 @@
 """When each order was accepted and when it ended, as the log has it: a line for every order."""
 
-from collections.abc import Mapping
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from ecom.services.audit import Entry
 from ecom.stores.reader import Reader
 
 CONFIRMED, OPEN = "confirmed", "not ended yet"
+TIMES = {"accepted": "created", "confirmed": "confirmed", "ended": "cancelled"}  # of which event
 # Lengths are inches.
 WIDTH, LEFT, RIGHT = 6.4, 0.25, 1.85  # at the right, the bands' names
 HEAD, FOOT = 0.5, 0.55
@@ -27,7 +26,7 @@ COLOURS = {CONFIRMED: palette.SUCCESS, OPEN: palette.GREY}  # all others failed,
 
 
 class Timeline(Picture):
-    """The orders of a shop, by outcome.
+    """The orders of a shop, by outcome: a band for each, in it a line for each order.
 
     `frame` is order_id, outcome (`CONFIRMED`, the reason of its cancellation, or `OPEN`), accepted,
     confirmed (also of an order that was cancelled afterwards), ended: in seconds after the first
@@ -60,87 +59,62 @@ class Timeline(Picture):
         return "\n".join([self.title, *lines])
 
     def figure(self) -> Figure:
-        """A new matplotlib figure of it."""
-        return _draw(self.title, self.bands, COLOURS)
-
-
-def timeline(folder: Path) -> Timeline:
-    """The timeline of the shop in `folder`."""
-    keys = {"accepted": "created", "confirmed": "confirmed", "cancelled": "cancelled"}
-    with Reader(folder) as read:
-        log = {
-            name: dict(read["audit"].values(Entry, "order_id", "time", type=f"order.{key}"))
-            for name, key in keys.items()
-        }
-        bodies = read["audit"].values(Entry, "order_id", "body", type="order.cancelled")
-    orders = sorted(log["accepted"], key=by_number)
-    at = {
-        name: pd.Series({id_: _seconds(time) for id_, time in times.items()}, orders, "float64")
-        for name, times in log.items()
-    }
-    reasons = {id_: msgspec.json.decode(body)["reason"] for id_, body in bodies}
-    outcome = at["confirmed"].map(lambda time: OPEN if pd.isna(time) else CONFIRMED)
-    columns = {
-        "accepted": at["accepted"],
-        "confirmed": at["confirmed"],
-        "ended": at["cancelled"].fillna(at["confirmed"]),
-    }
-    times = (pd.DataFrame(columns) - at["accepted"].min()).round(3)
-    times.insert(0, "outcome", pd.Series(reasons, orders, "str").fillna(outcome))
-    return Timeline(times.rename_axis("order_id").reset_index())
-
-
-def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).timestamp()
-
-
-# ── how it is drawn: a band for each outcome, a line for each order ───────────────────────────
-def _draw(title: str, bands: Mapping[str, pd.DataFrame], colours: Mapping[str, str]) -> Figure:
-    """The figure of a timeline's bands; those without a colour failed, or were undone.
-
-    Orders that have not ended reach to the latest that is known.
-    """
-    row = min(ROW, MOST / max(1, sum(map(len, bands.values()))))
-    heights = [max(BAND, row * len(band)) for band in bands.values()]
-    total = max(BAND, sum(heights) + GAP * len(heights))
-    height = HEAD + total + FOOT
-    times = ["accepted", "confirmed", "ended"]
-    now = max((float(band[times].max().max()) for band in bands.values()), default=0.0)
-    with paper(title, WIDTH, height) as page:
-        size = (WIDTH - LEFT - RIGHT) / WIDTH, total / height
-        axes = page.figure.add_axes((LEFT / WIDTH, FOOT / height, *size))
-        axes.set(xlim=(0, now * 1.01 or 1), ylim=(total, 0), yticks=[])
-        axes.set_xlabel("seconds after the first order was accepted")
-        axes.spines[["top", "left", "right"]].set_visible(False)
-        top = 0.0
-        for (name, band), tall in zip(bands.items(), heights, strict=True):
-            colour = colours.get(name, palette.FAILURE)
-            _band(axes, f"{len(band):,} {name}", band, colour, (top, tall), now)
-            top += tall + GAP
-    return page.figure
+        """A new matplotlib figure of it. Who has not ended reaches to the latest that is known."""
+        row = min(ROW, MOST / max(1, len(self.frame)))
+        heights = [max(BAND, row * len(band)) for band in self.bands.values()]
+        total = max(BAND, sum(heights) + GAP * len(heights))
+        height = HEAD + total + FOOT
+        latest = self.frame[[*TIMES]].max().max()
+        now = 0.0 if pd.isna(latest) else float(latest)
+        with paper(self.title, WIDTH, height) as page:
+            size = (WIDTH - LEFT - RIGHT) / WIDTH, total / height
+            axes = page.figure.add_axes((LEFT / WIDTH, FOOT / height, *size))
+            axes.set(xlim=(0, now * 1.01 or 1), ylim=(total, 0), yticks=[])
+            axes.set_xlabel("seconds after the first order was accepted")
+            axes.spines[["top", "left", "right"]].set_visible(False)
+            top = 0.0
+            for (name, band), tall in zip(self.bands.items(), heights, strict=True):
+                _band(axes, name, band, (top, tall), now)
+                top += tall + GAP
+        return page.figure
 
 
 def _band(
-    axes: Axes, words: str, band: pd.DataFrame, colour: str, place: tuple[float, float], now: float
+    axes: Axes, name: str, band: pd.DataFrame, place: tuple[float, float], now: float
 ) -> None:
     """Lines of one outcome; of orders that were confirmed before they were cancelled, two."""
     top, tall = place
-    row, is_open = tall / len(band), band.ended.isna().all()
-    style = {"linestyles": "dotted" if is_open else "solid", "lw": _thick(row)}
+    row, is_open = tall / len(band), name == OPEN
+    colour, words = COLOURS.get(name, palette.FAILURE), f"{len(band):,} {name}"
+    # In points: with paper between the lines, while there is room for it.
+    thick = min(5, row * 72 * 0.7) if row > 0.04 else row * 72 * 1.1
+    style = {"linestyles": "dotted" if is_open else "solid", "lw": thick}
     y = [top + (i + 0.5) * row for i in range(len(band))]
     turn = band.confirmed.fillna(band.accepted)
     axes.hlines(y, band.accepted, turn, palette.SUCCESS, **style)
     shortest = band.accepted + now / 400  # that can still be seen
-    end = band.ended.fillna(now).clip(lower=shortest)
-    axes.hlines(y, turn, end, colour, **style)
-    beside = axes.get_yaxis_transform()
+    axes.hlines(y, turn, band.ended.fillna(now).clip(lower=shortest), colour, **style)
     if not is_open:
         words += f"\nmedian {(band.ended - band.accepted).median():.2f} s"
+    beside = axes.get_yaxis_transform()
     axes.text(1.02, top + tall / 2, words, transform=beside, va="center", linespacing=1.4)
     mark = {"lw": 3, "solid_capstyle": "butt", "clip_on": False, "transform": beside}
     axes.plot([1.008] * 2, [top, top + tall], color=colour, **mark)
 
 
-def _thick(row: float) -> float:
-    """The width of a line in points: with paper between the lines, while there is room for it."""
-    return min(5, row * 72 * 0.7) if row > 0.04 else row * 72 * 1.1
+def timeline(folder: Path) -> Timeline:
+    """The timeline of the shop in `folder`."""
+    with Reader(folder) as read:
+        log = {
+            name: dict(read["audit"].values(Entry, "order_id", "time", type=f"order.{key}"))
+            for name, key in TIMES.items()
+        }
+        bodies = read["audit"].values(Entry, "order_id", "body", type="order.cancelled")
+    at = pd.DataFrame(log, sorted(log["accepted"], key=by_number))
+    at = at.apply(pd.to_datetime, format="ISO8601", utc=True)
+    times = (at - at.accepted.min()).apply(lambda each: each.dt.total_seconds()).round(3)
+    times["ended"] = times.ended.fillna(times.confirmed)
+    reasons = {id_: msgspec.json.decode(body)["reason"] for id_, body in bodies}
+    outcome = times.confirmed.map(lambda time: OPEN if pd.isna(time) else CONFIRMED)
+    times.insert(0, "outcome", pd.Series(reasons, times.index, "str").fillna(outcome))
+    return Timeline(times.rename_axis("order_id").reset_index())

@@ -2,15 +2,16 @@
 
 import json
 import re
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import click
 
 import ecom
 from ecom.errors import ShopError
+
+TEMPLATE = Path(__file__).with_name("template")
 
 
 @click.command()
@@ -22,10 +23,14 @@ def new(name: str) -> None:
     """
     if not re.fullmatch("[a-z][a-z0-9_]{0,30}", name):
         raise ShopError(f"{name!r} is no name for a package: use a-z, 0-9 and _, a letter first.")
-    folder = Path(name)
+    folder, comes_from = Path(name), origin()
     if folder.exists():
         raise ShopError(f"{folder} is there already: choose another name, or another place.")
-    _write(files("ecom_lab.new") / "template", folder, {"NAME": name, "ORIGIN": origin()})
+    for source in TEMPLATE.rglob("*.txt"):
+        path = str(source.relative_to(TEMPLATE)).removesuffix(".txt").replace("NAME", name)
+        text = source.read_text().replace("{{NAME}}", name).replace("{{ORIGIN}}", comes_from)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
     click.echo(f"{folder} is written; {folder / 'README.md'} says how to go on.")
 
 
@@ -34,25 +39,9 @@ def origin() -> str:
     checkout = Path(ecom.__file__).absolute().parents[1]
     if (checkout / "pyproject.toml").exists():
         return checkout.as_uri()
-    try:
+    known = None
+    with suppress(PackageNotFoundError):
         known = distribution("ecom").read_text("direct_url.json")
-    except PackageNotFoundError:
-        known = None
     if known is None:
         raise ShopError("Nobody knows where ecom was installed from: install it from its wheel.")
     return json.loads(known)["url"]
-
-
-def _write(source: Traversable, target: Path, words: dict[str, str]) -> None:
-    """A folder of templates or one of them, with words in place of their placeholders."""
-    if source.is_dir():
-        target.mkdir()
-        for each in source.iterdir():
-            _write(
-                each, target / each.name.removesuffix(".txt").replace("NAME", words["NAME"]), words
-            )
-        return
-    text = source.read_text()
-    for placeholder, word in words.items():
-        text = text.replace("{{" + placeholder + "}}", word)
-    target.write_text(text)
