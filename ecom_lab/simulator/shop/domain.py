@@ -1,19 +1,16 @@
 """Services with one safeguard missing: the domain's ablations, each a changed handler."""
 
-from collections import Counter as Tally
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from msgspec import structs
 
 from ecom.events import (
+    CUSTOMER_CANCELLED,
     InventoryCommitted,
     InventoryExpired,
     InventoryFailed,
-    InventoryProcessed,
-    InventoryReleased,
     OrderCancelled,
     OrderConfirmed,
     OrderCreated,
@@ -21,26 +18,29 @@ from ecom.events import (
 )
 from ecom.runtime.service import Handler, Work
 from ecom.services import inventory, order, payment
-from ecom.services.inventory import HoldDeadline, Reservation, Stock
+from ecom.services.inventory import COMMITTED, HELD, HoldDeadline, Reservation, Stock
 from ecom.services.notification import MailSent, SendMail, Told
-from ecom.services.order import Order
+from ecom.services.order import CANCELLED, CONFIRMED, PENDING, Order, Orders
 from ecom.services.payment import Captured, Payment
+from ecom_lab.shop import SAGA
 from ecom_lab.simulator.scenario import Scenario
+
+_hold_stock = SAGA.services["inventory"].handlers[OrderCreated]
 
 
 # ── order ─────────────────────────────────────────────────────────────────────────────────────
 def confirm_on_payment(paid: PaymentProcessed, work: Work) -> None:
     """An order is confirmed when it is paid."""
-    order.Orders(work).confirm(paid.order_id)
+    Orders(work).confirm(paid.order_id)
 
 
 def expire_pending_only(expired: InventoryExpired, work: Work) -> None:
     """What is paid and confirmed cannot have expired, can it?"""
-    if work[Order].get(expired.order_id).state == "PENDING":
-        order.Orders(work).cancel(expired.order_id, expired.reason)
+    if work[Order][expired.order_id].state == PENDING:
+        Orders(work).cancel(expired.order_id, expired.reason)
 
 
-def ignore(event: Any, work: Work) -> None:
+def ignore(*_: Any) -> None:
     """Not of interest."""
 
 
@@ -53,23 +53,21 @@ CONFIRM_ON_PAYMENT = {
 
 def confirm_anyway(committed: InventoryCommitted, work: Work) -> None:
     """An order is confirmed whatever it is by then."""
-    row = work[Order].get(committed.order_id)
-    work[Order].put(structs.replace(row, state="CONFIRMED", reason=None))
-    work.emit(OrderConfirmed(row.order_id, row.customer, row.total))
+    work[Order].put(structs.replace(work[Order][committed.order_id], state=PENDING))
+    Orders(work).confirm(committed.order_id)
 
 
 def cancel_silently(expired: InventoryExpired, work: Work) -> None:
     """The order times out, and nobody is told."""
-    row = work[Order].get(expired.order_id)
-    if row.state == "PENDING":
-        work[Order].put(structs.replace(row, state="CANCELLED", reason=expired.reason))
+    work.emit = ignore
+    Orders(work).cancel(expired.order_id, expired.reason)
 
 
 def cancel_pending_only(command: order.CancelOrder, work: Work) -> Order:
     """A confirmed order is cancelled in the order service alone."""
-    row = work[Order].get(command.order_id)
-    if row.state == "CONFIRMED":
-        work[Order].put(structs.replace(row, state="CANCELLED", reason="cancelled by customer"))
+    row = work[Order][command.order_id]
+    if row.state == CONFIRMED:
+        work[Order].put(structs.replace(row, state=CANCELLED, reason=CUSTOMER_CANCELLED))
         return row
     return order.cancel_order(command, work)
 
@@ -77,106 +75,85 @@ def cancel_pending_only(command: order.CancelOrder, work: Work) -> Order:
 # ── inventory ─────────────────────────────────────────────────────────────────────────────────
 def hold_unchecked(created: OrderCreated, work: Work) -> None:
     """Stock is taken without a look at how much there is."""
-    if work[Reservation].get(created.order_id) is None:
-        _hold(created, Tally({line.sku: line.quantity for line in created.lines}), work)
+    units = {line.sku: line.quantity for line in created.lines}
+    inventory._move(units, "initial", "available", work)  # there seems to be enough
+    _hold_stock(created, work)
+    inventory._move(units, "available", "initial", work)
 
 
 def hold_trusting(created: OrderCreated, work: Work) -> None:
     """Holds what is wanted, without a look whether it has done so before: the inbox knows."""
-    units = Tally({line.sku: line.quantity for line in created.lines})
-    if problem := inventory._shortage(units, work):
-        inventory._reject(created, *problem, work)
-    else:
-        _hold(created, units, work)
-
-
-def _hold(created: OrderCreated, units: Tally, work: Work) -> None:
-    id_, customer, until = created.order_id, created.customer, work.now + 900.0
-    inventory._move(units, "available", "held", work)
-    work[Reservation].put(Reservation(id_, "HELD", customer, dict(units), until, work.now))
-    work.set_timer(until, HoldDeadline(id_))
-    when = datetime.fromtimestamp(until, UTC)
-    work.emit(InventoryProcessed(id_, customer, created.card, created.total, when))
+    work[Reservation].delete(created.order_id)
+    _hold_stock(created, work)
 
 
 def hold_line_by_line(created: OrderCreated, work: Work) -> None:
     """Lines are held one by one, and stay held when a later one fails."""
-    if work[Reservation].get(created.order_id) is not None:
+    is_known = work[Reservation].get(created.order_id) is not None
+    _hold_stock(created, work)
+    if is_known or work[Reservation][created.order_id].state != inventory.REJECTED:
         return
     for line in created.lines:
-        if work[Stock].get(line.sku).available < line.quantity:
-            inventory._reject(created, "insufficient stock", line.sku, work)
+        if work[Stock][line.sku].available < line.quantity:
             return
         inventory._move({line.sku: line.quantity}, "available", "held", work)
-    units = {line.sku: line.quantity for line in created.lines}
-    inventory._move(units, "held", "available", work)
-    _hold(created, Tally(units), work)
 
 
 def commit_unchecked(paid: PaymentProcessed, work: Work) -> None:
     """Stock is committed though the hold has expired."""
-    row = work[Reservation].get(paid.order_id)
-    inventory._move(row.units, "held", "committed", work)
-    work[Reservation].put(structs.replace(row, state="COMMITTED"))
-    work.emit(InventoryCommitted(paid.order_id, paid.customer))
+    _hold_again(paid.order_id, work)
+    inventory.commit_stock(paid, work)
+
+
+def _hold_again(order_id: str, work: Work) -> None:
+    """In the row only: whoever looks at it takes the stock as held."""
+    work[Reservation].put(structs.replace(work[Reservation][order_id], state=HELD))
 
 
 def commit_and_keep_deadline(paid: PaymentProcessed, work: Work) -> None:
     """Commits, and does not stop the clock."""
-    row = work[Reservation].get(paid.order_id)
-    if row.state == "HELD":
-        inventory._move(row.units, "held", "committed", work)
-        work[Reservation].put(structs.replace(row, state="COMMITTED"))
-        work.emit(InventoryCommitted(paid.order_id, paid.customer))
+    work.cancel_timer = ignore
+    inventory.commit_stock(paid, work)
 
 
 def expire_unchecked(deadline: HoldDeadline, work: Work) -> None:
     """The deadline is neither stopped nor does it look."""
-    row = work[Reservation].get(deadline.order_id)
+    row = work[Reservation][deadline.order_id]
     inventory._move(row.units, row.state.lower(), "available", work)
-    work[Reservation].put(structs.replace(row, state="EXPIRED"))
+    work[Reservation].put(structs.replace(row, state=inventory.EXPIRED))
     work.emit(InventoryExpired(deadline.order_id, row.customer))
 
 
-BLIND_DEADLINE = {
-    HoldDeadline: expire_unchecked,
-    PaymentProcessed: commit_and_keep_deadline,
-}
+BLIND_DEADLINE = {HoldDeadline: expire_unchecked, PaymentProcessed: commit_and_keep_deadline}
 
 
 def expire_silently(deadline: HoldDeadline, work: Work) -> None:
     """Stock goes back on the shelf, and nobody is told."""
-    row = work[Reservation].get(deadline.order_id)
-    if row.state == "HELD":
-        inventory._move(row.units, "held", "available", work)
-        work[Reservation].put(structs.replace(row, state="EXPIRED"))
+    work.emit = ignore
+    inventory.expire_hold(deadline, work)
 
 
 def release_unchecked(cancelled: OrderCancelled, work: Work) -> None:
     """Stock is released without a look at what has become of it."""
-    row = work[Reservation].get(cancelled.order_id)
-    if row is None:
-        inventory.release_stock(cancelled, work)
-        return
-    inventory._move(row.units, "held", "available", work)
-    work[Reservation].put(structs.replace(row, state="RELEASED"))
-    work.emit(InventoryReleased(cancelled.order_id, cancelled.customer))
+    if work[Reservation].get(cancelled.order_id) is not None:
+        _hold_again(cancelled.order_id, work)
+    inventory.release_stock(cancelled, work)
 
 
 def release_out_of_nowhere(cancelled: OrderCancelled, work: Work) -> None:
     """Released units are put on the shelf, and stay held as well."""
     row = work[Reservation].get(cancelled.order_id)
     inventory.release_stock(cancelled, work)
-    if row is not None and row.state == "HELD":
+    if row is not None and row.state == HELD:
         for sku, quantity in row.units.items():
-            stock = work[Stock].get(sku)
+            stock = work[Stock][sku]
             work[Stock].put(structs.replace(stock, held=stock.held + quantity))
 
 
 def release_held_only(cancelled: OrderCancelled, work: Work) -> None:
     """Only held stock is released."""
     row = work[Reservation].get(cancelled.order_id)
-    if row is None or row.state != "COMMITTED":
+    if row is None or row.state != COMMITTED:
         inventory.release_stock(cancelled, work)
 
 
@@ -195,14 +172,14 @@ def undo_known_only(cancelled: OrderCancelled, work: Work) -> None:
 
 def keep_late_money(captured: Captured, work: Work) -> None:
     """Money that arrives after the cancellation is kept."""
-    if work[Payment].get(captured.order_id).state == "PENDING":
+    if work[Payment][captured.order_id].state == PENDING:
         payment.money_captured(captured, work)
 
 
 def undo_pending_only(cancelled: OrderCancelled, work: Work) -> None:
     """Money is captured and never given back."""
     row = work[Payment].get(cancelled.order_id)
-    if row is None or row.state == "PENDING":
+    if row is None or row.state == PENDING:
         payment.undo_payment(cancelled, work)
 
 
