@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -76,17 +75,11 @@ class HeatMap(Picture):
             axes.set_yticks(range(len(frame)), frame.index, size=8)
             axes.spines[:].set_color(palette.GREY)
             axes.tick_params(length=2, color=palette.GREY)
-            _write_numbers(axes, frame)
+            for y, x in zip(*frame.to_numpy().nonzero(), strict=True):
+                axes.text(x, y, frame.iat[y, x], ha="center", va="center_baseline", size=7)
             figure.suptitle(self.title, x=0.15 / size[0], ha="left", weight="bold", size=10)
         return figure
 
 
 def _in_words(name: str, steps: pd.Series) -> str:
     return f"  {name}: " + ", ".join(f"{promise} {count}" for promise, count in steps.items())
-
-
-def _write_numbers(axes: Axes, frame: pd.DataFrame) -> None:
-    for y, row in enumerate(frame.to_numpy()):
-        for x, steps in enumerate(row):
-            if steps:
-                axes.text(x, y, steps, ha="center", va="center_baseline", size=7)
