@@ -16,7 +16,7 @@ from ecom_lab.grading.guard import Complaint, guarded, stepping
 from ecom_lab.grading.machinery import PARTS, Part, with_part
 from ecom_lab.grading.symptoms import Symptoms, examine
 from ecom_lab.simulator.checker import Explorer, Violation
-from ecom_lab.simulator.drawing import done
+from ecom_lab.simulator.counterexample import done
 from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.scenario import Scenario
 

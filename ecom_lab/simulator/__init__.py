@@ -7,9 +7,8 @@ The names here are what explores a saga of your own: see `docs/YOUR_OWN.md`.
 
 from ecom_lab.simulator.ablations.ablation import Ablation, answering, having, performing
 from ecom_lab.simulator.counterexample import shortest
-from ecom_lab.simulator.outside import Sandbox
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, promises
-from ecom_lab.simulator.scenario import Client, Scenario
+from ecom_lab.simulator.scenario import Client, Sandbox, Scenario
 from ecom_lab.simulator.suites import Job, explore
 
 __all__ = [

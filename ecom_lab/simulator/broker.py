@@ -1,23 +1,26 @@
-"""The simulated broker: what a queue does with its messages, as plain functions on plain data.
+"""The simulated broker: what a queue does with its messages, as plain functions on plain data; and
+how that changes a world's state.
 
 A queue is a tuple of what it holds. Messages of one *lane* (published by one connection) come first
 in, first out; those of different lanes in any order, as each connection's messages take a way of
 their own. A suite holds all this to the behaviour of a real RabbitMQ.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ecom.contract.topology import bindings, echo, is_control
+from ecom_lab.simulator.interning import Change, MessageTable, Numbers
+from ecom_lab.simulator.scenario import Scenario
 
-class Message(NamedTuple):
-    """One message on its way. `exchange` is "events", or "" for a queue by name (`key`); `user` is
-    who published it, for whom the broker vouches."""
+COUNTED = 7  # deliveries that came back are counted up to here
 
-    exchange: str
-    key: str
-    headers: dict[str, Any]
-    body: bytes
-    user: str | None = None
+Lane = tuple[int, int, str]  # of one process's messages: service, replica; perhaps the saga
+# Of an echo, which is behind what is in the queue; and behind what comes there later, too, as if it
+# had been published then.
+LAST: Lane = (99, 0, "")
+STRAY: Lane = (-1, 0, "")  # of what nobody here has published
+Changed = tuple[int, Change]  # where in a state, and how
 
 
 class Held(NamedTuple):
@@ -47,6 +50,10 @@ def give_back(queue: Queue, held: Held) -> Queue:
     return _in_lanes((held._replace(returned=held.returned + 1), *queue))
 
 
+def _in_lanes(held: Iterable[Held]) -> Queue:
+    return tuple(sorted(held, key=lambda each: each.lane))
+
+
 def delete(_: Queue) -> Queue:
     """What is left of a queue that is deleted and made anew."""
     return ()
@@ -71,5 +78,58 @@ def route(key: str, bindings: Iterable[tuple[str, str]]) -> list[str]:
     return list(dict.fromkeys(queue for queue, pattern in bindings if pattern in patterns))
 
 
-def _in_lanes(held: Iterable[Held]) -> Queue:
-    return tuple(sorted(held, key=lambda each: each.lane))
+class Routing:
+    """A broker's part in a world: every change of a queue."""
+
+    def __init__(
+        self, scenario: Scenario, messages: MessageTable, queues: Numbers, core: list[int]
+    ) -> None:
+        self._scenario, self._messages, self._core = scenario, messages, core
+        self._change = queues.change
+        contract = scenario.saga.contract
+        self._names = contract.services
+        self._bindings = [
+            (queue.partition(".")[2], key) for queue, key in bindings(contract, contract.name)
+        ]
+        self.first = len(self._names)  # where in a state the first queue is
+        self.dead = 2 * self.first
+
+    def leaves(self, who: int, held: Held) -> Changed:
+        """A message is delivered to a service."""
+        return self.first + who, self._change(deliver, held)
+
+    def lost(self, who: int) -> Changed:
+        """A queue is deleted with all that is in it, and made anew."""
+        return self.first + who, self._change(delete)
+
+    def comes_back(self, who: int, held: Held) -> Changed:
+        """A delivery that was not acknowledged returns to its queue, or is set aside."""
+        it = self._scenario
+        if it.is_counted and is_set_aside(held, it.limit):
+            return self._set_aside(held.message)
+        counts = it.is_counted and held.returned < COUNTED
+        back = held if counts else held._replace(returned=held.returned - 1)
+        return self.first + who, self._change(give_back, back)
+
+    def published(self, message: int, who: int, replica: int) -> Iterator[Changed]:
+        """A message comes into the queues that are bound for it."""
+        it = self._messages.values[message]
+        if not it.exchange:
+            yield self._set_aside(message)
+            return
+        for name in route(it.key, self._bindings):
+            listener = self._names.index(name)
+            if not is_control(it.key) or listener in self._core:
+                held = Held(message, self._lane(name, message, who, replica))
+                yield self.first + listener, self._change(publish, held)
+
+    def _set_aside(self, message: int) -> Changed:
+        return self.dead, self._change(publish, Held(message, (message, 0, "")))
+
+    def _lane(self, listener: str, message: int, who: int, replica: int) -> Lane:
+        if listener in self._scenario.unordered:
+            return message, 0, ""
+        if self._messages.values[message].key == echo(listener):
+            return LAST
+        split = listener in self._scenario.by_subject
+        return who, replica, self._messages.subject(message) if split else ""

@@ -30,11 +30,12 @@ class Violation:
     lost: Mapping[str, float] = field(default_factory=dict)  # by unit, of the saga or its clients
     letters: tuple[str, ...] = ()  # what services have set aside by then, and why
 
-    @property
-    def losses(self) -> str:
-        """What was lost, in words; empty if nothing."""
+    def __str__(self) -> str:
+        """Step by step; what services have set aside; the promise; and what was lost."""
         named = (f"{number:g} {unit}" for unit, number in self.lost.items())
-        return f"lost: {', '.join(named)}" if any(self.lost.values()) else ""
+        lost = [f"lost: {', '.join(named)}"] if any(self.lost.values()) else []
+        steps = [f"{number:3}  {step}" for number, step in enumerate(self.steps, 1)]
+        return "\n".join([*steps, "", *self.letters, f"{self.promise}: {self.problem}", *lost])
 
 
 @dataclass
@@ -49,6 +50,11 @@ class Result:
     exhaustive: bool = True
     crash_points: set[str] = field(default_factory=set)
     violations: list[Violation] = field(default_factory=list)
+
+    @property
+    def shortest(self) -> Violation | None:
+        """The violation that takes the fewest steps; None if no promise was violated."""
+        return min(self.violations, key=lambda it: len(it.steps), default=None)
 
 
 class Explorer:
@@ -162,11 +168,14 @@ class Explorer:
             pass
         doomed = alive.find(0)
         if doomed >= 0:
-            way = tuple(self.path(doomed))
-            way += tuple(_circle(self.world, way))
+            way, world = [*self.path(doomed)], self.world
+            state, seen = reduce(world.after, way, world.start()), set[State]()
+            while state not in seen and (due := [*filter(is_due, world.moves(state, 0))]):
+                seen.add(state)
+                way.append(due[0])
+                state = world.after(state, due[0])
             problem = "and so on for ever: it never becomes quiet"
-            end = reduce(self.world.after, way, self.world.start())
-            self._violated(Problem(QUIET_IS_REACHED[0], problem, {}), way, end)
+            self._violated(Problem(QUIET_IS_REACHED[0], problem, {}), way, state)
 
 
 def _letters(world: Model, state: State) -> Iterator[str]:
@@ -182,18 +191,3 @@ def _spread(alive: bytearray, sources: array, targets: array) -> bool:
         if alive[targets[i]] and not alive[sources[i]]:
             alive[sources[i]] = changed = True
     return changed
-
-
-def _circle(world: Model, moves: tuple[Move, ...]) -> Iterator[Move]:
-    """What comes next without faults, until a state comes again."""
-    state = world.start()
-    for move in moves:
-        state = world.after(state, move)
-    seen = set()
-    while state not in seen:
-        seen.add(state)
-        move = next(filter(is_due, world.moves(state, 0)), None)
-        if move is None:
-            return
-        yield move
-        state = world.after(state, move)

@@ -1,16 +1,22 @@
-"""What a process may be given next: commands, deliveries, what it wants itself; one or several."""
+"""What may come next: commands, deliveries, what a process wants itself; one or several at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from ecom.contract.topology import echo
-from ecom_lab.simulator.clients import request
-from ecom_lab.simulator.enabled_actions import ALONE, Input
-from ecom_lab.simulator.routing import LAST
+from ecom.contract.topology import echo, is_control
+from ecom.runtime import streams
+from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Timer
+from ecom_lab.simulator.broker import LAST
+from ecom_lab.simulator.scenario import Client, Scenario
+from ecom_lab.simulator.service_state import ProcessState, ServiceState, row_of
 
 Model = Any  # that of `ecom_lab.simulator.model`, which asks this
 State = tuple[int, ...]
+Input = tuple[Any, ...]  # its kind, and what it is about
+What = tuple[int, tuple[Input, ...]]  # the number of a replica, and what it is given at once
+
+ALONE = frozenset(("restart", "reconnect", "read", "write"))  # never in a batch; nor is a fault
 
 
 class Choice(NamedTuple):
@@ -22,27 +28,59 @@ class Choice(NamedTuple):
     after: int | None = None  # only with this other choice, in the same step
 
 
-def choices(world: Model, state: State, who: int, replica: int) -> list[Choice]:
-    """All that there are for one replica."""
-    member, local = world.members[who], state[who]
+def steps(
+    world: Model, state: State, who: int, replica: int
+) -> Iterator[tuple[tuple[Input, ...], int, bool]]:
+    """What a replica may be given in one step: inputs, faults, and whether it is optional."""
+    found = _choices(world, state, who, replica)
+    for it in found:
+        if it.after is None:
+            yield (it.input,), it.cost, it.optional
+    together = [i for i, it in enumerate(found) if not it.cost and it.input[0] not in ALONE]
+    for size in range(2, world.scenario.batch + 1):
+        for chosen in combinations(together, size):
+            its = [found[i] for i in chosen]
+            if all(it.after is None or it.after in chosen for it in its):
+                yield tuple(it.input for it in its), 0, any(it.optional for it in its)
+
+
+def _choices(world: Model, state: State, who: int, replica: int) -> list[Choice]:
+    local = world.local(state, who)
     found: list[Choice] = []
-    if replica == member.first_alive(local):
+    if replica == next(filter(local.is_free, range(len(local.processes))), None):
         found += _commands(world, state, who)
-    if member.takes(local, replica):
+    if is_consuming(local, replica):
         found += _deliveries(world, state, who, len(found))
     return [*found, *_own(world, state, who, replica)]
 
 
-def _own(world: Model, state: State, who: int, replica: int) -> Iterator[Choice]:
-    """What it does by itself. Of deadlines that ask the queue, one asks at a time."""
-    member, it = world.members[who], world.scenario
-    queue = world.queue(state, who) if it.in_time else ()
-    waiting = {world.messages.values[held.message].key for held in queue}
-    for each, cost in member.enabled_actions(state[who], replica):
-        if each[0] != "timer" or not it.in_time:
-            yield Choice(each, cost)
-        elif it.in_time in waiting and echo(member.name) not in waiting:
-            yield Choice((*each, "asks"), cost)
+def is_consuming(local: ServiceState, replica: int) -> bool:
+    """Whether messages are delivered to this replica."""
+    return local.is_free(replica) and local.processes[replica].connected
+
+
+# ── clients: they come or they do not, and ask again, or not, if they are not answered ────────
+class Progress(NamedTuple):
+    """How far one client has come."""
+
+    done: int = 0  # requests that were answered
+    attempt: int = 0  # how often they have asked for the next in vain
+    answer: str = ""  # the last one: the subject of a saga
+
+
+Crowd = tuple[Progress, ...]
+
+
+def answered(crowd: Crowd, asked: tuple[int, ...], replies: tuple[tuple[int, str], ...]) -> Crowd:
+    """The clients after these have asked, and were given these replies, or none."""
+    after, answers = list(crowd), dict(replies)
+    for i in asked:
+        done, attempt, answer = crowd[i]
+        if i in answers:
+            after[i] = Progress(done + 1, 0, answers[i])
+        else:
+            after[i] = Progress(done, attempt + 1, answer)
+    return tuple(after)
 
 
 def _commands(world: Model, state: State, who: int) -> list[Choice]:
@@ -51,7 +89,7 @@ def _commands(world: Model, state: State, who: int) -> list[Choice]:
     handled = world.scenario.saga.services[world.names[who]].handlers
     line: dict[Any, int] = {}  # the last one of those alike who have done nothing yet
     for i, client in enumerate(world.scenario.clients):
-        wanted = request(client, crowd[i], i)
+        wanted = _request(client, crowd[i], i)
         if wanted is None or type(wanted[1]) not in handled:
             continue
         waits = "in line" in world.reductions and not crowd[i].done and client.alike is not None
@@ -62,6 +100,17 @@ def _commands(world: Model, state: State, who: int) -> list[Choice]:
     return found
 
 
+def _request(client: Client, progress: Progress, number: int) -> Input | None:
+    """What this client asks for next; None if nothing."""
+    done, attempt, answer = progress
+    if done == len(client.requests):
+        return None
+    wanted = client.requests[done]
+    message = wanted(answer) if isinstance(wanted, type) else wanted
+    return "command", message, f"{client.name}/{done}/{attempt}", number
+
+
+# ── deliveries ────────────────────────────────────────────────────────────────────────────────
 def _deliveries(world: Model, state: State, who: int, number: int) -> Iterator[Choice]:
     """What may be delivered next; choices are numbered from `number` on."""
     reads = not world.scenario.disk.excludes and world.members[who].replicas > 1
@@ -78,14 +127,111 @@ def _deliveries(world: Model, state: State, who: int, number: int) -> Iterator[C
             number += 1
 
 
-def steps(found: list[Choice], batch: int) -> Iterator[tuple[tuple[Input, ...], int, bool]]:
-    """What may be given in one step: inputs, faults, and whether it is optional."""
-    for it in found:
-        if it.after is None:
-            yield (it.input,), it.cost, it.optional
-    together = [i for i, it in enumerate(found) if not it.cost and it.input[0] not in ALONE]
-    for size in range(2, batch + 1):
-        for chosen in combinations(together, size):
-            its = [found[i] for i in chosen]
-            if all(it.after is None or it.after in chosen for it in its):
-                yield tuple(it.input for it in its), 0, any(it.optional for it in its)
+# ── what needs nobody else: an answer, a deadline, a restart, a death ─────────────────────────
+def _own(world: Model, state: State, who: int, replica: int) -> Iterator[Choice]:
+    """What it does by itself. Of deadlines that ask the queue, one asks at a time."""
+    it = world.scenario
+    queue = world.queue(state, who) if it.in_time else ()
+    waiting = {world.messages.values[held.message].key for held in queue}
+    for each, cost in _enabled(world.local(state, who), replica, it):
+        if each[0] != "timer" or not it.in_time:
+            yield Choice(each, cost)
+        elif it.in_time in waiting and echo(world.names[who]) not in waiting:
+            yield Choice((*each, "asks"), cost)
+
+
+def _enabled(local: ServiceState, replica: int, scenario: Scenario) -> Iterator[tuple[Input, int]]:
+    """These inputs, each with the number of faults it takes."""
+    process = local.processes[replica]
+    if process is None:
+        yield ("restart",), 0
+    if not isinstance(process, ProcessState):
+        return
+    if begun := local.begun_by(replica):
+        yield ("write", *begun.held), 0
+        return
+    if not process.connected:
+        yield ("reconnect",), 0
+    for news in process.heard:
+        said = getattr(news, "error", "") or type(getattr(news, "result", news)).__name__
+        yield ("answer", row_of(news, local), said), 0
+    for timer in local.tables.get(Timer, {}):
+        yield ("timer", timer), 0
+    for row in local.tables.get(Inbox, {}).values():
+        if row.state == "waiting":
+            yield ("retry", row.id, row.type, row.subject), 0
+    yield from _overdue(local, replica, process, scenario)
+    yield from ((fault, 1) for fault in _deaths(local, process, scenario.kinds))
+
+
+def _deaths(local: ServiceState, process: ProcessState, kinds: Iterable[str]) -> Iterator[Input]:
+    """What may strike between two steps, where it makes a difference."""
+    sent, doing = process.memory.outbox.under_way, process.memory.effects.under_way
+    if doing or sent or not process.connected:
+        if "crash" in kinds:
+            yield ("crash",)
+        if "gone" in kinds and local.has_sibling:
+            yield ("gone",)
+    if sent and process.connected and "line" in kinds:
+        yield ("cut off",)
+
+
+def _overdue(
+    local: ServiceState, replica: int, process: ProcessState, scenario: Scenario
+) -> Iterator[tuple[Input, int]]:
+    """Outgoing rows that only the clock brings: put off, or those of a sibling, all at once.
+
+    A sibling that is merely slow is a fault; of one that is down, the lease simply runs out. No row
+    of a replica that lives has to wait for its own lease: one that would is forgotten here.
+    """
+    waits, others = False, set[str]()  # though there is room; whose rows they are
+    states = zip(scenario.names, local.processes, strict=False)
+    living = {name for name, it in states if isinstance(it, ProcessState)}
+    both = (process.memory.outbox, process.memory.effects)
+    for kind, window, most in zip((Outbox, Effect), both, scenario.windows, strict=True):
+        if not window.is_open:
+            continue
+        for seq, row in local.tables.get(kind, {}).items():
+            if row.done_at is not None or seq in window.under_way:
+                continue
+            is_ours = row.owner == scenario.names[replica]
+            if row.due is not None:  # it came back, or failed
+                about = row.id, row.type, row.subject
+                yield (f"again {kind.table}", *about), int(not is_ours and row.owner in living)
+            elif not is_ours:
+                others.add(row.owner)
+            elif seq > window.last and len(window.under_way) < most:
+                waits = True
+    if waits:
+        yield ("tick",), 0
+    for owner in sorted(others):
+        yield ("adopt", owner), int(owner in living)
+
+
+# ── tallies ───────────────────────────────────────────────────────────────────────────────────
+def missed(world: Model, state: State) -> Iterator[int]:
+    """The services of whose events some are neither with a listener nor on the way there: a queue
+    lost them, after the broker had confirmed them.
+
+    Nobody, while anything about that is under way. Sinks miss nothing: their turn comes last.
+    """
+    contract = world.scenario.saga.contract
+    waiting = {
+        who: [world.messages.values[held.message] for held in world.queue(state, who)]
+        for who in world.core
+    }
+    if any(is_control(it.key) for messages in waiting.values() for it in messages):
+        return
+    for who in world.core:
+        outbox = world.local(state, who).tables.get(Outbox, {}).values()
+        for listener, messages in waiting.items():
+            rows = world.local(state, listener).tables.get(Received, {})
+            came = streams.came(rows.values())
+            on_the_way = {it.headers.get("ce-id") for it in messages}
+            heard = contract.consumed_by(world.names[listener])
+            sent = [row for row in outbox if row.done_at is not None and row.type in heard]
+            lost = (row for row in sent if row.id not in on_the_way)
+            places = ((row.type + row.stream, row.number) for row in lost)
+            if not all(streams.within(came.get(stream, ()), n, n) for stream, n in places):
+                yield who
+                break

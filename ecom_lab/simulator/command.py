@@ -12,8 +12,8 @@ from ecom.harness.progress import progress
 from ecom_lab.simulator.checker import Result, Violation
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop.ablations import BY_NAME
-from ecom_lab.simulator.shop.differential import SAGAS, Ends, compared, unreached
 from ecom_lab.simulator.shop.orchestrated import ABLATIONS, orchestrated_jobs
+from ecom_lab.simulator.shop.outcomes import SAGAS, Ends, compared, unreached
 from ecom_lab.simulator.shop.scenario import Wish, jobs, shop
 from ecom_lab.simulator.suites import Job, explore_all, together, walks
 
@@ -77,7 +77,8 @@ def explore(
         raise click.UsageError(f"no safeguard is called {without}: `ecom explore --list` has them")
     if differential:
         sys.exit(1 if _compare(differential) else 0)
-    given = any(_given(context, name) for name in ("orders", "faults"))
+    sources = {context.get_parameter_source(name) for name in ("orders", "faults")}
+    given = click.core.ParameterSource.COMMANDLINE in sources
     began = time.perf_counter()
     result = _run(given=given, **options)
     result.seconds = time.perf_counter() - began
@@ -85,10 +86,6 @@ def explore(
     if as_json:
         click.echo(json.dumps(summary(result, bool(without))))
     sys.exit(1 if result.violations else 0)
-
-
-def _given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _run(
@@ -161,8 +158,7 @@ def summary(result: Result, with_trace: bool) -> dict[str, Any]:
         "violations": [_summed_up(it) for it in result.violations],
     }
     if with_trace:
-        shortest = min(result.violations, key=lambda it: len(it.steps), default=None)
-        steps = shortest.steps if shortest else ()
+        steps = result.shortest.steps if result.shortest else ()
         whole["trace"] = [step.as_json() | {"text": str(step)} for step in steps]
     return whole
 
@@ -179,17 +175,12 @@ def _tell(result: Result, without: str | None) -> None:
         f"{result.states:,} states, {result.transitions:,} transitions in {result.seconds:.1f} s "
         f"({rate:,.0f} a second); {len(result.crash_points)} kinds of crash point"
     )
-    shortest = min(result.violations, key=lambda it: len(it.steps), default=None)
-    if shortest is None:
+    if result.shortest is None:
         click.echo("No promise was violated.")
         return
     if without:
         click.echo(f"\n{KNOWN[without].story}")
-    for number, step in enumerate(shortest.steps, 1):
-        click.echo(f"{number:4}  {step}")
-    click.echo(f"Violated: {shortest.promise}: {shortest.problem}")
-    if shortest.losses:
-        click.echo(shortest.losses.capitalize())
+    click.echo(result.shortest)
 
 
 def _list(as_json: bool) -> None:

@@ -8,8 +8,9 @@ their own; tests compare.)
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, get_args
 
 from msgspec import Struct
 
@@ -20,6 +21,7 @@ from ecom.runtime.messages import (
     Commit,
     Confirmed,
     Failed,
+    Output,
     Perform,
     Publish,
     PublisherDown,
@@ -30,8 +32,8 @@ from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import StoreUnavailable
 from ecom_lab.simulator.durability import Disk, Tables
-from ecom_lab.simulator.scenario import Ledger, Outside
-from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, replaced
+from ecom_lab.simulator.scenario import Ledger, Sandbox
+from ecom_lab.simulator.service_state import NOW
 
 # Of a command's handler: else each history would go well, as nothing happens in any.
 BUGS = (NameError, TypeError, AttributeError, KeyError, IndexError)
@@ -77,43 +79,28 @@ def _trip(*_: Any, **__: Any) -> None:
     raise HandlerFailed("this once")
 
 
-class Environment(NamedTuple):
-    """What is around a service, and how soon it answers."""
-
-    outside: Outside | None
-    mandatory: bool
-    eager: bool  # confirms come back in the same step
-    at_once: bool  # so do answers of the outside
-
-
+@dataclass
 class StepDriver:
     """One replica of one service, with at most one fault on the way.
 
     `runtime` remembers what it should, and keeps its tables on `disk`.
     """
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        disk: Disk,
-        environment: Environment,
-        ledger: Ledger,
-        heard: Iterable[Any],
-        fault: Fault | None,
-    ) -> None:
-        self._runtime, self._disk, self._environment, self._fault = (
-            runtime,
-            disk,
-            environment,
-            fault,
-        )
-        self._ledger, self._heard = ledger, deque(heard)
-        self._now: deque[Any] = deque()  # what comes back at once
-        self._lost = False  # the connection
-        self.cuts: list[CrashPoint] = []
-        self.said: list[Outbox | Announce] = []
-        self.acked = 0  # deliveries: all up to this tag
-        self.replies: tuple[tuple[int, str], ...] = ()
+    runtime: Runtime
+    disk: Disk
+    ledger: Ledger
+    heard: list[Any]
+    fault: Fault | None
+    outside: Sandbox | None
+    mandatory: bool
+    eager: bool  # confirms come back in the same step
+    at_once: bool  # so do answers of the outside
+    cuts: list[CrashPoint] = field(default_factory=list)
+    said: list[Outbox | Announce] = field(default_factory=list)
+    acked: int = 0  # deliveries: all up to this tag
+    replies: tuple[tuple[int, str], ...] = ()
+    _now: deque[Any] = field(default_factory=deque)  # what comes back at once
+    _lost: bool = False  # the connection
 
     def feed(self, inputs: list[Any], point: str) -> None:
         """Handle inputs and all that comes back at once."""
@@ -129,30 +116,19 @@ class StepDriver:
             self._step([PublisherDown()], "commit")
         self._reach("end")
 
-    def local(self, before: ServiceState, replica: int) -> ServiceState:
-        """The service's state at the end."""
-        process = ProcessState(self._runtime.volatile(), tuple(self._heard))
-        processes = replaced(before.processes, replica, process)
-        return ServiceState(
-            self._disk.snapshot(), self._disk.synced, processes, self._ledger, before.begun
-        )
-
     def _step(self, inputs: Iterable[Any], point: str) -> None:
         try:
-            self._carry_out(inputs, point)
+            for output in self.runtime.step(inputs, NOW):
+                _DOING[type(output)](self, output, point)
         except StoreUnavailable:  # as the process does: the same inputs again
-            self._carry_out(inputs, point)
-
-    def _carry_out(self, inputs: Iterable[Any], point: str) -> None:
-        for output in self._runtime.step(inputs, NOW):
-            _DOING[type(output)](self, output, point)
+            self._step(inputs, point)
 
     def _reach(self, point: str) -> str | None:
         """Note a cut; the kind of fault that strikes here, if any."""
         number = len(self.cuts)
-        disk, done = self._disk, (self._ledger, len(self.said), self.acked, self.replies)
+        disk, done = self.disk, (self.ledger, len(self.said), self.acked, self.replies)
         self.cuts.append(CrashPoint(point, disk.snapshot(), disk.synced, *done))
-        return self._fault[0] if self._fault and self._fault[1] == number else None
+        return self.fault[0] if self.fault and self.fault[1] == number else None
 
     def _commit(self, output: Commit, point: str) -> None:
         fault = self._reach(point)
@@ -161,7 +137,8 @@ class StepDriver:
             output.transaction.commit()
         else:
             output.transaction.rollback()
-        if fault in ("store", "unknown") and not self._disk.believes(is_made):
+        believed = is_made if self.disk.believes is None else self.disk.believes
+        if fault in ("store", "unknown") and not believed:
             raise StoreUnavailable("the disk is full for a moment, or the connection is gone")
 
     def _ack(self, output: Ack, _: str) -> None:
@@ -183,38 +160,31 @@ class StepDriver:
         self._lost = self._lost or fault == "line"
         if self._lost:
             return
-        seq = output.row.seq
-        if fault == "return":  # and the broker confirms it all the same
-            back = Rejected if self._environment.mandatory else Confirmed
-            self._comes(back([seq]), self._environment.eager)
-            return
-        self.said.append(output.row)
-        self._comes(Confirmed([seq]), self._environment.eager)
+        is_returned = fault == "return"
+        if not is_returned:
+            self.said.append(output.row)
+        # Without `mandatory`, the broker confirms it all the same.
+        news = Rejected if is_returned and self.mandatory else Confirmed
+        self._comes(news([output.row.seq]), self.eager)
 
     def _announce(self, output: Announce, _: str) -> None:
         if not self._lost:
             self.said.append(output)
 
     def _perform(self, output: Perform, _: str) -> None:
-        seq, (outside, *_, at_once) = output.row.seq, self._environment
-        assert outside is not None, f"nobody performs {output.row.type}"
+        row, outside = output.row, self.outside
+        assert outside is not None, f"nobody performs {row.type}"
         fault = self._reach(outside.call)
-        if fault == "fails":
-            self._comes(Failed(seq, "no connection", unknown=outside.is_open), at_once)
-            return
-        self._ledger, answer = outside.perform(self._ledger, seq, output.row.key, output.effect)
-        late = Failed(seq, "no answer", unknown=outside.is_open)
-        self._comes(late if fault == "late" else answer, at_once)
+        answer = Failed(row.seq, "no connection", unknown=outside.is_open)
+        if fault != "fails":
+            self.ledger, answer = outside.perform(self.ledger, row.seq, row.key, output.effect)
+        if fault == "late":
+            answer = Failed(row.seq, "no answer", unknown=outside.is_open)
+        self._comes(answer, self.at_once)
 
     def _comes(self, news: Any, at_once: bool) -> None:
-        (self._now if at_once else self._heard).append(news)
+        (self._now if at_once else self.heard).append(news)
 
 
-_DOING: dict[type, Callable[[StepDriver, Any, str], None]] = {
-    Commit: StepDriver._commit,
-    Ack: StepDriver._ack,
-    Reply: StepDriver._reply,
-    Publish: StepDriver._publish,
-    Perform: StepDriver._perform,
-    Announce: StepDriver._announce,
-}
+# By type of output: the method of its name.
+_DOING = {it: getattr(StepDriver, f"_{it.__name__.lower()}") for it in get_args(Output)}

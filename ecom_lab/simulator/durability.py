@@ -18,6 +18,7 @@ class Disk(MemoryStore):
     """
 
     excludes = True  # other writers, from a transaction's beginning on
+    believes: bool | None = False  # whether a commit without an answer is made; None: it is asked
 
     def __init__(
         self, tables: Tables, synced: Tables, before: Tables | None = None, drawn: int = 0
@@ -34,10 +35,6 @@ class Disk(MemoryStore):
     def rollback(self) -> None:
         super().rollback()
         self._early = self.snapshot()
-
-    def believes(self, was_made: bool) -> bool:
-        """Whether a commit without an answer counts as made."""
-        return False
 
 
 class StaleDisk(Disk):
@@ -60,7 +57,7 @@ class SharedDisk(Disk):
     commit without an answer, the database is asked.
     """
 
-    is_shared, excludes = True, False
+    is_shared, excludes, believes = True, False, None
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
         return super().fetch(kind, key) if key in self._early.get(kind, ()) else None
@@ -90,9 +87,6 @@ class SharedDisk(Disk):
         self._drawn = max(self._drawn, last_number(self._early)) + 1
         return self._drawn
 
-    def believes(self, was_made: bool) -> bool:
-        return was_made
-
 
 def last_number(tables: Tables) -> int:
     """The greatest number of the machinery's rows."""
@@ -118,15 +112,13 @@ class Overwriting(SharedDisk):
 class Pessimist(SharedDisk):
     """A commit whose answer is lost counts as failed."""
 
-    def believes(self, was_made: bool) -> bool:
-        return False
+    believes = False
 
 
 class Optimist(SharedDisk):
     """A commit whose answer is lost counts as done."""
 
-    def believes(self, was_made: bool) -> bool:
-        return True
+    believes = True
 
 
 class ForgetfulDisk(Disk):

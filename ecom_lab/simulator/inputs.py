@@ -11,7 +11,7 @@ from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Inbox, Outbox, Replica, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.broker import Held, headers_of
-from ecom_lab.simulator.enabled_actions import Input
+from ecom_lab.simulator.choices import Input
 from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, row_of
 

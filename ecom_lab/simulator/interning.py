@@ -1,12 +1,22 @@
 """Numbers for values, so that states are small; above all, for messages and queues."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecom.contract.permissions import user
 from ecom.runtime.messages import Announce
 from ecom.runtime.tables import Outbox
-from ecom_lab.simulator.broker import Message
+
+
+class Message(NamedTuple):
+    """One message on its way. `exchange` is "events", or "" for a queue by name (`key`); `user` is
+    who published it, for whom the broker vouches."""
+
+    exchange: str
+    key: str
+    headers: dict[str, Any]
+    body: bytes
+    user: str | None = None
 
 
 class Change(dict[int, int]):
@@ -23,16 +33,17 @@ class Change(dict[int, int]):
 
 
 class Numbers:
-    """Values of one kind, by number."""
+    """Values of one kind, by number: equal values, which have equal keys, share one."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Callable[[Any], Any] = lambda value: value) -> None:
         self.values: list[Any] = []
+        self._key = key
         self._numbers: dict[Any, int] = {}
         self._changes: dict[tuple[Any, ...], Change] = {}
 
     def number(self, value: Any) -> int:
-        """The number of this value; equal values share one."""
-        number = self._numbers.setdefault(value, len(self.values))
+        """The number of this value."""
+        number = self._numbers.setdefault(self._key(value), len(self.values))
         if number == len(self.values):
             self.values.append(value)
         return number
@@ -45,20 +56,12 @@ class Numbers:
         return self._changes[key]
 
 
-class MessageTable:
+class MessageTable(Numbers):
     """Every message there has ever been in one shop, by number."""
 
     def __init__(self, shop: str) -> None:
-        self.values: list[Message] = []
+        super().__init__(key=repr)
         self._shop = shop
-        self._numbers: dict[str, int] = {}
-
-    def number(self, message: Message) -> int:
-        """The number of this message; equal messages share one."""
-        number = self._numbers.setdefault(repr(message), len(self.values))
-        if number == len(self.values):
-            self.values.append(message)
-        return number
 
     def subject(self, number: int) -> str:
         """The saga that this message belongs to, if it says so."""

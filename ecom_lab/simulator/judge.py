@@ -1,5 +1,6 @@
 """Judges states by the properties of their scenario."""
 
+from collections import UserDict
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -17,21 +18,16 @@ class Problem(NamedTuple):
     lost: Mapping[str, float]
 
 
-class Read(Mapping[str, ServiceState]):
+class Read(UserDict[str, ServiceState]):
     """The services of a view, which notes of whom it was asked."""
 
     def __init__(self, services: Mapping[str, ServiceState]) -> None:
-        self._services, self.names = services, set[str]()
+        super().__init__(services)
+        self.names = set[str]()
 
     def __getitem__(self, name: str) -> ServiceState:
         self.names.add(name)
-        return self._services[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._services)
-
-    def __len__(self) -> int:
-        return len(self._services)
+        return super().__getitem__(name)
 
 
 class Verdicts:

@@ -17,13 +17,18 @@ Each has a name in `REDUCTIONS`; a test leaves them out one by one, and finds th
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ecom_lab.simulator.broker import Held, Queue
-from ecom_lab.simulator.choices import choices, steps
-from ecom_lab.simulator.clients import Crowd, Progress, answered
-from ecom_lab.simulator.enabled_actions import What
-from ecom_lab.simulator.gaps import missed
+from ecom_lab.simulator.broker import STRAY, Changed, Held, Queue, Routing
+from ecom_lab.simulator.choices import (
+    Crowd,
+    Progress,
+    What,
+    answered,
+    is_consuming,
+    missed,
+    steps,
+)
+from ecom_lab.simulator.inputs import DELIVERED
 from ecom_lab.simulator.interning import MessageTable, Numbers
-from ecom_lab.simulator.routing import STRAY, Changed, Routing
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.service_model import Outcome, ServiceModel
 from ecom_lab.simulator.service_state import ServiceState
@@ -65,6 +70,7 @@ class Model:
         places = range(len(self.names))
         self.sinks = [who for who in places if not contract.published_by(self.names[who])]
         self.core = [who for who in places if who not in self.sinks]
+        self.all_quiet = 1 + len(self.sinks)  # of `quiet`: nothing is to be done any more
         eager = "at once" in reductions
         self.members = [
             ServiceModel(name, scenario, self.messages, eager, who in self.sinks)
@@ -95,17 +101,11 @@ class Model:
             queues[self.names.index(name)] += (held,)
         crowd = self.crowds.number((Progress(),) * len(self.scenario.clients))
         return (
-            *(member.start(self._tables(member.name)) for member in self.members),
+            *(member.start() for member in self.members),
             *(self.queues.number(queue) for queue in (*queues, ())),
             crowd,
             0,
         )
-
-    def _tables(self, name: str) -> dict[type, dict[Any, Any]]:
-        tables: dict[type, dict[Any, Any]] = {}
-        for row in self.scenario.rows.get(name, ()):
-            tables.setdefault(type(row), {})[getattr(row, row.__struct_fields__[0])] = row
-        return tables
 
     def local(self, state: State, who: int) -> ServiceState:
         """The local state of a service."""
@@ -142,17 +142,12 @@ class Model:
         for who in self.core:
             if self._is_due(state, who, budget):
                 return 0
-        if "lost" in self.scenario.kinds and self._tallies(state, budget):
+        if "lost" in self.scenario.kinds and any(self._tallies(state, budget)):
             return 0
         for number, who in enumerate(self.sinks, 1):
             if self._is_due(state, who, budget):
                 return number
         return self.all_quiet
-
-    @property
-    def all_quiet(self) -> int:
-        """What `quiet` says when nothing is to be done any more."""
-        return 1 + len(self.sinks)
 
     def _of_all(self, state: State, members: Iterable[int], budget: int) -> tuple[list[Move], bool]:
         """The moves of these services, and whether any of them is due."""
@@ -161,7 +156,7 @@ class Model:
         if "lost" in self.scenario.kinds:
             moves += self._losses(state, budget)
             if not due:
-                tallies = self._tallies(state, budget)
+                tallies = list(self._tallies(state, budget))
                 moves, due = moves + tallies, any(map(is_due, tallies))
         return moves, due
 
@@ -214,42 +209,46 @@ class Model:
 
     def _given(self, state: State, who: int) -> list[tuple[What, int, bool]]:
         """What a service may be given next, with the number of faults, and whether it need be."""
-        member, local, reductions = self.members[who], state[who], self.reductions
+        member, it, reductions = self.members[who], self.scenario, self.reductions
         is_last = who in self.sinks and "sinks last" in reductions
         queue = self.queue(state, who)
-        if is_last and member.name in self.scenario.unordered and queue and member.takes(local, 0):
+        listens = bool(queue) and is_consuming(self.local(state, who), 0)
+        if is_last and listens and member.name in it.unordered:
             batch = tuple(("deliver", held) for held in sorted(queue, key=self._by_name))
             return [((0, batch), 0, False)]
         given = [
             ((replica, inputs), cost, optional)
             for replica in range(member.replicas)
-            for inputs, cost, optional in steps(
-                choices(self, state, who, replica), self.scenario.batch
-            )
+            for inputs, cost, optional in steps(self, state, who, replica)
         ]
-        by_subject = member.name in self.scenario.by_subject and "by subject" in reductions
+        by_subject = member.name in it.by_subject and "by subject" in reductions
         if not (is_last and by_subject):
             return given
         # Only what is about the first saga that it has anything to do about.
-        about = [(member.subject(local, it[0]), it) for it in given]
+        about = [(member.subject(state[who], each[0]), each) for each in given]
         first = min((subject for subject, (_, cost, _) in about if not cost), default="")
-        return [it for subject, it in about if subject in (first, "")]
+        return [each for subject, each in about if subject in (first, "")]
 
     def known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
+        """The moves that an input leads to: one without a fault; then, where more may strike, those
+        with one. Each is found out when it is first asked for."""
         key = who, local, what, cost, faulty
         moves = self._outcomes.get(key)
         if moves is None:
             member = self.members[who]
-            outcomes = list(member.outcomes(local, what, False))
             if faulty:
-                outcomes += member.outcomes(local, what, True)
-            moves = self._outcomes[key] = [self._move(who, what, each, cost) for each in outcomes]
+                moves = self.known(local, who, what, cost, False)
+                struck = member.struck(local, what, moves[0].outcome)
+                moves = [*moves, *(self._move(who, what, each, cost) for each in struck)]
+            else:
+                moves = [self._move(who, what, member.calm(local, what), cost)]
+            self._outcomes[key] = moves
         return moves
 
     def _move(self, who: int, what: What, outcome: Outcome, cost: int) -> Move:
         (replica, inputs), routing = what, self._routing
         taken = [it for kind, *it in inputs if kind in ("deliver", "overtake", "read")]
-        given = [it for kind, *it in inputs if kind in ("deliver", "overtake", "write")]
+        given = [it for kind, *it in inputs if kind in DELIVERED]
         changes: list[Changed] = [routing.leaves(who, held) for [held] in taken]
         back = [held for helds in given for held in helds][outcome.acked :]
         changes += [routing.comes_back(who, held) for held in reversed(back)]
@@ -267,18 +266,12 @@ class Model:
                 outcome = Outcome(("lost", "idle"), state[who])
                 yield Move(who, LOST, outcome, 1, (self._routing.lost(who),))
 
-    def _tallies(self, state: State, budget: int) -> list[Move]:
+    def _tallies(self, state: State, budget: int) -> Iterator[Move]:
         """Those whose events are missed say how many there were, if not now then later."""
-        found = {
-            who: self.known(state[who], who, TALLY_DUE, 0, budget > 0)
-            for who in missed(self, state)
-        }
-        return [
-            move
-            for who, moves in found.items()
-            if moves[0].outcome.said or moves[0].outcome.local != state[who]
-            for move in moves
-        ]
+        for who in missed(self, state):
+            moves = self.known(state[who], who, TALLY_DUE, 0, budget > 0)
+            if moves[0].outcome.said or moves[0].outcome.local != state[who]:
+                yield from moves
 
     # ── what a move does ──────────────────────────────────────────────────────────────────────
     def after(self, state: State, move: Move) -> State:

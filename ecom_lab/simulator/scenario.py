@@ -5,17 +5,20 @@ An ablation is a function that takes a scenario, and gives the same one without 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from ecom.contract.contract import subject_of
 from ecom.contract.topology import DELIVERY_LIMIT
+from ecom.harness.outside import Answers, Booking
 from ecom.runtime.messages import Failed, Performed
 from ecom.runtime.runtime import CONCURRENCY, WINDOW, Runtime
 from ecom.runtime.saga import Saga
+from ecom.runtime.service import Impossible
 from ecom.stores.base import Row
-from ecom_lab.simulator.broker import Message
 from ecom_lab.simulator.durability import Disk
+from ecom_lab.simulator.interning import Message
 from ecom_lab.simulator.properties import Losses, Property, nothing_lost
 
 FAULTS = {
@@ -52,17 +55,28 @@ class Client(NamedTuple):
 Ledger = tuple[Any, ...]  # bookings, each a tuple that begins with the subject of its saga
 
 
-class Outside(Protocol):
-    """The world outside of a service, which carries out its effects, and keeps a ledger of them."""
+@dataclass(frozen=True)
+class Sandbox:
+    """The world outside of a service, which carries out its effects, and keeps a ledger of them:
+    under one key one answer, and always the same."""
 
     name: str  # whom one asks
-    call: str  # what is done, by which its crash points are named
-    is_open: bool  # whether a call that got no answer may have been carried out, and is unknown
+    answers: Answers
+    call: str = "call"  # what is done, by which its crash points are named
+    is_open: bool = True  # whether a call that got no answer may have been carried out
 
     def perform(
         self, ledger: Ledger, seq: int, key: str, effect: Struct
     ) -> tuple[Ledger, Performed | Failed]:
         """Carry out one effect: a new ledger (the old one stays as it is), and the answer."""
+        booking = next((it for it in ledger if it.key == key), None)
+        if booking is None:
+            try:
+                booking = Booking(subject_of(effect), key, effect, self.answers(effect))
+            except Impossible as error:
+                return ledger, Failed(seq, str(error), final=True)
+            ledger = (*ledger, booking)
+        return ledger, Performed(seq, booking.answer)
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,7 @@ class Scenario:
     saga: Saga
     clients: tuple[Client, ...] = ()
     rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)  # service → what it has
-    outside: Mapping[str, Outside] = field(default_factory=dict)
+    outside: Mapping[str, Sandbox] = field(default_factory=dict)  # or what performs as one
     properties: tuple[Property, ...] = ()
     losses: Losses = nothing_lost
     faults: int = 1

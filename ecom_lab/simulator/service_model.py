@@ -16,27 +16,14 @@ from ecom.runtime.messages import Confirmed, Tick
 from ecom.runtime.relay import Window
 from ecom.runtime.runtime import Memory
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Replica
-from ecom_lab.simulator.broker import Held
-from ecom_lab.simulator.crash_points import CrashPoint, Environment, Fault, StepDriver, Tripwire
+from ecom.stores.query import key_of
+from ecom_lab.simulator.choices import What
+from ecom_lab.simulator.crash_points import CrashPoint, Fault, StepDriver, Tripwire
 from ecom_lab.simulator.durability import Tables, last_number
-from ecom_lab.simulator.enabled_actions import (
-    Input,
-    What,
-    begun_by,
-    enabled_actions,
-    has_sibling,
-)
-from ecom_lab.simulator.inputs import AWAITED, prepared
+from ecom_lab.simulator.inputs import AWAITED, DELIVERED, prepared
 from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.scenario import POISON, Scenario
-from ecom_lab.simulator.service_state import (
-    GONE,
-    Begun,
-    Canon,
-    ProcessState,
-    ServiceState,
-    replaced,
-)
+from ecom_lab.simulator.service_state import GONE, Begun, Canon, ProcessState, ServiceState
 
 # Which faults may strike before which point of a step; and before a call of the outside world.
 STRIKES = {
@@ -74,24 +61,27 @@ class ServiceModel:
         service = scenario.saga.services[name]
         guarded = {kind: self._tripwire.around(each) for kind, each in service.handlers.items()}
         self._saga = scenario.saga.replacing(service.answering(guarded))
-        outside, mandatory = scenario.outside.get(name), scenario.mandatory
-        self._environment = Environment(outside, mandatory, eager, at_once=eager and is_sink)
+        outside = scenario.outside.get(name)
+        self._around = outside, scenario.mandatory, eager, eager and is_sink
+        self._strikes = STRIKES | ({outside.call: CALLED} if outside else {})
         self._user = user(scenario.saga.contract.name, name)
         self.replicas = scenario.replicas.get(name, 1)
         self.locals: list[ServiceState] = []
         self.down: dict[int, str] = {}  # what a first replica does that is down, or cut off
         self._numbers: dict[bytes, int] = {}  # by a digest of its text, of which there are many
         self._canon = Canon(scenario.ignored)
-        self._known: dict[tuple[int, What, bool], list[Outcome]] = {}
         self._last: tuple[Any, Any] = (None, None)  # what was driven without a fault, and how
         self.crash_points: set[str] = set()  # where its processes have died so far
         self.steps = 0  # how often the real runtime was driven
 
-    def start(self, tables: Tables) -> int:
-        """The service with these tables, its processes up."""
-        return self.number(ServiceState(tables, tables, (CONNECTED,) * self.replicas))
+    def start(self) -> int:
+        """The service with the rows that it has at first, its processes up."""
+        tables: Tables = {}
+        for row in self._scenario.rows.get(self.name, ()):
+            tables.setdefault(type(row), {})[key_of(row)] = row
+        return self._number(ServiceState(tables, tables, (CONNECTED,) * self.replicas))
 
-    def number(self, local: ServiceState) -> int:
+    def _number(self, local: ServiceState) -> int:
         """The number of this local state: the same for all that behave the same."""
         text = blake2b(self._canon.text(local).encode(), digest_size=16).digest()
         number = self._numbers.get(text)
@@ -119,75 +109,41 @@ class ServiceModel:
         rows = (row for each in (Outbox, Effect) for row in tables.get(each, {}).values())
         return next((row.subject for row in rows if row.id == about[0]), "")
 
-    def enabled_actions(self, number: int, replica: int) -> list[tuple[Input, int]]:
-        """The inputs that need nobody else, each with the number of faults it takes."""
-        it = self._scenario
-        return list(enabled_actions(self.locals[number], replica, it))
-
-    def first_alive(self, number: int) -> int:
-        """The first replica that lives, and is not in the middle of something; or none, -1."""
-        local = self.locals[number]
-        alive = (
-            i for i, process in enumerate(local.processes) if isinstance(process, ProcessState)
-        )
-        return next((i for i in alive if not begun_by(local, i)), -1)
-
-    def takes(self, number: int, replica: int) -> bool:
-        """Whether messages are delivered to this replica."""
-        local = self.locals[number]
-        process = local.processes[replica]
-        return (
-            isinstance(process, ProcessState) and process.connected and not begun_by(local, replica)
-        )
-
     # ── what may come of it ───────────────────────────────────────────────────────────────────
-    def outcomes(self, number: int, what: What, faulty: bool) -> list[Outcome]:
-        """What comes of this input: without a fault, or with each fault there is."""
-        key = number, what, faulty
-        if key not in self._known:
-            find = self._with_faults if faulty else self._without
-            self._known[key] = list(find(self.locals[number], number, what))
-        return self._known[key]
-
-    def _without(self, local: ServiceState, number: int, what: What) -> Iterator[Outcome]:
-        replica, inputs = what
+    def calm(self, number: int, what: What) -> Outcome:
+        """What comes of this input, if no fault strikes on the way."""
+        local, (replica, inputs) = self.locals[number], what
         kind, *about = inputs[0]
         if kind in ("crash", "gone"):
-            yield self._idle(kind, "idle", local, replica, None if kind == "crash" else GONE)
-        elif kind == "cut off":
-            yield self._cut_off(local, replica)
-        elif kind == "read":
+            return self._idle(kind, "idle", local, replica, None if kind == "crash" else GONE)
+        if kind == "cut off":
+            memory, heard = local.processes[replica]
+            memory = replace(memory, outbox=replace(memory.outbox, is_open=False))
+            heard = tuple(each for each in heard if not isinstance(each, Confirmed))
+            return self._idle("line", "idle", local, replica, ProcessState(memory, heard))
+        if kind == "read":
             tables = local.tables | {Replica: {}}
             begun = Begun(replica, tuple(about), tables, self._drawn(local))
             local = local._replace(begun=(*local.begun, begun))
-            yield Outcome(None, self.number(local), acked=len(about))
-        elif any(self._messages.values[held.message].body == POISON for held in _held(inputs)):
-            yield self._idle("poison", "delivery", local, replica, None)
-        else:
-            drive, rest = self._drive(local, what)
-            self._last = (number, what), drive
-            yield self._outcome(None, drive, rest)
-
-    def _cut_off(self, local: ServiceState, replica: int) -> Outcome:
-        memory, heard = local.processes[replica]
-        memory = replace(memory, outbox=replace(memory.outbox, is_open=False))
-        heard = tuple(each for each in heard if not isinstance(each, Confirmed))
-        return self._idle("line", "idle", local, replica, ProcessState(memory, heard))
+            return Outcome(None, self._number(local), acked=len(about))
+        held = (it for kind, *about in inputs if kind in DELIVERED for it in about)
+        if any(self._messages.values[it.message].body == POISON for it in held):
+            return self._idle("poison", "delivery", local, replica, None)
+        drive, after = self._drive(local, what)
+        self._last = (number, what), drive
+        return self._outcome(None, drive, after)
 
     def _idle(
         self, fault: str, point: str, local: ServiceState, replica: int, process: Any
     ) -> Outcome:
         """What strikes between two steps."""
-        after = local._replace(processes=replaced(local.processes, replica, process))
-        return Outcome((fault, point), self.number(after))
+        return Outcome((fault, point), self._number(local.replacing(replica, process)))
 
-    def _with_faults(self, local: ServiceState, number: int, what: What) -> Iterator[Outcome]:
-        if what[1][0][0] in ("crash", "gone", "cut off", "read"):
+    def struck(self, number: int, what: What, calm: Outcome) -> Iterator[Outcome]:
+        """What else comes of it, by each fault that can strike on the way; `calm`, without one."""
+        if calm.fault is not None or what[1][0][0] == "read":
             return
-        calm = self.outcomes(number, what, False)[0]
-        if calm.fault is not None:
-            return
-        last, drive = self._last
+        local, (last, drive) = self.locals[number], self._last
         if last != (number, what):
             drive, _ = self._drive(local, what)
         seen = {calm[1:]}
@@ -205,58 +161,55 @@ class ServiceModel:
             self.crash_points |= {f"before {cut.point}"} if cut.point != "end" else set()
             self.crash_points |= {f"after {drive.cuts[i - 1].point}"} if i else set()
             yield from self._crashes(local, what[0], cut, before, drive)
-            for kind in STRIKES.get(cut.point, CALLED if self._calls(cut) else ()):
+            for kind in self._strikes.get(cut.point, ()):
                 if kind in kinds:
                     yield self._outcome((kind, before), *self._drive(local, what, (kind, i)))
         if "handler" in kinds:
             for i in (i for i, (kind, *_) in enumerate(inputs) if kind in FAILING):
                 self._tripwire.left = i
-                yield self._outcome(("handler", "handler"), *self._drive(local, what))
+                driven = self._drive(local, what)
                 self._tripwire.left = -1
+                yield self._outcome(("handler", "handler"), *driven)
         if "duplicate" in kinds and calm.acked:
             yield calm._replace(fault=("duplicate", "delivery"), acked=0)
         if "reply" in kinds and calm.replies:
             yield calm._replace(fault=("reply", "reply"), replies=())
 
-    def _calls(self, cut: CrashPoint) -> bool:
-        outside = self._environment.outside
-        return outside is not None and cut.point == outside.call
-
     def _crashes(
         self, local: ServiceState, replica: int, cut: CrashPoint, before: str, drive: StepDriver
     ) -> Iterator[Outcome]:
         for kind, tables in (("crash", cut.tables), ("power", cut.synced), ("gone", cut.tables)):
-            if kind not in self._scenario.kinds or (kind == "gone" and not has_sibling(local)):
+            if kind not in self._scenario.kinds or (kind == "gone" and not local.has_sibling):
                 continue
-            processes = replaced(local.processes, replica, GONE if kind == "gone" else None)
-            begun = tuple(it for it in local.begun if it.replica != replica)
-            left = ServiceState(tables, tables, processes, cut.ledger, begun)
+            left = local.replacing(replica, GONE if kind == "gone" else None)
+            left = left._replace(tables=tables, synced=tables, ledger=cut.ledger)
             said = self._messages.stamp(self.name, drive.said[: cut.said])
-            yield Outcome((kind, before), self.number(left), said, cut.acked, cut.replies)
+            yield Outcome((kind, before), self._number(left), said, cut.acked, cut.replies)
 
     def _outcome(self, fault: Any, drive: StepDriver, local: ServiceState) -> Outcome:
         said = self._messages.stamp(self.name, drive.said)
-        return Outcome(fault, self.number(local), said, drive.acked, drive.replies)
+        return Outcome(fault, self._number(local), said, drive.acked, drive.replies)
 
     def _drive(
         self, local: ServiceState, what: What, fault: Fault | None = None
     ) -> tuple[StepDriver, ServiceState]:
-        (replica, inputs), scenario = what, self._scenario
-        begun = begun_by(local, replica)
-        local = local._replace(begun=tuple(it for it in local.begun if it is not begun))
-        given, local, process = prepared(
-            local, local.processes[replica] or ProcessState(), inputs, self._messages
-        )
+        """Give the runtime this input; how that went, and the state at the end."""
+        (replica, inputs), it = what, self._scenario
+        begun, process = local.begun_by(replica), local.processes[replica] or ProcessState()
+        local = local.replacing(replica, process)
         then = (begun.tables, begun.drawn) if begun else (None, self._drawn(local))
-        disk = scenario.disk(local.tables, local.synced, *then)
-        name, number, user = self.name, scenario.names[replica], self._user
-        windows = scenario.windows
-        runtime = scenario.runtime(self._saga, name, disk, number, _half, user, windows)
+        given, local, process = prepared(local, process, inputs, self._messages)
+        disk = it.disk(local.tables, local.synced, *then)
+        about = self.name, disk, it.names[replica], _half, self._user, it.windows
+        runtime = it.runtime(self._saga, *about)
         runtime.restore(process.memory)
         self.steps += 1
-        drive = StepDriver(runtime, disk, self._environment, local.ledger, process.heard, fault)
+        before = local.ledger, [*process.heard], fault
+        drive = StepDriver(runtime, disk, *before, *self._around)
         drive.feed(given, "timer" if isinstance(given[-1], Tick) else "commit")
-        return drive, drive.local(local, replica)
+        process = ProcessState(runtime.volatile(), tuple(drive.heard))
+        left = local.replacing(replica, process)
+        return drive, left._replace(tables=disk.snapshot(), synced=disk.synced, ledger=drive.ledger)
 
     def _drawn(self, local: ServiceState) -> int:
         """The greatest number that any transaction has drawn."""
@@ -269,16 +222,6 @@ class ServiceModel:
 def _half() -> float:
     """The jitter: any number would do, as time stands still."""
     return 0.5
-
-
-def _held(inputs: tuple[Input, ...]) -> list[Held]:
-    """The deliveries among these inputs."""
-    return [
-        held
-        for kind, *about in inputs
-        if kind in ("deliver", "overtake", "write")
-        for held in about
-    ]
 
 
 def _names(cuts: list[CrashPoint]) -> Iterator[str]:

@@ -38,9 +38,7 @@ class ProcessState(NamedTuple):
         return self.memory.outbox.is_open
 
 
-ProcessStates = tuple[
-    ProcessState | str | None, ...
-]  # of each replica; None is down, and will start again
+Process = ProcessState | str | None  # of one replica; None is down, and will start again
 
 
 class Begun(NamedTuple):
@@ -57,21 +55,28 @@ class ServiceState(NamedTuple):
 
     tables: Tables
     synced: Tables  # what a power cut leaves
-    processes: ProcessStates
+    processes: tuple[Process, ...]
     ledger: tuple[Any, ...] = ()
     begun: tuple[Begun, ...] = ()  # if others are not excluded meanwhile
 
+    def begun_by(self, replica: int) -> Begun | None:
+        """The transaction that this replica has begun, if it is in the middle of one."""
+        return next((each for each in self.begun if each.replica == replica), None)
 
-def is_put_off(row: Outbox | Effect) -> bool:
-    """Whether a row that is not done is to be tried again soon: it came back, or failed."""
-    return row.due is not None
+    def is_free(self, replica: int) -> bool:
+        """Whether this replica lives, and is not in the middle of a transaction."""
+        return isinstance(self.processes[replica], ProcessState) and not self.begun_by(replica)
 
+    @property
+    def has_sibling(self) -> bool:
+        """Whether more than one process of the service lives."""
+        return sum(isinstance(process, ProcessState) for process in self.processes) > 1
 
-def replaced(
-    processes: ProcessStates, replica: int, process: ProcessState | str | None
-) -> ProcessStates:
-    """The processes with another one for this replica."""
-    return (*processes[:replica], process, *processes[replica + 1 :])
+    def replacing(self, replica: int, process: Process) -> "ServiceState":
+        """The same with another process for this replica, which has begun no transaction."""
+        processes = (*self.processes[:replica], process, *self.processes[replica + 1 :])
+        begun = tuple(each for each in self.begun if each.replica != replica)
+        return self._replace(processes=processes, begun=begun)
 
 
 class Canon:
@@ -93,37 +98,44 @@ class Canon:
         parts = [self._tables(local.tables, local.processes), ledger]
         if local.synced != local.tables:
             parts.append(self._tables(local.synced, ()))
-        parts += [self._process(process, local) for process in local.processes]
+        parts += [_process(process, local) for process in local.processes]
         parts += [(*it[:2], self._tables(it.tables, ()), _passed(it, local)) for it in local.begun]
         return repr(parts)
 
-    def _process(self, process: ProcessState | str | None, local: ServiceState) -> Any:
-        if not isinstance(process, ProcessState):
-            return process
-        (outbox, effects, gaps, *_), heard = msgspec.structs.astuple(process.memory), process.heard
-        done = [_done(outbox, Outbox, local), _done(effects, Effect, local)]
-        return (outbox.is_open, done, gaps, [_news(each, local) for each in heard])
-
-    def _tables(self, tables: Tables, processes: ProcessStates) -> list[Any]:
+    def _tables(self, tables: Tables, processes: Iterable[Process]) -> list[Any]:
         in_order = sorted(tables.items(), key=lambda item: item[0].table)
         some = ((kind, rows) for kind, rows in in_order if rows and kind not in _TOLD)
         return [(kind.table, self._text(kind, rows, processes)) for kind, rows in some]
 
-    def _text(self, kind: type[Row], rows: dict[Any, Any], processes: ProcessStates) -> Any:
-        if kind in (Outbox, Effect):
-            return _outgoing(kind, rows.values(), [_window(kind, process) for process in processes])
+    def _text(self, kind: type[Row], rows: dict[Any, Any], processes: Iterable[Process]) -> Any:
+        if kind in _DONE:
+            windows = [
+                getattr(process.memory, kind.table) if isinstance(process, ProcessState) else None
+                for process in processes
+            ]
+            return _outgoing(kind, rows.values(), windows)
         if id(rows) not in self._known:
-            special = _SPECIAL.get(kind)
-            text = special(rows.values()) if special else self._plain(kind, rows.values())
+            see = _SEEN.get(kind) or self._plain(kind)
+            text = repr(sorted(seen for row in rows.values() if (seen := see(row))))
             if len(self._known) > REMEMBERED:
                 self._known.clear()
-            self._known[id(rows)] = rows, repr(text)
+            self._known[id(rows)] = rows, text
         return self._known[id(rows)][1]
 
-    def _plain(self, kind: type[Row], rows: Iterable[Row]) -> list[bytes]:
+    def _plain(self, kind: type[Row]) -> Callable[[Any], bytes]:
         if column := self._ignored.get(kind):
-            rows = (replace(row, **{column: 0}) for row in rows)
-        return sorted(msgspec.json.encode(row) for row in rows)
+            return lambda row: msgspec.json.encode(replace(row, **{column: 0}))
+        return msgspec.json.encode
+
+
+def _process(process: Process, local: ServiceState) -> Any:
+    if not isinstance(process, ProcessState):
+        return process
+    (outbox, effects, gaps, *_), heard = msgspec.structs.astuple(process.memory), process.heard
+    # An answer without its number, which is that of a row.
+    news = [(type(it).__name__, row_of(it, local), repr(getattr(it, "result", 0))) for it in heard]
+    done = [_done(outbox, Outbox, local), _done(effects, Effect, local)]
+    return (outbox.is_open, done, gaps, news)
 
 
 def _passed(begun: Begun, local: ServiceState) -> list[int]:
@@ -140,35 +152,17 @@ def _done(window: Window[Any], kind: type[Row], local: ServiceState) -> int:
     return sum(seq not in rows or rows[seq].done_at is not None for seq in window.under_way)
 
 
-def _inbox(rows: Iterable[Inbox]) -> list[Any]:
-    return sorted(
-        (row.id, row.state)
-        + ((row.attempts, row.body, repr(row.headers)) if row.state == "waiting" else ())
-        for row in rows
-    )
+def _inbox(row: Inbox) -> tuple[Any, ...]:
+    waits = row.state == "waiting"
+    return row.id, row.state, *((row.attempts, row.body, repr(row.headers)) if waits else ())
 
 
-def _counters(rows: Iterable[Counter]) -> list[Any]:
-    return sorted((row.name, row.value) for row in rows if row.name.partition("@")[0] not in NOISE)
+def _counter(row: Counter) -> tuple[Any, ...]:
+    return () if row.name.partition("@")[0] in NOISE else (row.name, row.value)
 
 
-def _timers(rows: Iterable[Timer]) -> list[Any]:
-    return sorted((row.id, row.correlation) for row in rows)
-
-
-_SPECIAL: dict[type[Row], Callable[..., list[Any]]] = {
-    Inbox: _inbox,
-    Counter: _counters,
-    Timer: _timers,
-}
-
-
-def _window(kind: type[Row], process: ProcessState | str | None) -> Window[Any] | None:
-    if not isinstance(process, ProcessState):
-        return None
-    return process.memory.outbox if kind is Outbox else process.memory.effects
-
-
+# What is seen of a row; nothing, if no decision looks at it.
+_SEEN = {Inbox: _inbox, Counter: _counter, Timer: attrgetter("id", "correlation")}
 _DONE = {Outbox: attrgetter("id", "number", "again"), Effect: attrgetter("id", "key", "state")}
 _WAITING = {
     Outbox: attrgetter("id", "owner", "exchange", "headers", "body", "again"),
@@ -180,12 +174,8 @@ def _outgoing(kind: type[Row], rows: Iterable[Any], windows: list[Window[Any] | 
     """Those done, in any order, and those that are not, in theirs."""
     done = sorted(_DONE[kind](row) for row in rows if row.done_at is not None)
     waiting = sorted((row for row in rows if row.done_at is None), key=attrgetter("seq"))
-    return [done, *((_WAITING[kind](row), _stage(row, windows)) for row in waiting)]
-
-
-def _stage(row: Any, windows: list[Window[Any] | None]) -> tuple[str, list[str]]:
-    due = "put off" if is_put_off(row) else "leased"
-    return due, [_way(row, window) for window in windows]
+    stages = ([row.due is None, *(_way(row, window) for window in windows)] for row in waiting)
+    return [done, *zip(map(_WAITING[kind], waiting), stages, strict=True)]
 
 
 def _way(row: Any, window: Window[Any] | None) -> str:
@@ -193,14 +183,9 @@ def _way(row: Any, window: Window[Any] | None) -> str:
         return "down"
     if row.seq in window.under_way:
         return "under way"
-    if is_put_off(row):
+    if row.due is not None:
         return ""  # it is taken when it is due, whatever a relay has passed
     return "waits" if row.seq <= window.last else "behind" if window.behind else "new"
-
-
-def _news(news: Any, local: ServiceState) -> Any:
-    """An input without its number, which is that of a row."""
-    return type(news).__name__, row_of(news, local), repr(getattr(news, "result", 0))
 
 
 def row_of(news: Any, local: ServiceState) -> str:

@@ -1,5 +1,7 @@
-"""Many worlds, on all cores: what the `ecom explore` command and the notebooks run."""
+"""Many worlds, on all cores: what the `ecom explore` command and the notebooks run; and seeded
+random walks through worlds too large to exhaust."""
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -7,9 +9,13 @@ from typing import Any, NamedTuple
 
 from ecom.runtime.runtime import log
 from ecom_lab.simulator.checker import MAX_STATES, Explorer, Result
-from ecom_lab.simulator.model import Model
+from ecom_lab.simulator.judge import Judge
+from ecom_lab.simulator.model import Model, Move
 from ecom_lab.simulator.scenario import Scenario
-from ecom_lab.simulator.walk import Walk, Walker
+from ecom_lab.simulator.trace import Step, step_of
+
+FAULT_CHANCE = 0.15  # of a step of a walk, while any are left
+LONGEST = 2_000  # steps of a walk
 
 
 class Job(NamedTuple):
@@ -38,11 +44,8 @@ def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Re
         yield from ((tasks[task], task.result()) for task in as_completed(tasks))
 
 
-def walks(scenario: Scenario, seeds: Iterable[int], are_patient: bool = False) -> Iterator[Walk]:
-    """Random walks through one world; see `Walker.walk`."""
-    walker = Walker(Model(scenario))
-    for seed in seeds:
-        yield quietly(lambda seed=seed: walker.walk(seed, are_patient))
+def _size(job: Job) -> tuple[int, int]:
+    return job.scenario.faults, len({client.alike for client in job.scenario.clients})
 
 
 def together(results: Iterable[Result]) -> Result:
@@ -59,10 +62,6 @@ def together(results: Iterable[Result]) -> Result:
     return whole
 
 
-def _size(job: Job) -> tuple[int, int]:
-    return job.scenario.faults, len({client.alike for client in job.scenario.clients})
-
-
 def quietly(act: Callable[[], Any]) -> Any:
     """What this returns, without a log of what fails on purpose."""
     before, log.disabled = log.disabled, True
@@ -70,3 +69,61 @@ def quietly(act: Callable[[], Any]) -> Any:
         return act()
     finally:
         log.disabled = before
+
+
+# ── walks ─────────────────────────────────────────────────────────────────────────────────────
+class Walk(NamedTuple):
+    """One walk: what was done, and the first promise it violated, if any."""
+
+    seed: int
+    steps: list[Step]
+    promise: str = ""
+    problem: str = ""
+
+
+def walks(scenario: Scenario, seeds: Iterable[int], are_patient: bool = False) -> Iterator[Walk]:
+    """Random walks through one world. The same seed takes the same way, whatever came before. Where
+    all are patient, customers ask, and deadlines come, when there is nothing else to do: more often
+    in one walk, less in another."""
+    walker = _Walker(Model(scenario))
+    for seed in seeds:
+        yield quietly(lambda seed=seed: walker.walk(seed, are_patient))
+
+
+class _Walker:
+    """Walks one world again and again."""
+
+    def __init__(self, world: Model) -> None:
+        self._world = world
+        self._judge = Judge(world)
+        self._names: dict[tuple, Step] = {}
+
+    def walk(self, seed: int, is_patient: bool) -> Walk:
+        """From the start until all is quiet, or until a promise is violated."""
+        world, chance = self._world, random.Random(seed)
+        patience = chance.random() if is_patient else 0.0
+        state, left, steps = world.start(), world.scenario.faults, []
+        while len(steps) < LONGEST:
+            for problem in self._judge.problems(state, world.quiet(state)):
+                return Walk(seed, steps, problem.name, problem.text)
+            moves = world.moves(state, left if chance.random() < FAULT_CHANCE else 0)
+            if not moves:
+                break
+            if is_patient and chance.random() < patience:
+                moves = [move for move in moves if not _can_wait(move)] or moves
+            faulty = [move for move in moves if move.cost]
+            move = chance.choice(sorted(faulty or moves, key=self._name))
+            left -= move.cost
+            steps.append(self._name(move))
+            state = world.after(state, move)
+        return Walk(seed, steps)
+
+    def _name(self, move: Move) -> Step:
+        key = move.who, move.what, move.outcome.fault
+        if key not in self._names:
+            self._names[key] = step_of(self._world, move)
+        return self._names[key]
+
+
+def _can_wait(move: Move) -> bool:
+    return move.optional or move.what[1][0][0] == "timer"

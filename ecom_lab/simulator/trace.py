@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ecom.contract.topology import is_control
-from ecom_lab.simulator.enabled_actions import Input
+from ecom_lab.simulator.choices import Input
 from ecom_lab.simulator.inputs import AWAITED
 from ecom_lab.simulator.judge import Judge
 from ecom_lab.simulator.model import Model, Move, State
@@ -47,7 +47,15 @@ class Step(NamedTuple):
         return {**self._asdict(), "what": what, "about": about}
 
     def __str__(self) -> str:
-        return tell(self)
+        """One sentence."""
+        doing = _doing(self)
+        if not self.fault or self.fault == "lost":
+            return doing
+        where = "between two steps" if self.point == "idle" else where_struck(self.point)
+        fault = FAULTS.get(self.fault, "that kills its process").format(where)
+        if self.inputs[0].kind in ("crash", "gone"):
+            return fault.replace("its", f"{self.name}'s", 1)
+        return f"{doing}, but {fault}"
 
 
 def step_of(world: Model, move: Move) -> Step:
@@ -106,7 +114,7 @@ def replay(world: Model, steps: Iterable[Step]) -> list[State]:
     for step in steps:
         move = _find(world, states[-1], step)
         if move is None:
-            raise NotRepeatable(f"{tell(step)}: this cannot come next")
+            raise NotRepeatable(f"{step}: this cannot come next")
         states.append(world.after(states[-1], move))
     return states
 
@@ -131,18 +139,6 @@ def _find(world: Model, state: State, step: Step) -> Move | None:
 
 
 # ── in words ──────────────────────────────────────────────────────────────────────────────────
-def tell(step: Step) -> str:
-    """One step as a sentence."""
-    doing = _doing(step)
-    if not step.fault or step.fault == "lost":
-        return doing
-    where = "between two steps" if step.point == "idle" else where_struck(step.point)
-    fault = FAULTS.get(step.fault, "that kills its process").format(where)
-    if step.inputs[0].kind in ("crash", "gone"):
-        return fault.replace("its", f"{step.name}'s", 1)
-    return f"{doing}, but {fault}"
-
-
 def _doing(step: Step) -> str:
     told = [_DOING[each.kind].format(who=step.name, **_words(each)) for each in step.inputs]
     if len(told) == 1:

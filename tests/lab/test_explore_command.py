@@ -34,7 +34,7 @@ def test_without_a_safeguard_the_story_is_told():
     numbers = json.loads(output.splitlines()[-1])
     assert status == 1
     assert "payment handles order.cancelled of order 1001" in output
-    assert "Lost: 12.5 pounds, 0 units" in output
+    assert "lost: 12.5 pounds, 0 units" in output
     assert len(numbers["trace"]) == numbers["violations"][0]["steps"]
 
 

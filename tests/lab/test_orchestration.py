@@ -5,9 +5,18 @@ from dataclasses import replace
 import pytest
 
 from ecom_lab.simulator.model import Model
-from ecom_lab.simulator.shop.differential import SAGAS, compared, rows_of, unreached
 from ecom_lab.simulator.shop.orchestrated import ABLATIONS, COORDINATED, SAGA, STEPS, orchestrated
-from ecom_lab.simulator.shop.outcomes import CASES, allowed, reached, watched, world
+from ecom_lab.simulator.shop.outcomes import (
+    CASES,
+    SAGAS,
+    allowed,
+    compared,
+    reached,
+    rows_of,
+    unreached,
+    watched,
+    world,
+)
 from ecom_lab.simulator.shop.properties import PROPERTIES
 from ecom_lab.simulator.shop.scenario import USUAL, Wish, race
 from ecom_lab.simulator.suites import Job, explore

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from ecom_lab.simulator.counterexample import shortest
-from ecom_lab.simulator.drawing import diagram
+from ecom_lab.simulator.counterexample import diagram, shortest
 from ecom_lab.simulator.model import Model
 from ecom_lab.simulator.shop.ablations import BY_NAME, lacking, one
 from ecom_lab.simulator.shop.scenario import Wish, shop
-from ecom_lab.simulator.suites import Job, explore
-from ecom_lab.simulator.trace import NotRepeatable, broken, replay, tell
-from ecom_lab.simulator.walk import Walker
+from ecom_lab.simulator.suites import Job, explore, walks
+from ecom_lab.simulator.trace import NotRepeatable, broken, replay
 
 NAME = "effects-after-commit"
 
@@ -42,16 +40,15 @@ def test_a_random_find_is_repeated_too():
     """Three customers and three faults wander about, and at the last step they do harm."""
     three = shop(tuple(Wish(may_cancel=True) for _ in range(3)), faults=3)
     scenario = lacking(three, ["tombstone-payment"])
-    walker = Walker(Model(scenario))
-    walk = next(walk for walk in map(walker.walk, range(500)) if walk.promise)
+    walk = next(walk for walk in walks(scenario, range(500)) if walk.promise)
     assert broken(Model(scenario), walk.steps)[walk.promise] == len(walk.steps)
 
 
 def test_a_history_is_told_and_drawn(story):
     """In words, and as lines between those who take part."""
-    assert tell(story[0]) == "customer 0 asks: place order"
+    assert str(story[0]) == "customer 0 asks: place order"
     assert "payment handles inventory.processed of order 1001, but its process dies" in "\n".join(
-        map(tell, story)
+        map(str, story)
     )
     lines = diagram(story, "Lost").steps
     assert str(lines[0]).split() == ["customer", "→", "order", "place", "order"]
@@ -60,9 +57,9 @@ def test_a_history_is_told_and_drawn(story):
 
 def test_what_is_tried_again_is_named():
     """Told and drawn: a message and a call that failed, and an event that came back."""
-    walker = Walker(Model(one("handler", "return", "fails")))
-    steps = [step for walk in map(walker.walk, range(200)) for step in walk.steps]
-    told = {tell(step) for step in steps}
+    scenario = one("handler", "return", "fails")
+    steps = [step for walk in walks(scenario, range(200)) for step in walk.steps]
+    told = {str(step) for step in steps}
     assert told >= {
         "inventory retries payment.processed of order 1001",
         "order publishes order.created of order 1001 again",

@@ -10,8 +10,7 @@ from ecom_lab.chaos.fault import salvo
 from ecom_lab.chaos.faults import services
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.workload import Customer
-from ecom_lab.simulator.shop.differential import drawn, rows_of
-from ecom_lab.simulator.shop.outcomes import allowed
+from ecom_lab.simulator.shop.outcomes import allowed, drawn, rows_of
 
 GIVEN_UP_SECONDS = 180.0  # by then a capture that always fails has been given up
 

@@ -1,6 +1,7 @@
 """An ablation: a safeguard that is taken away, and a world that shows why it is there."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,18 @@ class Ablation:
     def broken(self) -> Scenario:
         """That world, without the safeguard."""
         return self.change(self.scenario)
+
+
+def ablations(rows: Mapping[str, tuple[Change, Scenario]]) -> Iterator[Ablation]:
+    """Ablations by name: the change, as it is `told`, and the world that shows it."""
+    for name, (change, scenario) in rows.items():
+        yield Ablation(name, inspect.getdoc(change) or "", change, scenario)
+
+
+def told(story: Any, change: Change) -> Change:
+    """The change with this story, or that of what it puts in place."""
+    change.__doc__ = story if isinstance(story, str) else inspect.getdoc(story)
+    return change
 
 
 def having(**changes: Any) -> Change:

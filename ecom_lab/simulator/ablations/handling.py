@@ -11,8 +11,32 @@ from ecom.runtime.runtime import Runtime
 from ecom.runtime.service import Service, Work
 from ecom.runtime.tables import Inbox
 from ecom.stores.base import Transaction
-from ecom_lab.simulator.ablations.weak import HastyRuntime, SpoilingRuntime
 from ecom_lab.simulator.scenario import Scenario
+
+
+class HastyRuntime(Runtime):
+    """Carries outputs of one kind out before all others. (The commit itself comes later, then.)"""
+
+    first: type
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        outputs = list(super().step(inputs, now))
+        yield from (output for output in outputs if type(output) is self.first)
+        yield from (output for output in outputs if type(output) is not self.first)
+
+
+class SpoilingRuntime(Runtime):
+    """Does something wrong in each transaction, just before the commit."""
+
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        for output in super().step(inputs, now):
+            if type(output) is Commit:
+                self.spoil(output.transaction)
+            yield output
+
+    def spoil(self, tx: Transaction) -> None:
+        """What goes wrong."""
+        raise NotImplementedError
 
 
 class AckFirst(HastyRuntime):
@@ -37,7 +61,6 @@ class ClaimFirst(NoInbox):
     """The inbox row is committed before the handler runs."""
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        inputs = list(inputs)
         claims = Transaction(self._store)
         self._claimed = set()
         for each in inputs:
@@ -64,7 +87,7 @@ class TrustsRedelivered(NoInbox):
 class ForgetsAtOnce(SpoilingRuntime):
     """What was handled is forgotten at once."""
 
-    def spoil(self, tx: Transaction, now: float) -> None:
+    def spoil(self, tx: Transaction) -> None:
         for row in tx[Inbox].where(state="done"):
             tx[Inbox].delete(row.id)
 
@@ -98,12 +121,8 @@ class NoRollback(Runtime):
     """A handler that fails leaves its work half done."""
 
     def _run(self, message: Any, work: Work, id: str | int) -> Any:
-        work.undo = _nothing  # type: ignore[method-assign]
+        work.undo = lambda: None
         return super()._run(message, work, id)
-
-
-def _nothing() -> None:
-    """What is undone."""
 
 
 class WholeBatch(Runtime):
@@ -124,7 +143,7 @@ class ByNumber(Service):
 
 
 def by_number(scenario: Scenario) -> Scenario:
-    """Every service tells sagas apart by their numbers alone."""
+    """Events are told by the number of their order alone."""
     saga = scenario.saga
     for service in saga.services.values():
         saga = saga.replacing(ByNumber(*(getattr(service, it.name) for it in fields(Service))))

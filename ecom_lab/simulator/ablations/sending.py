@@ -6,36 +6,39 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ecom.runtime import replicas
-from ecom.runtime.messages import (
-    Commit,
-    Output,
-    Perform,
-    Performed,
-    Publish,
-    PublisherUp,
-    TallyDue,
-    Tick,
-)
-from ecom.runtime.relay import Relay
-from ecom.runtime.runtime import WINDOW, Memory, Runtime
+from ecom.runtime import messages, replicas
+from ecom.runtime.messages import Output, PublisherUp
+from ecom.runtime.runtime import Memory, Runtime
 from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Replica, Timer
 from ecom.stores.base import Transaction
 from ecom.stores.query import MoreThan
-from ecom_lab.simulator.ablations.handling import NoInbox
-from ecom_lab.simulator.ablations.weak import HastyRuntime, SpoilingRuntime, StartingRuntime
+from ecom_lab.simulator.ablations.handling import HastyRuntime, NoInbox, SpoilingRuntime
+
+
+class StartingRuntime(Runtime):
+    """Something is amiss when a process starts (not when it merely connects again)."""
+
+    def _take(self, it: messages.Input, tx: Transaction, now: float) -> None:
+        memory = self.volatile()
+        super()._take(it, tx, now)
+        if type(it) is PublisherUp and memory.outbox.last == memory.effects.last == 0:
+            self.start(tx)
+
+    def start(self, tx: Transaction) -> None:
+        """What goes wrong."""
+        raise NotImplementedError
 
 
 class PublishFirst(HastyRuntime):
     """Events are published before the commit."""
 
-    first = Publish
+    first = messages.Publish
 
 
 class PerformFirst(HastyRuntime):
     """The provider is called inside the transaction."""
 
-    first = Perform
+    first = messages.Perform
 
 
 class NoOutbox(SpoilingRuntime):
@@ -43,7 +46,7 @@ class NoOutbox(SpoilingRuntime):
 
     lost: tuple[str, ...] = ("events", "dead")  # what is not written down
 
-    def spoil(self, tx: Transaction, now: float) -> None:
+    def spoil(self, tx: Transaction) -> None:
         for row in tx[Outbox].where(done_at=None):
             if row.exchange in self.lost:
                 tx[Outbox].delete(row.seq)
@@ -65,10 +68,10 @@ class SentWhenPublished(Runtime):
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
         for output in super().step(inputs, now):
             yield output
-            if type(output) is Publish:
+            if type(output) is messages.Publish:
                 tx = Transaction(self._store)
                 tx[Outbox].put(replace(output.row, done_at=now, due=None))
-                yield Commit(tx)
+                yield messages.Commit(tx)
 
 
 class ForgetsUnsent(StartingRuntime):
@@ -113,12 +116,7 @@ class ForgetsRetries(Runtime):
 
     def __init__(self, *about: Any, **more: Any) -> None:
         super().__init__(*about, **more)
-        self._deadlines = _Impatient(self.service.name)
-
-
-class _Impatient(replicas.Deadlines):
-    def _retries(self, timer: Timer, tx: Transaction) -> list[Inbox]:
-        return []
+        self._deadlines._retries = lambda *_: []
 
 
 class TimersInMemory(StartingRuntime):
@@ -141,18 +139,16 @@ class ByNumberAlone(NoLease):
 
     def __init__(self, *about: Any, **more: Any) -> None:
         super().__init__(*about, **more)
-        self._outbox = _Cursor(Outbox, self._replica, WINDOW)
+        self._outbox._ours = self._unsent
 
-
-class _Cursor(Relay[Outbox]):
-    def _ours(self, tx: Transaction, room: int, last: int, search: bool) -> list[Outbox]:
+    def _unsent(self, tx: Transaction, room: int, last: int, _: bool) -> list[Outbox]:
         return tx[Outbox].where(limit=room, seq=MoreThan(last), done_at=None, due=None)
 
 
 class DropsLateSuccess(Runtime):
     """What an effect comes to, after another replica has given it up, is dropped."""
 
-    def _performed(self, performed: Performed, tx: Transaction, now: float) -> None:
+    def _performed(self, performed: messages.Performed, tx: Transaction, now: float) -> None:
         if tx[Effect][performed.seq].state != "dead":
             super()._performed(performed, tx, now)
 
@@ -161,7 +157,6 @@ class NeverBehind(Runtime):
     """What did not fit into the window is not looked for."""
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        inputs = list(inputs)
         if not any(type(each) is PublisherUp for each in inputs):
             self.restore(_not_behind(self.volatile()))
         return super().step(inputs, now)
@@ -171,15 +166,14 @@ class HiddenByTheClock(Runtime):
     """What did not fit, as older rows came back, is not looked for."""
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        inputs = list(inputs)
         yield from super().step(inputs, now)
-        if any(type(each) is Tick for each in inputs):
+        if any(type(each) is messages.Tick for each in inputs):
             self.restore(_not_behind(self.volatile()))
 
 
 def _not_behind(memory: Memory) -> Memory:
-    windows = (replace(each, behind=False) for each in (memory.outbox, memory.effects))
-    return Memory(*windows, memory.gaps, memory.leased, memory.asked)
+    outbox, effects = (replace(each, behind=False) for each in (memory.outbox, memory.effects))
+    return replace(memory, outbox=outbox, effects=effects)
 
 
 class TrustsTheAnswer(Runtime):
@@ -207,4 +201,4 @@ class NoGapDetection(Runtime):
     """Nobody asks for the events that a broker has lost."""
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        return super().step([each for each in inputs if type(each) is not TallyDue], now)
+        return super().step([each for each in inputs if type(each) is not messages.TallyDue], now)

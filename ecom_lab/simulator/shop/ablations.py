@@ -3,8 +3,7 @@
 The mistakes of well-known public samples are among them, by name (`sample` is not empty).
 """
 
-import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from msgspec import structs
@@ -21,9 +20,9 @@ from ecom.runtime.service import Retry
 from ecom.sandbox.cards import ERROR_CARD
 from ecom.services.inventory import HoldDeadline
 from ecom.services.order import CancelOrder
-from ecom.services.payment import Capture, Captured
+from ecom.services.payment import Capture, Captured, Refund
 from ecom_lab.simulator.ablations import handling, sending
-from ecom_lab.simulator.ablations.ablation import Ablation, answering, having, performing
+from ecom_lab.simulator.ablations.ablation import ablations, answering, having, performing, told
 from ecom_lab.simulator.durability import (
     ForgetfulDisk,
     LazyDisk,
@@ -94,7 +93,7 @@ def _impatient(scenario: Scenario) -> Scenario:
 
 
 def _without_mails_given_up(scenario: Scenario) -> Scenario:
-    """Notification is not told that a mail was given up."""
+    """A mail that is given up holds back the order's later ones."""
     service = replace(scenario.saga.services["notification"], given_up={})
     return replace(scenario, saga=scenario.saga.replacing(service))
 
@@ -152,83 +151,56 @@ RUNTIMES = {
     "gap-detection": (sending.NoGapDetection, one("lost", world=SOLD_OUT)),
     "numbers": (sending.CountsWhatCame, FORGETFUL),
 }
-# PostgreSQL without a safeguard, and a world that shows it.
+# Databases without a safeguard: PostgreSQL, and a world that shows it.
 STORES = {
     "row-locks": (UnlockedRows, SHARED),
     "insert-conflicts": (Overwriting, SHARED),
     "commit-asked-for": (Pessimist, KEYLESS),
     "commit-not-assumed": (Optimist, replace(one("store"), disk=SharedDisk)),
 }
-AROUND = (  # the database, the broker, the API, the outside world
-    Ablation(
-        "synchronous-full",
-        "The database runs with synchronous=NORMAL.",
-        having(disk=LazyDisk),
+# The database, the broker, the API, the outside world.
+AROUND = {
+    "synchronous-full": (
+        told("The database runs with synchronous=NORMAL.", having(disk=LazyDisk)),
         one("power"),
     ),
-    Ablation(
-        "write-lock", "Two replicas read the shelf, then write it.", having(disk=StaleDisk), PAIR
+    "write-lock": (
+        told("Two replicas read the shelf, then write it.", having(disk=StaleDisk)),
+        PAIR,
     ),
-    *(
-        Ablation(name, inspect.getdoc(disk) or "", having(disk=disk), world)
-        for name, (disk, world) in STORES.items()
-    ),
-    Ablation(
-        "replica-names",
-        "Two replicas have one name.",
-        having(names="11"),
+    **{name: (told(disk, having(disk=disk)), world) for name, (disk, world) in STORES.items()},
+    "replica-names": (
+        told("Two replicas have one name.", having(names="11")),
         one("gone", world=replace(SOLD_OUT, replicas={"inventory": 2})),
     ),
-    Ablation(
-        "mandatory",
-        "Messages that no queue takes are not returned.",
-        having(mandatory=False),
+    "mandatory": (
+        told("Messages that no queue takes are not returned.", having(mandatory=False)),
         one("return"),
     ),
-    Ablation(
-        "delivery-limit",
-        "A message that kills whoever gets it is delivered for ever.",
-        having(limit=None, is_counted=False),
+    "delivery-limit": (
+        told(
+            "A message that kills whoever gets it is delivered for ever.",
+            having(limit=None, is_counted=False),
+        ),
         POISONED,
     ),
-    Ablation(
-        "identity",
-        "Events are told by the number of their order alone.",
-        handling.by_number,
-        restored(),
-    ),
-    Ablation("door-key", "Orders carry no idempotency key.", _keyless, one("reply")),
-    Ablation(
-        "capture-key",
-        "Captures carry no idempotency key.",
-        performing("payment", outside.Keyless("capture")),
+    "identity": (handling.by_number, restored()),
+    "door-key": (_keyless, one("reply")),
+    "capture-key": (
+        told("Captures carry no idempotency key.", performing("payment", outside.Keyless(Capture))),
         one("late"),
     ),
-    Ablation(
-        "refund-key",
-        "Refunds carry no idempotency key.",
-        performing("payment", outside.Keyless("refund")),
+    "refund-key": (
+        told("Refunds carry no idempotency key.", performing("payment", outside.Keyless(Refund))),
         one("late"),
     ),
-    Ablation(
-        "message-id",
-        "Each attempt at a mail has a Message-ID of its own.",
-        performing("notification", outside.NewMessageId()),
+    "message-id": (
+        told(outside.NewMessageId, performing("notification", outside.NewMessageId())),
         one("late"),
     ),
-    Ablation(
-        "mails-in-order",
-        "The mails of an order overtake each other.",
-        domain.send_in_any_order,
-        one("fails"),
-    ),
-    Ablation(
-        "mails-go-on",
-        "A mail that is given up holds back the order's later ones.",
-        _without_mails_given_up,
-        performing("notification", outside.Unwilling())(CALM),
-    ),
-)
+    "mails-in-order": (domain.send_in_any_order, one("fails")),
+    "mails-go-on": (_without_mails_given_up, performing("notification", outside.Unwilling())(CALM)),
+}
 # Handlers of a service without a safeguard, and a world that shows it.
 HANDLERS = {
     "arbiter": ("order", domain.CONFIRM_ON_PAYMENT, CALM),
@@ -255,17 +227,15 @@ HANDLERS = {
 }
 
 
-def _all() -> Iterator[Ablation]:
-    for name, (runtime, world) in RUNTIMES.items():
-        story = inspect.getdoc(runtime) or ""
-        yield Ablation(name, story, having(runtime=runtime), world, SAMPLES.get(name, ""))
-    yield from AROUND
-    for name, (service, handlers, world) in HANDLERS.items():
-        story = inspect.getdoc(next(iter(handlers.values()))) or ""
-        yield Ablation(name, story, answering(service, handlers), world, SAMPLES.get(name, ""))
-
-
-ALL = tuple(_all())
+_CHANGES = (
+    {name: (told(it, having(runtime=it)), world) for name, (it, world) in RUNTIMES.items()}
+    | AROUND
+    | {
+        name: (told(next(iter(handlers.values())), answering(service, handlers)), world)
+        for name, (service, handlers, world) in HANDLERS.items()
+    }
+)
+ALL = tuple(replace(it, sample=SAMPLES.get(it.name, "")) for it in ablations(_CHANGES))
 BY_NAME = {ablation.name: ablation for ablation in ALL}
 
 

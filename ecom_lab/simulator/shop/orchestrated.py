@@ -1,7 +1,5 @@
 """The orchestrated shop in the simulator: what its coordinator promises, and its ablations."""
 
-import inspect
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -18,14 +16,16 @@ from ecom.services import coordinator, inventory, payment
 from ecom.services.coordinator import SUCCEEDED, UNDONE, Coordination, Step, Steps
 from ecom.services.inventory import COMMITTED, HELD, Reservation
 from ecom.services.order import CANCELLED, CONFIRMED
-from ecom.services.payment import CAPTURED, Declined, Payment
+from ecom.services.payment import CAPTURED, Capture, Declined, Payment
 from ecom_lab.simulator.ablations import handling
 from ecom_lab.simulator.ablations.ablation import (
     Ablation,
     Change,
+    ablations,
     answering,
     having,
     performing,
+    told,
 )
 from ecom_lab.simulator.ablations.sending import StartingRuntime
 from ecom_lab.simulator.durability import StaleDisk
@@ -175,13 +175,8 @@ class FirstToLast(Steps):
     """Steps are undone in the order in which they were taken."""
 
     def _undo(self, row: Coordination, work: Work) -> None:
-        left = [step for step in self.steps if step.doing in row.begun and step.undo]
-        states = [step.undoing for step in left]
-        at = states.index(row.state) + 1 if row.state in states else 0
-        state = left[at].undoing if at < len(left) else UNDONE
-        work[Coordination].put(row := structs.replace(row, state=state))
-        if at < len(left):
-            work.emit(left[at].undo(row.order_id, row.customer))
+        undoing = any(row.state == step.undoing for step in self.steps)
+        super()._undo(row if undoing else structs.replace(row, begun=row.begun[::-1]), work)
 
 
 class LastOnly(Steps):
@@ -233,47 +228,43 @@ class Forgetful(StartingRuntime):
             tx[Coordination].delete(row.order_id)
 
 
-def _having(weak: type[Steps], change: Callable[[list[Step]], list[Step]] = list) -> Change:
+def _led_by(weak: type[Steps], change: Callable[[list[Step]], list[Step]] = list) -> Change:
+    """A coordinator of such steps; its story is that of the kind, or of the change to the table."""
     table = orchestration.steps(orchestration.HOLD_SECONDS)
     steps = weak(change([*table.steps]), table.reject)
-    return lambda it: replace(it, saga=it.saga.replacing(coordinator.service(steps)))
+    story = weak if change is list else change
+    return told(story, lambda it: replace(it, saga=it.saga.replacing(coordinator.service(steps))))
 
 
 def _impatient(steps: list[Step]) -> list[Step]:
+    """The pivot is given up when its answer takes long, as if it could be undone."""
     return [step._replace(patience=1.0 if step.doing == "COMMITTING" else None) for step in steps]
 
 
 def _confirming_first(steps: list[Step]) -> list[Step]:
+    """The order is confirmed before the step that may still fail."""
     return [*steps[:2], steps[3], steps[2]]
 
 
-def _kebab(name: str) -> str:
-    return re.sub("(?<!^)(?=[A-Z])", "-", name).lower()
-
-
-WEAK: dict[type[Steps], Scenario] = {
-    AnyAnswer: CALM,
-    ForwardAnyway: CALM,
-    FirstToLast: CALM,
-    LastOnly: CALM,
-    UndoUntold: CALM,
-    DeafToCustomers: CALM,
-    BeginsAnyway: _one("disorder"),
-    SureOfSilence: CALM,
-}
 ABLATIONS = (
-    Ablation(  # of two safeguards, of which either hides that the other is missing
-        "by-type-alone",
-        inspect.getdoc(ByTypeAlone) or "",
-        lambda it: handling.by_number(_having(ByTypeAlone)(it)),
-        APART,
-    ),
-    *(
-        Ablation(_kebab(kind.__name__), inspect.getdoc(kind) or "", _having(kind), world)
-        for kind, world in WEAK.items()
-    ),
-    Ablation(
-        "forgetful", inspect.getdoc(Forgetful) or "", having(runtime=Forgetful), _one("crash")
+    *ablations(
+        {
+            "by-type-alone": (  # of two safeguards, of which either hides that the other is missing
+                told(ByTypeAlone, lambda it: handling.by_number(_led_by(ByTypeAlone)(it))),
+                APART,
+            ),
+            "any-answer": (_led_by(AnyAnswer), CALM),
+            "forward-anyway": (_led_by(ForwardAnyway), CALM),
+            "first-to-last": (_led_by(FirstToLast), CALM),
+            "last-only": (_led_by(LastOnly), CALM),
+            "undo-untold": (_led_by(UndoUntold), CALM),
+            "deaf-to-customers": (_led_by(DeafToCustomers), CALM),
+            "begins-anyway": (_led_by(BeginsAnyway), _one("disorder")),
+            "sure-of-silence": (_led_by(SureOfSilence), CALM),
+            "forgetful": (told(Forgetful, having(runtime=Forgetful)), _one("crash")),
+            "pivot-retried": (_led_by(Steps, _impatient), CALM),
+            "confirmed-first": (_led_by(Steps, _confirming_first), CALM),
+        }
     ),
     Ablation(
         "two-coordinators",
@@ -282,21 +273,9 @@ ABLATIONS = (
         replace(CALM, replicas={"coordinator": 2}),
     ),
     Ablation(
-        "pivot-retried",
-        "The pivot is given up when its answer takes long, as if it could be undone.",
-        _having(Steps, _impatient),
-        CALM,
-    ),
-    Ablation(
-        "confirmed-first",
-        "The order is confirmed before the step that may still fail.",
-        _having(Steps, _confirming_first),
-        CALM,
-    ),
-    Ablation(
         "command-twice",
         "A command carries no idempotency key to the provider.",
-        performing("payment", outside.Keyless("capture")),
+        performing("payment", outside.Keyless(Capture)),
         _one("late"),
     ),
     Ablation(

@@ -25,6 +25,7 @@ class Booking(NamedTuple):
 
 
 Ledger = tuple[Booking, ...]
+Performing = tuple[Ledger, Performed | Failed]
 
 
 class Provider:
@@ -32,34 +33,30 @@ class Provider:
 
     name, call, is_open = "provider", "gateway call", True
 
-    def perform(
-        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund
-    ) -> tuple[Ledger, Performed | Failed]:
-        if type(effect) is Capture:
-            if effect.card == ERROR_CARD:
-                return ledger, Failed(seq, "processing error")
-            outcome = "declined" if effect.card == DECLINED_CARD else "captured"
-            return self.book(ledger, seq, key, effect, outcome)
+    def perform(self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund) -> Performing:
+        if type(effect) is Capture and effect.card == ERROR_CARD:
+            return ledger, Failed(seq, "processing error")
         captured = (b.key.partition("#")[0] for b in ledger if b.outcome == "captured")
-        if effect.capture not in captured:
+        if type(effect) is Refund and effect.capture not in captured:
             return ledger, Failed(seq, "there is no capture to refund", final=True)
-        return self.book(ledger, seq, key, effect, "refunded")
-
-    def book(
-        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund, outcome: str
-    ) -> tuple[Ledger, Performed]:
-        """Book, unless the key is known."""
-        kind = type(effect).__name__.lower()
-        if not any(known.key == key for known in ledger):
-            ledger = (*ledger, Booking(effect.order_id, key, kind, outcome, effect.amount))
-        return ledger, Performed(seq, _answer(effect, outcome))
+        answer = _answer(effect)
+        kind, outcome = (type(it).__name__.lower() for it in (effect, answer))
+        booking = Booking(effect.order_id, key, kind, outcome, effect.amount)
+        return _booked(ledger, booking), Performed(seq, answer)
 
 
-def _answer(effect: Capture | Refund, outcome: str) -> Struct:
-    """What the provider says of an outcome."""
-    if outcome == "declined":
+def _answer(effect: Capture | Refund) -> Struct:
+    if type(effect) is Refund:
+        return Refunded(effect.order_id)
+    if effect.card == DECLINED_CARD:
         return Declined(effect.order_id, CARD_DECLINED)
-    return (Captured if outcome == "captured" else Refunded)(effect.order_id)
+    return Captured(effect.order_id)
+
+
+def _booked(ledger: Ledger, booking: Booking) -> Ledger:
+    """The ledger with one more booking, unless its key is known."""
+    is_known = any(known.key == booking.key for known in ledger)
+    return ledger if is_known else (*ledger, booking)
 
 
 class Mailer:
@@ -67,11 +64,8 @@ class Mailer:
 
     name, call, is_open = "mailbox", "mail", False
 
-    def perform(
-        self, ledger: Ledger, seq: int, key: str, mail: SendMail
-    ) -> tuple[Ledger, Performed | Failed]:
-        if not any(known.key == key for known in ledger):
-            ledger = (*ledger, Booking(mail.order_id, key, mail.subject, mail.to))
+    def perform(self, ledger: Ledger, seq: int, key: str, mail: SendMail) -> Performing:
+        ledger = _booked(ledger, Booking(mail.order_id, key, mail.subject, mail.to))
         return ledger, Performed(seq, MailSent(mail.order_id, key))
 
 
@@ -79,23 +73,18 @@ class Mailer:
 class Keyless(Provider):
     """Calls of one kind carry no idempotency key: each is a new one."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: type[Struct]) -> None:
         self._kind = kind
 
-    def book(
-        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund, outcome: str
-    ) -> tuple[Ledger, Performed]:
-        if type(effect).__name__.lower() == self._kind:
-            key = f"{key}#{len(ledger)}"
-        return super().book(ledger, seq, key, effect, outcome)
+    def perform(self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund) -> Performing:
+        key = f"{key}#{len(ledger)}" if type(effect) is self._kind else key
+        return super().perform(ledger, seq, key, effect)
 
 
 class Strict(Provider):
     """A key that was used before is refused for good, whatever became of it."""
 
-    def perform(
-        self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund
-    ) -> tuple[Ledger, Performed | Failed]:
+    def perform(self, ledger: Ledger, seq: int, key: str, effect: Capture | Refund) -> Performing:
         if any(known.key == key for known in ledger):
             return ledger, Failed(seq, "this key is in use", final=True)
         return super().perform(ledger, seq, key, effect)
@@ -104,19 +93,15 @@ class Strict(Provider):
 class Unwilling(Mailer):
     """Confirmations reach the customer, though the mail server says that it has refused them."""
 
-    def perform(
-        self, ledger: Ledger, seq: int, key: str, mail: SendMail
-    ) -> tuple[Ledger, Performed | Failed]:
+    def perform(self, ledger: Ledger, seq: int, key: str, mail: SendMail) -> Performing:
         ledger, answer = super().perform(ledger, seq, key, mail)
         refused = key.startswith("confirmed/")
         return ledger, Failed(seq, "550 no", final=True) if refused else answer
 
 
 class NewMessageId(Mailer):
-    """Every attempt at a mail is a mail of its own."""
+    """Each attempt at a mail has a Message-ID of its own."""
 
-    def perform(
-        self, ledger: Ledger, seq: int, key: str, mail: SendMail
-    ) -> tuple[Ledger, Performed]:
+    def perform(self, ledger: Ledger, seq: int, key: str, mail: SendMail) -> Performing:
         ledger, _ = super().perform(ledger, seq, f"{key}#{len(ledger)}", mail)
         return ledger, Performed(seq, MailSent(mail.order_id, key))
