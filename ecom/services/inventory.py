@@ -112,8 +112,10 @@ def release_stock(cancelled: events.OrderCancelled, work: Work) -> None:
     order_id = cancelled.order_id
     reservation = work[Reservation].get(order_id)
     if reservation is None:
-        row = Reservation(order_id, CANCELLED, cancelled.customer, {}, None, work.now, work.saga)
-        work[Reservation].put(row)
+        tombstone = Reservation(
+            order_id, CANCELLED, cancelled.customer, {}, None, work.now, work.saga
+        )
+        work[Reservation].put(tombstone)
     elif reservation.state in (HELD, COMMITTED):
         _move(reservation.units, reservation.state.lower(), "available", work)
         work[Reservation].change(reservation, state=RELEASED, held_until=None)
