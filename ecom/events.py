@@ -151,5 +151,6 @@ class PaymentRefunded(OrderEvent, frozen=True):
     amount: Pence
 
 
+Failure = InventoryFailed | InventoryExpired | PaymentFailed  # for which an order is cancelled
 # In the order in which they stand here: each after all that it can follow from.
 EVENTS: tuple[type[OrderEvent], ...] = tuple(OrderEvent.__subclasses__())

@@ -59,13 +59,7 @@ def tell_confirmed(event: events.OrderConfirmed, work: Work) -> None:
         _mail(replace(told, confirmed=True), "confirmed", subject, body, work)
 
 
-def tell_cancelled(
-    event: events.InventoryFailed
-    | events.InventoryExpired
-    | events.PaymentFailed
-    | events.OrderCancelled,
-    work: Work,
-) -> None:
+def tell_cancelled(event: events.Failure | events.OrderCancelled, work: Work) -> None:
     told = _told(event, work)
     if told.cancelled is None:
         out_of_stock = event.reason == events.INSUFFICIENT_STOCK

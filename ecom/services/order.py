@@ -121,10 +121,7 @@ def on_inventory_committed(event: events.InventoryCommitted, orders: OrderStatus
     orders.confirm(event.order_id)
 
 
-def on_failure(
-    event: events.InventoryFailed | events.InventoryExpired | events.PaymentFailed,
-    orders: OrderStatusUpdater,
-) -> None:
+def on_failure(event: events.Failure, orders: OrderStatusUpdater) -> None:
     orders.cancel(event.order_id, event.reason)
 
 
