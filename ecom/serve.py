@@ -16,7 +16,6 @@ from ecom.errors import ShopError
 from ecom.process.databases import Server, databases
 from ecom.process.driver import OpenApi, Process, main
 from ecom.process.performers import Performers
-from ecom.process.provisioner import provide
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.services.notification import SendMail
@@ -55,16 +54,6 @@ def _performers(service: str, settings: Settings) -> Performers | None:
     return None
 
 
-def _make_schemas(saga: Saga, settings: Settings) -> None:
-    """On a server, it is the provisioner that makes the tables: services have no right to."""
-    if isinstance(server := databases(settings), Server):
-        try:
-            for service in saga.services.values():
-                server.provision(service)
-        except ShopError as error:
-            sys.exit(str(error))
-
-
 def serve(
     arguments: Sequence[str],
     pickled: bytes | None = None,
@@ -80,13 +69,13 @@ def serve(
         known = [*saga.services, PROVISIONER]
         if len(arguments) != 1 or arguments[0] not in known:
             raise ShopError(f"Use: python -m ecom.serve with one of {', '.join(known)}.")
+        (name,) = arguments
+        rows = databases(settings)
+        if name == PROVISIONER and isinstance(rows, Server):  # no service may make its own tables
+            for service in saga.services.values():
+                rows.provision(service)
     except ShopError as error:
         sys.exit(str(error))
-    (name,) = arguments
-    if name == PROVISIONER:
-        _make_schemas(saga, settings)
-        provide(saga.contract, settings)
-        return
 
     def make() -> Process:
         open_api: OpenApi | None = None
@@ -94,7 +83,7 @@ def serve(
             from ecom.api.app import open_api
         return kind(saga, name, settings, _performers(name, settings), open_api, NEWS)
 
-    main(name, settings, saga.contract, make)
+    main(saga, name, settings, make)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,8 @@ import msgspec
 from aiohttp import web
 
 from ecom.contract.envelope import new_id
-from ecom.contract.permissions import PROVISIONER
 from ecom.harness.outside import performers
 from ecom.process.driver import Process, main
-from ecom.process.provisioner import provide
 from ecom.runtime.dead_letters import describe
 from ecom.runtime.service import Service
 from ecom.settings import Settings
@@ -35,16 +33,13 @@ def serve(pickled: bytes, name: str, folder: str, kind: type[Process] = Process)
     sys.path.append(folder)
     saga, outside = pickle.loads(pickled)
     settings = Settings.from_environment()
-    if name == PROVISIONER:
-        provide(saga.contract, settings)
-        return
 
     def make() -> Process:
         answers = outside.get(name)
         its = performers(settings.folder, saga.services[name], answers) if answers else None
         return kind(saga, name, settings, its, partial(open_commands, saga.services[name]))
 
-    main(name, settings, saga.contract, make)
+    main(saga, name, settings, make)
 
 
 def open_commands(service: Service, process: Process) -> tuple[str, Coroutine[Any, Any, None]]:

@@ -14,31 +14,19 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, assert_never
+from typing import Any
 
 from ecom.bus import Bus
-from ecom.contract.contract import Contract
+from ecom.contract.permissions import PROVISIONER
 from ecom.errors import ShopError
 from ecom.process.clock import Clock
 from ecom.process.databases import databases
 from ecom.process.lifecycle import collect_rarely, until_stopped, write_note
 from ecom.process.performers import Performers
+from ecom.process.provisioner import provide
+from ecom.runtime import messages
 from ecom.runtime.gap_detection import HELLO
-from ecom.runtime.messages import (
-    Ack,
-    Announce,
-    Command,
-    Commit,
-    Confirmed,
-    Input,
-    Output,
-    Perform,
-    Publish,
-    PublisherDown,
-    Reply,
-    TallyDue,
-    Tick,
-)
+from ecom.runtime.messages import Command, Confirmed, Input, Output, Tick
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.settings import Settings
@@ -87,7 +75,7 @@ class Process:
         self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
         self._inputs: list[Input] = []
         self._wake = asyncio.Event()
-        self.put(PublisherDown())  # our siblings know of us before anything is delivered to us
+        self.put(messages.PublisherDown())  # siblings know of us before we are sent anything
         self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
         port, services = settings.metrics_port, saga.contract.services
@@ -96,6 +84,14 @@ class Process:
         reading = partial(self.databases.reading, name) if self._aside else None
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected, reading)
         self._tracer = tracer_for(saga.services[name], saga.contract, settings)
+        self._ways: dict[type, Callable[[Any], object]] = {
+            messages.Commit: lambda it: it.transaction.commit(),
+            messages.Publish: self._publish,
+            messages.Ack: self.bus.ack,
+            messages.Perform: lambda it: self._start(self._perform(it)),
+            messages.Reply: self._answer,
+            messages.Announce: self.bus.announce,
+        }
 
     def put(self, what: Input) -> None:
         """Add an input; it is handled in the next batch. A confirm may wait for the
@@ -146,8 +142,8 @@ class Process:
             await self.bus.check_queue()
             self.metrics.look_at_wal()
             if greeted != (greeted := self.bus.epoch):  # what was lost before, tallies tell
-                self.bus.announce(Announce(f"{self.name}.missing", HELLO))
-            self.put(TallyDue())
+                self.bus.announce(messages.Announce(f"{self.name}.missing", HELLO))
+            self.put(messages.TallyDue())
 
     async def _step(self, batch: list[Input]) -> None:
         """One transaction; while the database is unavailable, the same batch again, soon, with what
@@ -185,23 +181,9 @@ class Process:
         return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
     def _carry_out(self, output: Output) -> None:
-        match output:
-            case Commit():
-                output.transaction.commit()
-            case Publish():
-                self._publish(output)
-            case Ack():
-                self.bus.ack(output)
-            case Perform():
-                self._start(self._perform(output))
-            case Reply():
-                self._answer(output)
-            case Announce():
-                self.bus.announce(output)
-            case _:
-                assert_never(output)
+        self._ways[type(output)](output)
 
-    def _publish(self, output: Publish) -> None:
+    def _publish(self, output: messages.Publish) -> None:
         self.bus.publish(output)
         row = output.row
         if row.type.endswith(self._news):
@@ -210,7 +192,7 @@ class Process:
         if self._tracer is not None:
             self._tracer.published(row, self.clock())
 
-    def _answer(self, reply: Reply) -> None:
+    def _answer(self, reply: messages.Reply) -> None:
         if reply.token.cancelled():
             return  # the caller has disconnected
         if isinstance(reply.value, Exception):
@@ -218,7 +200,7 @@ class Process:
         else:
             reply.token.set_result(reply.value)
 
-    async def _perform(self, output: Perform) -> None:
+    async def _perform(self, output: messages.Perform) -> None:
         start = self.clock()
         answer = await self._performers.perform(output)
         if self._tracer is not None:
@@ -268,17 +250,21 @@ class Process:
         write_note(self.settings.folder, self.name, self.settings.replica, **ready)
 
 
-async def _run(make: Callable[[], Process]) -> None:
+async def _run(saga: Saga, name: str, settings: Settings, make: Callable[[], Process]) -> None:
     stop = until_stopped()
-    collect_rarely()
-    await make().run(stop)
+    if name == PROVISIONER:
+        await provide(saga.contract, settings, stop)
+    else:
+        collect_rarely()
+        await make().run(stop)
 
 
-def main(name: str, settings: Settings, contract: Contract, make: Callable[[], Process]) -> None:
-    """Run the process that `make` makes, which needs an event loop, until it is told to stop."""
+def main(saga: Saga, name: str, settings: Settings, make: Callable[[], Process]) -> None:
+    """Run the saga's provisioner, or the process that `make` makes, which needs an event loop,
+    until it is told to stop."""
     who = name if settings.replica == "1" else f"{name}-{settings.replica}"
-    write_logs(who, subject=contract.subject_field, folder=settings.folder)
+    write_logs(who, subject=saga.contract.subject_field, folder=settings.folder)
     try:
-        asyncio.run(_run(make))
+        asyncio.run(_run(saga, name, settings, make))
     except ShopError as error:  # for the user to mend
         sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""`python -m ecom.serve provisioner`: declares a saga's exchanges and queues, again and again.
+"""The provisioner of a saga, a process that declares its exchanges and queues, again and again.
 
 It alone has the right to, so no service can bind its queue to other services' events. What is
 deleted or unbound comes back within `ECOM_TALLY_SECONDS`; events lost meanwhile are found by gap
@@ -7,23 +7,21 @@ detection (see `ecom.runtime.gap_detection`). It stops as the services do.
 
 import asyncio
 import logging
-import sys
 from contextlib import suppress
 
 from ecom.amqp.connection import TROUBLE, why
 from ecom.bus import declare
 from ecom.contract.contract import Contract
 from ecom.contract.permissions import PROVISIONER
-from ecom.errors import ShopError
-from ecom.process.lifecycle import until_stopped, write_note
+from ecom.process.lifecycle import write_note
 from ecom.settings import Settings
-from ecom.telemetry.logs import write_logs
 
 log = logging.getLogger("ecom.provisioner")
 
 
-async def _work(contract: Contract, settings: Settings) -> None:
-    stop, is_ready = until_stopped(), False
+async def provide(contract: Contract, settings: Settings, stop: asyncio.Event) -> None:
+    """Declare this contract's topology again and again until `stop` is set."""
+    is_ready = False
     while not stop.is_set():
         try:
             declare(contract, settings.amqp_url, settings.shop)
@@ -35,12 +33,3 @@ async def _work(contract: Contract, settings: Settings) -> None:
             log.warning("Cannot declare (%s); next attempt in %g s", why(error), seconds)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), settings.tally_seconds)
-
-
-def provide(contract: Contract, settings: Settings) -> None:
-    """Declare this contract's topology again and again until told to stop."""
-    write_logs(PROVISIONER, folder=settings.folder)
-    try:
-        asyncio.run(_work(contract, settings))
-    except ShopError as error:
-        sys.exit(str(error))

@@ -195,4 +195,4 @@ def serve(name: str, settings: Settings) -> None:
     outside = Switches(settings) if name == "lamp" else None
     api = reporting if name == "sensor" else None
     saga = lamps()
-    main(name, settings, saga.contract, partial(Process, saga, name, settings, outside, api))
+    main(saga, name, settings, partial(Process, saga, name, settings, outside, api))
