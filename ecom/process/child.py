@@ -173,23 +173,21 @@ def call(target: str, *arguments: Any, seconds: float, **options: Any) -> Any:
 
     Raises `Died` if the process ends instead, `TimeoutError` if it takes longer than `seconds`.
     """
-    with tempfile.TemporaryDirectory(prefix="ecom-call-") as folder:
-        answer = Path(folder, "answer")
-        with open(Path(folder, "log"), "w+b") as log:
-            child = start(f"{__name__}:_answer", answer, target, arguments, log=log, **options)
-            try:
-                status = child.wait(seconds)
-            finally:
-                child.kill()
+    with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile() as answer:
+        child = start(f"{__name__}:_answer", answer.name, target, arguments, log=log, **options)
+        try:
+            status = child.wait(seconds)
+        finally:
+            child.kill()
+        if status:
             log.seek(0)
-            if status:
-                words = log.read().decode(errors="replace").strip().rpartition("\n")[2]
-                raise Died(f"it ended {how(status)}. {words}".strip())
-        return pickle.loads(answer.read_bytes())
+            words = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise Died(f"it ended {how(status)}. {words}".strip())
+        return pickle.load(answer)
 
 
-def _answer(answer: Path, target: str, arguments: tuple[Any, ...]) -> None:
-    answer.write_bytes(pickle.dumps(resolve_name(target)(*arguments)))
+def _answer(answer: str, target: str, arguments: tuple[Any, ...]) -> None:
+    Path(answer).write_bytes(pickle.dumps(resolve_name(target)(*arguments)))
 
 
 def _environment() -> dict[str, str]:

@@ -30,7 +30,6 @@ from typing import NamedTuple, NoReturn
 from ecom.telemetry.logs import Line
 
 MOST_FILES = 16  # that one order brings along
-ENDED = {signal.SIGCHLD}
 CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 # With folders to import from. Not `-m`, which would look in the current folder.
@@ -75,17 +74,16 @@ class Server:
         self._woken, self._waking = socket.socketpair()
         self._waking.setblocking(False)
         signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, self._reap)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # it is the number that wakes us
 
     def serve(self) -> None:
         """Fork until the socket is closed."""
         while True:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDED)  # at no other time
             heard = [self._control, self._woken]
             ready, *_ = select.select(heard, [], [], 0 if self._ahead else None)
-            signal.pthread_sigmask(signal.SIG_BLOCK, ENDED)
             if self._woken in ready:
                 self._woken.recv(4_096)
+                self._reap()
             elif not ready:  # a child that is to be started does not wait for these
                 _load(self._ahead.pop(0))
             elif files := socket.recv_fds(self._control, 1, MOST_FILES, CLOSE_ON_EXEC)[1]:
@@ -127,7 +125,6 @@ class Server:
             os.setsid()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDED)
             for file in 1, 2:
                 os.dup2(self._children[0][2], file)
             os.close(self._life)
@@ -143,7 +140,7 @@ class Server:
             traceback.print_exc()
             os._exit(os.EX_OSERR)
 
-    def _reap(self, *_: object) -> None:
+    def _reap(self) -> None:
         with suppress(ChildProcessError):  # there is none
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 self._ended(ended[0], os.waitstatus_to_exitcode(ended[1]))
@@ -178,8 +175,8 @@ def _can_fork() -> bool:
 
 def _is_edited(since: float) -> bool:
     """Whether a module that is imported, and not just installed, was written after that time."""
-    files = [getattr(module, "__file__", None) or sys.prefix for module in sys.modules.values()]
-    for file in files:
+    for module in [*sys.modules.values()]:
+        file = getattr(module, "__file__", None) or sys.prefix
         if not file.startswith((sys.prefix, sys.base_prefix)):
             with suppress(OSError):
                 if os.stat(file).st_mtime > since:
