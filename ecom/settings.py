@@ -238,8 +238,7 @@ def _read(name: str, value: str, setting: str) -> Any:
     if setting not in _BOUNDS:
         return value
     least, most, whole = _BOUNDS[setting]
-    try:
-        given: Any = int(value) if whole else float(value)
-    except ValueError:
-        given = value
+    given: Any = value
+    with suppress(ValueError):
+        given = int(value) if whole else float(value)
     return number(name, given, least, most, whole=whole)

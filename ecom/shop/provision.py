@@ -13,7 +13,6 @@ from ecom.sandbox.mailbox import open_mails
 from ecom.services.inventory import Stock
 from ecom.shop.restore import put_back_orders
 from ecom.stores import views
-from ecom.stores.views import View
 
 EMPTY: Mapping[str, int] = {}
 # Views of the shop's own tables, for whoever opens a service's database by hand: a file a service
@@ -48,7 +47,7 @@ def stock_shelves(databases: Files | Server, stock: Mapping[str, int]) -> None:
     fill(databases, "inventory", [Stock(sku, units, units) for sku, units in stock.items()])
 
 
-def views_of(service: Service) -> list[View]:
+def views_of(service: Service) -> dict[str, str]:
     """All views of a service's database; the last one, `about`, describes tables and views."""
     path = VIEWS / f"{service.name}.sql"
     own = path.read_text() if path.exists() else ""  # a further service may have none

@@ -7,7 +7,7 @@ start looks at the database as it is, so it may be killed anywhere, and the next
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -36,6 +36,7 @@ class Found(NamedTuple):
     views: dict[str, str]  # by name: the text
     version: SchemaVersion | None
     dialect: Dialect
+    numbers: set[str] | None = None  # sequences; None: rows are numbered without
 
     @property
     def number(self) -> int:
@@ -82,6 +83,14 @@ def migrate(db: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) ->
             oldest = max(step.oldest_reader, found.version.oldest_reader if found.version else 0)
             row = SchemaVersion("machinery", version, oldest)
             db.execute(sql.put(SchemaVersion, 3, 1), sql.columns_of(SchemaVersion).to_sql(row))
+
+
+def version_in(db: Schema, tables: Container[str]) -> SchemaVersion | None:
+    """What a database with these tables says of its version."""
+    if SchemaVersion.table not in tables:
+        return None
+    values = db.execute(sql.columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
+    return values and SchemaVersion(*values)
 
 
 def check_readable(version: SchemaVersion | None, where: str) -> None:
@@ -139,6 +148,9 @@ def _missing(found: Found, kinds: list[type[Row]], views: Mapping[str, str]) -> 
         else:
             new = (field for field in fields(kind) if field.name not in columns)
             yield from (sql.add_column(kind, field, found.dialect) for field in new)
+        numbers = f"{kind.table}_numbers"
+        if kind.numbers and found.numbers is not None and numbers not in found.numbers:
+            yield f"CREATE SEQUENCE {numbers}"
         for index in kind.indexes:
             if sql.index_name(kind, index) not in found.indexes:
                 yield sql.create_index(kind, index)

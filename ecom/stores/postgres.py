@@ -15,7 +15,7 @@ from typing import Any
 
 from ecom.stores import sql
 from ecom.stores.base import R, Row, StoreUnavailable
-from ecom.stores.postgres_reader import PostgresReader, psycopg
+from ecom.stores.postgres_reader import PostgresReader, marked, psycopg
 from ecom.stores.query import Key, key_of
 from ecom.stores.sql import Dialect, columns_of, taken
 
@@ -87,7 +87,7 @@ class PostgresStore(PostgresReader):
         if not keys:
             return []
         columns = columns_of(kind)
-        found = [columns.to_row(row) for row in self._run(_fetch_many(kind), (keys,))]
+        found = [columns.to_row(row) for row in self._run(_statements(kind).fetch_many, (keys,))]
         self._absent.update((kind, key) for key in {*keys}.difference(map(key_of, found)))
         return found
 
@@ -95,22 +95,24 @@ class PostgresStore(PostgresReader):
         values = sorted(map(columns_of(kind).to_sql, puts), key=itemgetter(0))
         new = [row for row in values if (kind, row[0]) in self._absent]
         old = [row for row in values if (kind, row[0]) not in self._absent]
-        for statement, rows in (_insert(kind), new), (_put(kind), old):
+        its = _statements(kind)
+        for statement, rows in (its.insert, new), (its.put, old):
             if rows:
                 self._writes.append((statement, _in_columns(kind, rows)))
         if deletes := list(deletes):
-            self._writes.append((_delete_many(kind), (deletes,)))
+            self._writes.append((its.delete_many, (deletes,)))
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
         values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
         keys = [key_of(row) for row in rows]
         what = *(values[name] for name in columns), keys
-        self._writes.append((_change(kind, tuple(columns)), what))
+        statement = sql.change(kind, tuple(columns), _statements(kind).among)
+        self._writes.append((statement, what))
 
     def number(self, kind: type[Row]) -> int | None:
         numbers, drawn = self._numbers.setdefault(kind, deque()), self._drawn.get(kind, 0)
         if not numbers:  # as many as were drawn before: none is kept, as others' would be greater
-            more = self._run(_numbers(kind), (max(1, drawn),)).fetchall()
+            more = self._run(_statements(kind).numbers, (max(1, drawn),)).fetchall()
             numbers.extend(number for (number,) in more)
             self._drawn[kind] = drawn + len(more)
         return numbers.popleft()
@@ -198,6 +200,7 @@ END, array(
 
 # ── Statements ────────────────────────────────────────────────────────────────────────────────
 def _execute(db: psycopg.Connection, statement: str, values: Iterable[Any]) -> None:
+    statement = marked(statement)
     try:
         db.execute(statement, tuple(values))
     except psycopg.DataError as error:
@@ -222,49 +225,23 @@ def _in_columns(kind: type[Row], rows: list[tuple[Any, ...]]) -> list[list[Any]]
     ]
 
 
-@cache
-def _fetch_many(kind: type[Row]) -> str:
-    columns = columns_of(kind)
-    read = sql.select(kind, "{0}", columns.names, ())
-    return f"{read} AND {_among(kind)} ORDER BY {columns.key} FOR UPDATE"
+class _Statements:
+    """What is executed for rows of one kind; the values of a column are one array."""
+
+    def __init__(self, kind: type[Row]) -> None:
+        columns = columns_of(kind)
+        read = sql.select(kind, "{0}", columns.names, ())
+        self.among = f"{columns.key} = ANY(?::{_CAST[columns.types[0]]})"
+        self.fetch_many = f"{read} AND {self.among} ORDER BY {columns.key} FOR UPDATE"
+        self.delete_many = f"DELETE FROM {kind.table} WHERE {self.among}"
+        arrays = ", ".join(f"?::{_CAST[type_]}" for type_ in columns.types)
+        names = ", ".join(columns.names)
+        self.insert = f"INSERT INTO {kind.table} ({names}) SELECT * FROM unnest({arrays})"
+        # For rows that may be there: then the columns that this release knows are changed.
+        changed = ", ".join(f"{name} = excluded.{name}" for name in columns.names[1:])
+        then = f"UPDATE SET {changed}" if changed else "NOTHING"
+        self.put = f"{self.insert} ON CONFLICT ({columns.key}) DO {then}"
+        self.numbers = f"SELECT nextval('{kind.table}_numbers') FROM generate_series(1, ?)"
 
 
-@cache
-def _insert(kind: type[Row]) -> str:
-    """Insert rows that are not there; each column's values are one array."""
-    columns = columns_of(kind)
-    arrays = ", ".join(f"%s::{_CAST[type_]}" for type_ in columns.types)
-    names = ", ".join(columns.names)
-    return f"INSERT INTO {kind.table} ({names}) SELECT * FROM unnest({arrays})"
-
-
-@cache
-def _put(kind: type[Row]) -> str:
-    """The same for rows that may be there: then the columns that this release knows are changed."""
-    key, *others = columns_of(kind).names
-    changed = ", ".join(f"{name} = excluded.{name}" for name in others)
-    then = f"UPDATE SET {changed}" if changed else "NOTHING"
-    return f"{_insert(kind)} ON CONFLICT ({key}) DO {then}"
-
-
-@cache
-def _change(kind: type[Row], changed: tuple[str, ...]) -> str:
-    columns_of(kind).check(changed)
-    values = ", ".join(f"{column} = %s" for column in changed)
-    return f"UPDATE {kind.table} SET {values} WHERE {_among(kind)}"
-
-
-@cache
-def _delete_many(kind: type[Row]) -> str:
-    return f"DELETE FROM {kind.table} WHERE {_among(kind)}"
-
-
-def _among(kind: type[Row]) -> str:
-    """The condition that a row's key is one of a list."""
-    columns = columns_of(kind)
-    return f"{columns.key} = ANY(%s::{_CAST[columns.types[0]]})"
-
-
-@cache
-def _numbers(kind: type[Row]) -> str:
-    return f"SELECT nextval('{kind.table}_numbers') FROM generate_series(1, %s)"
+_statements = cache(_Statements)

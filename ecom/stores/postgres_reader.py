@@ -6,7 +6,7 @@ password.
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
@@ -16,7 +16,6 @@ from ecom.settings import all_installed
 from ecom.stores import sql
 from ecom.stores.base import Hold, R, StoreBroken, StoreUnavailable, Where
 from ecom.stores.migrations import SchemaVersion, check_readable
-from ecom.stores.query import Key
 from ecom.stores.reading import Reading
 from ecom.stores.sql import columns_of
 
@@ -81,23 +80,14 @@ class PostgresReader(Reading):
     """Reads one schema, without locks: what is committed when it is asked. An answer that takes
     longer than `patience` seconds never comes."""
 
-    def __init__(
-        self,
-        url: str,
-        schema: str,
-        patience: float = ANSWER_SECONDS,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        self._url, self.schema = check_url(url), schema
-        self._patience, self._wall = patience, wall
+    _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+    _wall = staticmethod(time.time)
+
+    def __init__(self, url: str, schema: str, patience: float = ANSWER_SECONDS) -> None:
+        self._url, self.schema, self._patience = check_url(url), schema, patience
         self._db: _Connection | None = None
         self._ahead = 0.0  # seconds by which the database's clock is ahead of ours
         self._closed = threading.Event()
-
-    def fetch(self, kind: type[R], key: Key) -> R | None:
-        columns = columns_of(kind)
-        values = self._run(columns.fetch, (key,)).fetchone()
-        return columns.to_row(values) if values else None
 
     def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
         statement = sql.where(kind, sql.shape_of(want)) + _HOLD[hold]
@@ -128,16 +118,6 @@ class PostgresReader(Reading):
             except psycopg.Error:
                 self._drop()
 
-    def tables(self) -> list[str]:
-        """The names of all tables."""
-        names = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
-        return [row[0] for row in self._run(names)]
-
-    def table(self, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """A table of `tables`, as it is: its columns, and its rows by their key."""
-        found = self._run(f'SELECT * FROM "{name}" ORDER BY 1')
-        return [column.name for column in found.description or ()], found.fetchall()
-
     def stop(self) -> None:
         """Find out nothing more (see `_was_committed`): the process ends."""
         self._closed.set()
@@ -153,7 +133,7 @@ class PostgresReader(Reading):
 
     def _run(self, statement: str, values: Iterable[Any] = ()) -> psycopg.Cursor:
         try:
-            return self.connected().execute(_marked(statement), tuple(values))
+            return self.connected().execute(marked(statement), tuple(values) or None)
         except psycopg.Error as error:
             raise self._failed(error) from None
 
@@ -183,7 +163,7 @@ class PostgresReader(Reading):
     def _check(self, db: psycopg.Connection) -> None:
         """Raises `StoreBroken` if the schema is beyond this release; it may be yet to be made."""
         with suppress(psycopg.errors.UndefinedTable):
-            found = db.execute(_marked(columns_of(SchemaVersion).fetch), ("machinery",)).fetchone()
+            found = db.execute(marked(columns_of(SchemaVersion).fetch), ("machinery",)).fetchone()
             try:
                 check_readable(SchemaVersion(*found) if found else None, self.schema)
             except StoreBroken:
@@ -216,5 +196,5 @@ def meaning(error: psycopg.Error) -> Exception:
 
 
 @cache
-def _marked(statement: str) -> str:
+def marked(statement: str) -> str:
     return statement.replace("?", "%s")

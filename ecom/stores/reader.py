@@ -18,7 +18,7 @@ from ecom.stores.sqlite import SqliteStore
 PATIENCE = 10.0  # seconds to wait for a database that is being restored after a crash
 
 
-class Database(Reading, SqliteStore):
+class Database(SqliteStore):
     """One database in a file."""
 
     def __init__(self, folder: Path, name: str, patience: float = PATIENCE) -> None:
@@ -41,20 +41,17 @@ class Database(Reading, SqliteStore):
         finally:
             self.rollback()
 
-    def tables(self) -> list[str]:
-        """The names of all tables."""
-        names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
-        return [row[0] for row in self._run(names)]
 
-    def table(self, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """A table of `tables`, as it is: its columns, and its rows by their key."""
-        about = self._run("SELECT name, pk FROM pragma_table_info(?)", (name,)).fetchall()
-        by = ", ".join(f'"{column}"' for column, key in about if key) or "rowid"
-        found = self._run(f'SELECT * FROM "{name}" ORDER BY {by}').fetchall()
-        return [column for column, _ in about], found
-
-
+LONGEST_NAME = 63  # in PostgreSQL, which would cut it short
 SERVER = "database"  # the note in a folder whose services have their rows on a server: URL, shop
+
+
+def schema_of(shop: str, service: str) -> str:
+    """The name of a service's schema, and of its role. Raises `ShopError` if it is too long."""
+    name = f"{shop}_{service}"
+    if len(name) > LONGEST_NAME:
+        raise ShopError(f"{name} is too long a name for PostgreSQL: give the shop a shorter one.")
+    return name
 
 
 class Reader(dict[str, Any]):
@@ -70,10 +67,10 @@ class Reader(dict[str, Any]):
     def __missing__(self, name: str) -> Reading:
         note = self._folder / SERVER
         if note.exists() and not (self._folder / f"{name}.db").exists():
-            from ecom.stores import postgres_reader, postgres_schema  # here: few need them
+            from ecom.stores.postgres_reader import PostgresReader  # here: few need it
 
             url, shop = note.read_text().split()
-            self[name] = postgres_reader.PostgresReader(url, postgres_schema.schema_of(shop, name))
+            self[name] = PostgresReader(url, schema_of(shop, name))
         else:
             self[name] = Database(self._folder, name)
         return self[name]

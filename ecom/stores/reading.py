@@ -6,14 +6,21 @@ from typing import Any
 
 from ecom.stores import sql
 from ecom.stores.base import Counter, R, Row
+from ecom.stores.query import Key
+from ecom.stores.sql import columns_of
 
 
 class Reading:
     """A database, to be read. Conditions are those of `Table.where`."""
 
-    fetch: Callable[..., Any]  # as in `Store`, and so are these two
-    select: Callable[..., list[Any]]
-    _run: Callable[..., Any]
+    select: Callable[..., list[Any]]  # as in `Store`
+    _run: Callable[..., Any]  # a statement, whose values are marked by `?`
+    _TABLES: str  # the statement that lists the names of all tables
+
+    def fetch(self, kind: type[R], key: Key) -> R | None:
+        columns = columns_of(kind)
+        values = self._run(columns.fetch, (key,)).fetchone()
+        return columns.to_row(values) if values else None
 
     def rows(self, kind: type[R], **conditions: Any) -> list[R]:
         """The rows that meet all conditions, in the order of `Table.where`."""
@@ -44,6 +51,15 @@ class Reading:
     def counters(self) -> dict[str, int]:
         """All counters by name; some are one replica's (see `ecom.runtime.streams`)."""
         return dict(self.values(Counter, "name", "value"))
+
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+        return [name for (name,) in self._run(self._TABLES)]
+
+    def table(self, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """A table of `tables`, as it is: its columns, and its rows by their key."""
+        found = self._run(f'SELECT * FROM "{name}" ORDER BY 1')
+        return [column[0] for column in found.description], found.fetchall()
 
 
 def totals(counters: Mapping[str, int]) -> Tally[str]:

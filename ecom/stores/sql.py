@@ -45,9 +45,10 @@ class Columns:
             if _plain_type(field.type) is None
         ]
         self.key = self.names[0]
-        select = f"SELECT {', '.join(self.names)} FROM {kind.table} WHERE {self.key}"
-        self.fetch = f"{select} = ?"
-        self.fetch_many = f"{select} IN (SELECT value FROM json_each(?))"
+        select = f"SELECT {', '.join(self.names)} FROM {kind.table} WHERE"
+        self.fetch = f"{select} {self.key} = ?"
+        self.among = f"{self.key} IN (SELECT value FROM json_each(?))"  # in SQLite
+        self.fetch_many = f"{select} {self.among}"
         # Most rows end in columns that are empty: to bind those costs a quarter of a row.
         self.filled = max(i for i, it in enumerate(fields(kind), 1) if it.default is not None)
         self.delete = f"DELETE FROM {kind.table} WHERE {self.key} = ?"
@@ -150,13 +151,11 @@ def put(kind: type[Row], width: int, rows: int) -> str:
 
 
 @cache
-def change(kind: type[Row], changed: tuple[str, ...]) -> str:
-    """Give these columns one value each, where the key is among those of the last value."""
-    columns = columns_of(kind)
-    columns.check(changed)
+def change(kind: type[Row], changed: tuple[str, ...], among: str) -> str:
+    """Give these columns one value each, in the rows whose keys are `among` those wanted."""
+    columns_of(kind).check(changed)
     values = ", ".join(f"{column} = ?" for column in changed)
-    keys = "SELECT value FROM json_each(?)"
-    return f"UPDATE {kind.table} SET {values} WHERE {columns.key} IN ({keys})"
+    return f"UPDATE {kind.table} SET {values} WHERE {among}"
 
 
 # ── Making ────────────────────────────────────────────────────────────────────────────────────

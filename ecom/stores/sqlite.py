@@ -7,7 +7,7 @@ import fcntl
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -18,10 +18,10 @@ import msgspec
 from ecom.settings import made, private
 from ecom.stores import sql
 from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable, Where
-from ecom.stores.migrations import Found, SchemaVersion, migrate
+from ecom.stores.migrations import Found, migrate, version_in
 from ecom.stores.query import Key, key_of
+from ecom.stores.reading import Reading
 from ecom.stores.sql import columns_of, taken
-from ecom.stores.views import View
 
 SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
 # How long a writer waits for another process's transaction: an event loop waits with it, so that
@@ -34,12 +34,13 @@ PREPARE_SECONDS = 30.0  # the same while the schema is looked at: others may be 
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
-class SqliteStore:
+class SqliteStore(Reading):
     """One service's database file; see `prepare` for its tables. A `replica` has its name for
     itself, by a lock that ends with its process: else `StoreUnavailable`."""
 
     is_shared = False
     _name: IO[bytes] | None = None
+    _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 
     def __init__(self, path: Path, replica: str | None = None) -> None:
         if replica is not None:
@@ -56,11 +57,6 @@ class SqliteStore:
     def begin(self) -> None:
         # IMMEDIATE: a deferred transaction that reads first cannot always upgrade to writing.
         self._run("BEGIN IMMEDIATE")
-
-    def fetch(self, kind: type[R], key: Key) -> R | None:
-        columns = columns_of(kind)
-        values = self._run(columns.fetch, (key,)).fetchone()
-        return columns.to_row(values) if values else None
 
     def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
         columns = columns_of(kind)
@@ -91,7 +87,7 @@ class SqliteStore:
         self._run_many(columns.delete, [(key,) for key in deletes])
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
-        statement = sql.change(kind, tuple(columns))
+        statement = sql.change(kind, tuple(columns), columns_of(kind).among)
         values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
         keys = msgspec.json.encode([key_of(row) for row in rows]).decode()
         self._run(statement, (*(values[name] for name in columns), keys))
@@ -147,7 +143,7 @@ def meaning(error: sqlite3.DatabaseError) -> Exception:
     )
 
 
-def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) -> None:
+def prepare(path: Path, kinds: Iterable[type[Row]], views: Mapping[str, str] = {}) -> None:
     """Make the database, or bring one of an earlier release up to date; see `migrate`.
 
     Raises `StoreUnavailable` if others keep it locked for `PREPARE_SECONDS`.
@@ -159,7 +155,7 @@ def prepare(path: Path, kinds: Iterable[type[Row]], views: Iterable[View] = ()) 
         with closing(sqlite3.connect(path, PREPARE_SECONDS, isolation_level=None)) as db:
             _write_ahead(db)
             db.execute("PRAGMA synchronous = NORMAL")  # what a power cut undoes is done again
-            migrate(SqliteSchema(db), kinds, {view.name: view.sql for view in views})
+            migrate(SqliteSchema(db), kinds, views)
     except sqlite3.DatabaseError as error:
         raise meaning(error) from error
 
@@ -180,10 +176,8 @@ class SqliteSchema:
         of_type: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         for type_, name, text, columns in made:
             of_type[type_][name] = set(msgspec.json.decode(columns)) if columns else text
-        tables, version = of_type["table"], None
-        if SchemaVersion.table in tables:
-            values = self.execute(columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
-            version = values and SchemaVersion(*values)
+        tables = of_type["table"]
+        version = version_in(self, tables)
         self.execute("RELEASE look")
         return Found(tables, set(of_type["index"]), of_type["view"], version, sql.SQLITE)
 

@@ -8,7 +8,7 @@ and the tables. Times are UTC.
 import inspect
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ecom.stores.base import Row
 from ecom.stores.migrations import SchemaVersion
@@ -51,26 +51,16 @@ WITH told (name, kind, shows) AS (VALUES
 SELECT name, kind, shows FROM told;"""
 
 
-class View(NamedTuple):
-    """One view of a database."""
-
-    name: str
-    about: str  # a sentence
-    sql: str  # as SQLite keeps it in its schema, comment and all
-
-
-def views_of(kinds: Iterable[type[Row]], own: str = "") -> list[View]:
-    """The views of a service with tables of these kinds: its own, each as those above, and the
-    machinery's; the last one, `about`, describes tables and views."""
-    views = _read(own + MACHINERY)
-    told = [(view.name, "view", view.about) for view in views]
+def views_of(kinds: Iterable[type[Row]], own: str = "") -> dict[str, str]:
+    """The views of a service with tables of these kinds, by name: its own, each as those above, and
+    the machinery's, as SQLite keeps them in its schema, comment and all; the last one, `about`,
+    describes tables and views."""
+    found = _VIEW.findall(own + MACHINERY)
+    told = [(name, "view", about) for _, name, about in found]
     told += [(kind.table, "table", sentence_of(kind)) for kind in (*kinds, SchemaVersion)]
     rows = (f"({', '.join(map(literal, row))})" for row in told)
-    return views + _read(_ABOUT.format(",\n".join(rows)))
-
-
-def _read(text: str) -> list[View]:
-    return [View(name, about, sql) for sql, name, about in _VIEW.findall(text)]
+    found += _VIEW.findall(_ABOUT.format(",\n".join(rows)))
+    return {name: text for text, name, _ in found}
 
 
 def sentence_of(thing: Any) -> str:

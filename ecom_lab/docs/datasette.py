@@ -40,7 +40,10 @@ def _service(name: str) -> dict[str, Any]:
     service = SAGA.services[name]
     kinds = (*service.rows, *MACHINERY, SchemaVersion)
     tables = {kind.table: _table(kind) for kind in kinds}
-    views = {view.name: {"description": view.about} for view in views_of(service)}
+    views = {
+        name: {"description": text.splitlines()[1].removeprefix("-- ")}
+        for name, text in views_of(service).items()
+    }
     module = inspect.getmodule(service.rows[0])
     about = f'{sentence_of(module)} What there is to read: <a href="{name}/about">about</a>.'
     return {"description_html": about, "tables": tables | views}

@@ -36,9 +36,9 @@ from ecom.stores.memory import MemoryStore
 from ecom.stores.migrations import VERSION, SchemaVersion
 from ecom.stores.postgres import PostgresStore
 from ecom.stores.postgres_reader import check_url
-from ecom.stores.postgres_schema import prepare, provision, schema_of
+from ecom.stores.postgres_schema import PostgresSchema
 from ecom.stores.query import AtMost
-from ecom.stores.reader import SERVER
+from ecom.stores.reader import SERVER, schema_of
 from ecom.stores.views import views_of
 from ecom_lab.chaos.faults.databases import away
 from ecom_lab.shop import SAGA
@@ -46,6 +46,17 @@ from ecom_lab.shop import SAGA
 # Of `cluster`, which has scope="module": tests that share one stay together.
 INVENTORY = (*SAGA.services["inventory"].rows, *MACHINERY)
 ORDER = EXAMPLES["order.created"]  # 1001, for two TEA-COSY
+
+
+def schema(url, name="lamps"):
+    """A schema to be made, by whoever the address names."""
+    return closing(PostgresSchema(url, name))
+
+
+def provision(url, kinds):
+    """Make the schema with tables of these kinds."""
+    with schema(url) as it:
+        it.provision(kinds, {})
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def opened(cluster):
 
     def open(*kinds, url=cluster.url, **options):
         if not stores:
-            provision(cluster.url, "lamps", kinds)
+            provision(cluster.url, kinds)
         stores.append(PostgresStore(url, "lamps", **options))
         return stores[-1]
 
@@ -586,12 +597,19 @@ def test_all_hosts_of_an_address_are_tried_for_one_that_writes(cluster, opened):
         assert check_url(many) == many
 
 
-def test_time_is_the_databases(opened):
+class Fast(PostgresStore):
+    """A store on a machine whose clock is an hour ahead."""
+
+    _wall = staticmethod(lambda: time.time() + 3600)
+
+
+def test_time_is_the_databases(store, cluster):
     """Replicas whose machines' clocks differ agree on leases: here, by an hour."""
-    stores = opened(Lamp, Counter), opened(wall=lambda: time.time() + 3600)
-    for store in stores:
-        Transaction(store).rollback()
-    ours, theirs = (store.time() for store in stores)
+    with closing(Fast(cluster.url, "lamps")) as fast:
+        stores = store, fast
+        for each in stores:
+            Transaction(each).rollback()
+        ours, theirs = (each.time() for each in stores)
     assert abs(ours - theirs) < 600
 
 
@@ -611,9 +629,7 @@ def test_all_may_provision_at_once_and_an_earlier_release_becomes_this_one(clust
     """Rows that are there get the defaults; nobody meets half of it."""
     saved(store, Lamp("A", 7))
     with ThreadPoolExecutor(6) as pool:
-        for each in [
-            pool.submit(provision, cluster.url, "lamps", [LaterLamp, Counter]) for _ in range(6)
-        ]:
+        for each in [pool.submit(provision, cluster.url, [LaterLamp, Counter]) for _ in range(6)]:
             each.result()
     assert store.fetch(LaterLamp, "A") == LaterLamp("A", 7)
     assert store.fetch(SchemaVersion, "machinery").version == VERSION
@@ -623,8 +639,8 @@ def test_a_schema_that_is_beyond_this_release_is_refused(cluster, admin, store):
     """In one sentence, and unchanged."""
     later = VERSION + 1
     admin.execute("UPDATE lamps.schema_versions SET version = %s, oldest_reader = %s", [later] * 2)
-    with pytest.raises(StoreBroken, match="newer release"):
-        prepare(cluster.url, "lamps", [LaterLamp, Counter])
+    with schema(cluster.url) as it, pytest.raises(StoreBroken, match="newer release"):
+        it.prepare([LaterLamp, Counter], {})
     with pytest.raises(StoreBroken):
         store.fetch(LaterLamp, "A")
     store.close()  # whoever reads it, or writes to it, is told so when it connects
@@ -654,10 +670,12 @@ def test_a_service_may_change_its_rows_and_nothing_else(cluster, admin, opened):
     """Not its tables, not its schema's version, not the rows of another service."""
     kinds = INVENTORY
     opened(*kinds)
-    provision(cluster.url, "lamps", kinds, views_of(kinds), "hunter2")
-    provision(cluster.url, "others", [Lamp])
+    with schema(cluster.url) as it, schema(cluster.url, "others") as others:
+        it.provision(kinds, views_of(kinds), "hunter2")
+        others.provision([Lamp], {})
     url = f"postgresql://lamps:hunter2@{cluster.url.partition('@')[2]}"
-    prepare(url, "lamps", kinds, views_of(kinds))
+    with schema(url) as it:
+        it.prepare(kinds, views_of(kinds))
     service = opened(url=url)
     saved(service)
     transaction = Transaction(service)
@@ -673,8 +691,8 @@ def test_a_service_may_change_its_rows_and_nothing_else(cluster, admin, opened):
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             service.connected().execute(statement)
-    with pytest.raises(StoreBroken, match=r"permission denied.*provisioner"):
-        prepare(url, "lamps", (*kinds, Lamp))
+    with schema(url) as it, pytest.raises(StoreBroken, match=r"permission denied.*provisioner"):
+        it.prepare((*kinds, Lamp), {})
     admin.execute("DROP SCHEMA others CASCADE; DROP ROLE others")
     admin.execute("DROP SCHEMA lamps CASCADE")
 
@@ -684,7 +702,8 @@ def test_views_show_times_and_text(cluster, admin, opened):
     kinds = (Lamp, *MACHINERY)
     opened(*kinds)
     for _ in range(2):
-        prepare(cluster.url, "lamps", kinds, views_of(kinds))
+        with schema(cluster.url) as it:
+            it.prepare(kinds, views_of(kinds))
     transaction = Transaction(opened())
     transaction[Outbox].put(Outbox(1, "e-1", "lit", "A", "events", {}, b"text", 86_400.0, "1"))
     transaction.commit()

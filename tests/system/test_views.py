@@ -56,7 +56,7 @@ def read(folder):
 def test_every_view_can_be_read_and_says_what_it_shows(folder, service, read):
     """By sqlite-utils, with its comment in the schema, and `about` names all there is."""
     with closing(Database(folder / f"{service}.db")) as database:
-        assert database.view_names() == [view.name for view in views_of(SAGA.services[service])]
+        assert database.view_names() == [*views_of(SAGA.services[service])]
         for view in database.views:
             assert re.search(r"\n-- [A-Z].+\.\n", view.schema), view.name
             list(view.rows)
@@ -180,6 +180,6 @@ def test_datasette_shows_tables_and_views_with_a_sentence_on_each(folder):
 
 def test_a_service_of_ones_own_has_the_machinerys_views():
     """It need not come with any."""
-    names = [view.name for view in views_of(Service("bakery", (), {}))]
+    names = [*views_of(Service("bakery", (), {}))]
     assert "outbox_unsent" in names
     assert names[-1] == "about"

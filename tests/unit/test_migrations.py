@@ -17,7 +17,6 @@ from ecom.shop.provision import views_of
 from ecom.stores.base import Index, Row, StoreBroken, Transaction
 from ecom.stores.migrations import VERSION, SchemaVersion, migrate
 from ecom.stores.sqlite import SqliteSchema, SqliteStore, prepare
-from ecom.stores.views import View
 from ecom_lab.shop import SAGA, SERVICES
 
 NEWER = (Handled, Letter, Received, Replica)  # than the recorded release
@@ -212,7 +211,7 @@ def test_a_later_database_that_may_be_read_is_left_as_it_is(path):
     with closing(sqlite3.connect(path)) as db:
         db.execute("DROP INDEX lamps_watts_name")
     before = schema_of(path)
-    prepare(path, [Lamp, Bulb], [View("seen", "", "CREATE VIEW seen AS SELECT 1")])
+    prepare(path, [Lamp, Bulb], {"seen": "CREATE VIEW seen AS SELECT 1"})
     assert schema_of(path) == before
     assert fetch(path, SchemaVersion, "machinery") == later
 

@@ -13,8 +13,7 @@ import psycopg
 from ecom.broker.management import client
 from ecom.harness.postgres import Cluster
 from ecom.harness.processes import log_file, read_note
-from ecom.stores.postgres_schema import schema_of
-from ecom.stores.reader import Reader
+from ecom.stores.reader import Reader, schema_of
 from ecom_lab.chaos.faults.services import CONNECTED
 from ecom_lab.chaos.testbed import Testbed
 
