@@ -11,16 +11,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.node import Node
-from ecom.settings import home
+from ecom.settings import home, private
 
 __all__ = ["BrokerUnavailable", "Lease", "Node", "lease", "private_node"]
+ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB  # or not at all
 LOOK_SECONDS = 0.2  # how often a keeper looks whether it is still needed
 
 
@@ -30,16 +31,15 @@ class Lease:
     Children do not inherit it: a subprocess that needs the broker for longer takes its own.
     """
 
-    def __init__(self, url: str, lock: int | None = None) -> None:
+    def __init__(self, url: str, lock: IO[bytes] | None = None) -> None:
         self.url, self._lock = url, lock
         if lock is not None:
-            os.register_at_fork(after_in_child=self.close)
+            os.register_at_fork(after_in_child=lock.close)
 
     def close(self) -> None:
         """Give the lease back. Closing twice is harmless."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)  # not LOCK_UN, which in a forked child would end its parent's lease
+        if self._lock is not None:
+            self._lock.close()  # not LOCK_UN, which in a forked child would end its parent's lease
 
     def __enter__(self) -> str:
         return self.url
@@ -60,13 +60,12 @@ def lease(url: str | None = None) -> Lease:
 
         return Lease(check_url("ECOM_AMQP_URL", asked))
     folder = _folder()
-    with _locked(folder / "start.lock", fcntl.LOCK_EX):
-        lock = _lock(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a keeper that is closing
-        try:
-            return Lease(_running(folder) or _start_keeper(folder), lock)
-        except BaseException:
-            os.close(lock)
-            raise
+    with _locked(folder / "start.lock", fcntl.LOCK_EX), ExitStack() as failing:
+        lock = _locked(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a keeper that is closing
+        failing.enter_context(lock)
+        found = Lease(_running(folder) or _start_keeper(folder), lock)
+        failing.pop_all()
+        return found
 
 
 def shared_node() -> Node:
@@ -101,28 +100,19 @@ def _unfit(path: Path, error: OSError) -> BrokerUnavailable:
     )
 
 
-def _lock(path: Path, kind: int) -> int:
-    """A descriptor that holds the lock. Raises `BlockingIOError` with `LOCK_NB` if others do."""
+def _locked(path: Path, kind: int) -> IO[bytes] | None:
+    """A file that is locked until it is closed; None if others have locked it, and `LOCK_NB` says
+    not to wait for them."""
     with ExitStack() as failing:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            failing.callback(os.close, descriptor)
-            fcntl.flock(descriptor, kind)
+            file = failing.enter_context(open(path, "a+b", opener=private))
+            fcntl.flock(file, kind)
         except BlockingIOError:
-            raise
+            return None
         except OSError as error:
             raise _unfit(path, error) from error
         failing.pop_all()
-        return descriptor
-
-
-@contextmanager
-def _locked(path: Path, kind: int) -> Iterator[None]:
-    descriptor = _lock(path, kind)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+        return file
 
 
 def _running(folder: Path) -> str | None:
@@ -137,9 +127,9 @@ def _running(folder: Path) -> str | None:
 
 def _kept(folder: Path) -> bool:
     """Whether a keeper lives: it holds its lock from its first to its last moment."""
-    with suppress(BlockingIOError), _locked(folder / "keeper.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-        return False
-    return True
+    if free := _locked(folder / "keeper.lock", ALONE):
+        free.close()
+    return free is None
 
 
 def _start_keeper(folder: Path) -> str:
@@ -164,14 +154,14 @@ def _start_keeper(folder: Path) -> str:
 def _keep() -> None:
     """Run the node for as long as anybody holds a lease on it and it lives."""
     folder = _folder()
-    with suppress(BlockingIOError), _locked(folder / "keeper.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-        if os.fork():
-            os._exit(0)  # whoever started the keeper need not be its parent, and can look now
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        try:
-            _look_after(Node(folder / "node"), folder)
-        except BrokerUnavailable as error:
-            sys.exit(str(error))
+    lock = _locked(folder / "keeper.lock", ALONE)
+    if lock is None or os.fork():
+        os._exit(0)  # whoever started the keeper need not be its parent, and can look now
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _look_after(Node(folder / "node"), folder)
+    except BrokerUnavailable as error:
+        sys.exit(str(error))
 
 
 def _look_after(node: Node, folder: Path) -> None:
@@ -184,19 +174,13 @@ def _look_after(node: Node, folder: Path) -> None:
             node.stop()  # which was still starting
         node.start()
         ready.touch()
-        while node.alive() and not _unused(folder):
+        last = None
+        while node.alive() and last is None:
             time.sleep(LOOK_SECONDS)
+            last = _locked(folder / "lease.lock", ALONE)  # until we have ended, if nobody has one
     finally:
         ready.unlink(missing_ok=True)
         node.stop()
-
-
-def _unused(folder: Path) -> bool:
-    """Whether nobody holds a lease; then nobody gets one before this process has ended."""
-    with suppress(BlockingIOError):
-        _lock(folder / "lease.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
 
 
 def _run(command: list[str]) -> int:

@@ -5,21 +5,18 @@
 
 import ssl
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import httpx
 
 from ecom.broker.installation import BrokerUnavailable
-
-if TYPE_CHECKING:
-    import httpx
 
 SECONDS = 60.0  # how long one answer may take
 
 
-def client(is_here: bool = True, timeout: float = SECONDS, **options: Any) -> "httpx.Client":
+def client(is_here: bool = True, timeout: float = SECONDS, **options: Any) -> httpx.Client:
     """A client of a server, which asks one on this machine without a proxy; if that is all it asks,
     also without certificates, which take 30 ms to read."""
-    import httpx  # here: a node is started and stopped without it
-
     here = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
     verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_here else True
     return httpx.Client(
@@ -53,8 +50,6 @@ class Management:
 
     def _ask(self, method: str, *paths: str, said: Any = None) -> list[int]:
         """The status of each answer, which is good, or 404 for what is not there."""
-        import httpx
-
         try:
             with client(base_url=self._address, auth=self._credentials) as http:
                 answers = [http.request(method, path, json=said) for path in paths]

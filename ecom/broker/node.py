@@ -2,29 +2,29 @@
 
 import json
 import os
+import random
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
-from ecom.broker.installation import (
-    BrokerUnavailable,
-    check_data,
-    environment,
-    find_rabbitmq,
-    version,
-)
+from ecom.broker import installation
+from ecom.broker.installation import BrokerUnavailable, find_rabbitmq
 from ecom.broker.management import Management
-from ecom.broker.ports import free, is_epmd, usable
 from ecom.settings import keep_secret
 
 START_SECONDS = 90.0  # a boot takes 4 to 7 s on an idle machine
 STOP_SECONDS = 30.0
+# Ports of the loopback, below those that systems give to outgoing connections: one of them could
+# take a port between our choice and the node's start, a few seconds later.
+PORTS = range(20_000, 32_000)
 CONFIGURATION = Path(__file__).with_name("rabbitmq.conf")  # its options are there
 FILES = {  # that it reads besides
     "rabbitmq-env.conf": "",
@@ -32,7 +32,6 @@ FILES = {  # that it reads besides
     # Erlang's own resolver fails where a bare machine has no /etc/hosts.
     "inetrc": '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n',
 }
-SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 # An error in RabbitMQ's log, but not the deeply indented report of the crash that follows it.
 TELLING = re.compile(r"\[(error|warning)\] <[\d.]+> {0,2}\S")
@@ -44,6 +43,7 @@ class Node:
     It survives `stop` and `kill`: started again in the same folder, by this process or another, it
     has the same URL (unless somebody took the port meanwhile) and the same durable messages.
     `config` holds further lines in the format of `rabbitmq.conf`. A folder has one node at a time.
+    Before its first start, what says where it is raises `FileNotFoundError`.
     """
 
     def __init__(self, folder: Path, name: str = "ecom", config: str = "") -> None:
@@ -52,20 +52,19 @@ class Node:
 
     @property
     def url(self) -> str:
-        """The AMQP URL, password included. Raises `FileNotFoundError` before the first start."""
+        """The AMQP URL, password included."""
         identity = self._identity()
         return f"amqp://ecom:{identity['password']}@127.0.0.1:{identity['ports']['amqp']}/%2F"
 
     @property
     def management(self) -> Management:
-        """Its HTTP interface. Raises `FileNotFoundError` before the first start."""
+        """Its HTTP interface."""
         identity = self._identity()
         return Management(identity["ports"]["http"], "ecom", identity["password"])
 
     @property
     def pages(self) -> str:
-        """Where RabbitMQ's own pages are, and the login. Raises `FileNotFoundError` before the
-        first start."""
+        """Where RabbitMQ's own pages are, and the login."""
         place, port = self.folder / "identity.json", self._identity()["ports"]["http"]
         return f"http://127.0.0.1:{port} (user ecom, its password is in {place})"
 
@@ -75,21 +74,21 @@ class Node:
         if self.alive():
             return
         scripts = find_rabbitmq()
-        check_data(self.folder, version(scripts))
-        environ = self._furnish(scripts)
+        installation.check_data(self.folder, installation.version(scripts))
+        self._furnish()
         with (self.folder / "console.log").open("wb") as console:
             self._process = subprocess.Popen(
                 [scripts / "rabbitmq-server"],
-                env=environ,
+                env=self._environment(),
                 cwd=self.folder,
-                stdin=subprocess.DEVNULL,
+                stdin=DEVNULL,
                 stdout=console,
                 stderr=console,
                 start_new_session=True,
             )
         keep_secret(self.folder / "running", str(self._process.pid))
         try:
-            self._await_ready(scripts, environ)
+            self._await_ready()
         except BaseException:
             self.stop()
             raise
@@ -102,7 +101,7 @@ class Node:
             _wait(lambda: not self.alive(), STOP_SECONDS)
         self.kill()
         with suppress(FileNotFoundError, BrokerUnavailable):  # never started; uninstalled
-            self._end_epmd(self._environment(find_rabbitmq()))
+            self._end_epmd()
 
     def kill(self) -> None:
         """End the node as a power cut would; its epmd stays, for the next start or for `stop`."""
@@ -113,10 +112,9 @@ class Node:
 
     def control(self, *command: str) -> str:
         """What `rabbitmqctl` says to this command. Raises `CalledProcessError` if it fails."""
-        scripts = find_rabbitmq()
-        whole = [scripts / "rabbitmqctl", "--quiet", *command]
-        environ = self._environment(scripts)
-        return subprocess.run(whole, env=environ, capture_output=True, text=True, check=True).stdout
+        whole = [find_rabbitmq() / "rabbitmqctl", "--quiet", *command]
+        told = {"env": self._environment(), "capture_output": True, "text": True}
+        return subprocess.run(whole, check=True, **told).stdout
 
     def signal(self, number: int) -> None:
         """Send a signal to the node and all its helpers, if it lives."""
@@ -137,26 +135,27 @@ class Node:
             return pid if self._identity()["mark"] in _command_line(pid) else None
         return None
 
-    def _end_epmd(self, environ: dict[str, str]) -> None:
+    def _end_epmd(self) -> None:
         """epmd outlives every node, and leaves only once it has noticed that none is left."""
-        port = self._identity()["ports"]["epmd"]
+        port, environ = self._identity()["ports"]["epmd"], self._environment()
 
         def gone() -> bool:
             if is_epmd(port):
-                subprocess.run(["epmd", "-kill"], env=environ, **SILENT)
+                subprocess.run(["epmd", "-kill"], env=environ, stdout=DEVNULL, stderr=DEVNULL)
             return not is_epmd(port)
 
         _wait(gone, 5.0)
 
-    def _environment(self, scripts: Path) -> dict[str, str]:
-        known = self._identity()
-        return environment(scripts, self.folder, self.name, known["ports"], known["mark"])
+    def _environment(self) -> dict[str, str]:
+        known, scripts = self._identity(), find_rabbitmq()
+        where = scripts, self.folder, self.name
+        return installation.environment(*where, known["ports"], known["mark"])
 
     def _identity(self) -> dict[str, Any]:
         return json.loads((self.folder / "identity.json").read_text())
 
-    def _furnish(self, scripts: Path) -> dict[str, str]:
-        """Write all that the node reads; return its environment."""
+    def _furnish(self) -> None:
+        """Write all that the node reads."""
         (self.folder / "none").mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         try:
@@ -170,16 +169,16 @@ class Node:
         texts = {"identity.json": json.dumps(identity), ".erlang.cookie": identity["cookie"]}
         for name, text in {**texts, "rabbitmq.conf": options, **FILES}.items():
             keep_secret(self.folder / name, text)
-        return self._environment(scripts)
 
-    def _await_ready(self, scripts: Path, environ: dict[str, str]) -> None:
+    def _await_ready(self) -> None:
         """An open port is not readiness: RabbitMQ itself says when its boot is over."""
         deadline = time.monotonic() + START_SECONDS
         port = self._identity()["ports"]["amqp"]
-        command = [scripts / "rabbitmqctl", "--quiet", "await_startup", "--timeout", "60"]
         while self.alive() and time.monotonic() < deadline:
-            if not free(port) and not subprocess.run(command, env=environ, **SILENT).returncode:
-                return
+            if not free(port):
+                with suppress(subprocess.CalledProcessError):
+                    self.control("await_startup", "--timeout", "60")
+                    return
             time.sleep(0.1)
         ended = "did not come up in time" if self.alive() else "ended while starting"
         raise BrokerUnavailable(
@@ -192,6 +191,34 @@ class Node:
         texts = [log.read_text(errors="replace") for log in logs if log.exists()]
         lines = [line for text in texts for line in text.splitlines()]
         return "\n".join(([line for line in lines if TELLING.search(line)] or lines)[-15:])
+
+
+def free(port: int) -> bool:
+    """Whether a server could listen there now."""
+    with suppress(OSError), socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def is_epmd(port: int) -> bool:
+    """Whether an Erlang port mapper answers there: asked for names, it gives its port first."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as epmd:
+        epmd.sendall(b"\0\1n")
+        return epmd.recv(4) == port.to_bytes(4)
+    return False
+
+
+def usable(ports: dict[str, int] | None) -> dict[str, int]:
+    """`amqp`, `http`, `dist`, `epmd` as last time if they can be had: clients find the node again.
+
+    An epmd that survived its node serves the next one.
+    """
+    if ports and all(free(it) or (use == "epmd" and is_epmd(it)) for use, it in ports.items()):
+        return ports
+    chosen = filter(free, random.sample(PORTS, len(PORTS)))
+    return dict(zip(("amqp", "http", "dist", "epmd"), chosen, strict=False))
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:

@@ -4,8 +4,7 @@ import json
 import secrets
 from pathlib import Path
 
-from ecom.broker.node import Node
-from ecom.broker.ports import usable
+from ecom.broker.node import Node, usable
 from ecom.settings import keep_secret
 
 NAMES = ("one", "two", "three")

@@ -16,8 +16,7 @@ import pytest
 
 from ecom.broker.installation import BrokerUnavailable, find_rabbitmq, version
 from ecom.broker.lease import Lease, lease
-from ecom.broker.node import Node
-from ecom.broker.ports import free, usable
+from ecom.broker.node import Node, free, usable
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/net/tcp").exists(),
@@ -217,12 +216,12 @@ def test_without_rabbitmq_one_sentence_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_forked_child_neither_ends_nor_prolongs_its_parents_lease(tmp_path: Path) -> None:
     """The lock is the parent's alone: the child has no descriptor of it, and does not unlock it."""
-    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    lock = (tmp_path / "lock").open("wb")
     fcntl.flock(lock, fcntl.LOCK_SH)
     mine = Lease("amqp://here", lock)
     child = os.fork()
     if not child:
-        os._exit(0 if mine._lock is None else 1)
+        os._exit(0 if lock.closed else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     other = os.open(tmp_path / "lock", os.O_RDWR)
     with pytest.raises(BlockingIOError):
@@ -277,8 +276,7 @@ def test_an_upgrade_of_rabbitmq_loses_no_message(home: Path, monkeypatch) -> Non
     node.stop()
 
     def upgrade(to: str) -> None:
-        for module in ("installation", "node"):
-            monkeypatch.setattr(f"ecom.broker.{module}.version", lambda _: to)
+        monkeypatch.setattr("ecom.broker.installation.version", lambda _: to)
 
     upgrade("99.0.0")
     with pytest.raises(BrokerUnavailable, match=rf"{series}, and 99\.0\.0 is installed"):

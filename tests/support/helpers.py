@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from ecom.broker.installation import find_rabbitmq, version
-from ecom.broker.ports import usable
+from ecom.broker.node import usable
 from ecom.contract.envelope import Envelope, encode
 from ecom.process import child
 from ecom.process.child import Child
