@@ -81,7 +81,7 @@ class Process:
         port, services = settings.metrics_port, saga.contract.services
         self._metrics_port = port_of(port, services, name, settings.replica)
         self.clock = Clock(self.store.time) if self._aside else Clock()
-        reading = partial(self.databases.reading, name) if self._aside else None
+        reading = partial(self.databases.reading, name)
         self.metrics = Metrics(name, settings.folder, lambda: self.bus.connected, reading)
         self._tracer = tracer_for(saga.services[name], saga.contract, settings)
         self._ways: dict[type, Callable[[Any], object]] = {

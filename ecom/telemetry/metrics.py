@@ -1,34 +1,75 @@
 """Metrics of one process, as Prometheus reads them: `GET /metrics`, on the loopback only.
 
 Counted in memory is what steps take, once a step and not once a message: that costs less than a
-microsecond. All else is read, and even loaded, when somebody asks, in a thread of its own: no event
-waits, and a shop opens 50 ms sooner.
+microsecond. All else is read when somebody asks, in a thread of its own: no event waits. Counters
+are counted in the database, in the transaction that does the work: so they survive restarts. Depths
+are counted by an index each. Replicas of a service share a database, and all say the same of it:
+`max by (service)`, not `sum`.
 """
 
 import logging
-import select
-import socket
-import threading
+import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from socketserver import TCPServer, ThreadingMixIn
+from threading import Thread, active_count
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ecom.errors import ShopError
+from ecom.runtime import streams
 from ecom.runtime.messages import Delivery, Tick
-
-if TYPE_CHECKING:
-    from ecom.telemetry.pages import Pages
+from ecom.runtime.tables import Effect, Inbox, Letter, Outbox, Received, Timer
+from ecom.stores.base import Row
+from ecom.stores.query import ANY, MoreThan
+from ecom.stores.reading import Reading, totals
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of a page
+MOST_THREADS = 64  # of the process: each request has one
 STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STEP_INPUTS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 # Bytes that no write-ahead log has whose readers come to an end (docs/alerts.yml).
 WAL_LIMIT = 2**28
+
+_BY_TYPE = {
+    "received": ("ecom_events_received", "Events that have come, or never will; each once."),
+    "handled": ("ecom_events_handled", "Events handled: done, or dead; a replay once more."),
+    "emitted": ("ecom_events_emitted", "Events emitted: they are, or will be, published."),
+}
+_COUNTERS = {
+    "duplicates": ("ecom_duplicates", "Events that came again, and were ignored."),
+    "replayed": ("ecom_replayed", "Messages that an operator put into our queue again."),
+    "dropped": ("ecom_dropped", "Dead letters that an operator dropped."),
+    "dead": ("ecom_dead_letters", "Messages set aside as dead letters."),
+}
+_SECONDS = "How long steps (one transaction each) took."
+_INPUTS = "How many inputs a step handled."
+_LAG = "Age of the oldest event of the last batch when that was committed; 0: none waits."
+_CONNECTED = "Whether the broker is connected."
+_WAL = "Size of the database's write-ahead log: it grows while somebody keeps a reader open."
+_READABLE = "Whether the database could be read for this page."
+_DEPTHS: dict[str, tuple[str, type[Row], dict[str, Any]]] = {  # each counted by an index
+    "outbox_unsent": ("Messages the broker has not confirmed yet.", Outbox, {"done_at": None}),
+    "inbox_waiting": ("Events that failed and wait for another try.", Inbox, {"due": ANY}),
+    "dead_letters_left": ("Dead letters not replayed or dropped.", Letter, {"ended_at": None}),
+    "effects_pending": ("Effects asked for and not done.", Effect, {"done_at": None}),
+    "effects_retrying": (
+        "Effects among the pending ones that failed before.",
+        Effect,
+        {"done_at": None, "attempts": MoreThan(0)},
+    ),
+    "timers_set": ("Deadlines to come.", Timer, {}),
+}
+_AGES: dict[str, tuple[str, type[Row], str, dict[str, Any]]] = {
+    "outbox": ("message the broker has not confirmed", Outbox, "created_at", {"done_at": None}),
+    "inbox": ("event that waits for another try", Inbox, "at", {"due": ANY}),
+    "effects": ("effect that is not done", Effect, "created_at", {"done_at": None}),
+}
 
 log = logging.getLogger("ecom.metrics")
 
@@ -61,20 +102,20 @@ class Histogram:
 
 
 class Metrics:
-    """One process's metrics; `connected` says whether the broker is. Pages may be asked for from
-    any thread."""
+    """One process's metrics; `connected` says whether the broker is, `reading` opens the database
+    to be read; its write-ahead log lies in `folder`, unless a server has it. Pages may be asked for
+    from any thread."""
 
     def __init__(
         self,
         service: str,
         folder: Path | None,
         connected: Callable[[], bool],
-        reading: Callable[[], Any] | None = None,
+        reading: Callable[[], Reading],
     ) -> None:
-        self.service, self.folder, self.connected = service, folder, connected
-        self.reading = reading  # opens the database to be read; None: the file in the folder
-        self.seconds = Histogram(STEP_SECONDS)
-        self.inputs = Histogram(STEP_INPUTS)
+        self._service, self._folder = service, folder
+        self._connected, self._reading = connected, reading
+        self._seconds, self._inputs = Histogram(STEP_SECONDS), Histogram(STEP_INPUTS)
         self._oldest: tuple[Mapping[str, Any] | None, float] = (None, 0.0)
         self._wal_limit = WAL_LIMIT
 
@@ -83,8 +124,8 @@ class Metrics:
         if len(batch) == 1 and type(batch[0]) is Tick:
             self._oldest = (None, 0.0)
             return
-        self.seconds.add(max(0.0, end - start))
-        self.inputs.add(len(batch))
+        self._seconds.add(max(0.0, end - start))
+        self._inputs.add(len(batch))
         for each in batch:
             if type(each) is Delivery:
                 self._oldest = (each.headers, end)
@@ -104,9 +145,8 @@ class Metrics:
     def wal_bytes(self) -> int:
         """Size of the database's write-ahead log; 0 for a server, which sees to its own."""
         with suppress(FileNotFoundError):
-            if self.folder is None:
-                return 0
-            return (self.folder / f"{self.service}.db-wal").stat().st_size
+            if self._folder is not None:
+                return (self._folder / f"{self._service}.db-wal").stat().st_size
         return 0
 
     def look_at_wal(self) -> None:
@@ -116,28 +156,111 @@ class Metrics:
             log.warning("The write-ahead log has %d MiB: a reader stays open", size >> 20)
 
     @cached_property
-    def _pages(self) -> "Pages":
-        from ecom.telemetry.pages import Pages
+    def _prometheus(self) -> Any:
+        """Its client, loaded when somebody asks: a shop opens 50 ms sooner."""
+        import prometheus_client.core
 
-        return Pages(self)
+        return prometheus_client
+
+    @cached_property
+    def _registry(self) -> Any:
+        registry = self._prometheus.CollectorRegistry()
+        registry.register(self)
+        self._prometheus.ProcessCollector(registry=registry)
+        return registry
 
     def page(self) -> bytes:
         """All metrics, as `TYPE`."""
-        return self._pages.page()
+        return self._prometheus.generate_latest(self._registry)
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Serve pages on this port (0: any that is free), from threads that end with the process;
         their address. Raises `ShopError` if others have the port."""
+
+        def answer(*request: Any) -> list[bytes]:
+            return self._prometheus.make_wsgi_app(self._registry)(*request)
+
         try:
-            listening = socket.create_server((host, port))
+            server = make_server(host, port, answer, _Server, _Handler)
         except OSError as error:
             raise ShopError(
-                f"Metrics of {self.service} cannot be served at {host}:{port} ({error.strerror}): "
+                f"Metrics of {self._service} cannot be served at {host}:{port} ({error.strerror}): "
                 "choose another ECOM_METRICS_PORT or ECOM_METRICS_HOST."
             ) from error
-        threading.Thread(target=self._serve, args=[listening], daemon=True).start()
-        return "http://{}:{}/metrics".format(*listening.getsockname())
+        Thread(target=server.serve_forever, args=[None], daemon=True).start()  # None: no polling
+        return "http://{}:{}/metrics".format(*server.server_address)
 
-    def _serve(self, listening: socket.socket) -> None:
-        select.select([listening], [], [])
-        self._pages.serve(listening)
+    def collect(self) -> Iterator[Any]:
+        """The metrics, one after the other; of a database that cannot be read, only that."""
+        yield self._gauge("ecom_lag_seconds", _LAG, self.lag)
+        yield self._gauge("ecom_broker_connected", _CONNECTED, self._connected())
+        took, had = self._seconds, self._inputs
+        yield self._family("Histogram", "ecom_step_seconds", _SECONDS, took.buckets(), took.sum)
+        yield self._family("Histogram", "ecom_step_inputs", _INPUTS, had.buckets(), had.sum)
+        try:
+            found = self._read()
+        except ShopError as error:
+            log.warning("The database cannot be read for its metrics: %s", error)
+            found = []
+        yield self._gauge("ecom_database_readable", _READABLE, bool(found))
+        yield from found
+
+    def _read(self) -> list[Any]:
+        with closing(self._reading()) as read, read.moment():
+            came = streams.came(read.rows(Received)).items()
+            received = {f"received:{stream}": streams.size(ranges) for stream, ranges in came}
+            found, now = list(self._counters(read.counters() | received)), time.time()
+            for name, (help, kind, which) in _DEPTHS.items():
+                found.append(self._gauge(f"ecom_{name}", help, read.count(kind, **which)))
+            found.append(self._gauge("ecom_wal_bytes", _WAL, self.wal_bytes))
+            for name, (what, kind, column, which) in _AGES.items():
+                age = max(0.0, now - (read.least(kind, column, **which) or now))
+                help = f"Age of the oldest {what}."
+                found.append(self._gauge(f"ecom_{name}_oldest_seconds", help, age))
+            return found
+
+    def _counters(self, counters: dict[str, int]) -> Iterator[Any]:
+        core = self._prometheus.core
+        for prefix, (name, help) in _BY_TYPE.items():
+            family = core.CounterMetricFamily(name, help, labels=["service", "type"])
+            for key, value in totals(counters).items():
+                if key.startswith(f"{prefix}:"):
+                    family.add_metric([self._service, key.partition(":")[2]], value)
+            yield family
+        for key, (name, help) in _COUNTERS.items():
+            yield self._family("Counter", name, help, counters.get(key, 0))
+
+    def _gauge(self, name: str, help: str, value: float) -> Any:
+        return self._family("Gauge", name, help, value)
+
+    def _family(self, kind: str, name: str, help: str, *value: Any) -> Any:
+        """A metric that has one value a service."""
+        make = getattr(self._prometheus.core, f"{kind}MetricFamily")
+        family = make(name, help, labels=["service"])
+        family.add_metric([self._service], *value)
+        return family
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 10.0  # seconds for a request to come
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a log that others fill is of no use."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def server_bind(self) -> None:
+        """As its bases do, but without asking for the machine's name, which may take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address
+        self.setup_environ()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for its thread: else its connection is closed."""
+        return active_count() < MOST_THREADS
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: whoever asked did not ask well, or has gone."""

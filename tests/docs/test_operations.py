@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,10 @@ def needs(tool):
 @pytest.mark.parametrize("asked", ASKED)
 def test_what_alerts_and_dashboard_ask_for_is_on_the_page(asked, tmp_path):
     """A metric that was renamed would leave an alert that never fires."""
-    Files(tmp_path).provide(SAGA.services["audit"])
-    page = families(Metrics("audit", tmp_path, lambda: True).page().decode())
+    files = Files(tmp_path)
+    files.provide(SAGA.services["audit"])
+    metrics = Metrics("audit", tmp_path, lambda: True, partial(files.reading, "audit"))
+    page = families(metrics.page().decode())
     names = {sample.name for family in page.values() for sample in family.samples}
     names |= {f"{name}_total" for name, family in page.items() if family.type == "counter"}
     names |= {f"{name}_bucket" for name, family in page.items() if family.type == "histogram"}

@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 from contextlib import closing, suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,14 +18,13 @@ from ecom.shop.provision import provision
 from ecom.stores import sql
 from ecom.stores.base import Transaction
 from ecom.stores.sqlite import SqliteStore
-from ecom.telemetry.metrics import WAL_LIMIT, Metrics, port_of
-from ecom.telemetry.pages import _AGES, _DEPTHS, MOST_THREADS
+from ecom.telemetry.metrics import _AGES, _DEPTHS, MOST_THREADS, WAL_LIMIT, Metrics, port_of
 from ecom_lab.shop import SAGA
 
 
 def measured(folder):
     """Audit's metrics, without an audit."""
-    return Metrics("audit", folder, lambda: True)
+    return Metrics("audit", folder, lambda: True, partial(Files(folder).reading, "audit"))
 
 
 def read(metrics, name, **labels):
