@@ -7,7 +7,6 @@ server, and its HTTP API. Settings come from the environment.
 import os
 import pickle
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +33,7 @@ def _performers(service: str, settings: Settings) -> Performers | None:
             from ecom.sandbox.gateway import SandboxGateway
 
             folder = settings.folder_for("ledger to practise on", "ECOM_GATEWAY_URL")
-            gateway: Any = SandboxGateway(folder, time.time)
+            gateway: Any = SandboxGateway(folder)
         else:
             from ecom.effects.http_gateway import HttpGateway
 
@@ -45,11 +44,11 @@ def _performers(service: str, settings: Settings) -> Performers | None:
             from ecom.sandbox.mailbox import Mailbox
 
             folder = settings.folder_for("mailbox to practise on", "ECOM_SMTP_URL")
-            mailer: Any = Mailbox(folder, settings.shop, time.time)
+            mailer: Any = Mailbox(folder, settings.shop)
         else:
             from ecom.effects.smtp import SmtpMailer
 
-            mailer = SmtpMailer(settings.smtp_url, settings.shop, time.time)
+            mailer = SmtpMailer(settings.smtp_url, settings.shop)
         return Performers({SendMail: mailer.send}, mailer.close)
     return None
 

@@ -6,7 +6,6 @@ money again. So what is that old is asked for instead: `GET /captures?key=…`.
 
 import ssl
 import time
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -49,8 +48,8 @@ class HttpGateway:
     takes its connection with it.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
-        self._url, self._clock = _checked(url).rstrip("/"), clock
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url).rstrip("/")
         # aiohttp itself reads certificates when it is imported; where children are forked from,
         # there are none (see `ecom.process.child`).
         proof = ssl.create_default_context() if url.startswith("https:") else True
@@ -88,7 +87,7 @@ class HttpGateway:
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         if context := traceparent.get():
             headers["traceparent"] = context
-        is_late = self._clock() - requested_at.get() > KEY_LIFE
+        is_late = time.time() - requested_at.get() > KEY_LIFE
         ask = self._session.get if is_late else self._session.post
         asked = {"params": {"key": key}} if is_late else {"data": msgspec.json.encode(effect)}
         call = ask(f"{self._url}/{what}", **asked, headers=headers, allow_redirects=False)

@@ -7,19 +7,22 @@ is refused before the letter is made, and the headers of the finished letter are
 import re
 from email.errors import MessageError
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from email.policy import EmailPolicy
 from email.utils import formatdate
+from time import time
 from typing import Any
 
 from msgspec import Struct
 
 from ecom.events import is_mailable
-from ecom.runtime.service import Impossible
+from ecom.runtime.service import Impossible, traceparent
+from ecom.services.notification import SendMail
 
 # Unicode's line ends are in, because Python's header folding would break lines there; encoded words
 # ("=?utf-8?q?=0D=0A?="), because it would decode them; lone surrogates are no text.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|=\\?")
-_MIME = [b"Content-Type", b"Content-Transfer-Encoding", b"MIME-Version"]
+_MIME = ["Content-Type", "Content-Transfer-Encoding", "MIME-Version"]
 _SHORT = 60  # characters of a value that fits its line
 SENDER = "orders@ecom.example"
 
@@ -53,6 +56,13 @@ class Letter(Struct, frozen=True):
     date: float
     traceparent: str = ""  # W3C trace context; without one, no such header
 
+    @classmethod
+    def of(cls, key: str, effect: SendMail, shop: str, sender: str = SENDER) -> "Letter":
+        """The letter that is asked for, written now: its Message-ID is always the same under this
+        idempotency key, and no two shops' meet."""
+        text, id_ = (effect.to, effect.subject, effect.body), f"<{key}@{shop}.ecom.example>"
+        return cls(id_, effect.order_id, sender, *text, time(), traceparent.get())
+
     @property
     def is_ascii(self) -> bool:
         """Whether its addresses can go where SMTPUTF8 is not spoken."""
@@ -79,8 +89,7 @@ class Letter(Struct, frozen=True):
             written = letter.as_bytes()
         except (ValueError, MessageError) as error:
             raise Impossible(f"this is no letter: {error}") from error
-        ours = [name.encode() for name in headers]
-        if _names(written) != ours + _MIME:
+        if BytesHeaderParser().parsebytes(written).keys() != [*headers, *_MIME]:
             raise Impossible(f"the letter {self.message_id!r} has other headers than it should")
         return written
 
@@ -94,15 +103,3 @@ class Letter(Struct, frozen=True):
             "Order-ID": self.order_id,
         }
         return headers | {"traceparent": self.traceparent} if self.traceparent else headers
-
-
-def message_id(key: str, shop: str) -> str:
-    """The Message-ID under this idempotency key: always the same, and no two shops' meet."""
-    return f"<{key}@{shop}.ecom.example>"
-
-
-def _names(written: bytes) -> list[bytes]:
-    """The names of the headers, in order; whatever else stands in the head is one, too."""
-    head = written.partition(b"\r\n\r\n")[0]
-    lines = re.split(b"\r\n|\r|\n", head)
-    return [line.partition(b":")[0] for line in lines if line[:1] not in (b" ", b"\t")]

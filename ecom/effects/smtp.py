@@ -4,17 +4,15 @@ E-mail is at-least-once by nature; a stable Message-ID lets a mailbox drop what 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
 
 from ecom.effects import TIMEOUT
-from ecom.effects.mime import SENDER, Letter, message_id
+from ecom.effects.mime import SENDER, Letter
 from ecom.errors import ShopError
 from ecom.process.performers import NotDone
-from ecom.runtime.service import Impossible, traceparent
+from ecom.runtime.service import Impossible
 from ecom.services.notification import MailSent, SendMail
 
 CONNECTIONS = 8  # at a time: most servers allow a client ten or more
@@ -29,64 +27,49 @@ class SmtpMailer:
     password is sent, but for `?tls=no` on this machine.
     """
 
-    def __init__(self, url: str, shop: str, clock: Callable[[], float]) -> None:
-        self._server, self._shop = _parse(url), shop
+    def __init__(self, url: str, shop: str) -> None:
+        server, self._shop = _parse(url), shop
         self._sender = parse_qs(urlsplit(url).query).get("from", [SENDER])[0]
-        self._clock = clock
-        self._idle: list[aiosmtplib.SMTP] = []
-        self._free = asyncio.Semaphore(CONNECTIONS)
+        self._free: asyncio.LifoQueue[aiosmtplib.SMTP] = asyncio.LifoQueue()  # few are opened
+        for _ in range(CONNECTIONS):
+            self._free.put_nowait(aiosmtplib.SMTP(**server))
 
     async def send(self, key: str, effect: SendMail) -> MailSent:
         """Hand one mail over. Raises `Impossible` for an address that the server refuses for good,
         and for text that would not stay within its header; for all else `NotDone`, also without an
         answer: under its Message-ID, a mail may come twice."""
-        letter = Letter(
-            message_id=message_id(key, self._shop),
-            order_id=effect.order_id,
-            sender=self._sender,
-            to=effect.to,
-            subject=effect.subject,
-            body=effect.body,
-            date=self._clock(),
-            traceparent=traceparent.get(),
-        )
+        letter = Letter.of(key, effect, self._shop, self._sender)
         written = letter.as_bytes()
         options = [] if letter.is_ascii else ["SMTPUTF8"]
-        async with self._free:  # which may take long, and none of the time for the dialogue
-            try:
-                async with asyncio.timeout(TIMEOUT), self._connection() as connection:
-                    whom = self._sender, [effect.to]
-                    await connection.sendmail(*whom, written, mail_options=options)
-            except aiosmtplib.SMTPRecipientsRefused as refused:
-                code, said = refused.recipients[0].code, refused.recipients[0].message
-                error = Impossible if code >= 500 else NotDone
-                raise error(f"{effect.to} was refused: {code} {said}") from refused
-            except aiosmtplib.SMTPNotSupported as error:
-                raise Impossible(f"{effect.to} needs a server that speaks SMTPUTF8") from error
-            except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-                raise NotDone(f"{type(error).__name__}: {error}") from error
+        connection = await self._free.get()  # the wait is none of the time for the dialogue
+        is_broken_off = True
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                if not connection.is_connected:
+                    connection.close()  # what is left of one that was lost
+                    await connection.connect()
+                whom = self._sender, [effect.to]
+                await connection.sendmail(*whom, written, mail_options=options)
+            is_broken_off = False
+        except aiosmtplib.SMTPRecipientsRefused as refused:
+            is_broken_off = False
+            code, said = refused.recipients[0].code, refused.recipients[0].message
+            error = Impossible if code >= 500 else NotDone
+            raise error(f"{effect.to} was refused: {code} {said}") from refused
+        except aiosmtplib.SMTPNotSupported as error:
+            raise Impossible(f"{effect.to} needs a server that speaks SMTPUTF8") from error
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise NotDone(f"{type(error).__name__}: {error}") from error
+        finally:
+            if is_broken_off:
+                connection.close()
+            self._free.put_nowait(connection)
         return MailSent(effect.order_id, key)
 
     async def close(self) -> None:
         """Close the connections."""
-        for connection in self._idle:
-            connection.close()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
-        """A connection, which is kept unless the dialogue was broken off."""
-        connection = self._idle.pop() if self._idle else aiosmtplib.SMTP(**self._server)
-        try:
-            if not connection.is_connected:
-                connection.close()  # what is left of one that was lost
-                await connection.connect()
-            yield connection
-        except BaseException as error:
-            if not isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-                connection.close()
-            raise
-        finally:
-            self._idle.append(connection)
+        while not self._free.empty():
+            self._free.get_nowait().close()
 
 
 def _parse(url: str) -> dict:

@@ -21,9 +21,6 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
 
 
-NONE = Faults()
-
-
 class Luck:
     """The fate of each call: drawn from the seed, what is asked, and how often that was asked.
 
@@ -38,7 +35,7 @@ class Luck:
     def of(self, key: str) -> Fate:
         """The fate of the next call under `key`."""
         faults = self.faults
-        if faults.down or faults == NONE:
+        if faults.down or faults == Faults():
             return "before" if faults.down else "well"
         asked = "/".join(key.split("/")[:2])
         self._asked[asked] += 1

@@ -4,7 +4,7 @@ The ledger, by idempotency key, decides what was paid. The provider moves money 
 asked under a new key: so its ledger shows the cost of the shop's mistakes.
 """
 
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 from ecom.events import CARD_DECLINED
@@ -37,8 +37,7 @@ def open_ledger(folder: Path) -> Journal[Movement]:
 class SandboxGateway:
     """A provider in a file."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, folder: Path) -> None:
         self._ledger = open_ledger(folder)
 
     async def capture(self, key: str, effect: Capture) -> Captured | Declined:
@@ -77,7 +76,7 @@ class SandboxGateway:
 
     async def _book(self, key: str, kind: str, effect: Capture | Refund, outcome: str) -> str:
         """The outcome under this key: the first one, whatever is wanted now."""
-        wanted = Movement(key, kind, effect.order_id, effect.amount, outcome, self._clock())
+        wanted = Movement(key, kind, effect.order_id, effect.amount, outcome, time.time())
         row = await self._ledger.write_once(wanted)
         if (row.kind, row.order_id, row.amount) != (kind, effect.order_id, effect.amount):
             raise Impossible(f"the key {key} belongs to a {row.kind} of {row.amount} pence")

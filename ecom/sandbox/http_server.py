@@ -11,7 +11,6 @@ is one.
 import asyncio
 import hmac
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +19,6 @@ from typing import Annotated, Any
 
 import msgspec
 from aiohttp import BasicAuth, web
-from aiohttp.typedefs import Middleware
 from msgspec import Meta
 
 from ecom.effects.http_gateway import Answer
@@ -48,22 +46,31 @@ class CaptureIn(Capture, frozen=True):
 
 
 class HttpServer:
-    """The HTTP interface of a `SandboxGateway`."""
+    """The HTTP interface of a `SandboxGateway`; with a `secret`, for those who have it as their
+    password."""
 
-    def __init__(self, gateway: SandboxGateway) -> None:
-        self._gateway, self._luck = gateway, Luck(Faults())
+    def __init__(self, gateway: SandboxGateway, secret: str = "") -> None:
+        self._gateway, self._secret, self._luck = gateway, secret, Luck(Faults())
+        self.application = web.Application(middlewares=[self._known, _errors])
+        self.application.add_routes(
+            [
+                web.post("/captures", partial(self._perform, CaptureIn, gateway.capture)),
+                web.post("/refunds", partial(self._perform, RefundIn, gateway.refund)),
+                web.get("/captures", partial(self._find, "capture")),
+                web.get("/refunds", partial(self._find, "refund")),
+                web.get("/ledger", self._ledger),
+                web.get("/faults", self._faults),
+                web.put("/faults", self._faults),
+            ]
+        )
 
-    def application(self, secret: str = "") -> web.Application:
-        """The web application; with a `secret`, for those who have it as their password."""
-        app, gateway = web.Application(middlewares=[_known(secret), _errors]), self._gateway
-        app.router.add_post("/captures", partial(self._perform, CaptureIn, gateway.capture))
-        app.router.add_post("/refunds", partial(self._perform, RefundIn, gateway.refund))
-        app.router.add_get("/captures", partial(self._find, "capture"))
-        app.router.add_get("/refunds", partial(self._find, "refund"))
-        app.router.add_get("/ledger", self._ledger)
-        app.router.add_get("/faults", self._faults)
-        app.router.add_put("/faults", self._faults)
-        return app
+    @web.middleware
+    async def _known(self, request: web.Request, handler: Callable) -> web.StreamResponse:
+        shown = request.headers.get("Authorization", "").encode()
+        ours = BasicAuth("shop", self._secret).encode().encode()
+        if self._secret and not hmac.compare_digest(shown, ours):
+            return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
+        return await handler(request)
 
     async def _perform(
         self, kind: type, performer: Performer, request: web.Request
@@ -108,17 +115,6 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 _STATUSES = {Impossible: 409, NotDone: 402, OutcomeUnknown: 503}  # else 422: it cannot be read
 
 
-def _known(secret: str) -> Middleware:
-    @web.middleware
-    async def known(request: web.Request, handler: Callable) -> web.StreamResponse:
-        shown = request.headers.get("Authorization", "").encode()
-        if secret and not hmac.compare_digest(shown, BasicAuth("shop", secret).encode().encode()):
-            return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
-        return await handler(request)
-
-    return known
-
-
 @web.middleware
 async def _errors(request: web.Request, handler: Callable) -> web.StreamResponse:
     try:
@@ -136,8 +132,8 @@ def _json(value: Any, status: int = 200) -> web.Response:
 @asynccontextmanager
 async def serve(folder: Path, listening: socket.socket, secret: str = "") -> AsyncIterator[None]:
     """Serve the payment provider whose ledger is in `folder`."""
-    gateway = SandboxGateway(folder, time.time)
-    application = HttpServer(gateway).application(secret)
+    gateway = SandboxGateway(folder)
+    application = HttpServer(gateway, secret).application
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=1024).start()

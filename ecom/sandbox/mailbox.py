@@ -1,9 +1,8 @@
 """Every customer's mailbox in one file, without a mail server between."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from ecom.effects.mime import SENDER, Letter, message_id
+from ecom.effects.mime import Letter
 from ecom.harness.journal import Journal
 from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import BOUNCES
@@ -37,19 +36,18 @@ def open_mails(folder: Path) -> Journal[Mail]:
 class Mailbox:
     """Takes the mail that a mail server would take, and refuses what it would."""
 
-    def __init__(self, folder: Path, shop: str, clock: Callable[[], float]) -> None:
-        self._shop, self._clock = shop, clock
-        self._mails = open_mails(folder)
+    def __init__(self, folder: Path, shop: str) -> None:
+        self._shop, self._mails = shop, open_mails(folder)
 
     async def send(self, key: str, effect: SendMail) -> MailSent:
         """Keep one mail."""
-        id_, now = message_id(key, self._shop), self._clock()
-        order_id, to, text = effect.order_id, effect.to, (effect.subject, effect.body)
-        Letter(id_, order_id, SENDER, to, *text, now).check()
-        if bounces(to):
-            raise Impossible(f"there is no mailbox {to}")
-        await self._mails.write_once(Mail(id_, order_id, to, *text, now))
-        return MailSent(order_id, key)
+        it = Letter.of(key, effect, self._shop)
+        it.check()
+        if bounces(it.to):
+            raise Impossible(f"there is no mailbox {it.to}")
+        mail = Mail(it.message_id, it.order_id, it.to, it.subject, it.body, it.date)
+        await self._mails.write_once(mail)
+        return MailSent(effect.order_id, key)
 
     async def close(self) -> None:
         """Close the file."""

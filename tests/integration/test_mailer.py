@@ -159,9 +159,9 @@ def test_what_became_of_a_mail_is_told_to_the_service(tmp_path):
         return result
 
     def mailbox(shop):
-        return Mailbox(tmp_path, shop, lambda: 5.0)
+        return Mailbox(tmp_path, shop)
 
-    nobody = SmtpMailer("smtp://127.0.0.1:1", "tea", lambda: 5.0)
+    nobody = SmtpMailer("smtp://127.0.0.1:1", "tea")
     assert asyncio.run(run(mailbox("tea"))) == Performed(1, MailSent("1001", "confirmed/1001"))
     assert asyncio.run(run(mailbox("toys"))) == Performed(1, MailSent("1001", "confirmed/1001"))
     refused = asyncio.run(run(mailbox("tea"), to="gone@bounce.example"))
@@ -256,7 +256,7 @@ def test_a_stranger_leaves_no_mail(outside, user):
     """Any user of the machine reaches the port; the password is the shop's own."""
     outside.start("mail")
     parts = urlsplit(outside.smtp_url)
-    mailer = SmtpMailer(f"smtp://{user}{parts.hostname}:{parts.port}", "tea", lambda: 5.0)
+    mailer = SmtpMailer(f"smtp://{user}{parts.hostname}:{parts.port}", "tea")
 
     async def scene():
         with pytest.raises((NotDone, Impossible)):

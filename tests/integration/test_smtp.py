@@ -71,7 +71,7 @@ class Script:
         async def run():
             async with await asyncio.start_server(self.talk, "127.0.0.1", 0) as server:
                 port = server.sockets[0].getsockname()[1]
-                mailer = SmtpMailer(url.format(port), "tea", lambda: 5.0)
+                mailer = SmtpMailer(url.format(port), "tea")
                 sending = [tried(mailer.send(*each)) for each in mails]
                 if together:
                     outcomes = await asyncio.gather(*sending)
@@ -157,4 +157,4 @@ def test_a_server_that_cannot_reach_an_address_in_its_script_is_told_so():
 def test_what_is_no_mail_server_is_said_at_once(url):
     """With the form that is wanted."""
     with pytest.raises(ShopError, match="smtp://user:password@host"):
-        SmtpMailer(url, "tea", lambda: 5.0)
+        SmtpMailer(url, "tea")

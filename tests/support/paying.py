@@ -21,7 +21,7 @@ class InFile:
         self.folder = folder
 
     def opened(self):
-        return SandboxGateway(self.folder, lambda: 5.0)
+        return SandboxGateway(self.folder)
 
     def restart(self):
         """Nothing is left running between two uses."""

@@ -23,7 +23,7 @@ class InFile:
         self.folder = folder
 
     def opened(self):
-        return Mailbox(self.folder, "tea", lambda: 5.0)
+        return Mailbox(self.folder, "tea")
 
     def restart(self):
         """Nothing is left running between two uses."""
@@ -37,7 +37,7 @@ class OverSmtp:
         outside.start("mail")
 
     def opened(self):
-        return SmtpMailer(self._outside.smtp_url, "tea", lambda: 5.0)
+        return SmtpMailer(self._outside.smtp_url, "tea")
 
     def restart(self):
         self._outside.kill("mail")

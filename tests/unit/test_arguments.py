@@ -349,7 +349,7 @@ URLS = ["{}://me:pa/geheim@h/v", "{}://me:geheim#@h", "{}://me:geheim@h:x", "{}:
     [
         ("amqp", lambda url: check_url("ECOM_AMQP_URL", url)),
         ("amqp", lambda url: Shop(amqp_url=url)),
-        ("smtp", lambda url: SmtpMailer(url, "shop", lambda: 0.0)),
+        ("smtp", lambda url: SmtpMailer(url, "shop")),
         ("https", HttpGateway),
     ],
 )
