@@ -14,7 +14,8 @@ from typing import Any
 
 import pika
 
-from ecom.amqp.connection import TROUBLE, parameters, why
+from ecom.amqp.address import parameters
+from ecom.amqp.connection import TROUBLE, why
 from ecom.amqp.session import Session
 from ecom.contract import topology
 from ecom.contract.contract import Contract

@@ -11,25 +11,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, UnroutableError
 
+from ecom.amqp.address import parameters
 from ecom.amqp.codec import JSON, PERSISTENT, Message
-from ecom.amqp.connection import TROUBLE, from_pika, parameters, why
+from ecom.amqp.connection import TROUBLE, from_pika, why
 from ecom.errors import ShopError
 
 SLICE = 2_000  # messages fetched at once: with many more, a small broker runs out of memory
 PATIENCE = 5.0  # seconds to wait for messages that the broker has, or for another operator
-
-
-class Held(NamedTuple):
-    """One message in hand: it goes back to its queue, unless it is `done`."""
-
-    message: Message
-    done: Callable[[], None]  # removes it from its queue
+Held = tuple[Message, Callable[[], None]]  # one in hand, and what removes it from its queue
 
 
 class Operator:
@@ -48,17 +43,20 @@ class Operator:
     def look(self, queue: str) -> Iterator[Held]:
         """What lay in the queue at the call, streamed.
 
-        Whatever is not `done` lies there again when this ends.
+        What is not removed lies there again when this ends.
         """
         ready, pile = self._ready(queue), _Pile(self._reading.channel(), queue)
         try:
-            for held in pile.take(ready):
-                yield held
-                self._sending.process_data_events(0)  # or its heartbeats would go unanswered
+            with pile.channel:  # closed, it gives back what is not acknowledged
+                for held in pile.take(ready):
+                    yield held
+                    self._sending.process_data_events(0)  # or its heartbeats would go unanswered
         finally:
-            pile.close()
-            if self._control.is_open:
-                self._await_return(queue, ready - pile.done)
+            deadline = time.monotonic() + PATIENCE  # the broker has them back soon
+            while self._control.is_open and self._ready(queue) < ready - pile.done:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.002)
 
     def send(self, queue: str, headers: dict[str, Any], body: bytes) -> None:
         """Put a message into the queue; returns when the broker has confirmed it. Raises
@@ -71,12 +69,6 @@ class Operator:
         except UnroutableError as error:
             raise ShopError(f"The broker has no queue {queue}: open the shop first.") from error
 
-    def _await_return(self, queue: str, count: int) -> None:
-        """Soon after the channel is closed, the broker has the messages back in the queue."""
-        deadline = time.monotonic() + PATIENCE
-        while self._ready(queue) < count and time.monotonic() < deadline:
-            time.sleep(0.002)
-
     def _ready(self, queue: str) -> int:
         return self._control.queue_declare(queue, passive=True).method.message_count
 
@@ -88,21 +80,16 @@ def operator(amqp_url: str, lock: str) -> Iterator[Operator]:
     While one operator has messages in hand, another would find only some of them. So an
     exclusive queue of that name serves as a lock: the broker deletes it with its connection.
     """
-    connections: list[pika.BlockingConnection] = []
     try:
         where = parameters(amqp_url)
-        connections += [pika.BlockingConnection(where) for _ in range(2)]
-        _lock(connections[0], lock)
-        yield Operator(where[0].credentials.username, *connections)
+        with pika.BlockingConnection(where) as reading, pika.BlockingConnection(where) as sending:
+            _lock(reading, lock)
+            yield Operator(where[0].credentials.username, reading, sending)
     except (ChannelClosedByBroker, ProbableAccessDeniedError) as error:
         said = getattr(error, "reply_text", "there is no such vhost")
         raise ShopError(f"The broker refused: {said}. Open the shop first.") from error
     except TROUBLE as error:
         raise ShopError(f"The broker cannot be reached ({why(error)}); nothing is lost.") from error
-    finally:
-        for connection in connections:
-            if connection.is_open:
-                connection.close()
 
 
 def _lock(connection: pika.BlockingConnection, name: str) -> None:
@@ -125,7 +112,7 @@ class _Pile:
     """A channel's unacknowledged messages, fetched from one queue bit by bit."""
 
     def __init__(self, channel: BlockingChannel, name: str) -> None:
-        self._channel, self._name = channel, name
+        self.channel, self._name = channel, name
         self._arrived: deque[Held] = deque()
         self.done = 0
 
@@ -137,27 +124,22 @@ class _Pile:
                 share = min(SLICE, count - taken)
                 allowed += share
                 # Another consumer, as each may hold so many and a limit cannot be raised later.
-                self._channel.basic_qos(prefetch_count=share)
-                self._channel.basic_consume(self._name, self._on_message)
+                self.channel.basic_qos(prefetch_count=share)
+                self.channel.basic_consume(self._name, self._on_message)
             if not self._await():
                 return
             yield self._arrived.popleft()
 
-    def close(self) -> None:
-        """Close the channel: what is not acknowledged goes back."""
-        if self._channel.is_open:
-            self._channel.close()
-
     def _await(self) -> bool:
         deadline = time.monotonic() + PATIENCE
         while not self._arrived and time.monotonic() < deadline:
-            self._channel.connection.process_data_events(time_limit=0.1)
+            self.channel.connection.process_data_events(time_limit=0.1)
         return bool(self._arrived)
 
     def _on_message(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
         message = from_pika(method, properties, body)
-        self._arrived.append(Held(message, partial(self._acknowledge, message.tag)))
+        self._arrived.append((message, partial(self._acknowledge, message.tag)))
 
     def _acknowledge(self, tag: int) -> None:
-        self._channel.basic_ack(tag)
+        self.channel.basic_ack(tag)
         self.done += 1

@@ -1,103 +1,33 @@
 """A pika connection that is fast for our own messages, and survives any message's headers."""
 
 import asyncio
-import os
 import ssl
 import struct
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
-from pika import SSLOptions, URLParameters, spec
+from pika import spec
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.channel import Channel
 from pika.exceptions import (
     AMQPError,
     ChannelClosedByBroker,
+    ChannelWrongStateError,
     ConnectionClosedByBroker,
     InvalidFrameError,
 )
 from pika.frame import Header
 
-from ecom.amqp.codec import JSON, PERSISTENT, Message, read_message, write_message
-from ecom.errors import ShopError
+from ecom.amqp.codec import Message, read_message, write_message
 
-HEARTBEAT = 30  # seconds; a peer that is silent for two of these is gone
-CONNECT_SECONDS = 10  # how long each step on the way to a connection may take
-BLOCKED_SECONDS = 300  # how long an alarm may block us before we connect anew
 UNREADABLE = "unreadable-headers"  # the header that says why there are no others
 # Of the socket, in one call and in one turn of the loop; with pika it is 4,096 and 102,400 bytes.
 # What comes in one turn makes one transaction.
 READ_AT_ONCE, READ_A_TURN = 262_144, 1_048_576
-MARGIN = 64  # bytes of a header's frame that are not its properties, and some more
 # What is raised when the broker cannot be reached, refuses, or takes too long to say who it is.
 TROUBLE = (AMQPError, AMQPConnectorException, OSError)
 FORCED, NOT_FOUND = 320, 404  # replies that say nothing about a message: shut down, not declared
-
-
-class Unsendable(Exception):
-    """This message cannot be sent over this connection; the text says why."""
-
-
-def parameters(url: str) -> list[URLParameters]:
-    """Connection parameters for an AMQP URL, with the settings that pika leaves unset: for each of
-    the brokers that it names (`amqp://user:password@one:5672,other:5672/vhost`), which are nodes of
-    one cluster.
-
-    For `amqps://…` the broker's certificate must be valid for this host: signed by the
-    authority in the PEM file `ECOM_AMQP_CA`, if set, or else by one that the system trusts. Where
-    the broker asks for a certificate, too, `ECOM_AMQP_CERT` and `ECOM_AMQP_KEY` name ours. Raises
-    `ShopError` for files that cannot be read.
-    """
-    results = _parsed("ECOM_AMQP_URL", url)
-    for it in results:
-        if it.heartbeat is None:  # the URL may say `?heartbeat=…`
-            it.heartbeat = HEARTBEAT
-        it.blocked_connection_timeout = BLOCKED_SECONDS
-        it.socket_timeout = it.stack_timeout = CONNECT_SECONDS
-        if it.ssl_options is not None:
-            it.ssl_options = SSLOptions(_certificates(), server_hostname=it.host)
-    return results
-
-
-def check_url(what: str, url: Any) -> str:
-    """The URL itself, if it is one of a broker. Raises `ShopError`, which quotes none of it."""
-    _parsed(what, url)
-    return url
-
-
-def _parsed(what: str, url: Any) -> list[URLParameters]:
-    try:
-        parts = urlsplit(url)
-        who, at, hosts = parts.netloc.rpartition("@")
-        names = hosts.split(",")
-        if parts.scheme in ("amqp", "amqps") and (all(names) or len(names) == 1):
-            each = (parts._replace(netloc=who + at + name).geturl() for name in names)
-            found = [*map(URLParameters, each)]
-            for it in found:
-                it.host.encode("idna")  # which is asked for its address
-            return found
-    except Exception:  # whose text may quote a part of the password
-        pass
-    raise ShopError(
-        f"{what} must be like amqp://user:password@host:5672/vhost, with all that is not a letter "
-        "or a digit written as %40 and so on; hosts of one cluster with commas between them."
-    )
-
-
-def _certificates() -> ssl.SSLContext:
-    """The authorities that we trust, and our own certificate."""
-    env = os.environ
-    try:
-        context = ssl.create_default_context(cafile=env.get("ECOM_AMQP_CA") or None)
-        if ours := env.get("ECOM_AMQP_CERT"):
-            context.load_cert_chain(ours, env.get("ECOM_AMQP_KEY") or None)
-    except OSError as error:
-        raise ShopError(
-            f"ECOM_AMQP_CA, and ECOM_AMQP_CERT with ECOM_AMQP_KEY, must name PEM files: {error}."
-        ) from error
-    return context
 
 
 def why(error: object) -> str:
@@ -166,34 +96,14 @@ class Connection(AsyncioConnection):
     ) -> None:
         """Publish a message of ours: JSON, persistent, mandatory, with the connection's user id.
 
-        Raises `Unsendable` if its properties cannot be encoded, or do not fit a frame.
+        Raises `Unsendable`, or pika's error if the channel is closed.
         """
-        user = self.params.credentials.username
-        frames = None
-        if channel.is_open and 0 < len(body) <= self._body_max_length:  # it makes one frame
-            frames = write_message(channel.channel_number, exchange, key, headers, body, id, user)
-        if frames is not None:
-            if len(frames) - len(body) > self._body_max_length:
-                raise Unsendable(f"its headers do not fit a frame of {self.params.frame_max} bytes")
-            self._output_marshaled_frames([frames])
-            return
-        properties = spec.BasicProperties(
-            content_type=JSON,
-            headers=headers,
-            delivery_mode=PERSISTENT,
-            message_id=id,
-            user_id=user,
-        )
-        self._try(properties)
-        channel.basic_publish(exchange, key, body, properties, mandatory=True)
-
-    def _try(self, properties: spec.BasicProperties) -> None:
-        try:
-            size = sum(map(len, properties.encode()))
-        except Exception as error:
-            raise Unsendable(f"its properties cannot be encoded: {error!r}") from error
-        if size > self._body_max_length - MARGIN:
-            raise Unsendable(f"its headers do not fit a frame of {self.params.frame_max} bytes")
+        if not channel.is_open:
+            raise ChannelWrongStateError("Channel is closed.")
+        number, user = channel.channel_number, self.params.credentials.username
+        most = self._body_max_length
+        frames = write_message(number, exchange, key, headers, body, id, user, most)
+        self._output_marshaled_frames([frames])
 
     def _proto_connection_made(self, transport: Any) -> None:
         transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES = READ_AT_ONCE, READ_A_TURN

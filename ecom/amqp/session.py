@@ -15,8 +15,8 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
-from ecom.amqp.codec import Message
-from ecom.amqp.connection import TROUBLE, Connection, Unsendable, is_refusal
+from ecom.amqp.codec import Message, Unsendable
+from ecom.amqp.connection import Connection, is_refusal
 from ecom.contract import topology
 from ecom.runtime.messages import Announce, Confirmed, Delivery, Rejected
 from ecom.runtime.tables import Outbox
@@ -42,10 +42,9 @@ class Session:
         put: Callable[[Any], None],
         one_by_one: bool = False,
     ) -> None:
-        self._shop = shop
-        self._service = service
-        self._epoch = epoch
-        self._put = put
+        self._service, self._epoch, self._put = service, epoch, put
+        self._queue = topology.queue(shop, service)
+        self._events, self._dead = topology.exchange(shop), topology.dead_exchange(shop)
         self._connections: list[Connection] = []
         # Delivery tag, ascending: seq, message id.
         self._unconfirmed: dict[int, tuple[int, str]] = {}
@@ -53,32 +52,27 @@ class Session:
         self._published = 0
         self._one_by_one = one_by_one  # publish each row only when the one before is confirmed
         self._waiting: deque[Outbox] = deque()  # rows that wait for that
-        self._refusal: Exception | None = None  # for which the broker closed our publishing channel
+        self._is_refused = False  # whether the broker closed our channel for what we published
         self.proven = False  # whether anything was confirmed
         # Tags of the last delivery, now and at the last check, and of the last ack.
         self._delivered = self._delivered_before = self._acked = 0
         self._to_ack: int | None = None  # the tag that waits to be acknowledged
         self._silence = 0  # messages to ourselves in a row without an echo
-        self._user: str | None = None  # as whom we are connected
         self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def open(self, parameters: pika.URLParameters) -> None:
         """Connect and consume. Raises pika's errors, also if our queue is not there."""
-        self._user = parameters.credentials.username
-        self._out = await self._channel(await self._connect(parameters))
-        self._in = await self._channel(await self._connect(parameters))
+        self._out = await self._connect(parameters)
+        self._in = await self._connect(parameters)
         self._is_alone = await self._consumers() == 0
         self._out.add_on_return_callback(self._on_return)
         await self._call(
             lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
         )
-        await self._consume()
-
-    async def _consume(self) -> None:
-        """After a second crash, messages are consumed one at a time until one is delivered that was
-        not in hand at two: the broker counts a crash against every message in hand, and only the
-        message that kills the process may reach the delivery limit. What is first in the queue has
-        been in hand as often as all behind it, unless siblings had these."""
+        # After a second crash, messages are consumed one at a time until one is delivered that was
+        # not in hand at two: the broker counts a crash against every message in hand, and only the
+        # message that kills the process may reach the delivery limit. What is first in the queue
+        # has been in hand as often as all behind it, unless siblings had these.
         await self._call(self._in.basic_qos, prefetch_count=1)
         self._careful = True
         self._listen()
@@ -104,55 +98,44 @@ class Session:
     async def _consumers(self) -> int:
         """The number of our queue's consumers. A passive declare needs no right, but the queue must
         exist: otherwise the broker closes the channel, which ends the session."""
-        ours = topology.queue(self._shop, self._service)
-        found = await self._call(self._out.queue_declare, queue=ours, passive=True)
+        found = await self._call(self._out.queue_declare, queue=self._queue, passive=True)
         return found.method.consumer_count
 
-    async def _call(self, method: Callable, **options: Any) -> Any:
+    async def _call(self, method: Callable, seconds: float | None = 30.0, **options: Any) -> Any:
         """Call a pika method that takes a callback, and wait for that, or for the session's end."""
         done = asyncio.get_running_loop().create_future()
         method(callback=lambda *frames: done.done() or done.set_result(frames[0]), **options)
-        await asyncio.wait({done, self.ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        ends = {done, self.ended}
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
             raise self.ended.result() if self.ended.done() else ConnectionError("no answer")
         return done.result()
 
-    async def _connect(self, parameters: pika.URLParameters) -> Connection:
-        opened = asyncio.get_running_loop().create_future()
+    async def _connect(self, parameters: pika.URLParameters) -> Channel:
+        """A channel on a connection of its own."""
 
-        def failed(_: Any, error: Any) -> None:
-            if not opened.done():
-                known = error if isinstance(error, TROUBLE) else ConnectionError(error)
-                opened.set_exception(known)
+        def lost(_: Any, error: Exception) -> None:
+            self._end(error)
 
-        connection = Connection(
-            parameters,
-            on_open_callback=lambda _: opened.done() or opened.set_result(None),
-            on_open_error_callback=failed,
-            on_close_callback=lambda _, error: self._end(error),
-        )
-        self._connections.append(connection)
-        await opened
-        return connection
+        def begin(callback: Callable) -> None:
+            self._connections.append(Connection(parameters, callback, lost, lost))
 
-    async def _channel(self, connection: Connection) -> Channel:
+        connection = await self._call(begin, seconds=None)  # pika gives up by itself
         channel = await self._call(lambda callback: connection.channel(on_open_callback=callback))
         channel.add_on_close_callback(self._on_close)
-        channel.add_on_cancel_callback(
-            lambda frame: self._end(ConnectionError("our queue is gone"))
-        )
+        channel.add_on_cancel_callback(lambda _: self._end(ConnectionError("our queue is gone")))
         return channel
 
     def _on_close(self, channel: Channel, error: Exception) -> None:
         if channel is getattr(self, "_out", None) and is_refusal(error):
-            self._refusal = error
+            self._is_refused = True
         self._end(error)
 
     @property
     def suspects(self) -> list[int]:
         """The rows of which one made the broker end this session, if that is why it ended: those
         that were published and not confirmed."""
-        return [seq for seq, _ in self._unconfirmed.values()] if self._refusal else []
+        return [seq for seq, _ in self._unconfirmed.values()] if self._is_refused else []
 
     def _end(self, error: Exception) -> None:
         if not self.ended.done():
@@ -175,11 +158,10 @@ class Session:
             self._waiting.append(row)
             return
         if row.exchange == "dead":
-            exchange, key = topology.dead_exchange(self._shop), self._service
+            exchange, key = self._dead, self._service
             message_id = str(row.seq)  # several may be of one event, and a return must name its row
         else:
-            exchange, key = topology.exchange(self._shop), row.type
-            message_id = row.id or str(row.seq)
+            exchange, key, message_id = self._events, row.type, row.id or str(row.seq)
         try:
             connection = self._out.connection
             connection.publish(self._out, exchange, key, row.headers, row.body, message_id)
@@ -194,8 +176,9 @@ class Session:
 
     def announce(self, output: Announce) -> None:
         try:
-            exchange, ours = topology.exchange(self._shop), pika.BasicProperties(user_id=self._user)
-            self._out.basic_publish(exchange, output.key, output.body, ours)
+            user = self._out.connection.params.credentials.username
+            ours = pika.BasicProperties(user_id=user)
+            self._out.basic_publish(self._events, output.key, output.body, ours)
             self._published += 1  # it will be confirmed like the others
         except pika.exceptions.AMQPError as error:
             self._end(error)
@@ -231,8 +214,7 @@ class Session:
 
     def _listen(self) -> None:
         """Consume our queue."""
-        ours = topology.queue(self._shop, self._service)
-        self._consumer = self._in.connection.consume(self._in, ours, self._on_message)
+        self._consumer = self._in.connection.consume(self._in, self._queue, self._on_message)
 
     def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         log.warning("Returned: no queue is bound for %s", method.routing_key)

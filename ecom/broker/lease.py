@@ -56,7 +56,7 @@ def lease(url: str | None = None) -> Lease:
     `BrokerUnavailable`, and `ShopError` for a URL that is none.
     """
     if asked := os.environ.get("ECOM_AMQP_URL") if url is None else url:
-        from ecom.amqp.connection import check_url  # here: it takes 0.1 s that others need not wait
+        from ecom.amqp.address import check_url  # here: it takes 0.1 s that others need not wait
 
         return Lease(check_url("ECOM_AMQP_URL", asked))
     folder = _folder()

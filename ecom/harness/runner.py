@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 from weakref import ref
 
-from ecom.amqp.connection import check_url
+from ecom.amqp.address import check_url
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.harness.diagrams.live.glance import Glance

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pandas as pd
 
-from ecom.amqp.connection import check_url
+from ecom.amqp.address import check_url
 from ecom.broker.management import client
 from ecom.contract.envelope import rfc3339
 from ecom.errors import ServiceDown, ShopError

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple
 
-from ecom.amqp.connection import parameters
+from ecom.amqp.address import brokers
 from ecom.contract.contract import Contract, Event, subject_of
 from ecom.contract.envelope import command_id, derived_id, is_id, trace_after
 from ecom.contract.topology import exchange
@@ -97,8 +97,8 @@ class Tracer:
         self._export = export
         self.close = close  # sends what was not sent yet; may take as long as the network likes
         self._own = [kind.__name__ for kind in service.handlers if not issubclass(kind, Event)]
-        brokers = parameters(settings.amqp_url)
-        where = (brokers[0].host, brokers[0].port) if len(brokers) == 1 else (None, None)
+        known = brokers("ECOM_AMQP_URL", settings.amqp_url)
+        where = (known[0].host, known[0].port) if len(known) == 1 else (None, None)
         messaging = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": exchange(settings.shop),

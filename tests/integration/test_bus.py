@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from pika.frame import Method
 from wiretap import Proxy, Tap, publish, tapped
 
-from ecom.amqp import connection
+from ecom.amqp import address
 from ecom.amqp.blocking import operator
+from ecom.amqp.connection import TROUBLE
 from ecom.amqp.session import Session
 from ecom.bus import declare, parameters, remove_topology
 from ecom.contract import topology
@@ -77,10 +78,10 @@ def test_a_topology_of_another_shape_is_an_error_and_not_overwritten(broker, sho
 def test_a_broker_that_does_not_answer_is_trouble_as_any_other(monkeypatch):
     """It takes the connection, as a frozen one does, and says nothing: the provisioner waits for
     it, and an operator is told."""
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 0.1)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         url = f"amqp://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(connection.TROUBLE):
+        with pytest.raises(TROUBLE):
             declare(CONTRACT, url, "shop")
         with pytest.raises(ShopError, match="cannot be reached"), operator(url, "lock"):
             pass

@@ -7,8 +7,8 @@ import pytest
 from helpers import EXAMPLES, wire
 from msgspec.structs import replace
 
+from ecom.amqp.address import parameters
 from ecom.amqp.blocking import operator
-from ecom.amqp.connection import parameters
 from ecom.contract.topology import dead_queue, queue
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters

@@ -11,7 +11,7 @@ import pytest
 from helpers import EXAMPLES, Hand, broker_url, delivery, wire
 
 from ecom import Shop
-from ecom.amqp.connection import parameters
+from ecom.amqp.address import parameters
 from ecom.contract import topology
 from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD, GOOD_CARD
 from ecom.shop.credentials import kept_token

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from scraping import families, value
 
 from ecom import Shop
-from ecom.amqp.connection import parameters
+from ecom.amqp.address import parameters
 from ecom.contract import topology
 from ecom_lab.shop import SERVICES
 

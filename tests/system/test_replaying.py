@@ -11,7 +11,7 @@ import pytest
 from helpers import broker_url, copies_are_checked, wire
 
 from ecom import Shop
-from ecom.amqp.connection import parameters
+from ecom.amqp.address import parameters
 from ecom.contract.topology import dead_exchange, dead_queue, exchange, queue
 from ecom.errors import ShopError
 from ecom.events import OrderCancelled, PaymentProcessed

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shuffled import Shuffled
 
 from ecom import Shop, attach
-from ecom.amqp.connection import check_url
+from ecom.amqp.address import check_url
 from ecom.api.schemas import OrderIn
 from ecom.effects.http_gateway import HttpGateway
 from ecom.effects.smtp import SmtpMailer

@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pika import frame, spec
 from pika.compat import as_bytes
 
-from ecom.amqp.codec import Message, read_message, write_message
+from ecom.amqp.codec import Message, Unsendable, read_message, write_message
 from ecom.amqp.connection import Connection
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -15,7 +16,9 @@ NAME = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, 
 SHORT = st.text(st.characters(codec="utf-8"), max_size=20)
 HEADERS = st.dictionaries(NAME, TEXT | st.text(min_size=1, max_size=400), max_size=12)
 ANY_HEADERS = st.dictionaries(NAME, TEXT | st.integers(-5, 5) | st.booleans() | st.none())
+MOST = 2_048  # bytes in a frame
 BODY = st.binary(min_size=1, max_size=300)
+LONG = st.builds(bytes.__mul__, BODY, st.integers(0, 30))
 
 
 def properties(headers, id_, user):
@@ -30,7 +33,8 @@ def properties(headers, id_, user):
 
 def marshalled(method, properties, body):
     header = frame.Header(1, len(body), properties).marshal()
-    content = frame.Body(1, body).marshal() if body else b""
+    pieces = (body[at : at + MOST] for at in range(0, len(body), MOST))
+    content = b"".join(frame.Body(1, piece).marshal() for piece in pieces)
     return frame.Method(1, method).marshal() + header + content
 
 
@@ -71,19 +75,25 @@ def as_pika_reads(data):
     return at, as_bytes(it.consumer_tag), message
 
 
-@given(HEADERS, BODY, SHORT, SHORT, SHORT, SHORT)
+@given(HEADERS | ANY_HEADERS, LONG, SHORT, SHORT, SHORT, SHORT)
 def test_a_message_is_written_as_pika_writes_it(headers, body, exchange, key, id_, user):
-    """Byte for byte."""
+    """Byte for byte: numbers and the like by types of their own, a long body in several frames."""
     method = spec.Basic.Publish(exchange=exchange, routing_key=key, mandatory=True)
     expected = marshalled(method, properties(headers, id_, user), body)
-    assert write_message(1, exchange, key, headers, body, id_, user) == expected
+    if len(frame.Header(1, 0, properties(headers, id_, user)).marshal()) > MOST + 8:
+        with pytest.raises(Unsendable, match="do not fit a frame"):
+            write_message(1, exchange, key, headers, body, id_, user, MOST)
+    else:
+        assert write_message(1, exchange, key, headers, body, id_, user, MOST) == expected
 
 
-@given(ANY_HEADERS, BODY)
-def test_headers_that_are_no_text_are_left_to_pika(headers, body):
-    """Numbers and the like have types of their own in a table."""
-    written = write_message(1, "shop.dead", "order", headers, body, "id", "shop.order")
-    assert (written is None) == (not all(isinstance(each, str) for each in headers.values()))
+@pytest.mark.parametrize(
+    "headers", [{"x" * 300: "y"}, {"x": "\ud800"}, {"x": ["\ud800"]}, {"x": {1}}]
+)
+def test_what_has_no_form_on_the_wire_is_not_sent(headers):
+    """Nor does it end anything: it is said of this message alone."""
+    with pytest.raises(Unsendable, match="cannot be encoded"):
+        write_message(1, "shop.dead", "order", headers, b"{}", "id", "shop.order", MOST)
 
 
 @given(HEADERS, BODY, st.integers(1, 2**63), st.booleans(), SHORT, SHORT, SHORT, SHORT, BODY)

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pika
 
-from ecom.amqp.connection import parameters
+from ecom.amqp.address import parameters
 from ecom.contract import topology
 from ecom_lab.chaos.garbage import garbage
 from ecom_lab.chaos.testbed import Testbed, wait_for
