@@ -24,8 +24,7 @@ from pydantic import Field
 
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import documented, handle_errors, responses
-from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, in_time
-from ecom.api.once import StrictRoute
+from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, StrictRoute, in_time
 from ecom.api.schemas import (
     Health,
     HistoryEntry,
@@ -52,14 +51,12 @@ T = TypeVar("T")
 OrderPath = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 CustomerPath = Annotated[str, Field(max_length=254, pattern=MAILABLE)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[!-~]+$")]
-
-
 _NAMES = {"generate_unique_id_function": lambda route: route.name}
 router = APIRouter(route_class=StrictRoute, **_NAMES)
 probes = APIRouter(**_NAMES)  # for machines, which may add to their questions what they like
 
 
-@router.post("/orders", status_code=202, **responses(403, body=True))
+@router.post("/orders", status_code=202, **responses(403, 408, 413))
 async def place_orders(
     request: Request, order: OneOrMany, idempotency_key: Key = None
 ) -> OrderOut | list[OrderSummary]:

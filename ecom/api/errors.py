@@ -48,7 +48,6 @@ _DESCRIPTIONS = {
     503: "The database cannot be had just now, and what was not done yet never will be: try again, "
     "under the same Idempotency-Key if there was one.",
 }
-_BODY = (408, 413)  # of a request that has one
 _STATUSES = {NoSuchOrder: 404, KeyReused: 422, StoreUnavailable: 503, StoreBroken: 503}
 # For the document only: authentication looks at the token before the body is read.
 _SCHEME = {
@@ -58,12 +57,9 @@ _SCHEME = {
 }
 
 
-def responses(*statuses: int, body: bool = False) -> dict[str, Any]:
+def responses(*statuses: int) -> dict[str, Any]:
     """For a route that asks for a token: what it may answer besides success, as documented."""
-    every = {
-        status: documented(status)
-        for status in sorted({400, 401, 422, 503, *statuses, *(_BODY if body else ())})
-    }
+    every = {it: documented(it) for it in sorted({400, 401, 422, 503, *statuses})}
     every[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     every[422]["model"] = ValidationErrors
     return {"responses": every, "openapi_extra": {"security": [{"token": []}]}}

@@ -1,17 +1,28 @@
-"""How much a caller may send, how slowly, and over how many connections."""
+"""What a request may be: how large, how slow, over how many connections; and that what it says, it
+says once, and all of it is understood.
+
+Of two readers one may believe the first, one the last; and whoever misspells a condition would be
+answered without it.
+"""
 
 import asyncio
+import json
 import socket
 from asyncio import FIRST_COMPLETED, TimerHandle, Transport
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import parse_qsl
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from h11 import IDLE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ecom.api.once import ambiguity
 from ecom.contract.envelope import MAX_BODY
+from ecom.settings import shown
 from ecom.stores.base import StoreUnavailable
 
 MAX_CONNECTIONS = 500  # then 503: files and sockets for the rest of the process must remain
@@ -21,6 +32,8 @@ MAX_REQUEST = 3 * MAX_BODY  # bytes: others wait for it; an event's order fits, 
 BODY_SECONDS = 60.0  # a body must be there in so many
 SOON = 0.1  # seconds: only then is it looked whether the caller waits, which costs as much again
 COMMAND_SECONDS = 10.0  # a command that was not handled in so many never will be
+# Two hosts or lengths are refused by h11, two tokens are none (see `ecom.api.auth`).
+_ONCE = {b"content-type", b"idempotency-key"}
 
 
 class Connection(H11Protocol):
@@ -72,7 +85,7 @@ class BodyLimit:
         self._app, self._seconds = app, seconds
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        if said := ambiguity(scope):
+        if said := _ambiguity(scope):
             answer = JSONResponse({"detail": said}, 400, {"Connection": "close"})
             return await answer(scope, receive, send)
         size = int(dict(scope["headers"]).get(b"content-length", 0))  # as announced
@@ -100,6 +113,54 @@ def _fits(size: int) -> None:
     if size > MAX_REQUEST:
         # The rest is dropped unread: closing the connection would lose our answer.
         raise HTTPException(413, f"the body is over {MAX_REQUEST} bytes")
+
+
+def _ambiguity(scope: dict) -> str:
+    """What a request's head leaves open, in words; "" if nothing.
+
+    Of its length, a proxy before us may believe the other, and take a part of one caller's request
+    for another's (RFC 9112, 6.3).
+    """
+    headers = [name for name, _ in scope["headers"]]
+    chunked = b"transfer-encoding" in headers
+    if chunked and (b"content-length" in headers or scope["http_version"] == "1.0"):
+        return "either Content-Length or Transfer-Encoding says how long a body is, not both"
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return _twice([it.decode().title() for it in headers if it in _ONCE] + [it for it, _ in query])
+
+
+def _twice(names: list[str]) -> str:
+    often = [name for name, times in Counter(names).most_common(1) if times > 1]
+    return f"{shown(*often)} is given twice: give it once" if often else ""
+
+
+class StrictRoute(APIRoute):
+    """A route that answers 400 to a body in which an object has two members of one name, and 422 to
+    a query's parameter that it does not know."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        known = {it.alias for it in self.dependant.query_params}
+
+        async def strictly(request: Request) -> Response:
+            if strange := sorted(request.query_params.keys() - known):
+                raise RequestValidationError(
+                    [{"type": "extra_forbidden", "loc": ("query", name)} for name in strange]
+                )
+            return await handle(_Once(request.scope, request.receive))
+
+        return strictly
+
+
+class _Once(Request):
+    async def json(self) -> Any:
+        return json.loads(await self.body(), object_pairs_hook=_members)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(members := dict(pairs)) < len(pairs):
+        raise HTTPException(400, _twice([name for name, _ in pairs]))
+    return members
 
 
 async def in_time(request: Request, asked: asyncio.Future) -> Any:
