@@ -53,7 +53,7 @@ def _letters_of(name: str) -> Iterator["DeadLetters"]:
     from ecom.broker.lease import lease
     from ecom.harness.dead_letters.dead_letters import DeadLetters
     from ecom.harness.tenancy import address, kept_broker
-    from ecom.shop.live import kept_saga
+    from ecom.shop.folder import kept_saga
 
     folder = shop_folder(name)
     with lease(kept_broker(folder)) as url:

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import click
+from click.shell_completion import get_completion_class
 
 from ecom.cli.dead import dead
 from ecom.cli.options import (
@@ -18,19 +19,16 @@ from ecom.cli.options import (
     folder_named,
     given_folder,
     of_shop,
+    plain,
     shop_folder,
     shop_name,
     units,
 )
-from ecom.cli.orders import orders, place
 from ecom.cli.records import COMMANDS
 from ecom.errors import ShopError
 from ecom.settings import Settings, all_installed
-from ecom.telemetry.logs import one_line
 
 SETTINGS = {"max_content_width": 88, "help_option_names": ["-h", "--help"]}
-
-
 MAP = {
     "A shop": ["up", "status", "watch", "dead", "gateway", "down"],
     "Its orders": ["catalogue", "stock", "place", "cancel", "orders"],
@@ -62,8 +60,7 @@ class Friendly(click.Group):
             with all_installed():
                 return super().invoke(ctx)
         except ShopError as error:
-            lines = str(error).split("\n")  # in which something from outside may be quoted
-            raise click.ClickException("\n".join(map(one_line, lines))) from error
+            raise click.ClickException(plain(str(error))) from error
         except OSError as error:
             if error.filename is None:  # not about a file that was named
                 raise
@@ -81,7 +78,7 @@ def main() -> None:
     """
 
 
-for command in (dead, place, orders, *COMMANDS):
+for command in (dead, *COMMANDS):
     main.add_command(command)
 for point in entry_points(group="ecom.commands"):  # study commands, which other packages bring
     with suppress(ModuleNotFoundError):  # e.g. the benchmark, which lives in the checkout only
@@ -100,7 +97,7 @@ def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
     Ctrl-C or `ecom down` closes it; the next `ecom up` goes on where it was. A service that dies is
     started again.
     """
-    from ecom.shop.credentials import token_file
+    from ecom.shop.folder import token_file
     from ecom.shop.shop import Shop
 
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -148,7 +145,7 @@ def watch(name: str) -> None:
     from ecom.harness.diagrams.live.glance import EVERY, glance
     from ecom.harness.diagrams.live.view import View
     from ecom.harness.workspace import holder_of
-    from ecom.shop.live import monitor
+    from ecom.shop.folder import monitor
 
     folder = folder_named(name)
     if holder_of(folder) is None:
@@ -175,3 +172,11 @@ def status(name: str, as_json: bool) -> None:
 
     state = status_of(shop_folder(name))
     click.echo(json.dumps(asdict(state)) if as_json else str(state))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what completes commands and options: eval "$(ecom completion bash)"."""
+    complete = get_completion_class(shell)(main, {}, "ecom", "_ECOM_COMPLETE")
+    click.echo(complete.source())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ecom.shop.api_client import Client
+    from ecom.shop.records import Records
 
 FOLDER = "ecom.folder"  # in a context: the folder that was given
 
@@ -23,14 +24,10 @@ FOLDER = "ecom.folder"  # in a context: the folder that was given
 class Place(click.Path):
     """A path; but none that is empty, which pathlib takes for the folder we are in."""
 
-    def __init__(self, **how: Any) -> None:
-        super().__init__(path_type=Path, **how)
-
-    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
-        """The path, or click's error."""
+    def convert(self, value: Any, parameter: Any, context: Any) -> Path:
         if not os.fspath(value):
             self.fail("an empty path names nothing.", parameter, context)
-        return super().convert(value, parameter, context)
+        return Path(super().convert(value, parameter, context))
 
 
 def of_shop(command: Callable) -> Callable:
@@ -49,14 +46,14 @@ def of_shop(command: Callable) -> Callable:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def say(text: str) -> None:
-    """Print lines in which something of an event, or of a customer, may be: text stays text,
-    whatever a terminal would do about it."""
-    click.echo("\n".join(map(one_line, text.split("\n"))))
+def plain(text: str) -> str:
+    """Lines in which something of an event, or of a customer, may be: text stays text, whatever a
+    terminal would do about it."""
+    return "\n".join(map(one_line, text.split("\n")))
 
 
 def cell(value: object) -> str:
-    """What a table shows of a value: text stays text, as of `say`, on one line."""
+    """What a table shows of a value: text stays text, as of `plain`, on one line."""
     return one_line(str(value).replace("\n", " "))
 
 
@@ -102,15 +99,22 @@ def shop_name(name: str) -> str:
     return name_for(folder) if folder and said is ParameterSource.DEFAULT else name
 
 
+def records_of(name: str) -> "Records":
+    """The records of the shop. Raises `ShopError` if it has never been open."""
+    from ecom.shop.records import Records
+
+    return Records(shop_folder(name))
+
+
 @contextmanager
 def client_of(name: str) -> Iterator["Client"]:
     """A client of the shop's HTTP API."""
     from ecom.cli.status import api_of
     from ecom.shop.api_client import Client
-    from ecom.shop.credentials import token_for
+    from ecom.shop.folder import kept_token
 
     folder = shop_folder(name)
-    with closing(Client(lambda: api_of(folder), token_for(folder))) as client:
+    with closing(Client(lambda: api_of(folder), kept_token(folder))) as client:
         yield client
 
 

@@ -1,19 +1,32 @@
-"""A shop's records in a terminal, and what a customer or an operator does to it there."""
+"""A shop's orders and records in a terminal, and what a customer or an operator does to it."""
 
 import json
 import sys
-from collections.abc import Callable
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import get_completion_class
 
-from ecom.cli.options import aligned, as_json, client_of, of_shop, say, shop_folder, units
+from ecom.cli.options import (
+    aligned,
+    as_json,
+    client_of,
+    of_shop,
+    plain,
+    records_of,
+    shop_folder,
+    units,
+)
 from ecom.errors import ShopError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ecom.shop.records import Records
+
+WAIT_SECONDS = 60.0
+STATES = ["PENDING", "CONFIRMED", "CANCELLED"]
 
 of_order = click.option("--order", help="Only this order's.")
 
@@ -33,14 +46,67 @@ def show(frame: "pd.DataFrame", as_json: bool, none: str = "None.") -> None:
 
 
 @click.command()
+@click.argument("customer")
+@click.argument("lines", nargs=-1, required=True, metavar="SKU=UNITS...")
+@click.option("--card", help="A test card; without it, the customer's own.")
+@click.option("--wait", is_flag=True, help="Wait for its end: the exit status is 1 if it fails.")
+@of_shop
+@as_json
+def place(
+    customer: str, lines: tuple[str, ...], card: str | None, wait: bool, name: str, as_json: bool
+) -> None:
+    """Place an order with a shop that is up.
+
+    Example: ecom place ada@example.com TEAPOT=1 KITE=2
+    """
+    from ecom.shop.catalogue import order_for, unknown_products
+
+    wanted = order_for(customer, units(lines), card)
+    with client_of(name) as client:
+        order = client.place([wanted])[0]
+    for sentence in unknown_products(wanted):
+        click.echo(sentence, err=True)
+    if not wait:
+        click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
+        return
+    found = _ended(records_of(name), order)
+    told = {"order_id": order, **found}
+    because = f": {found['reason']}" if found["reason"] else ""
+    click.echo(json.dumps(told) if as_json else f"Order {order} is {found['state']}{because}.")
+    sys.exit(0 if found["state"] == "CONFIRMED" else 1)
+
+
+def _ended(records: "Records", order: str) -> dict[str, str]:
+    """How an order ended, once it has; how it stands, if it takes too long."""
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        frame = records.orders().set_index("order_id")
+        found = {column: str(frame.at[order, column]) for column in ("state", "reason")}
+        if found["state"] != "PENDING" or time.monotonic() > until:
+            return found
+        time.sleep(0.1)
+
+
+@click.command()
+@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only these.")
+@of_shop
+@as_json
+def orders(state: str | None, name: str, as_json: bool) -> None:
+    """List the orders and how each ended."""
+    records = records_of(name)
+    if as_json:
+        click.echo(json.dumps(records.orders_as_json(state)))
+    else:
+        show(records.orders(state), False, "No orders.")
+
+
+@click.command()
 @of_order
 @of_shop
 @as_json
 def events(order: str | None, name: str, as_json: bool) -> None:
     """List the events, causes before effects."""
-    from ecom.shop.records import Records
-
-    show(Records(shop_folder(name)).events(order), as_json)
+    show(records_of(name).events(order), as_json)
 
 
 @click.command()
@@ -49,9 +115,7 @@ def events(order: str | None, name: str, as_json: bool) -> None:
 @as_json
 def emails(order: str | None, name: str, as_json: bool) -> None:
     """List what customers were told."""
-    from ecom.shop.records import Records
-
-    show(Records(shop_folder(name)).emails(order), as_json)
+    show(records_of(name).emails(order), as_json)
 
 
 @click.command()
@@ -65,9 +129,8 @@ def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
     """
     from ecom.process.databases import Files
     from ecom.shop.provision import stock_shelves
-    from ecom.shop.records import Records
 
-    records, wanted = Records(shop_folder(name)), units(lines)
+    records, wanted = records_of(name), units(lines)
     if known := wanted.keys() & {*records.stock().sku}:
         raise ShopError(f"{', '.join(sorted(known))} is on the shelves already: nothing was done.")
     stock_shelves(Files(records.folder), wanted)
@@ -90,9 +153,7 @@ def catalogue(as_json: bool) -> None:
 @as_json
 def books(name: str, as_json: bool) -> None:
     """Say whether the books balance: the exit status is 1 if they do not."""
-    from ecom.shop import accounts
-
-    verdict = accounts.books(shop_folder(name))
+    verdict = records_of(name).books()
     click.echo(json.dumps(asdict(verdict)) if as_json else str(verdict))
     sys.exit(0 if verdict.balanced else 1)
 
@@ -102,9 +163,7 @@ def books(name: str, as_json: bool) -> None:
 @of_shop
 def history(order: str, name: str) -> None:
     """Tell all that happened to one order, causes before effects."""
-    from ecom.shop.history import history as told
-
-    say(repr(told(shop_folder(name), order)))
+    click.echo(plain(repr(records_of(name).history(order))))
 
 
 @click.command()
@@ -141,16 +200,4 @@ def _value(text: str) -> Any:
         return text
 
 
-@click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print what completes commands and options: eval "$(ecom completion bash)"."""
-    kind = get_completion_class(shell)
-    command = click.get_current_context().find_root().command
-    click.echo(kind(command, {}, "ecom", "_ECOM_COMPLETE").source() if kind else "")
-
-
-COMMANDS: tuple[Callable, ...] = (
-    *(cancel, history, events, books, stock, catalogue, emails, gateway),
-    completion,
-)
+COMMANDS = place, orders, cancel, history, events, books, stock, catalogue, emails, gateway

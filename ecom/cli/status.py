@@ -11,7 +11,7 @@ from ecom.harness.tenancy import pages_of
 from ecom.harness.workspace import holder_of, is_alive
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Retry
-from ecom.shop.live import kept_saga, monitor
+from ecom.shop.folder import kept_saga, monitor
 
 POLICY = (
     "{service}, {kind}: {attempts} attempts, waits of up to {base:g} s × {factor:g}ⁿ, "

@@ -18,7 +18,7 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     duplicate: Chance = 0.0  # of a call: it is answered twice
     delay: Annotated[float, Meta(ge=0, le=3600)] = 0.0  # seconds from the deed to the answer
     down: bool = False  # every call fails before
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
 
 
 class Luck:

@@ -17,7 +17,6 @@ from ecom.sandbox.faults import Faults
 from ecom.settings import number, one_of, shown, text
 
 MOST_UNITS = 10**12  # on a shelf
-FOREVER = float("inf")
 
 
 def units_of_stock(stock: Any) -> dict[str, int]:
@@ -28,20 +27,16 @@ def units_of_stock(stock: Any) -> dict[str, int]:
     }
 
 
-def patience(what: str, seconds: Any, most: float = FOREVER) -> float:
-    """How long to wait; without end, if need be."""
-    return number(what, seconds, 0, most)
-
-
 def orders(given: Any) -> list[dict[str, Any]]:
     """Arguments of `place`, one after the other."""
     try:
-        found = [_pairs("order", each) for each in given]
-        return [{text("the name of an argument", name): it for name, it in each} for each in found]
-    except ShopError:
-        raise
+        found = [*given]
     except Exception as error:
         raise ShopError(f"orders must be a list of dictionaries, not {shown(given)}.") from error
+    return [
+        {text("the name of an argument", name): it for name, it in _pairs("order", each)}
+        for each in found
+    ]
 
 
 def lines(given: Any, price: Any) -> list[dict[str, Any]]:
@@ -91,20 +86,13 @@ def _fault(name: str, value: Any, known: Mapping[str, Any]) -> Any:
         if str(value) not in ("True", "False"):  # numpy has its own
             raise ShopError(f"{name} must be True or False, not {shown(value)}.")
         return str(value) == "True"
-    if name == "seed":
-        return number(name, value, -(2**63), 2**63 - 1, whole=True)
-    return number(name, value, 0, 3600 if name == "delay" else 1)
-
-
-def saga(given: Any) -> Saga:
-    """A saga of the shop."""
-    if not isinstance(given, Saga):
-        raise ShopError(f"saga must be one, such as orchestration(), not {shown(given)}.")
-    return given
+    return number(name, value, *_bounds(known[name].type), whole=name == "seed")
 
 
 def services(given: Any, of: Saga) -> Saga:
     """The saga with these services, or with handlers of its own laid over theirs."""
+    if not isinstance(of, Saga):
+        raise ShopError(f"saga must be one, such as orchestration(), not {shown(of)}.")
     for name, its in _pairs("services", given):
         one_of("service", name, of.services)
         if not isinstance(its, Service):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote, urlsplit
@@ -21,17 +22,13 @@ from ecom.sandbox.gateway import Movement
 from ecom.services.notification import Told
 from ecom.services.order import CANCELLED, CONFIRMED, Order
 from ecom.settings import Settings, keep_secret, shown, text
-from ecom.shop import accounts
 from ecom.shop.api_client import Client
-from ecom.shop.balance import Books, close_books
-from ecom.shop.records import Records
+from ecom.shop.records import LEDGER, MAILS, Records, frame
 from ecom.shop.shop import Shop
 from ecom.stores.reader import SERVER, Reader
 
-LEDGER, MAILS = "the payment provider's ledger", "customers' mailboxes"
 
-
-class Attached(Records):
+class Attached(Records, AbstractContextManager):
     """The shop whose services have their rows at `database_url`; to be closed, or used by `with`.
 
     Its records are those of a `Shop`, read as a role that may read every service's schema; the
@@ -65,6 +62,7 @@ class Attached(Records):
             self._notes.cleanup()
             raise
         self.name, self._gateway_url = shop, gateway_url
+        self.unseen = (MAILS,) if gateway_url else (LEDGER, MAILS)
         # What is dropped is written down where whoever drops it is: there is no shop's folder.
         self.dead = self._dead = DeadLetters(self.saga, where, shop, self.folder, Path.cwd())
         token = token or os.environ.get("ECOM_HTTP_TOKEN")
@@ -74,9 +72,6 @@ class Attached(Records):
         """Close the connections. The deployment is left as it is."""
         self._client.close()
         self._notes.cleanup()
-
-    def __enter__(self) -> "Attached":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -93,33 +88,23 @@ class Attached(Records):
         lies there, as services have noted them; those that the broker has set aside by itself, as
         they killed their service, are in `dead.list()` only."""
         with Reader(self.folder) as read:
-            rows = [
-                (service, it)
+            found = [
+                (service, it.subject, it.type, it.reason, it.error, it.attempts, rfc3339(it.at))
                 for service in self.saga.services
                 for it in read[service].rows(Letter, ended_at=None)
             ]
-        found = [
-            (service, it.subject, it.type, it.reason, it.error, it.attempts, rfc3339(it.at))
-            for service, it in rows
-        ]
-        columns = ("service", "order_id", "type", "reason", "error", "attempts", "since")
-        types = dict.fromkeys(columns, "str") | {"attempts": "int64"}
-        return pd.DataFrame(found, columns=columns).astype(types)
+        return frame(found, "service order_id type reason error attempts since", {"attempts"})
 
     def emails(self, order: str | None = None) -> pd.DataFrame:
         """Raises `ShopError`: what was sent is no longer the shop's."""
         raise ShopError(f"Nobody sees {MAILS} from here; `history` says what customers were told.")
 
-    def books(self) -> Books:
-        """Whether the books balance, as far as can be seen from here. Meaningful once `settle` has
-        returned. What customers were told is what notification says it has told them."""
+    def _told(self) -> list[tuple[str, str]]:
+        """What notification says it has told them."""
         with Reader(self.folder) as read:
             rows = read["notification"].rows(Told)
         told = [(it.order_id, CONFIRMED) for it in rows if it.confirmed]
-        told += [(it.order_id, CANCELLED) for it in rows if it.cancelled is not None]
-        ledger = self._movements() if self._gateway_url else None
-        unseen = (MAILS,) if self._gateway_url else (LEDGER, MAILS)
-        return close_books(accounts.of_services(self.folder, ledger, told, self.saga), unseen)
+        return told + [(it.order_id, CANCELLED) for it in rows if it.cancelled is not None]
 
     def _movements(self) -> list[Movement]:
         if not self._gateway_url:

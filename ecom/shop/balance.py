@@ -86,14 +86,7 @@ def close_books(accounts: Accounts, unchecked: tuple[str, ...] = ()) -> Books:
 
 def judge(accounts: Accounts) -> list[str]:
     """Every violation as one sentence; empty when the books balance."""
-    rules = (
-        _judge_stock,
-        _judge_ledger,
-        _judge_orders,
-        _judge_strangers,
-        _judge_mails,
-        _judge_audit,
-    )
+    rules = _judge_stock, _judge_ledger, _judge_orders, _judge_strangers, _judge_mails, _judge_audit
     return [violation for rule in rules for violation in rule(accounts)]
 
 

@@ -25,7 +25,7 @@ from ecom.services.notification import MailGivenUp, MailSent, SendMail, Told
 from ecom.services.order import CancelOrder, Order, PlaceOrder
 from ecom.services.payment import Captured, Declined, Payment, Refunded
 from ecom.settings import shown
-from ecom.shop.live import kept_saga
+from ecom.shop.folder import kept_saga
 from ecom.stores.base import Row
 from ecom.stores.reader import Reader
 
@@ -66,6 +66,7 @@ COORDINATED = {  # the same, with a coordinator
     ("coordinator.refund-money", "payment"): ("payment.refunded", "payment.undone"),
     ("coordinator.release-stock", "inventory"): ("inventory.released",),
 }
+OWED = ANSWERED_BY | COORDINATED
 
 
 def history(folder: Path, order_id: str, saga: Saga | None = None) -> History:
@@ -133,7 +134,7 @@ def _change(before: Row | None, after: Row | None) -> str:
 
 def _owed(key: str, service: str) -> str:
     by_mail = ("an e-mail",) if service == "notification" else ()
-    return " or ".join((ANSWERED_BY | COORDINATED).get((key, service), by_mail))
+    return " or ".join(OWED.get((key, service), by_mail))
 
 
 WORDS = Words(

@@ -16,8 +16,8 @@ from ecom.services.notification import Told
 from ecom.services.order import Order, Request
 from ecom.services.payment import Payment
 from ecom.settings import number
+from ecom.shop.folder import kept_saga
 from ecom.shop.history import entries_of, past_of
-from ecom.shop.live import kept_saga
 from ecom.stores.base import Row
 from ecom.stores.query import key_of
 from ecom.stores.sql import columns_of

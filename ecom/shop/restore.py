@@ -21,7 +21,7 @@ from ecom.runtime.streams import apart, came
 from ecom.runtime.tables import Received
 from ecom.services.audit import Entry
 from ecom.services.order import CANCELLED, CONFIRMED, FIRST_ORDER, PENDING, Order
-from ecom.shop.live import kept_saga
+from ecom.shop.folder import kept_saga
 from ecom.stores.base import Store, Table, Transaction
 from ecom.stores.reader import Reader
 from ecom.stores.sqlite import SqliteStore

@@ -11,12 +11,11 @@ from ecom.harness.runner import Runner
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox, put_faults
-from ecom.settings import LONGEST_HOLD, Settings, keep_secret, one_of
+from ecom.settings import LONGEST_HOLD, Settings, keep_secret, number, one_of
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
-from ecom.shop.credentials import keep_token
-from ecom.shop.live import keep_saga
+from ecom.shop.folder import keep_saga, keep_token
 from ecom.shop.provision import provision
 from ecom.shop.records import Records
 
@@ -65,8 +64,8 @@ class Shop(Records, Runner):
         database: str = "files",
     ) -> None:
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
-        self._hold_seconds = arguments.patience("hold_seconds", hold_seconds, LONGEST_HOLD)
-        usual = choreography(self._hold_seconds) if saga is None else arguments.saga(saga)
+        self._hold_seconds = number("hold_seconds", hold_seconds, 0, LONGEST_HOLD)
+        usual = choreography(self._hold_seconds) if saga is None else saga
         its = arguments.services(services, usual)
         Runner.__init__(self, its, name, folder, amqp_url, database)
         self._is_usual = saga is None and not services
@@ -94,7 +93,14 @@ class Shop(Records, Runner):
 
     def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
         saga = None if self._is_usual else carried(self.saga)
-        its = programs(urls, self._token, self._sandbox.environment, saga)
+        secrets = {service: {"ECOM_AMQP_URL": url} for service, url in urls.items()}
+        secrets["order"]["ECOM_HTTP_TOKEN"] = self._token
+        for service, variable in OUTSIDE.items():
+            secrets[service][variable] = self._sandbox.environment[variable]
+        its = {
+            service: Program("ecom.serve:serve", ([service], saga), IMPORTS.get(service, ()), told)
+            for service, told in secrets.items()
+        }
         return its | self._sandbox.programs
 
     def _environment(self) -> dict[str, str]:
@@ -142,22 +148,6 @@ class Shop(Records, Runner):
         """
         self._staffed()
         put_faults(self._sandbox.gateway, arguments.faults(faults))
-
-
-def programs(
-    urls: Mapping[str, str], token: str, outside: Mapping[str, str], saga: bytes | None
-) -> dict[str, Program]:
-    """What the processes of services and provisioner run, each told what no other is. `urls` is
-    where each finds the broker, and as whom, `token` what the HTTP API asks for, `outside` where
-    payment provider and mail server are; `saga` is pickled, if it is not the shop's usual one."""
-    secrets = {service: {"ECOM_AMQP_URL": url} for service, url in urls.items()}
-    secrets["order"]["ECOM_HTTP_TOKEN"] = token
-    for service, variable in OUTSIDE.items():
-        secrets[service][variable] = outside[variable]
-    return {
-        service: Program("ecom.serve:serve", ([service], saga), IMPORTS.get(service, ()), its)
-        for service, its in secrets.items()
-    }
 
 
 def _api(processes: Processes) -> str:

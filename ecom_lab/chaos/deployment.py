@@ -29,7 +29,7 @@ from ecom.runtime.saga import Saga
 from ecom.sandbox import SERVERS
 from ecom.settings import keep_secret, made
 from ecom.shop.attached import attach
-from ecom.shop.credentials import keep_token
+from ecom.shop.folder import keep_token
 from ecom.shop.provision import stock_shelves
 from ecom.stores.reader import SERVER
 from ecom_lab.chaos.hosts import START_SECONDS, Host, address, passing_folder

@@ -3,9 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from ecom.shop import accounts
 from ecom.shop.balance import Accounts
-from ecom.shop.live import kept_saga
+from ecom.shop.records import Records
 from ecom.stores.reader import Reader
 from ecom.stores.reading import totals
 
@@ -14,15 +13,15 @@ ENDED = ("CONFIRMED", "CANCELLED")
 
 def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> dict[str, int]:
     """The counts of a `Verdict`. `attempted` are customers; `acknowledged`, order → customer."""
-    found = accounts.read(folder)
+    records = Records(folder)
+    found = records.accounts()
     customers = {order.order_id: order.customer for order in found.orders}
     told = {order_id for order_id, _ in found.told}
     safe = {order.order_id for order in found.orders if order.state in ENDED} & told
     kept = {order_id: customer for order_id, customer in customers.items() if order_id in safe}
     with Reader(folder) as read:  # how many messages came that an inbox knew already
-        known = sum(
-            totals(read[service].counters())["duplicates"] for service in kept_saga(folder).services
-        )
+        services = records.saga.services
+        known = sum(totals(read[it].counters())["duplicates"] for it in services)
     return {
         "attempted": len(attempted),
         "acknowledged": len(acknowledged),

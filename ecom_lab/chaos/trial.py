@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ecom.harness.processes import read_note
 from ecom.harness.runner import Runner
 from ecom.sagas.choreography import choreography
-from ecom.shop import accounts
-from ecom.shop.credentials import kept_token
+from ecom.shop.folder import kept_token
+from ecom.shop.records import Records
 from ecom.shop.shop import Shop
 from ecom_lab.chaos import measure
 from ecom_lab.chaos.workload import Orders, Workload
@@ -60,7 +60,7 @@ class ShopTrial:
 
     def judge(self, shop: Shop, workload: Orders) -> tuple[str, dict[str, int]]:
         counts = measure.count(shop.folder, workload.attempted, workload.acknowledged)
-        return str(accounts.books(shop.folder)), counts
+        return str(Records(shop.folder).books()), counts
 
 
 SHOP = ShopTrial()

@@ -18,7 +18,7 @@ from ecom import Shop
 from ecom.api.auth import check_token, customer_token, signing_key, verified_customer
 from ecom.errors import ShopError
 from ecom.settings import Settings
-from ecom.shop.credentials import token_file
+from ecom.shop.folder import token_file
 
 TOKEN = "a token that is none, as it has spaces".replace(" ", "-") * 2
 LOTTE, MAX = "lotte@example.com", "max@example.com"

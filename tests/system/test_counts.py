@@ -14,7 +14,7 @@ from ecom import Shop
 from ecom.cli.main import main
 from ecom.cli.status import status_of
 from ecom.harness.diagrams.live.glance import glance
-from ecom.shop.live import monitor
+from ecom.shop.folder import monitor
 from ecom_lab.shop import SERVICES
 
 METRICS = {

@@ -14,7 +14,7 @@ from ecom import Shop
 from ecom.amqp.address import parameters
 from ecom.contract import topology
 from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD, GOOD_CARD
-from ecom.shop.credentials import kept_token
+from ecom.shop.folder import kept_token
 from ecom.telemetry.logs import Line
 from ecom_lab.shop import SAGA, SERVICES
 

@@ -9,7 +9,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ecom import Shop
 from ecom.sandbox.cards import DECLINED_CARD
-from ecom.shop.credentials import kept_token
+from ecom.shop.folder import kept_token
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 

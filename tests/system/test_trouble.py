@@ -18,7 +18,7 @@ from ecom.errors import NotSettled, ServiceDied, ServiceDown
 from ecom.harness.processes import read_note
 from ecom.harness.tenancy import address
 from ecom.harness.workspace import folder_of
-from ecom.shop.live import monitor
+from ecom.shop.folder import monitor
 from ecom_lab.shop import EVENTS, SERVICES
 
 

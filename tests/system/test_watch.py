@@ -22,7 +22,7 @@ from ecom.harness.diagrams.live.glance import SHOWN, WAITING, Glance, glance
 from ecom.harness.diagrams.live.view import line, watched
 from ecom.harness.quiescence import counted
 from ecom.harness.workspace import Workspace
-from ecom.shop.live import monitor
+from ecom.shop.folder import monitor
 from ecom.shop.provision import provision
 from ecom_lab.shop import SAGA, SERVICES
 
@@ -34,7 +34,7 @@ CELL = """
 import time
 from pathlib import Path
 from ecom.harness.diagrams.live.view import watched
-from ecom.shop.live import monitor
+from ecom.shop.folder import monitor
 def settle(view):
     until = time.monotonic() + {seconds}
     while time.monotonic() < until:

@@ -232,7 +232,7 @@ def test_whatever_else_is_handed_over_is_taken_or_refused(value):
         lambda it: orders_for([it]),
         arguments.order_id,
         lambda it: folder_named("folder", it),
-        lambda it: arguments.patience("timeout", it),
+        lambda it: number("timeout", it, 0, math.inf),
         lambda it: check_url("amqp_url", it),
         lambda it: [arguments.faults({name: it}) for name in Faults.__struct_fields__],
     ):

@@ -22,7 +22,7 @@ from ecom.cli.options import aligned
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.workspace import Workspace
 from ecom.shop.catalogue import order_for, unknown_products
-from ecom.shop.credentials import keep_token
+from ecom.shop.folder import keep_token
 from ecom.stores.base import StoreUnavailable
 
 WITHOUT = "import sys; sys.modules['fcntl'] = None; "

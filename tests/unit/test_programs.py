@@ -4,16 +4,16 @@ from importlib import import_module
 from pkgutil import resolve_name
 
 from ecom.sandbox.sandbox import Sandbox
-from ecom.shop.shop import programs
+from ecom.shop.shop import Shop
 from ecom_lab.shop import SERVICES
 
 
 def test_what_processes_call_is_there_and_so_is_what_is_loaded_for_them():
     """A module that is not found would be no error, only slow: each process would load its own."""
-    sandbox = Sandbox(as_processes=True)
-    its = programs(dict.fromkeys(SERVICES, "amqp://"), "", sandbox.environment, None)
-    its |= sandbox.programs
-    sandbox.close()
+    shop = Shop()
+    shop._sandbox, shop._token = Sandbox(as_processes=True), ""
+    its = shop._programs(dict.fromkeys(SERVICES, "amqp://"))
+    shop._end()
     assert set(its) == {*SERVICES, "gateway", "mail"}
     for program in its.values():
         assert callable(resolve_name(program.target))
