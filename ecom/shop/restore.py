@@ -6,6 +6,7 @@ ecom.shop.restore FOLDER` does it while no service runs."""
 
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from ecom.services.order import CANCELLED, CONFIRMED, FIRST_ORDER, PENDING, Orde
 from ecom.shop.folder import kept_saga
 from ecom.stores.base import Store, Table, Transaction
 from ecom.stores.reader import Reader
-from ecom.stores.sqlite import SqliteStore
 
 EVENTS = {kind.key: kind for kind in (OrderCreated, OrderConfirmed, OrderCancelled)}
 SPARE = 1_000  # numbers that are left out: of orders that the log has not heard of yet
@@ -42,11 +42,8 @@ def put_back_orders(folder: Path) -> int:
         if all(number <= emitted.get(f"emitted:{key}", 0) for key, number in heard.items()):
             return 0
         entries = reader["audit"].rows(Entry, producer="order")
-    store = SqliteStore(Files(folder).path("order"))
-    try:
+    with closing(Files(folder).store("order")) as store:
         return put_back(entries, store, heard)
-    finally:
-        store.close()
 
 
 def last_heard(rows: Iterable[Received]) -> dict[str, int]:

@@ -57,7 +57,7 @@ class Store(Protocol):
     all, or those who would change what it has read by key, or insert what it has not found. Then
     each of these methods may raise `StoreUnavailable`."""
 
-    is_shared: bool  # whether several may write at once: then no two should need the same row
+    is_shared: bool = False  # whether several may write at once: no two should need the same row
 
     def begin(self) -> None:
         """Begin a transaction. Raises `StoreUnavailable`."""
@@ -81,6 +81,7 @@ class Store(Protocol):
 
     def number(self, kind: type[Row]) -> int | None:
         """The next number of rows of this kind, if the store gives them; None: they are counted."""
+        return None
 
     def commit(self) -> None:
         """Make everything since `begin` durable. Raises `StoreUnavailable`: then nothing is."""

@@ -5,16 +5,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ecom.stores.base import Hold, R, Row, StoreUnavailable, Where
+from ecom.stores.base import Hold, R, Row, Store, StoreUnavailable, Where
 from ecom.stores.query import Key, in_order, key_of, matches
 
 Rows = dict[type[Row], dict[Key, Any]]  # by kind, then by key: rows of that kind
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Rows in dictionaries; `snapshot` and `restore` simulate a crash or a power cut."""
-
-    is_shared = False
 
     def __init__(self) -> None:
         self._tables: Rows = {}
@@ -48,9 +46,6 @@ class MemoryStore:
         values = {name: getattr(rows[0], name) for name in columns}
         found = self.fetch_many(kind, [key_of(row) for row in rows])
         self.write(kind, [replace(row, **values) for row in found], [])
-
-    def number(self, kind: type[Row]) -> int | None:
-        return None
 
     def commit(self) -> None:
         self._before = None

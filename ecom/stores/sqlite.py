@@ -17,7 +17,7 @@ import msgspec
 
 from ecom.settings import made, private
 from ecom.stores import sql
-from ecom.stores.base import Hold, R, Row, StoreBroken, StoreUnavailable, Where
+from ecom.stores.base import Hold, R, Row, Store, StoreBroken, StoreUnavailable, Where
 from ecom.stores.migrations import Found, migrate, version_in
 from ecom.stores.query import Key, key_of
 from ecom.stores.reading import Reading
@@ -34,11 +34,10 @@ PREPARE_SECONDS = 30.0  # the same while the schema is looked at: others may be 
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
-class SqliteStore(Reading):
+class SqliteStore(Reading, Store):
     """One service's database file; see `prepare` for its tables. A `replica` has its name for
     itself, by a lock that ends with its process: else `StoreUnavailable`."""
 
-    is_shared = False
     _name: IO[bytes] | None = None
     _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 
@@ -91,9 +90,6 @@ class SqliteStore(Reading):
         values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
         keys = msgspec.json.encode([key_of(row) for row in rows]).decode()
         self._run(statement, (*(values[name] for name in columns), keys))
-
-    def number(self, kind: type[Row]) -> int | None:
-        return None
 
     def commit(self) -> None:
         self._run("COMMIT")

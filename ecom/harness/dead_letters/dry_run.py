@@ -21,7 +21,7 @@ from ecom.runtime.messages import Delivery
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom.stores.base import Hold, R, Row, Where
+from ecom.stores.base import Hold, R, Row, Store, Where
 from ecom.stores.query import Key, key_of
 from ecom.stores.reader import Reader
 from ecom.stores.reading import Reading
@@ -111,10 +111,8 @@ def run_here(pickled: bytes) -> DryRun:
     return replace(found, subject_field=saga.contract.subject_field)
 
 
-class Unwritten:
+class Unwritten(Store):
     """A service's database as it is at one moment; what would be written is kept beside it."""
-
-    is_shared = False
 
     def __init__(self, read: Reading) -> None:
         self.fetch, self._select = read.fetch, read.select
@@ -130,9 +128,6 @@ class Unwritten:
 
     def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
         return self._select(kind, want, limit)
-
-    def number(self, kind: type[Row]) -> int | None:
-        return None
 
     def write(self, kind: type[R], puts: list[R], deletes: list[Key]) -> None:
         self._written[kind] = {key_of(row): row for row in puts} | dict.fromkeys(deletes)
