@@ -52,9 +52,8 @@ async def _main(folder: Path) -> None:
 API_FLOOR = Contender(
     name="floor",
     command=lambda _: [sys.executable, "-m", "benchmarks.api_floor"],
-    prepare=lambda _: None,
     place=lambda run, n: None,
-    settled=lambda _: 0,
+    settle=lambda run: None,
     processes=("order",),
 )
 

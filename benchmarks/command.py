@@ -8,26 +8,19 @@ import click
 from ecom.cli.options import Place, as_json
 
 PARTS = ("throughput", "postgres", "latency", "scale", "intake", "start", "stages", "explorer")
+MANY = click.IntRange(min=1)
 
 
 @click.command(context_settings={"show_default": True})
 @click.option(
     "--orders",
-    type=click.IntRange(min=1),
+    type=MANY,
     default=10_000,
     help="In one run; peers carry out a tenth, scale goes to twentyfold.",
 )
+@click.option("--runs", type=MANY, default=5, help="Turns that everybody takes.")
 @click.option(
-    "--runs",
-    type=click.IntRange(min=1),
-    default=5,
-    help="Turns that everybody takes.",
-)
-@click.option(
-    "--samples",
-    type=click.IntRange(min=4),
-    default=400,
-    help="Orders whose latency is taken.",
+    "--samples", type=click.IntRange(min=4), default=400, help="Orders whose latency is taken."
 )
 @click.option(
     "--only",

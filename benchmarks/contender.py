@@ -13,14 +13,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
-from ecom.bus import remove_topology
+from ecom.bus import declare, remove_topology
 from ecom.settings import home
 from ecom_lab.shop import CONTRACT, SERVICES
 
@@ -34,23 +34,29 @@ class BenchFailed(Exception):
     """A contender did not do its work; the text says which, and what its log ended with."""
 
 
+class Bench(NamedTuple):
+    """What is asked of each measurement: at which broker, and how much of it."""
+
+    url: str
+    orders: int  # in one run
+    runs: int
+    samples: int  # orders whose latency is taken
+    step: Callable[[], object]  # to be called after each step
+
+
 @dataclass(frozen=True)
 class Contender:
-    """How to run one.
-
-    `place(run, n)` has n orders placed; `settled(run)` tells how many orders have run their course
-    with all that they leave behind, which changes at least every `patience` seconds.
-    """
+    """How to run one. `place(run, n)` has n orders placed; `settle(run)` returns once all that are
+    placed have run their course with all that they leave behind."""
 
     name: str
     command: Callable[[str], list[str]]  # by service
-    prepare: Callable[[Any], None]
     place: Callable[[Any, int], None]
-    settled: Callable[[Any], int]
+    settle: Callable[[Any], None]
+    declares: bool = False  # no queues of its own: they are there before it
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     processes: tuple[str, ...] = SERVICES
-    patience: float = 60.0
     server: int = 0  # the process of its database server
 
 
@@ -62,12 +68,13 @@ class Run:
         self.folder = Path(tempfile.mkdtemp(prefix="ecom-bench-"))
         self.shop = f"bench-{self.folder.name[-8:].replace('_', '-')}"
         self.placed = 0
-        self.lines: list[str] = []  # what processes were told
+        self.lines = 0  # that processes were told
         self.processes: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> "Run":
         try:
-            self.contender.prepare(self)
+            if self.contender.declares:
+                declare(CONTRACT, self.url, self.shop)
             self._start()
         except BaseException:
             self.__exit__()
@@ -118,7 +125,7 @@ class Run:
 
     def tell(self, process: str, line: str) -> None:
         """Write a line to a process."""
-        self.lines.append(line)
+        self.lines += 1
         pipe = self.processes[process].stdin
         pipe.write(f"{line}\n".encode())
         pipe.flush()
@@ -130,7 +137,7 @@ class Run:
 
     def settle(self) -> None:
         """Wait until all orders have run their course."""
-        self.wait(lambda: self.contender.settled(self), self.placed, self.contender.patience)
+        self.contender.settle(self)
 
     def orders(self, n: int) -> float:
         """Have n orders placed and wait until all have run their course; the seconds it took."""
@@ -139,8 +146,9 @@ class Run:
         self.settle()
         return time.monotonic() - begun
 
-    def wait(self, progress: Callable[[], int], goal: int, patience: float) -> None:
-        """Until `progress()` reaches the goal. Raises `BenchFailed` when it stands still."""
+    def wait(self, progress: Callable[[], int], goal: int, patience: float = 60.0) -> None:
+        """Until `progress()` reaches the goal. Raises `BenchFailed` when it stands still for more
+        than `patience` seconds."""
         before, since = progress(), time.monotonic()
         while before < goal:
             time.sleep(LOOK_SECONDS)
@@ -204,3 +212,21 @@ def _broker() -> Iterator[psutil.Process]:
     with suppress(OSError, ValueError):
         if "ECOM_AMQP_URL" not in os.environ:
             yield psutil.Process(int((home() / "broker" / "node" / "running").read_text()))
+
+
+@contextmanager
+def own_home() -> Iterator[None]:
+    """Within it, `ECOM_HOME` is a new folder: whatever is leased or opened there is private, as a
+    broker, with which goes what peers leave behind at it."""
+    before = os.environ.get("ECOM_HOME")
+    with tempfile.TemporaryDirectory(prefix="ecom-bench-", ignore_cleanup_errors=True) as folder:
+        os.environ["ECOM_HOME"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["ECOM_HOME"]
+            os.environ |= {"ECOM_HOME": before} if before else {}
+            # The keeper stops the node once the last lease is gone.
+            running, deadline = Path(folder, "broker/node/running"), time.monotonic() + 30
+            while running.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)

@@ -7,8 +7,8 @@ has run, an environment of its own.
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,14 +17,11 @@ from psycopg import sql
 
 from benchmarks.contender import Contender, Run
 from benchmarks.shop import SETTLE_SECONDS
-from ecom.bus import declare
-from ecom_lab.shop import CONTRACT, SERVICES
+from ecom_lab.shop import SERVICES
 
 CHECKOUT = Path(__file__).absolute().parents[1]
 FOLDER = CHECKOUT / "benchmarks" / "peers"
 NAMES = ("pika", "faststream", "celery", "dramatiq", "nameko")
-_LASTING = ("notification", "told"), ("audit", "events")
-_PATH = {"PYTHONPATH": str(FOLDER)}
 EVENTS_EACH = 5  # events of an order that succeeds
 
 
@@ -38,34 +35,20 @@ def shop_of(checkout: Path, name: str, server: int = 0, **more: str) -> Contende
         name=name,
         # -P: beside the script lies more than it may import.
         command=lambda _: [str(python if python.exists() else sys.executable), "-P", str(script)],
-        prepare=lambda _: None,
         place=lambda run, n: run.tell("shop-1", f"place {n}"),
-        settled=_settled,
+        settle=lambda run: tell(run, "settle"),
         environment={"PYTHONPATH": str(checkout), **private, **more},
         cwd=checkout,
         processes=("shop",),
-        patience=SETTLE_SECONDS + 60,
         server=server,
     )
 
 
-def _settled(run: Run) -> int:
-    """All or nothing: the shop itself waits until all is quiet."""
-    if run.lines[-1] != "settle":
-        run.tell("shop-1", "settle")
-    return run.placed if done(run) else 0
-
-
-def done(run: Run) -> bool:
-    """Whether a shop has done all that it was told."""
-    told = run.folder / "told"
-    return told.exists() and told.read_text() == str(len(run.lines))
-
-
 def tell(run: Run, line: str) -> None:
-    """Have a shop do something, and wait until it has done so."""
+    """Have a shop do something, and wait until it has done all that it was told."""
     run.tell("shop-1", line)
-    run.wait(lambda: done(run), 1, SETTLE_SECONDS)
+    told = run.folder / "told"
+    run.wait(lambda: told.exists() and told.read_text() == str(run.lines), 1, SETTLE_SECONDS + 60)
 
 
 ECOM = shop_of(CHECKOUT, "ecom")
@@ -81,7 +64,7 @@ def interpreter(name: str) -> Path:
 
 def peers() -> dict[str, Contender]:
     """Those that are set up, by name."""
-    return {name: _peer(name) for name in NAMES if interpreter(name).exists()}
+    return {name: _peer(name, name, _told) for name in NAMES if interpreter(name).exists()}
 
 
 def missing() -> list[str]:
@@ -91,20 +74,22 @@ def missing() -> list[str]:
 
 def peer_on(url: str, server: int) -> Contender:
     """Plain pika with psycopg, on this database server."""
-    on = {"server": server, "environment": {**_PATH, "ECOM_DATABASE_URL": url}}
-    return replace(_peer("pika"), name="pika and psycopg", settled=partial(_told_on, url), **on)
+    return _peer("pika", "pika and psycopg", partial(_told_on, url), server, ECOM_DATABASE_URL=url)
 
 
-def _peer(name: str) -> Contender:
+def _peer(
+    folder: str, name: str, told: Callable[[Run], int], server: int = 0, **more: str
+) -> Contender:
     return Contender(
         name=name,
-        command=lambda service: [str(interpreter(name)), "run.py", service],
-        prepare=lambda run: declare(CONTRACT, run.url, run.shop),
+        command=lambda service: [str(interpreter(folder)), "run.py", service],
         place=lambda run, n: run.tell("place-1", str(n)),
-        settled=_told,
-        environment=_PATH,
-        cwd=FOLDER / name,
+        settle=lambda run: run.wait(lambda: told(run), run.placed),
+        declares=True,
+        environment={"PYTHONPATH": str(FOLDER), **more},
+        cwd=FOLDER / folder,
         processes=(*SERVICES, "place"),
+        server=server,
     )
 
 
@@ -116,7 +101,8 @@ def _told(run: Run) -> int:
 
 def _told_on(url: str, run: Run) -> int:
     """The same on a database server."""
-    tables = (sql.Identifier(f"{run.shop}-{its}", table) for its, table in _LASTING)
+    places = ("notification", "told"), ("audit", "events")
+    tables = (sql.Identifier(f"{run.shop}-{its}", table) for its, table in places)
     count = sql.SQL("SELECT (SELECT count(*) FROM {}), (SELECT count(*) FROM {})").format(*tables)
     with suppress(psycopg.errors.UndefinedTable), psycopg.connect(url) as db:
         told, events = db.execute(count).fetchone()

@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
+
+from benchmarks.contender import Bench
 
 SMALL = ((1, 0),)  # orders and faults of `ecom explore`
 LARGE = (*SMALL, (1, 1), (1, 2), (2, 1), (2, 2))
@@ -17,13 +18,17 @@ def worlds(orders: int) -> tuple[tuple[int, int], ...]:
     return LARGE if orders >= ENOUGH else SMALL
 
 
-def explorer(orders: int, step: Callable[[], None]) -> list[dict[str, Any]]:
+def explorer(bench: Bench) -> list[dict[str, Any]]:
     """By size: states, transitions, seconds, transitions a second, and the most memory (MiB) that
     one of its processes held."""
-    return [_explored(*size, step) for size in worlds(orders)]
+    found = []
+    for size in worlds(bench.orders):
+        found.append(_explored(*size))
+        bench.step()
+    return found
 
 
-def _explored(orders: int, faults: int, step: Callable[[], None]) -> dict[str, Any]:
+def _explored(orders: int, faults: int) -> dict[str, Any]:
     size = [f"--orders={orders}", f"--faults={faults}"]
     command = [sys.executable, "-m", "ecom.cli", "explore", *size, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as it:
@@ -31,7 +36,6 @@ def _explored(orders: int, faults: int, step: Callable[[], None]) -> dict[str, A
         _, status, used = os.wait4(it.pid, 0)
         it.returncode = os.waitstatus_to_exitcode(status)
     found = json.loads(said.splitlines()[-1])
-    step()
     return {
         "orders": orders,
         "faults": faults,

@@ -22,13 +22,12 @@ from benchmarks.contender import Contender, Run
 from ecom.amqp.codec import PERSISTENT
 from ecom.amqp.connection import Connection
 from ecom.amqp.session import PREFETCH
-from ecom.bus import declare, parameters
+from ecom.bus import parameters
 from ecom.contract import topology
 from ecom.process.lifecycle import collect_rarely, write_note
 from ecom.runtime.runtime import WINDOW
 from ecom.settings import Settings
 from ecom_lab.docs.examples import examples
-from ecom_lab.shop import CONTRACT
 
 COUNT_SECONDS = 0.02  # how often a process says how far it is
 
@@ -148,20 +147,11 @@ async def _main(kind: type[Player], service: str, settings: Settings) -> None:
     player = kind(service, settings)
     collect_rarely()
     await player.open()
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin, _on_line, player, stopped)
     counting = asyncio.create_task(_count(player, settings.folder / f"{service}.count"))
     write_note(settings.folder, service)
-    await stopped.wait()
-    counting.cancel()
-
-
-def _on_line(player: Player, stopped: asyncio.Event) -> None:
-    """A number: so many orders to place. The end: that was all."""
-    if line := sys.stdin.readline():
+    while line := await asyncio.to_thread(sys.stdin.readline):
         player.place(int(line))
-    else:
-        stopped.set()
+    counting.cancel()
 
 
 async def _count(player: Player, path: Path) -> None:
@@ -174,7 +164,7 @@ async def _count(player: Player, path: Path) -> None:
         await asyncio.sleep(COUNT_SECONDS)
 
 
-def _settled(run: Run) -> int:
+def _ended(run: Run) -> int:
     return min(_delivered(run, "notification"), _delivered(run, "audit") // len(WIRE))
 
 
@@ -187,9 +177,9 @@ def _contender(name: str) -> Contender:
     return Contender(
         name=name,
         command=lambda service: [sys.executable, "-m", "benchmarks.floor", name, service],
-        prepare=lambda run: declare(CONTRACT, run.url, run.shop),
+        declares=True,
         place=lambda run, n: run.tell("order-1", str(n)),
-        settled=_settled,
+        settle=lambda run: run.wait(lambda: _ended(run), run.placed),
     )
 
 

@@ -1,21 +1,23 @@
 """How fast the API accepts orders and shows them, beside its floor: see `benchmarks.api_floor`.
 
-The order service alone, its events confirmed by the broker and heard by nobody yet.
+The order service alone, its events confirmed by the broker and heard by nobody yet. Callers are
+connections of one process, which does as little as Python can: a request is bytes made before, an
+answer its status and so many bytes. What does more would take the core from what is measured.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import Callable
+import re
+import time
 from statistics import median
 from typing import Any
 
 import psutil
 
 from benchmarks.api_floor import API_FLOOR
-from benchmarks.contender import Run
+from benchmarks.contender import Bench, BenchFailed, Run
 from benchmarks.contenders import ECOM, tell
-from benchmarks.http_load import load, request
 from benchmarks.shop import order
 from benchmarks.stats import percentiles, ratio
 
@@ -31,6 +33,7 @@ ASKED = {
 }
 CASES = [(what, callers) for what, (_, several) in ASKED.items() for callers in several]
 STEPS = ROUNDS * len(CASES) + 1 + len(LISTS)
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)\r\n")
 
 
 class Api:
@@ -39,15 +42,25 @@ class Api:
     def __init__(self, run: Run) -> None:
         note, token = run.note("order-1"), run.folder / "http-token"
         self._token = token.read_text() if token.exists() else ""
-        self._url, self._server = note["http"], psutil.Process(note["pid"])
+        self._host, _, port = note["http"].removeprefix("http://").partition(":")
+        self._port, self._server = int(port), psutil.Process(note["pid"])
 
-    def ask(self, verb: str, path: str, callers: int, number: int, **how: Any) -> dict[str, Any]:
-        """Requests a second, milliseconds of one, and CPU milliseconds of server and callers."""
-        size = how.pop("size", 1)
+    def ask(
+        self,
+        verb: str,
+        path: str,
+        callers: int,
+        number: int,
+        rate: float | None = None,
+        size: int = 1,
+    ) -> dict[str, Any]:
+        """Requests a second, milliseconds of one, and CPU milliseconds of server and callers, of so
+        many requests, of `size` orders each if they place any. With a `rate`, each has its moment,
+        so many a second, from which its time counts, however late it is sent."""
         body = json.dumps([order(n) for n in range(size)] if size > 1 else order(0)).encode()
-        asked = request(verb, path, self._token, body if verb == "POST" else b"")
+        asked = self._request(verb, path, body if verb == "POST" else b"")
         before = self._cpu()
-        seconds, took = asyncio.run(load(self._url, asked, callers, number, **how))
+        seconds, took = asyncio.run(self._load(asked, callers, number, rate))
         server, caller = (b - a for a, b in zip(before, self._cpu(), strict=True))
         each = {"cpu_ms": server * 1000 / number, "caller_cpu_ms": caller * 1000 / number}
         return {"per_second": number / seconds, **percentiles(took), **each}
@@ -55,12 +68,44 @@ class Api:
     def _cpu(self) -> tuple[float, float]:
         return sum(self._server.cpu_times()[:2]), sum(os.times()[:2])
 
+    def _request(self, method: str, path: str, body: bytes) -> bytes:
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._token}"
+            f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
 
-def intake(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
+    async def _load(
+        self, asked: bytes, callers: int, number: int, rate: float | None
+    ) -> tuple[float, list[float]]:
+        """The seconds that all took, and each in milliseconds. Raises `BenchFailed` for an answer
+        that is no success."""
+        opened = [await asyncio.open_connection(self._host, self._port) for _ in range(callers)]
+        took: list[float] = []
+        left, begun = iter(range(number)), time.perf_counter()
+
+        async def caller(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for n in left:
+                since = time.perf_counter() if rate is None else begun + n / rate
+                await asyncio.sleep(max(0.0, since - time.perf_counter())) if rate else None
+                writer.write(asked)
+                head = await reader.readuntil(b"\r\n\r\n")
+                if not head.startswith(b"HTTP/1.1 20"):
+                    raise BenchFailed(f"The API answered {head!r}")
+                await reader.readexactly(int(_LENGTH.search(head)[1]))
+                took.append((time.perf_counter() - since) * 1000)
+            writer.close()
+
+        await asyncio.gather(*(caller(*each) for each in opened))
+        return time.perf_counter() - begun, took
+
+
+def intake(bench: Bench) -> dict[str, Any]:
     """`requests`: each case of `CASES`, ours beside the floor's, medians of interleaved rounds;
     `half`: at half of what many callers reach; `lists`: orders per second by orders a request."""
+    orders, lists = bench.orders, []
     seen: dict[tuple[str, int], dict[str, list[dict]]] = {case: {} for case in CASES}
-    with Run(ECOM, url) as run, Run(API_FLOOR, "") as floor:
+    with Run(ECOM, bench.url) as run, Run(API_FLOOR, "") as floor:
         for service in OTHERS:
             tell(run, f"kill {service}")
         apis = {"ecom": Api(run), "floor": Api(floor)}
@@ -72,17 +117,16 @@ def intake(url: str, orders: int, step: Callable[[], None]) -> dict[str, Any]:
                 for name, api in apis.items():
                     found = api.ask(*ASKED[what][0], callers, number)
                     seen[what, callers].setdefault(name, []).append(found)
-                step()
+                bench.step()
         rows = [{"what": what, "callers": n, **_summary(seen[what, n])} for what, n in CASES]
         half = rows[1]["per_second"] / 2
         calm = apis["ecom"].ask("POST", "/orders", MANY, min(orders, 2_000), rate=half)
-        step()
-        lists = []
+        bench.step()
         for size in LISTS:
             number = max(1, min(orders, 50 * MANY * size) // size)
             rate = apis["ecom"].ask("POST", "/orders", MANY, number, size=size)["per_second"]
             lists.append({"in_one_request": size, "orders_per_second": round(rate * size, 1)})
-            step()
+            bench.step()
     return {"requests": rows, "half": calm, "lists": lists}
 
 

@@ -6,11 +6,10 @@ else, looking into its database, finds it CONFIRMED. HTTP is not in it, as plain
 
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import Any
 
-from benchmarks.contender import BenchFailed, Run
+from benchmarks.contender import Bench, BenchFailed, Run
 from benchmarks.contenders import ECOM, peers
 from benchmarks.stats import percentiles
 
@@ -22,18 +21,17 @@ PATIENCE = 30.0
 _CONFIRMED = "SELECT count(*), max(placed_at) FROM orders WHERE state = 'CONFIRMED'"
 
 
-def latency(url: str, samples: int, step: Callable[[], None]) -> dict[str, Any]:
+def latency(bench: Bench) -> dict[str, Any]:
     """By name: p50, p95, p99 in milliseconds of `samples` orders; `ratio_p50`, `ratio_p99`."""
-    seen: dict[str, list[float]] = {}
-    with ExitStack() as stack:
-        both = [stack.enter_context(Run(each, url)) for each in (ECOM, peers()["pika"])]
-        for run in both:
+    seen: dict[str, list[float]] = {"ecom": [], "pika": []}
+    with Run(ECOM, bench.url) as ecom, Run(peers()["pika"], bench.url) as pika:
+        for run in (ecom, pika):
             run.orders(20)
         for _ in range(ROUNDS):
-            for run in both:
-                taken = [one(run) for _ in range(max(1, samples // ROUNDS))]
-                seen.setdefault(run.contender.name, []).extend(taken)
-                step()
+            for run in (ecom, pika):
+                taken = [one(run) for _ in range(max(1, bench.samples // ROUNDS))]
+                seen[run.contender.name] += taken
+                bench.step()
     ours, theirs = percentiles(seen["ecom"]), percentiles(seen["pika"])
     ratios = {f"ratio_{p}": round(ours[p] / theirs[p], 2) for p in ("p50", "p99")}
     return {"ecom": ours, "pika": theirs, **ratios}

@@ -7,8 +7,10 @@ from typing import Any
 
 Results = dict[str, Any]
 
-PAGE = Path(__file__).with_name("report.md")
+OURS, OTHERS = "#2a6f97", "#c9c9c9"
+IDLE = "Latency of one order, idle, milliseconds"
 SHARES = ("p50", "p95", "p99")
+PAGE = Path(__file__).with_name("report.md")
 STARTS = {
     "import_ecom": "`from ecom import Shop`",
     "warm": "a shop, broker running",
@@ -22,7 +24,7 @@ def tables(results: Results) -> dict[str, str]:
     made = {
         "Throughput": ("contenders", _throughput),
         "PostgreSQL": ("postgres", _postgres),
-        "Latency of one order, idle, milliseconds": ("latency_ms", _latency),
+        IDLE: ("latency_ms", _latency),
         "Scale": ("scale", _scale),
         "Intake": ("intake", _intake),
         "Start, seconds": ("start_seconds", _start),
@@ -35,10 +37,8 @@ def tables(results: Results) -> dict[str, str]:
 
 def write(results: Results, folder: Path) -> None:
     """Write the report and its plots: the sections of `report.md` whose parts were measured."""
-    from benchmarks.plots import plots
-
     folder.mkdir(parents=True, exist_ok=True)
-    found, pictures = tables(results), plots(results, folder)
+    found, pictures = tables(results), _plots(results, folder)
     opening, *sections = PAGE.read_text().split("\n## ")
     absent = f" Not measured: {', '.join(results['missing_peers'])}."
     facts = {**results, **results["machine"], "absent": absent if results["missing_peers"] else ""}
@@ -52,16 +52,59 @@ def write(results: Results, folder: Path) -> None:
     (folder / "PERFORMANCE.md").write_text("\n".join(told))
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple]) -> str:
+def _plots(results: Results, folder: Path) -> dict[str, str]:
+    """Draw what was measured; file name by the title of the section it belongs to."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    made = {}
+    for title, part, name, plot in (
+        ("Throughput", "contenders", "performance-throughput.svg", _plot_throughput),
+        (IDLE, "latency_ms", "performance-latency.svg", _plot_latency),
+        ("Scale", "scale", "performance-scale.svg", _plot_scale),
+    ):
+        if found := results.get(part):
+            figure = Figure(figsize=(7, 3), layout="constrained")
+            axes = figure.subplots()
+            plot(axes, found)
+            axes.spines[["top", "right"]].set_visible(False)
+            with mpl.rc_context({"svg.hashsalt": "ecom"}):  # the same numbers, the same file
+                figure.savefig(folder / name, metadata={"Date": None})
+            made[title] = name
+    return made
+
+
+def _plot_throughput(axes: Any, contenders: dict[str, Any]) -> None:
+    speeds = {name: it["median"] for name, it in contenders.items()}
+    names = sorted(speeds, key=speeds.get)
+    colours = [OURS if name == "ecom" else OTHERS for name in names]
+    bars = axes.barh(names, [speeds[name] for name in names], color=colours)
+    axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+    axes.set_xlabel("orders per second")
+
+
+def _plot_latency(axes: Any, latency: dict[str, Any]) -> None:
+    for i, (name, colour) in enumerate((("ecom", OURS), ("pika", OTHERS))):
+        places = [j + (i - 0.5) * 0.35 for j in range(len(SHARES))]
+        values = [latency[name][share] for share in SHARES]
+        axes.bar_label(axes.bar(places, values, 0.35, color=colour, label=name))
+    axes.set_xticks(range(len(SHARES)), SHARES)
+    axes.set_ylabel("milliseconds")
+    axes.legend(frameon=False)
+
+
+def _plot_scale(axes: Any, scale: dict[str, Any]) -> None:
+    points = [(it["orders"], it["orders_per_second"]) for it in scale["sizes"]]
+    axes.plot(*zip(*points, strict=True), "o-", color=OURS)
+    axes.set(xscale="log", xlabel="orders in one run", ylabel="orders per second", ylim=(0, None))
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """A Markdown table, its columns aligned."""
-    cells = [head, *([_shown(value) for value in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    lines = [
-        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in cells
-    ]
-    lines.insert(1, " | ".join("-" * width for width in widths))
-    return "\n".join(f"| {line} |" for line in lines)
+    cells = [[*head], *([_shown(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in cells)
 
 
 def _shown(value: Any) -> str:
@@ -70,29 +113,31 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
-def _spread(it: dict[str, Any]) -> float:
-    return round(it["spread"] * 100, 1)
+def _figure(it: dict[str, Any]) -> tuple[float, float]:
+    """A summary's median, and its spread in percent."""
+    return it["median"], round(it["spread"] * 100, 1)
+
+
+def _speeds(contenders: dict[str, Any], ratios: dict[str, dict[str, float]]) -> str:
+    """What each does, beside ratios of several kinds."""
+    rows = (
+        (name, *_figure(it), it["cpu_ms_per_order"], *(kind[name] for kind in ratios.values()))
+        for name, it in contenders.items()
+    )
+    return table(("", "orders/s", "± %", "CPU ms an order", *ratios), rows)
 
 
 def _throughput(results: Results) -> str:
     ratios = {"floor": results["floor_ratio"], "bare": results["bare_ratio"], "ecom": 1.0}
-    ratios |= results["peer_ratios"]
-    rows = (
-        (name, it["median"], _spread(it), it["cpu_ms_per_order"], round(ratios[name], 2))
-        for name, it in results["contenders"].items()
-    )
-    return table(("", "orders/s", "± %", "CPU ms an order", "ecom is × as fast"), rows)
+    ratios = {name: round(it, 2) for name, it in (ratios | results["peer_ratios"]).items()}
+    return _speeds(results["contenders"], {"ecom is × as fast": ratios})
 
 
 def _postgres(results: Results) -> str:
     found = results["postgres"]
-    by_speed, by_cost = found["speed_ratios"], found["cost_ratios"]
-    rows = (
-        (name, it["median"], _spread(it), it["cpu_ms_per_order"], by_speed[name], by_cost[name])
-        for name, it in found["contenders"].items()
-    )
-    ratios = "on PostgreSQL is × as fast", "and × as dear"
-    return table(("", "orders/s", "± %", "CPU ms an order", *ratios), rows)
+    ratios = found["speed_ratios"], found["cost_ratios"]
+    heads = "on PostgreSQL is × as fast", "and × as dear"
+    return _speeds(found["contenders"], dict(zip(heads, ratios, strict=True)))
 
 
 def _latency(results: Results) -> str:
@@ -102,11 +147,10 @@ def _latency(results: Results) -> str:
 
 
 def _scale(results: Results) -> str:
-    sizes, backlog, past, replicas = results["scale"].values()
-    late = f"backlog of {backlog['messages']:,} messages"
+    sizes, late, past, replicas = results["scale"].values()
     rows = [
         *((f"{it['orders']:,} orders", it["orders_per_second"], it["peak_mib"]) for it in sizes),
-        (late, backlog["messages_per_second"], backlog["peak_mib"]),
+        (f"backlog of {late['messages']:,} messages", *[*late.values()][1:]),
         ("no past orders", past["without"], None),
         (f"{past['past_orders']:,} past orders", past["with"], None),
     ]
@@ -125,27 +169,26 @@ def _intake(results: Results) -> str:
     calm = [round(half[name], 2) for name in ("per_second", "p50", "p99", "cpu_ms")]
     rows.append(("the first, by 16, at half of that", 16, calm[0], None, *calm[1:], None, None))
     one = table(("", *head, "× the floor's", "callers' CPU, ms"), rows)
-    many = table(("orders in one request", "orders/s"), (tuple(it.values()) for it in lists))
+    many = table(("orders in one request", "orders/s"), (it.values() for it in lists))
     return f"{one}\n\n{many}"
 
 
 def _start(results: Results) -> str:
-    found = results["start_seconds"]
-    rows = ((STARTS[name], it["median"], _spread(it)) for name, it in found.items())
+    rows = ((STARTS[name], *_figure(it)) for name, it in results["start_seconds"].items())
     return table(("", "seconds", "± %"), rows)
 
 
 def _stages(results: Results) -> str:
     """Of each service, what makes up its CPU time; the dearest stage of all first."""
     found = results["stages"]
-    whole: Counter[str] = Counter()
+    whole = Counter[str]()
     for stages in found.values():
         whole.update(stages)
     rows = [
         (stage, *(stages.get(stage, 0.0) for stages in found.values()), round(sum_, 1))
         for stage, sum_ in whole.most_common()
     ]
-    sums = [round(sum(row[i] for row in rows), 1) for i in range(1, len(found) + 2)]
+    sums = [round(sum(column), 1) for column in [*zip(*rows, strict=True)][1:]]
     return table(("", *found, "all"), [*rows, ("all", *sums)])
 
 
@@ -160,9 +203,8 @@ def _explorer(results: Results) -> str:
 
 
 def _against(results: Results) -> str:
-    rows = []
-    for what, found in results["against"].items():
-        ours, theirs = found["ecom"], found["other"]
-        each = (ours["median"], _spread(ours), theirs["median"], _spread(theirs), found["ratio"])
-        rows.append((what, *each))
+    rows = (
+        (what, *_figure(found["ecom"]), *_figure(found["other"]), found["ratio"])
+        for what, found in results["against"].items()
+    )
     return table(("", "this", "± %", "other", "± %", "this / other"), rows)

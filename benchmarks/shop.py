@@ -65,8 +65,7 @@ def main() -> None:
         took = {"import": imported - begun, "open": time.monotonic() - imported}
         if os.environ.get("ECOM_BENCH_PRIVATE") and shop.amqp_url == broker:
             sys.exit("This checkout does not know the broker for a private one.")
-        about = {"cpu": cpu_seconds(), "url": shop.url, "token": token(folder), **took}
-        write(folder / "shop-1.json", about)
+        write(folder / "shop-1.json", {"cpu": cpu_seconds(), **took})
         for told, line in enumerate(sys.stdin, 1):
             obey(shop, *line.split())
             write(folder / "told", told)
@@ -82,11 +81,6 @@ def more() -> dict[str, Any]:
     from ecom.sagas.orchestration import orchestration
 
     return where | {"saga": orchestration()}
-
-
-def token(folder: Path) -> str:
-    """What the shop's door asks for."""
-    return (folder / "http-token").read_text()
 
 
 if __name__ == "__main__":

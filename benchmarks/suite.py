@@ -3,24 +3,33 @@
 import os
 import platform
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import intake, latency, scale
 from benchmarks.against import against
-from benchmarks.broker import own_broker
+from benchmarks.contender import Bench, own_home
 from benchmarks.contenders import missing
 from benchmarks.explorer import explorer, worlds
-from benchmarks.intake import STEPS as INTAKE_STEPS
-from benchmarks.intake import intake
-from benchmarks.latency import ROUNDS, latency
-from benchmarks.postgres import MOST, postgres
-from benchmarks.scale import STEPS, scale
 from benchmarks.stages import stages
 from benchmarks.start import start
-from benchmarks.throughput import contenders, throughput
+from benchmarks.throughput import ON_SERVER_EACH, players, postgres, throughput
+from ecom.broker.lease import lease
 from ecom.harness.progress import progress
-from ecom_lab.chaos.rows import commit
+from ecom_lab.chaos.verdict import commit
 
+Part = tuple[Callable[[Bench], Any], Callable[[int, int], int]]  # its steps, by orders and runs
+PLANNED: dict[str, Part] = {
+    "throughput": (throughput, lambda orders, runs: len(players(orders)) * runs),
+    "postgres": (postgres, lambda _, runs: ON_SERVER_EACH * runs),
+    "latency": (latency.latency, lambda *_: 2 * latency.ROUNDS),
+    "scale": (scale.scale, lambda *_: scale.STEPS),
+    "intake": (intake.intake, lambda *_: intake.STEPS),
+    "start": (start, lambda _, runs: runs),
+    "stages": (stages, lambda *_: 1),
+    "explorer": (explorer, lambda orders, _: len(worlds(orders))),
+}
 _KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
 
@@ -32,32 +41,15 @@ def measure(
 
     Raises `BenchFailed` when a contender does not do its work, `BrokerUnavailable`.
     """
-    planned: dict[str, tuple[int, Callable]] = {
-        "throughput": (
-            len(contenders(orders)) * runs,
-            lambda url, step: throughput(url, orders, runs, step),
-        ),
-        "postgres": (MOST * runs, lambda url, step: postgres(url, orders, runs, step)),
-        "latency": (2 * ROUNDS, lambda url, step: latency(url, samples, step)),
-        "scale": (STEPS, lambda url, step: scale(url, orders, step)),
-        "intake": (INTAKE_STEPS, lambda url, step: intake(url, orders, step)),
-        "start": (runs, lambda url, step: start(url, runs, step)),
-        "stages": (1, lambda url, step: stages(url, orders, step)),
-        "explorer": (len(worlds(orders)), lambda url, step: explorer(orders, step)),
-    }
-    chosen = {part: planned[part] for part in planned if part in set(parts)}
+    chosen = {part: PLANNED[part] for part in PLANNED if part in set(parts)}
     if other:
-        turns = lambda url, step: against(url, other, orders, runs, samples, step)  # noqa: E731
-        chosen = {"against": (2 * runs, turns)}
-    return _measured(chosen, {"orders": orders, "runs": runs})
-
-
-def _measured(chosen: dict[str, tuple[int, Callable]], results: dict[str, Any]) -> dict[str, Any]:
-    results |= {"machine": machine(), "missing_peers": missing()}
-    steps = sum(steps for steps, _ in chosen.values())
-    with own_broker() as url, progress(steps, "measurements") as bar:
-        for part, (_, run) in chosen.items():
-            found = run(url, lambda: bar.update(1))
+        chosen = {"against": (partial(against, other=other), lambda _, runs: 2 * runs)}
+    results = {"orders": orders, "runs": runs, "machine": machine(), "missing_peers": missing()}
+    total = sum(steps(orders, runs) for _, steps in chosen.values())
+    with own_home(), lease() as url, progress(total, "measurements") as bar:
+        bench = Bench(url, orders, runs, samples, bar.update)
+        for part, (run, _) in chosen.items():
+            found = run(bench)
             results |= found if part == "throughput" else {_KEYS.get(part, part): found}
     return results
 

@@ -1,72 +1,110 @@
-"""Orders per second, from the first placed to the last quiet: ours, the floor's, the peers'.
+"""Orders per second, from the first placed to the last quiet: ours, the floor's, the peers'; and
+on PostgreSQL, whose CPU is included.
 
 Everybody in turns, as many rounds as there are runs. A ratio is the median of each round's own, so
 that what slows the machine down for a while slows both sides of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
-from benchmarks.contender import Contender, Run
-from benchmarks.contenders import COORDINATED, ECOM, peers, tell
+from benchmarks.contender import Bench, Contender, Run
+from benchmarks.contenders import CHECKOUT, COORDINATED, ECOM, peer_on, peers, shop_of, tell
 from benchmarks.floor import BARE, FLOOR
 from benchmarks.stats import ratio, summary
+from ecom.harness.postgres import Cluster
+from ecom_lab.shop import SERVICES
 
 WARM_UP = 50  # orders before the clock starts
 PEER_SHARE = 10  # peers carry out a tenth of the orders: they are slow, and steady
+ON_SERVER, ON_SERVER_EACH = "on PostgreSQL", 5  # contenders that `postgres` measures
+TWO = ("start inventory 2",)
+FOUR = tuple(f"start {service} {n}" for service in SERVICES for n in (2, 3, 4))
+SPEED, COST = "orders per second", "CPU of an order, ms"
+
+# Who is measured, by how many orders, and what a shop is told before them.
+Player = tuple[Contender, int, tuple[str, ...]]
 
 
-def speed(run: Run, orders: int) -> tuple[float, float]:
-    """Orders per second, and CPU milliseconds an order (broker included, if it is ours)."""
+def speed(run: Run, orders: int) -> dict[str, float]:
+    """`SPEED`, and `COST` (broker included, if it is ours)."""
     run.orders(min(WARM_UP, orders))
     before = run.cpu()
     seconds = run.orders(orders)
-    return orders / seconds, (run.cpu() - before) * 1000 / orders
-
-
-def contenders(orders: int) -> list[tuple[Contender, int]]:
-    """Everybody, and how many orders they are given."""
-    few = max(1, orders // PEER_SHARE)
-    ours = [(each, orders) for each in (ECOM, COORDINATED, FLOOR, BARE)]
-    return [*ours, *((peer, few) for peer in peers().values())]
+    return {SPEED: orders / seconds, COST: (run.cpu() - before) * 1000 / orders}
 
 
 def turns(
-    playing: list[tuple[Contender, int, tuple[str, ...]]],
-    url: str,
-    runs: int,
-    step: Callable[[], None],
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Speeds, and costs, of contenders by name; each is told some lines before its orders."""
-    speeds: dict[str, list[float]] = {}
-    costs: dict[str, list[float]] = {}
-    for _ in range(runs):
-        for contender, n, lines in playing:
-            with Run(contender, url) as run:
+    bench: Bench, rounds: Iterable[list[Player]], measure: Callable[[Run, int], dict[str, float]]
+) -> dict[str, dict[str, list[float]]]:
+    """What was measured → by name of each contender, its values in all rounds."""
+    seen: dict[str, dict[str, list[float]]] = {}
+    for players in rounds:
+        for contender, orders, lines in players:
+            with Run(contender, bench.url) as run:
                 for line in lines:
                     tell(run, line)
-                fast, cost = speed(run, n)
-            speeds.setdefault(contender.name, []).append(fast)
-            costs.setdefault(contender.name, []).append(cost)
-            step()
-    return speeds, costs
+                found = measure(run, orders)
+            for what, value in found.items():
+                seen.setdefault(what, {}).setdefault(contender.name, []).append(value)
+            bench.step()
+    return seen
 
 
-def told(speeds: dict[str, list[float]], costs: dict[str, list[float]]) -> dict[str, Any]:
+def _told(seen: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
     """A summary of each contender."""
-    cost = {name: {"cpu_ms_per_order": round(median(costs[name]), 2)} for name in costs}
-    return {name: summary(speeds[name]) | cost[name] for name in speeds}
+    cost = {name: {"cpu_ms_per_order": round(median(it), 2)} for name, it in seen[COST].items()}
+    return {name: summary(values) | cost[name] for name, values in seen[SPEED].items()}
 
 
-def throughput(url: str, orders: int, runs: int, step: Callable[[], None]) -> dict[str, Any]:
+def _ratios(by_name: dict[str, list[float]], name: str) -> dict[str, float]:
+    """What this one does, as a share of what each does."""
+    return {other: ratio(by_name[name], theirs) for other, theirs in by_name.items()}
+
+
+def players(orders: int) -> list[Player]:
+    """Everybody, and how many orders they are given."""
+    few = max(1, orders // PEER_SHARE)
+    ours = [(each, orders, ()) for each in (ECOM, COORDINATED, FLOOR, BARE)]
+    return [*ours, *((peer, few, ()) for peer in peers().values())]
+
+
+def throughput(bench: Bench) -> dict[str, Any]:
     """`contenders` by name, `orders_per_second`, `floor_ratio`, `bare_ratio`, `peer_ratios`."""
-    speeds, costs = turns([(*each, ()) for each in contenders(orders)], url, runs, step)
-    ratios = {name: ratio(speeds["ecom"], theirs) for name, theirs in speeds.items()}
+    seen = turns(bench, [players(bench.orders)] * bench.runs, speed)
+    ratios = _ratios(seen[SPEED], "ecom")
     return {
-        "orders_per_second": round(median(speeds["ecom"]), 1),
+        "orders_per_second": round(median(seen[SPEED]["ecom"]), 1),
         "floor_ratio": ratios.pop("floor"),
         "bare_ratio": ratios.pop("bare"),
         "peer_ratios": {name: ratio for name, ratio in ratios.items() if name != "ecom"},
-        "contenders": told(speeds, costs),
+        "contenders": _told(seen),
+    }
+
+
+def postgres(bench: Bench) -> dict[str, Any]:
+    """`contenders` by name; by name of another one, `speed_ratios` and `cost_ratios`: what the
+    shop on PostgreSQL does in a second, or an order costs there, as a share of the other's.
+
+    All that is on PostgreSQL is on one server, in schemas of its own. Who shares a row waits for
+    its commits, so two processes of inventory, and four of every service, are measured as well.
+    """
+    with Cluster() as server:
+
+        def shop(name: str) -> Contender:
+            return shop_of(CHECKOUT, name, server.pid, ECOM_BENCH_DATABASE=server.url)
+
+        on_server: list[Player] = [
+            (ECOM, bench.orders, ()),
+            (shop(ON_SERVER), bench.orders, ()),
+            (shop("two of inventory"), bench.orders, TWO),
+            (shop("four of each"), bench.orders, FOUR),
+            (peer_on(server.url, server.pid), max(1, bench.orders // PEER_SHARE), ()),
+        ]
+        seen = turns(bench, [on_server] * bench.runs, speed)
+    return {
+        "contenders": _told(seen),
+        "speed_ratios": _ratios(seen[SPEED], ON_SERVER),
+        "cost_ratios": _ratios(seen[COST], ON_SERVER),
     }

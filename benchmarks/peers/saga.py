@@ -13,9 +13,11 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+SERVICE = sys.argv[1]  # the one of this process, or "place": it places orders
 URL, SHOP = os.environ["ECOM_AMQP_URL"], os.environ["ECOM_SHOP"]
 SERVER = os.environ.get("ECOM_DATABASE_URL")
 FOLDER = Path(os.environ["ECOM_FOLDER"])
@@ -48,16 +50,6 @@ TABLES = {
 STOCK = "stock (sku TEXT PRIMARY KEY, initial INT, available INT, held INT, committed INT)"
 
 Event = dict[str, Any]
-
-
-def _to_wal(db: sqlite3.Connection) -> None:
-    """SQLite does not wait for a lock here: two processes may open a new database at once."""
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            time.sleep(0.01)
 
 
 class OnServer:
@@ -93,9 +85,12 @@ def database(name: str) -> Any:
 
 def _file(name: str) -> sqlite3.Connection:
     db = sqlite3.connect(FOLDER / f"{name}.db", timeout=30, check_same_thread=False)
-    _to_wal(db)
     db.execute("PRAGMA synchronous = FULL")
-    return db
+    while True:  # SQLite waits for no lock here, and two processes may open a new database at once
+        with suppress(sqlite3.OperationalError):
+            db.execute("PRAGMA journal_mode = WAL")
+            return db
+        time.sleep(0.01)
 
 
 def follow(type_: str, producer: str, cause: Event, **more: Any) -> Event:
@@ -108,7 +103,7 @@ def follow(type_: str, producer: str, cause: Event, **more: Any) -> Event:
 def orders() -> Iterator[Event]:
     """Orders that are accepted, and are to be said: a line on stdin asks for so many."""
     db, placed = database("order"), 0
-    ready(sys.argv[1])
+    ready()
     while line := sys.stdin.readline():
         for n in range(placed, placed := placed + int(line)):
             yield _accept(db, n)
@@ -128,14 +123,13 @@ def _accept(db: Any, n: int) -> Event:
 
 
 class Service:
-    """What one service does about an event: writes, commits, and returns the next event or None."""
+    """What this one does about an event: writes, commits, and returns the next event or None."""
 
-    def __init__(self, name: str) -> None:
-        self._db = database(name)
-        self._outside = {"payment": "gateway", "notification": "mailbox"}.get(name)
-        if self._outside:
-            self._world = database(self._outside)
-        self._handle = getattr(self, f"_{name}")
+    def __init__(self) -> None:
+        self._db = database(SERVICE)
+        if outside := {"payment": "gateway", "notification": "mailbox"}.get(SERVICE):
+            self._world = database(outside)
+        self._handle = getattr(self, f"_{SERVICE}")
 
     def handle(self, event: Event) -> Event | None:
         """One event, one commit. What is returned is to be published before the event is acked."""
@@ -144,30 +138,25 @@ class Service:
         return following
 
     def _inventory(self, event: Event) -> Event:
+        run, order_id = self._db.execute, event["order_id"]
         if event["type"] == "order.created":
             return self._hold(event)
-        order_id = event["order_id"]
-        (units,) = self._db.execute(
-            "SELECT units FROM reservations WHERE order_id = ?", (order_id,)
-        ).fetchone()
-        for sku, quantity in json.loads(units).items():
-            self._db.execute(
-                "UPDATE stock SET held = held - ?, committed = committed + ? WHERE sku = ?",
-                (quantity, quantity, sku),
-            )
-        self._db.execute(
-            "UPDATE reservations SET state = 'COMMITTED' WHERE order_id = ?", (order_id,)
-        )
+        query = "SELECT units FROM reservations WHERE order_id = ?"
+        (units,) = run(query, (order_id,)).fetchone()
+        move = "UPDATE stock SET held = held - ?, committed = committed + ? WHERE sku = ?"
+        for sku, n in json.loads(units).items():
+            run(move, (n, n, sku))
+        run("UPDATE reservations SET state = 'COMMITTED' WHERE order_id = ?", (order_id,))
         return follow("inventory.committed", "inventory", event)
 
     def _hold(self, event: Event) -> Event:
         units = {line["sku"]: line["quantity"] for line in event["lines"]}
-        for sku, quantity in units.items():
-            self._db.execute(
-                "UPDATE stock SET available = available - ?, held = held + ? "
-                "WHERE sku = ? AND available >= ?",
-                (quantity, quantity, sku, quantity),
-            )
+        move = (
+            "UPDATE stock SET available = available - ?, held = held + ? "
+            "WHERE sku = ? AND available >= ?"
+        )
+        for sku, n in units.items():
+            self._db.execute(move, (n, n, sku, n))
         until = time.time() + 900
         self._db.execute(
             "INSERT INTO reservations VALUES (?, 'HELD', ?, ?, ?, ?)",
@@ -183,18 +172,13 @@ class Service:
             (f"capture/{order_id}", order_id, amount, now),
         )
         self._world.commit()
-        self._db.execute(
-            "INSERT INTO payments VALUES (?, 'CAPTURED', ?, ?, ?)",
-            (order_id, event["customer"], amount, now),
-        )
+        row = order_id, event["customer"], amount, now
+        self._db.execute("INSERT INTO payments VALUES (?, 'CAPTURED', ?, ?, ?)", row)
         return follow("payment.processed", "payment", event, amount=amount)
 
     def _order(self, event: Event) -> Event:
-        order_id = event["order_id"]
-        self._db.execute(
-            "UPDATE orders SET state = 'CONFIRMED', ended_at = ? WHERE order_id = ?",
-            (time.time(), order_id),
-        )
+        confirm = "UPDATE orders SET state = 'CONFIRMED', ended_at = ? WHERE order_id = ?"
+        self._db.execute(confirm, (time.time(), event["order_id"]))
         return follow("order.confirmed", "order", event, total=1250)
 
     def _notification(self, event: Event) -> None:
@@ -217,6 +201,6 @@ class Service:
         )
 
 
-def ready(name: str) -> None:
+def ready() -> None:
     """Say that this process is at work."""
-    (FOLDER / f"{name}-1.json").write_text("{}")
+    (FOLDER / f"{SERVICE}-1.json").write_text("{}")

@@ -4,18 +4,15 @@ import json
 import os
 import pkgutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from ecom.cli.options import Place
 from ecom.harness.progress import progress
-from ecom_lab.chaos.verdict import Verdict
-
-if TYPE_CHECKING:
-    from ecom_lab.chaos.fault import Fault, Size
-    from ecom_lab.chaos.own import Own
+from ecom_lab.chaos.verdict import Rows, Verdict
 
 
 @click.command(context_settings={"show_default": True})
@@ -65,24 +62,15 @@ def chaos(
     Without FAULT, all of them that this system can play. Exit status 1 if anything was lost,
     doubled or off, or if a FAULT cannot be played.
     """
+    from ecom_lab.chaos import play
     from ecom_lab.chaos.report import write
-    from ecom_lab.chaos.rows import Rows
 
     if resume and not report:
         raise click.UsageError("--resume goes on with the rows of a report: name it by --report.")
     if of and saga != "choreography":
         raise click.UsageError("--saga is about the shop, and a saga of your own is what it is.")
-    trial = _own(of) if of else None
     rows, good = Rows(report.with_suffix(".jsonl")) if report else None, True
-    for fault in _chosen(names):
-        if replicas > 1:
-            fault = fault.with_replicas(replicas)
-        if saga == "orchestration":
-            fault = fault.with_coordinator()
-        if database == "postgres":
-            fault = fault.with_postgres()
-        if trial:
-            fault = fault.on(trial)
+    for fault in _set_up(names, replicas, saga, database, of):
         if fault.not_here:
             click.echo(f"{fault.name} is not played: {fault.not_here}.", err=True)
             good = good and not names
@@ -91,26 +79,40 @@ def chaos(
         size = size._replace(orders=orders or size.orders)
         verdict = rows.find(fault.name, seed, size) if resume else None
         if verdict is None:
-            verdict = _play(fault, size, seed)
+            with progress(size.rounds, fault.name) as bar:
+                verdict = play(fault, size, seed, bar.update)
             if report:
                 rows.keep(verdict, size)
                 write(report, rows)
-        _tell(verdict, as_json)
+        click.echo(json.dumps(verdict.as_dict()) if as_json else line(verdict))
+        for violation in verdict.violations:
+            click.echo(f"{verdict.fault}: {violation}", err=True)
         good = good and not verdict.violations
     sys.exit(0 if good else 1)
 
 
-def _chosen(names: tuple[str, ...]) -> "list[Fault]":
-    from ecom_lab.chaos.scorecard import FAULTS
+def _set_up(
+    names: tuple[str, ...], replicas: int, saga: str, database: str, of: str | None
+) -> Iterator[Any]:
+    """The faults that are asked for, each on what it is to be played."""
+    from ecom_lab.chaos import FAULTS
 
     if unknown := [name for name in names if name not in FAULTS]:
         known = ", ".join(FAULTS)
         raise click.BadParameter(f"{unknown[0]!r}: choose of {known}", param_hint="FAULT")
-    return [FAULTS[name] for name in names or FAULTS]
+    trial = _own(of) if of else None
+    for fault in [FAULTS[name] for name in names or FAULTS]:
+        if replicas > 1:
+            fault = fault.with_replicas(replicas)
+        if saga == "orchestration":
+            fault = fault.with_coordinator()
+        if database == "postgres":
+            fault = fault.with_postgres()
+        yield fault.on(trial) if trial else fault
 
 
-def _own(name: str) -> "Own":
-    from ecom_lab.chaos.own import Own
+def _own(name: str) -> Any:
+    from ecom_lab.chaos import Own
 
     sys.path.append(os.getcwd())  # where its module may be
     try:
@@ -120,19 +122,6 @@ def _own(name: str) -> "Own":
     if not isinstance(found, Own):
         raise click.BadParameter(f"{name} is no ecom_lab.chaos.Own", param_hint="--of")
     return found
-
-
-def _play(fault: "Fault", size: "Size", seed: int) -> Verdict:
-    from ecom_lab.chaos.runner import play
-
-    with progress(size.rounds, fault.name) as bar:
-        return play(fault, size, seed, lambda: bar.update(1))
-
-
-def _tell(verdict: Verdict, as_json: bool) -> None:
-    click.echo(json.dumps(verdict.as_dict()) if as_json else line(verdict))
-    for violation in verdict.violations:
-        click.echo(f"{verdict.fault}: {violation}", err=True)
 
 
 def line(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -30,15 +30,14 @@ from ecom.sandbox import SERVERS
 from ecom.settings import keep_secret, made
 from ecom.shop.attached import attach
 from ecom.shop.folder import keep_token
-from ecom.shop.provision import stock_shelves
+from ecom.shop.provision import provision
 from ecom.stores.reader import SERVER
-from ecom_lab.chaos.hosts import START_SECONDS, Host, address, passing_folder
+from ecom_lab.chaos.environments import clustering, passing_folder
+from ecom_lab.chaos.fault import Fault, Size
+from ecom_lab.chaos.hosts import START_SECONDS, Host, address
 from ecom_lab.chaos.testbed import wait_for
 from ecom_lab.chaos.trial import ShopTrial
 from ecom_lab.chaos.workload import Orders
-
-if TYPE_CHECKING:
-    from ecom_lab.chaos.fault import Fault, Size
 
 HOSTS, OUTSIDE = (1, 2, 3), 4
 PORTS = {"amqp": 5672, "http": 15672, "dist": 25672, "epmd": 4369}
@@ -157,15 +156,13 @@ class Deployment:
         self._closing.close()
 
     def _open(self) -> None:
+        server = Server(self.database.url(), self.name)
+        urls = provision(self.saga, self.folder, self._stock, server)
+        self._urls = {PROVISIONER: server.url, **urls}
+        keep_secret(self.folder / SERVER, f"{server.url}\n{self.name}")
         for name in SERVERS:
             told = {"ECOM_FOLDER": str(self.folder), **self._outside}
             self._run(self.hosts[OUTSIDE], "ecom.sandbox", name, **told)
-        server = Server(self.database.url(), self.name)
-        self._urls = {PROVISIONER: server.url}
-        for name, service in self.saga.services.items():
-            self._urls[name] = server.provision(service, secrets.token_hex(16))
-        stock_shelves(server, self._stock)
-        keep_secret(self.folder / SERVER, f"{server.url}\n{self.name}")
         for number in HOSTS:
             self.start_broker(number)
         self.start((PROVISIONER, "1"))
@@ -175,15 +172,11 @@ class Deployment:
         host, scripts = self.hosts[number], find_rabbitmq()
         folder = made(host.folder / "broker")
         made(folder / "none")
-        lines = ["cluster_partition_handling = pause_minority"]
-        lines += ["cluster_formation.peer_discovery_backend = classic_config"]
-        lines += [
-            f"cluster_formation.classic_config.nodes.{n} = ecom@host{n}" for n in HOSTS[:number]
-        ]
         places = [f'{{host, {{10,0,0,{n}}}, ["host{n}"]}}.' for n in HOSTS]
-        password = urlsplit(self._amqp_url).password
         options = CONFIGURATION.read_text().format(
-            password=password, http=PORTS["http"], more="\n".join(lines)
+            password=urlsplit(self._amqp_url).password,
+            http=PORTS["http"],
+            more=clustering([f"ecom@host{n}" for n in HOSTS[:number]]),
         )
         names = "\n".join([*places, FILES["inetrc"]])
         more = {".erlang.cookie": self._cookie, "rabbitmq.conf": options, "inetrc": names}
@@ -216,7 +209,7 @@ class Deployment:
             for service in [name for name, replica in members if replica == str(number)]:
                 log = host.folder / f"{service}.log"
                 logs[log] = _times_ready(log)
-                told[service] = {**self._environment(service, host), "log": str(log), **more}
+                told[service] = {**self._environment(service, number), "log": str(log), **more}
             it = self._run(host, "ecom_lab.chaos.together", target, TOGETHER=json.dumps(told))
             if PROVISIONER not in told:
                 self._running[number] = it
@@ -235,13 +228,13 @@ class Deployment:
         command = sys.executable, "-m", module, *words
         return host.run(*command, log="services.log", told=known | told)
 
-    def _environment(self, service: str, host: Host) -> dict[str, str]:
+    def _environment(self, service: str, number: int) -> dict[str, str]:
         """All that a service is told: nothing of a folder."""
         return {
-            "ECOM_AMQP_URL": self.amqp_url(host.number),
+            "ECOM_AMQP_URL": self.amqp_url(number),
             "ECOM_DATABASE_URL": self._urls[service],
             "ECOM_SHOP": self.name,
-            "ECOM_REPLICA": str(host.number),
+            "ECOM_REPLICA": str(number),
             "ECOM_HTTP_HOST": "0.0.0.0",
             "ECOM_HTTP_PORT": str(HTTP_PORT),
             "ECOM_HTTP_TOKEN": self.token,
@@ -279,11 +272,11 @@ def _times_ready(log: Path) -> int:
 class HostsTrial(ShopTrial):
     """The shop on three hosts, whose customers ask one after the other."""
 
-    def runner(self, fault: "Fault", size: "Size", **where: Any) -> Any:
+    def runner(self, fault: Fault, size: Size, **where: Any) -> Any:
         saga, stock = fault.saga(fault.hold_seconds), fault.stock(size.orders)
         return Deployment(saga, where["folder"], where["amqp_url"], stock)
 
-    def workload(self, shop: Any, fault: "Fault", size: "Size", seed: int) -> Orders:
+    def workload(self, shop: Any, fault: Fault, size: Size, seed: int) -> Orders:
         customers, places = fault.customers(size.orders, seed), cycle(map(shop.http_url, HOSTS))
         return Orders(customers, lambda: next(places), shop.token, seed)
 

@@ -3,18 +3,22 @@
 Each is a context manager that gives an AMQP URL, and the thing that a fault may lay hands on.
 """
 
+import json
 import os
+import secrets
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from itertools import count
 from pathlib import Path
+from tempfile import mkdtemp
 
-from ecom.broker.lease import Node, lease
-from ecom.harness.workspace import take
-from ecom.settings import home
-from ecom_lab.chaos.cluster import Cluster
+from ecom.broker.lease import lease
+from ecom.broker.node import Node, usable
+from ecom.settings import keep_secret
 from ecom_lab.chaos.proxy import Proxy
 
 QUICK = "?heartbeat=1"  # seconds: so that a silent peer is found dead while we watch
@@ -45,14 +49,9 @@ def watchful() -> Iterator[tuple[str, None]]:
 @contextmanager
 def private() -> Iterator[tuple[str, Node]]:
     """A broker of our own, to be killed and starved."""
-    with own_folder("broker") as folder:
-        node = Node(folder / "node")
-        try:
-            node.stop()  # somebody may have died here
-            node.start()
-            yield node.url, node
-        finally:
-            node.stop()
+    with closing(EphemeralNode()) as node:
+        node.start()
+        yield node.url, node
 
 
 @contextmanager
@@ -63,29 +62,92 @@ def proxied() -> Iterator[tuple[str, Proxy]]:
 
 
 @contextmanager
-def clustered() -> Iterator[tuple[str, Cluster]]:
+def clustered() -> Iterator[tuple[str, "Cluster"]]:
     """A cluster, whose clients come through a proxy to any node that answers."""
-    with own_folder("cluster") as folder:
+    with passing_folder() as folder:
         cluster = Cluster(folder)
         try:
-            cluster.start()
+            for node in cluster.nodes:  # the first begins a cluster, the others join it
+                node.start()
             with closing(Proxy(*(node.url for node in cluster.nodes))) as proxy:
                 yield proxy.url + "?heartbeat=2", cluster
         finally:
-            cluster.stop()
+            for node in cluster.nodes:
+                node.kill()
 
 
 @contextmanager
-def own_folder(name: str) -> Iterator[Path]:
-    """A folder of our own while it lasts: the first of that name which nobody is using."""
-    for number in count(1):
-        folder = home() / "chaos" / f"{name}-{number}"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if take(lock):
-                yield folder
-                shutil.rmtree(folder, ignore_errors=True)  # after a failure, its logs may tell
-                return
-        finally:
-            os.close(lock)
+def passing_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, and before it the nodes in it, however we end."""
+    folder = mkdtemp(prefix="ecom-chaos-")
+    command = [sys.executable, "-P", "-m", __name__, folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+        yield Path(folder)
+
+
+def _clear_up(folder: Path) -> None:
+    """Once nobody can write to our stdin any more, end the nodes in a folder, and remove it."""
+    sys.stdin.read()
+    nodes = [Node(identity.parent) for identity in folder.rglob("identity.json")]
+    for node in nodes:
+        node.kill()
+    for node in nodes:  # with its epmd, which may be that of all of them
+        node.stop()
+    while folder.exists():  # somebody else in it may be about to end
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
+
+
+class EphemeralNode(Node):
+    """A RabbitMQ node in a new folder; both are gone after `close`, and with this process: a
+    notebook's kernel, say."""
+
+    def __init__(self) -> None:
+        self._leaving = ExitStack()
+        super().__init__(self._leaving.enter_context(passing_folder()))
+
+    def close(self) -> None:
+        """End the node and remove its folder. Closing twice is harmless."""
+        self.kill()
+        self._leaving.close()
+
+
+class Cluster:
+    """Three nodes with one cookie and one epmd that are one broker: what a quorum queue is for."""
+
+    names = ("one", "two", "three")
+
+    def __init__(self, folder: Path) -> None:
+        common = {word: secrets.token_hex(16) for word in ("password", "cookie", "mark")}
+        epmd = usable(None)["epmd"]
+        self.nodes: list[Node] = []
+        for name in self.names:
+            (folder / name).mkdir(mode=0o700)
+            identity = common | {"ports": usable(None) | {"epmd": epmd}}
+            keep_secret(folder / name / "identity.json", json.dumps(identity))
+            before = [f"{node.name}@localhost" for node in self.nodes]
+            config = clustering([*before, f"{name}@localhost"])
+            self.nodes.append(Node(folder / name, name, config))
+
+    def leader(self, queue: str) -> Node:
+        """The node that leads the queue."""
+        listed = self.nodes[0].control("list_queues", "name", "leader", "--formatter", "json")
+        found = {row["name"]: row["leader"] for row in json.loads(listed)}
+        return next(node for node in self.nodes if found[queue].startswith(f"{node.name}@"))
+
+
+def clustering(members: list[str]) -> str:
+    """The configuration of a node of a cluster, the last of these to start. It is told only of
+    those that run by then: before it gives up on another, RabbitMQ 4 waits for minutes. And nodes
+    that cannot see most of the others stop: so that no two of them go on alone."""
+    lines = [
+        "cluster_formation.peer_discovery_backend = classic_config",
+        "cluster_partition_handling = pause_minority",
+    ]
+    for n, name in enumerate(members, 1):
+        lines.append(f"cluster_formation.classic_config.nodes.{n} = {name}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    _clear_up(Path(sys.argv[1]))

@@ -10,7 +10,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,15 +60,6 @@ def apart() -> Iterator[tuple[str, None]]:
             yield f"amqp://ecom:{secrets.token_hex(16)}@{address(1)}:5672/%2F", None
         finally:
             libc.setns(before.fileno(), _NEW_NETWORK)
-
-
-@contextmanager
-def passing_folder() -> Iterator[Path]:
-    """A folder for users of this machine besides us, which is gone afterwards, however we end."""
-    folder = tempfile.mkdtemp(prefix="ecom-hosts-")
-    command = ["sh", "-c", 'cat; until rm -rf "$0"; do sleep 1; done', folder]
-    with subprocess.Popen(command, stdin=subprocess.PIPE):
-        yield Path(folder)
 
 
 def _ip(words: str, *inside: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from random import Random
@@ -14,53 +15,27 @@ CHUNK = 16 * 1024
 class Valve:
     """One direction of one line: open, held (nothing passes), or leaking (all is swallowed)."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: StreamReader, target: StreamWriter, *, is_back: bool) -> None:
+        self._source, self._target = source, target
+        self.is_back = is_back  # from the broker
         self.open = asyncio.Event()
         self.open.set()
         self.leaking = False
         self.delay = 0.0  # seconds before each chunk is passed on
 
-    async def pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def pass_on(self) -> None:
         """Until the source ends."""
-        while data := await source.read(CHUNK):
+        while data := await self._source.read(CHUNK):
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self.open.wait()
             if not self.leaking:
-                target.write(data)
-                await target.drain()
-
-
-class Line:
-    """A client's connection and ours to the broker for it."""
-
-    def __init__(self, client: tuple, broker: tuple) -> None:
-        self._client, self._broker = client, broker
-        self.there, self.back = Valve(), Valve()  # towards the broker, and back
-
-    async def serve(self) -> None:
-        """Pass on what comes from either side until one ends; then end the other, too."""
-        ways = [
-            asyncio.create_task(self.there.pass_on(self._client[0], self._broker[1])),
-            asyncio.create_task(self.back.pass_on(self._broker[0], self._client[1])),
-        ]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            self.cut()
+                self._target.write(data)
+                await self._target.drain()
 
     def cut(self) -> None:
-        """Reset both connections, whatever is on its way."""
-        for _, writer in (self._client, self._broker):
-            writer.transport.abort()
-
-    def have(self, **state: Any) -> None:
-        """Set what holds for both directions: `leaking`, `delay`."""
-        vars(self.there).update(state)
-        vars(self.back).update(state)
+        """Reset the connection that it leads to, whatever is on its way."""
+        self._target.transport.abort()
 
 
 class Proxy:
@@ -71,31 +46,31 @@ class Proxy:
 
     def __init__(self, *brokers: str) -> None:
         self._brokers = [urlsplit(url) for url in brokers]
-        self._lines: set[Line] = set()
+        self._valves: list[Valve] = []  # two for each line
         self._random = Random(0)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = self._do(self._listen())
+        self._server = self._do(asyncio.start_server(self._accept, "127.0.0.1", 0))
         port = self._server.sockets[0].getsockname()[1]
         credentials = self._brokers[0].netloc.rpartition("@")[0]
         self.url = self._brokers[0]._replace(netloc=f"{credentials}@127.0.0.1:{port}").geturl()
 
     def cut(self) -> None:
         """Reset every line."""
-        self._do(self._each(Line.cut))
+        self._do(self._each(Valve.cut))
 
     def deafen(self) -> None:
         """What the broker says is lost from now on: confirms, too. What is sent to it arrives."""
-        self._do(self._each(lambda line: setattr(line.back, "leaking", True)))
+        self._do(self._each(lambda it: setattr(it, "leaking", it.leaking or it.is_back)))
 
     def forget(self) -> None:
         """Half-open: nothing passes any more, either way, and nobody is told."""
-        self._do(self._each(lambda line: line.have(leaking=True)))
+        self._do(self._each(lambda valve: setattr(valve, "leaking", True)))
 
     def slow(self, seconds: float) -> None:
         """Every chunk takes that long, on every line."""
-        self._do(self._each(lambda line: line.have(delay=seconds)))
+        self._do(self._each(lambda valve: setattr(valve, "delay", seconds)))
 
     def clog(self, random: Random, seconds: float) -> None:
         """Nothing passes for so long; then the lines are released one by one, in random order."""
@@ -111,39 +86,42 @@ class Proxy:
     def _do(self, work: Coroutine) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, "127.0.0.1", 0)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         with suppress(asyncio.CancelledError):  # the proxy closes; asyncio would log it as an error
-            await self._connect(reader, writer)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            if (broker := await self._reach_broker()) is None:
-                return
-            line = Line((reader, writer), broker)
-            self._lines.add(line)
             try:
-                await line.serve()
-            finally:
-                self._lines.discard(line)
-        finally:  # also if the proxy closes before the broker has answered
-            writer.transport.abort()
+                if broker := await self._reach_broker():
+                    there = Valve(reader, broker[1], is_back=False)
+                    await self._serve(there, Valve(broker[0], writer, is_back=True))
+            finally:  # also if the proxy closes before the broker has answered
+                writer.transport.abort()
 
-    async def _reach_broker(self) -> tuple | None:
+    async def _reach_broker(self) -> tuple[StreamReader, StreamWriter] | None:
         """Any of those that answer, so that a new attempt tries another one."""
         for url in self._random.sample(self._brokers, len(self._brokers)):
             with suppress(OSError):
                 return await asyncio.open_connection(url.hostname, url.port)
         return None
 
-    async def _each(self, strike: Callable[[Line], None]) -> None:
-        for line in list(self._lines):
-            strike(line)
+    async def _serve(self, *line: Valve) -> None:
+        """Pass on what comes from either side until one ends; then end the other, too."""
+        ways = [asyncio.create_task(valve.pass_on()) for valve in line]
+        self._valves += line
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for valve in line:
+                valve.cut()
+                self._valves.remove(valve)
+
+    async def _each(self, strike: Callable[[Valve], None]) -> None:
+        for valve in self._valves:
+            strike(valve)
 
     async def _clog(self, random: Random, seconds: float) -> None:
-        valves = [valve for line in self._lines for valve in (line.there, line.back)]
+        valves = [*self._valves]
         for valve in valves:
             valve.open.clear()
         await asyncio.sleep(seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecom_lab.chaos.runner import REST_SECONDS
+from ecom_lab.chaos.fault import REST_SECONDS
 from ecom_lab.chaos.scorecard import FAULTS
 from ecom_lab.chaos.verdict import FIELDS, Verdict
 

@@ -9,8 +9,11 @@ from contextlib import closing, contextmanager, nullcontext
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import pika
 import psutil
+from pika.adapters.blocking_connection import BlockingChannel
 
+from ecom.amqp.address import parameters
 from ecom.harness.postgres import Cluster
 from ecom.harness.processes import Processes, read_note
 from ecom.harness.runner import Runner
@@ -30,14 +33,14 @@ class Testbed:
 
     def __init__(
         self,
-        runner: Runner,
+        runner: Any,
         fault: "Fault",
         size: "Size",
         seed: int,
         broker: Any,
         database: Cluster | None,
     ) -> None:
-        self.runner, self.broker, self._database = runner, broker, database
+        self.runner, self.broker, self.database = runner, broker, database
         self.trial, self.is_shop = fault.trial, fault.trial is SHOP
         self.orders, self.rounds, self.seconds = size
         self.hold_seconds = fault.hold_seconds
@@ -53,18 +56,6 @@ class Testbed:
         """The processes of all services."""
         return self.runner.processes
 
-    @property
-    def database(self) -> Cluster:
-        """The server that has all rows. Raises `HarnessFailed` if they are in files."""
-        if self._database is None:
-            raise HarnessFailed("there is no server: rows are in files")
-        return self._database
-
-    @property
-    def has_files(self) -> bool:
-        """Whether services have their rows in files."""
-        return self._database is None
-
     def start(self, *services: str) -> None:
         """Start all replicas of these services, but for those that run."""
         self.processes.start(*((each, replica) for each in services for replica in self.replicas))
@@ -74,18 +65,10 @@ class Testbed:
         for replica in self.replicas:
             self.runner.kill(service, replica)
 
-    def burst(self, parts: int = 2) -> None:
-        """One of `parts` of a round's customers come, and a moment passes: the shop is busy now."""
-        self.workload.release(-(-self.orders // (self.rounds * parts)))
-        self.wait(0.0, 0.1)
-
-    def wait(self, least: float, most: float) -> None:
-        """Let a random time pass, in seconds."""
-        time.sleep(self.random.uniform(least, most))
-
-    def close(self) -> None:
-        """Send the customers home."""
-        self.workload.close()
+    def leave(self, service: str) -> None:
+        """Have a service end cleanly. Raises `HarnessFailed` if it does not."""
+        os.kill(self.pid(service), signal.SIGTERM)
+        wait_for(lambda: not self.processes.is_alive((service, "1")), 20, f"{service} to end")
 
     def pid(self, service: str, replica: str = "1") -> int:
         """The process id of a service's replica."""
@@ -95,10 +78,20 @@ class Testbed:
         """Bytes of memory that a service has in use."""
         return psutil.Process(self.pid(service)).memory_info().rss
 
-    def leave(self, service: str) -> None:
-        """Have a service end cleanly. Raises `HarnessFailed` if it does not."""
-        os.kill(self.pid(service), signal.SIGTERM)
-        wait_for(lambda: not self.processes.is_alive((service, "1")), 20, f"{service} to end")
+    @contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """A channel to the broker, of an operator who may do everything."""
+        with closing(pika.BlockingConnection(parameters(self.runner.amqp_url))) as connection:
+            yield connection.channel()
+
+    def burst(self, parts: int = 2) -> None:
+        """One of `parts` of a round's customers come, and a moment passes: the shop is busy now."""
+        self.workload.release(-(-self.orders // (self.rounds * parts)))
+        self.wait(0.0, 0.1)
+
+    def wait(self, least: float, most: float) -> None:
+        """Let a random time pass, in seconds."""
+        time.sleep(self.random.uniform(least, most))
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -120,22 +113,19 @@ def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
         fault.environment() as (url, broker),
         Cluster() if fault.database == "postgres" else nullcontext() as database,
     ):
-        where = {
-            "folder": folder,
-            "amqp_url": url,
-            "database": database.url if database else "files",
-        }
-        runner = fault.trial.runner(fault, size, **where)
-        contract = runner.saga.contract
-        # By somebody who was interrupted, perhaps with events in its queues.
-        if left and isinstance(runner, Runner):
-            forget(contract, url, name_for(folder))
-        with runner, closing(Testbed(runner, fault, size, seed, broker, database)) as it:
-            name = runner.name
-            it.start(*it.services)
-            yield it
-        if isinstance(runner, Runner):  # else its broker has ended with it
-            forget(contract, url, name)
+        rows = database.url if database else "files"
+        runner = fault.trial.runner(fault, size, folder=folder, amqp_url=url, database=rows)
+        queues = runner.saga.contract, url, name_for(folder)
+        are_lasting = isinstance(runner, Runner)  # else their broker begins and ends with it
+        if left and are_lasting:  # by somebody who was interrupted, perhaps with events in them
+            forget(*queues)
+        with runner:
+            it = Testbed(runner, fault, size, seed, broker, database)
+            with closing(it.workload):
+                it.start(*it.services)
+                yield it
+        if are_lasting:
+            forget(*queues)
         if it.problems and database:
             database.stop()
             shutil.copytree(database.folder / "data", folder / "postgres")

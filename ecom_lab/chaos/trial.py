@@ -1,66 +1,142 @@
-"""What is put to the test: a saga that runs, who asks it for what, and what is counted then."""
+"""What is put to the test: a saga that runs, who asks it for what, and what is counted then.
 
-from typing import TYPE_CHECKING, Any, Protocol
+That is the shop, or a saga of one's own: `ecom chaos --of MODULE:NAME`, which names an `Own`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ecom.harness.processes import read_note
-from ecom.harness.runner import Runner
+from ecom.harness.quiescence import counted
+from ecom.harness.running import Books, Running
 from ecom.sagas.choreography import choreography
 from ecom.shop.folder import kept_token
 from ecom.shop.records import Records
 from ecom.shop.shop import Shop
-from ecom_lab.chaos import measure
-from ecom_lab.chaos.workload import Orders, Workload
+from ecom.stores.reader import Reader
+from ecom.stores.reading import totals
+from ecom_lab.chaos.workload import Commands, Orders, Wish
 
 if TYPE_CHECKING:
     from ecom_lab.chaos.fault import Fault, Size
 
-
-class Trial(Protocol):
-    """A saga on trial."""
-
-    @property
-    def suffix(self) -> str:
-        """What the names of its rows end with."""
-
-    @property
-    def asked(self) -> set[str]:
-        """The services that are given commands."""
-
-    @property
-    def failing(self) -> str:
-        """The program of a service that may be told to fail."""
-
-    def runner(self, fault: "Fault", size: "Size", **where: Any) -> Runner:
-        """It, not opened yet; `where` are its folder, broker and database."""
-
-    def workload(self, runner: Any, fault: "Fault", size: "Size", seed: int) -> Workload:
-        """Those who ask it, once it is open."""
-
-    def judge(self, runner: Any, workload: Any) -> tuple[str, dict[str, int]]:
-        """Its books, and the counts of a `Verdict`."""
+ENDED = ("CONFIRMED", "CANCELLED")
 
 
 class ShopTrial:
     """The shop, whose customers order over HTTP."""
 
-    suffix = ""
-    asked = frozenset({"order"})
-    failing = "ecom_lab.chaos.process:main"
+    suffix = ""  # of the names of its rows
+    asked = frozenset({"order"})  # the services that are given commands
+    failing = "ecom_lab.chaos.process:main"  # the program of a service that may be told to fail
 
-    def runner(self, fault: "Fault", size: "Size", **where: Any) -> Shop:
+    def runner(self, fault: "Fault", size: "Size", **where: Any) -> Any:
+        """It, not opened yet; `where` are its folder, broker and database."""
         saga = None if fault.saga is choreography else fault.saga(fault.hold_seconds)
         stock, hold_seconds = fault.stock(size.orders), fault.hold_seconds
         return Shop(stock, hold_seconds=hold_seconds, saga=saga, **where)
 
-    def workload(self, shop: Shop, fault: "Fault", size: "Size", seed: int) -> Orders:
+    def workload(self, shop: Any, fault: "Fault", size: "Size", seed: int) -> Orders:
+        """Those who ask it, once it is open."""
         customers, token = fault.customers(size.orders, seed), kept_token(shop.folder)
         return Orders(
             customers, lambda: read_note(shop.folder, ("order", "1"))["http"], token, seed
         )
 
-    def judge(self, shop: Shop, workload: Orders) -> tuple[str, dict[str, int]]:
-        counts = measure.count(shop.folder, workload.attempted, workload.acknowledged)
+    def judge(self, shop: Any, workload: Orders) -> tuple[str, dict[str, int]]:
+        """Its books, and the counts of a `Verdict`."""
+        counts = count(shop.folder, workload.attempted, workload.acknowledged)
         return str(Records(shop.folder).books()), counts
 
 
 SHOP = ShopTrial()
+
+
+def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> dict[str, int]:
+    """What became of a shop's orders: read from its databases, the provider's, the mailbox.
+
+    `attempted` are customers; `acknowledged`, order → customer.
+    """
+    records = Records(folder)
+    found = records.accounts()
+    orders = {it.order_id: it for it in found.orders}
+    safe = {it for it, _ in found.told if it in orders and orders[it].state in ENDED}
+    customers = [it.customer for it in found.orders]
+    moved = [(booking.order_id, booking.kind) for booking in found.ledger]
+    with Reader(folder) as read:
+        known = _known(read, records.saga.services)
+    return {
+        "attempted": len(attempted),
+        "acknowledged": len(acknowledged),
+        "lost": len(acknowledged.items() - {(it, orders[it].customer) for it in safe}),
+        "unexpected": len(set(customers) - attempted),
+        "duplicate_deliveries": known,
+        "duplicate_effects": len(found.twice) + sum(map(_twice, (customers, moved, found.told))),
+    }
+
+
+def _known(read: Reader, services: Iterable[str]) -> int:
+    """How many messages came that an inbox knew already."""
+    return sum(totals(read[service].counters())["duplicates"] for service in services)
+
+
+def _twice(once: list[Any]) -> int:
+    """How many repetitions there are of what must happen once: an order, a capture, a mail."""
+    return len(once) - len(set(once))
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the faults need to know of a saga.
+
+    `running(number, **where)` is to be a `Running` for so many sagas, given `where` as it is, with
+    the saga's invariants; `commands(number)` what begins them: services and commands, whose first
+    field is the saga's id and which may be given twice. Lost is a saga that was acknowledged and
+    has not ended, doubled an effect that is equal, in all its fields, to another one of its saga.
+    """
+
+    name: str
+    running: Callable[..., Running]
+    commands: Callable[[int], Sequence[Wish]]
+
+    failing = "ecom_lab.chaos.process:member"
+
+    @property
+    def suffix(self) -> str:
+        return f"-of-{self.name}"
+
+    @property
+    def asked(self) -> set[str]:
+        return {service for service, _ in self.commands(1)}
+
+    def runner(self, fault: "Fault", size: "Size", **where: Any) -> Running:
+        return self.running(size.orders, **where)
+
+    def workload(self, running: Running, fault: "Fault", size: "Size", seed: int) -> Commands:
+        return Commands(running, self.commands(size.orders))
+
+    def judge(self, running: Running, workload: Commands) -> tuple[str, dict[str, int]]:
+        saga, theirs = running.saga, counted(running.saga)
+        with Books(saga, running.folder) as books:
+            rows = books.rows(theirs.service, theirs.kind)
+            known = _known(books, saga.services)
+            done = [
+                (its.name, it.subject, type(it.effect), msgspec.json.encode(it.effect))
+                for its in saga.services.values()
+                if its.effects
+                for it in books.ledger(its.name)
+            ]
+        ended = {key for key, row in rows.items() if row.state != theirs.under_way}
+        verdict = running.books()
+        return f"balanced: {len(rows):,} {self.name}" if verdict.balanced else f"off: {verdict}", {
+            "attempted": len(workload.attempted),
+            "acknowledged": len(workload.acknowledged),
+            "lost": len(workload.acknowledged.keys() - ended),
+            "unexpected": len(rows.keys() - workload.attempted),
+            "duplicate_deliveries": known,
+            "duplicate_effects": _twice(done),
+        }

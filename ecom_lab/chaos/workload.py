@@ -6,21 +6,27 @@ cards are declined, some orders ask for what is sold out or unknown, some are ca
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import httpx
+from msgspec import Struct
 
 from ecom.broker.management import client
+from ecom.contract.contract import subject_of
+from ecom.errors import ServiceDied, ServiceDown, ShopError
+from ecom.harness.running import Running
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom_lab.chaos.verdict import HarnessFailed
 
 AT_ONCE = 10  # orders in one request, at most
 ANSWER_SECONDS = 8.0  # then the customer asks again
 AGAIN_SECONDS = 0.1
+
+Wish = tuple[str, Struct]  # service, command
 
 
 @dataclass(frozen=True)
@@ -121,25 +127,46 @@ class Orders(Workload):
 
     def _ask(self, chunk: Sequence[Customer]) -> None:
         self.attempted.update(each.address for each in chunk)
-        key = f"chaos-{self._seed}-{chunk[0].address}"
+        headers = {"Idempotency-Key": f"chaos-{self._seed}-{chunk[0].address}"}
         body = [each.as_json() for each in chunk]
-        for answer in self._tries(not chunk[0].hasty, "/orders", body, {"Idempotency-Key": key}):
-            numbers = [order["order_id"] for order in answer.json()]
-            self.acknowledged.update(zip(numbers, (each.address for each in chunk), strict=True))
-            for number, each in zip(numbers, chunk, strict=True):
+        if answer := self._post("/orders", not chunk[0].hasty, json=body, headers=headers):
+            for order, each in zip(answer.json(), chunk, strict=True):
+                self.acknowledged[order["order_id"]] = each.address
+            for order, each in zip(answer.json(), chunk, strict=True):
                 if each.cancels:
-                    list(self._tries(not each.hasty, f"/orders/{number}/cancel", None, {}))
+                    self._post(f"/orders/{order['order_id']}/cancel", not each.hasty)
 
-    def _tries(self, patient: bool, path: str, body: Any, headers: Any) -> Iterator[httpx.Response]:
-        """The answer, once there is one; nothing, if the customer gave up."""
+    def _post(self, path: str, patient: bool, **what: Any) -> httpx.Response | None:
+        """The answer, once there is a good one; nothing, if the customer gave up."""
         while not self._stopped.is_set():
             try:
-                answer = self._http.post(self._find() + path, json=body, headers=headers)
+                answer = self._http.post(self._find() + path, **what)
                 if answer.is_success:
-                    yield answer
-                    return
+                    return answer
             except (httpx.TransportError, FileNotFoundError):
                 pass  # nobody answers just now, or somewhere else
             if not patient:
-                return
+                break
             time.sleep(AGAIN_SECONDS)
+        return None
+
+
+class Commands(Workload):
+    """Gives each command of a saga of one's own until a service answers or refuses it."""
+
+    def __init__(self, running: Running, commands: Sequence[Wish]) -> None:
+        super().__init__(commands)
+        self._running = running
+
+    def _ask(self, chunk: Sequence[Wish]) -> None:
+        for service, command in chunk:
+            self.attempted.add(subject_of(command))
+            while not self._stopped.is_set():
+                try:
+                    self._running.command(service, command)
+                    self.acknowledged[subject_of(command)] = subject_of(command)
+                    break
+                except (ServiceDown, ServiceDied):
+                    time.sleep(AGAIN_SECONDS)
+                except ShopError:
+                    break

@@ -11,16 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from ecom.cli.main import main
-from ecom_lab.chaos import measure, rows
-from ecom_lab.chaos.cluster import Cluster
-from ecom_lab.chaos.fault import Fault, Size
+from ecom_lab.chaos import trial
+from ecom_lab.chaos.environments import Cluster
+from ecom_lab.chaos.fault import Fault, Size, attempt, play
 from ecom_lab.chaos.faults import databases
 from ecom_lab.chaos.report import write
-from ecom_lab.chaos.rows import Rows
-from ecom_lab.chaos.runner import attempt, play
 from ecom_lab.chaos.scorecard import FAULTS
 from ecom_lab.chaos.trial import SHOP
-from ecom_lab.chaos.verdict import FIELDS, HarnessFailed, Verdict
+from ecom_lab.chaos.verdict import FIELDS, HarnessFailed, Rows, Verdict
 from ecom_lab.chaos.workload import Workload, customers
 from examples.trip.trial import TRIPS
 
@@ -124,11 +122,11 @@ def test_the_counts_find_what_is_lost_unexpected_or_doubled(shop):
     shop.settle()
     attempted = {"a@example.com", "b@example.com"}
     acknowledged = {number: f"{c}@example.com" for number, c in zip(numbers, "abc", strict=True)}
-    good = measure.count(shop.folder, attempted | {"c@example.com"}, acknowledged)
+    good = trial.count(shop.folder, attempted | {"c@example.com"}, acknowledged)
     assert [good[name] for name in ("lost", "unexpected", "duplicate_effects")] == [0, 0, 0]
     edit(shop.folder, "mailbox", f"DELETE FROM mails WHERE order_id = '{numbers[0]}'")
     edit(shop.folder, "audit", TWICE)
-    bad = measure.count(shop.folder, attempted, acknowledged | {"9999": "a@example.com"})
+    bad = trial.count(shop.folder, attempted, acknowledged | {"9999": "a@example.com"})
     assert [bad[name] for name in ("lost", "unexpected", "duplicate_effects")] == [2, 1, 1]
 
 
@@ -192,7 +190,7 @@ def checkout(tmp_path, monkeypatch):
     root = tmp_path / "checkout"
     (root / "ecom").mkdir(parents=True)
     (root / "ecom/shop.py").write_text("")
-    monkeypatch.setattr(rows, "CHECKOUT", root)
+    monkeypatch.setattr("ecom_lab.chaos.verdict.CHECKOUT", root)
     commit(root, "init", "-q")
     return root
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from ecom_lab.chaos.fault import Size
+from ecom_lab.chaos.fault import Size, play
 from ecom_lab.chaos.faults import hosts
 from ecom_lab.chaos.hosts import lack
-from ecom_lab.chaos.runner import play
 from ecom_lab.chaos.scorecard import FAULTS
 
 pytestmark = pytest.mark.skipif(bool(lack()), reason=lack() or "there can be hosts here")
@@ -21,8 +20,8 @@ def everything(bed):
     is slow; then the next release comes."""
     strikes = (
         hosts.kill("primary"),
-        hosts.cut_database("standby"),
-        hosts.slow("neither"),
+        hosts.bad_lines("standby", "cut off from databases"),
+        hosts.bad_lines("neither", "slow"),
         hosts.fence,
     )
     yield from hosts.in_turn(*strikes)(bed)

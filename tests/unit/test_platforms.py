@@ -12,8 +12,8 @@ ELSEWHERE = """
 import resource
 del resource.prlimit
 from ecom.cli.main import main
-from ecom_lab.chaos.faults import disks, soak
-assert disks.full not in soak.IN_FILES and disks.busy in soak.STRIKES
+from ecom_lab.chaos.faults import databases, soak
+assert databases.full not in soak.IN_FILES and databases.busy in soak.STRIKES
 main(["chaos", "full-disks"])
 """
 

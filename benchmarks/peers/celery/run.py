@@ -5,15 +5,12 @@ ignored, a large prefetch for short tasks ("Optimizing"), gossip and mingle off.
 service has one database to write to, and a process between would only cost.
 """
 
-import sys
-
 import saga
 from celery import Celery
 from celery.signals import worker_ready
 from kombu import Exchange, Queue, binding
 
-SERVICE = sys.argv[1]
-LISTENER = "order" if SERVICE == "place" else SERVICE
+LISTENER = "order" if saga.SERVICE == "place" else saga.SERVICE
 KEYS = saga.HEARS[LISTENER]
 QUEUE = f"{saga.SHOP}.celery.{LISTENER}"
 events = Exchange(saga.EXCHANGE, type="topic", durable=True)
@@ -43,7 +40,7 @@ def say(event: saga.Event) -> None:
 
 def serve() -> None:
     """Run the worker of this process's service."""
-    service = saga.Service(SERVICE)
+    service = saga.Service()
 
     def handle(event: saga.Event) -> None:
         if following := service.handle(event):
@@ -51,12 +48,12 @@ def serve() -> None:
 
     for type_ in saga.EVENTS if KEYS == ("#",) else KEYS:
         app.task(name=type_)(handle)
-    worker_ready.connect(lambda **_: saga.ready(SERVICE), weak=False)
+    worker_ready.connect(lambda **_: saga.ready(), weak=False)
     alone = ["--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    app.worker_main(["worker", *alone, "--loglevel=WARNING", f"--hostname={SERVICE}@%h"])
+    app.worker_main(["worker", *alone, "--loglevel=WARNING", f"--hostname={saga.SERVICE}@%h"])
 
 
-if SERVICE == "place":
+if saga.SERVICE == "place":
     for event in saga.orders():
         say(event)
 else:

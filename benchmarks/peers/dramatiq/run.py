@@ -13,8 +13,6 @@ import saga
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import Retries, ShutdownNotifications
 
-SERVICE = sys.argv[1]
-
 
 class QuorumBroker(RabbitmqBroker):
     """The same, on quorum queues."""
@@ -41,7 +39,7 @@ def say(event: saga.Event) -> None:
 
 def actor_of(name: str) -> dramatiq.Actor:
     """The actor of one service; only in its own process does it do anything."""
-    service = saga.Service(name) if name == SERVICE else None
+    service = saga.Service() if name == saga.SERVICE else None
 
     def handle(event: dict) -> None:
         if following := service.handle(event):
@@ -53,14 +51,14 @@ def actor_of(name: str) -> dramatiq.Actor:
 
 actors = {name: actor_of(name) for name in saga.HEARS}
 
-if SERVICE == "place":
+if saga.SERVICE == "place":
     for event in saga.orders():
         say(event)
 else:
     worker = dramatiq.Worker(
-        broker, queues={actors[SERVICE].queue_name}, worker_threads=1, worker_timeout=100
+        broker, queues={actors[saga.SERVICE].queue_name}, worker_threads=1, worker_timeout=100
     )
     worker.start()
-    saga.ready(SERVICE)
+    saga.ready()
     sys.stdin.read()  # until whoever started us is gone
     worker.stop()

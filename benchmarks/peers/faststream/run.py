@@ -7,7 +7,6 @@ call `sqlite3` directly: in a thread, which is the alternative, each call costs 
 
 import asyncio
 import logging
-import sys
 
 import saga
 from faststream import AckPolicy, FastStream
@@ -20,7 +19,6 @@ from faststream.rabbit import (
     RabbitQueue,
 )
 
-SERVICE = sys.argv[1]
 broker = RabbitBroker(
     saga.URL, default_channel=Channel(prefetch_count=200, publisher_confirms=True), logger=None
 )
@@ -34,23 +32,23 @@ async def say(event: saga.Event) -> None:
     await broker.publish(event, **where, persist=True, mandatory=True)
 
 
-def subscribe(name: str) -> None:
-    """Have one service listen."""
-    service = saga.Service(name)
+def subscribe() -> None:
+    """Have the service listen."""
+    service = saga.Service()
 
     async def handle(event: dict) -> None:
         if following := service.handle(event):
             await say(following)
 
-    for key in saga.HEARS[name]:
-        called = f"{saga.SHOP}.faststream.{name}.{key.replace('#', 'all')}"
+    for key in saga.HEARS[saga.SERVICE]:
+        called = f"{saga.SHOP}.faststream.{saga.SERVICE}.{key.replace('#', 'all')}"
         safely = {"durable": True, "queue_type": QueueType.QUORUM}
         queue = RabbitQueue(called, routing_key=key, **safely)
         broker.subscriber(queue, events, ack_policy=AckPolicy.NACK_ON_ERROR)(handle)
 
     @app.after_startup
     async def _() -> None:
-        saga.ready(name)
+        saga.ready()
 
 
 async def place() -> None:
@@ -60,8 +58,8 @@ async def place() -> None:
         await say(event)
 
 
-if SERVICE == "place":
+if saga.SERVICE == "place":
     asyncio.run(place())
 else:
-    subscribe(SERVICE)
+    subscribe()
     asyncio.run(app.run())

@@ -5,8 +5,6 @@ default, and acknowledged when the method has returned. A container's `max_worke
 prefetch, too.
 """
 
-import sys
-
 import eventlet
 
 eventlet.monkey_patch()
@@ -16,7 +14,6 @@ from kombu import Connection, Exchange, Queue, binding  # noqa: E402
 from nameko.messaging import Publisher, consume  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
-SERVICE = sys.argv[1]
 events = Exchange(saga.EXCHANGE, type="topic", durable=True)
 
 
@@ -30,11 +27,11 @@ def queue(name: str) -> Queue:
 class Shop:
     """The service of this process."""
 
-    name = SERVICE
+    name = saga.SERVICE
     say = Publisher(exchange=events)
-    work = None if SERVICE == "place" else saga.Service(SERVICE)
+    work = None if saga.SERVICE == "place" else saga.Service()
 
-    @consume(queue=queue("order" if SERVICE == "place" else SERVICE))
+    @consume(queue=queue("order" if saga.SERVICE == "place" else saga.SERVICE))
     def handle(self, event: saga.Event) -> None:
         """One event: do what is to be done, and say what follows."""
         if following := self.work.handle(event):
@@ -46,7 +43,7 @@ def serve() -> None:
     runner = ServiceRunner({"AMQP_URI": saga.URL, "max_workers": 10})
     runner.add_service(Shop)
     runner.start()
-    saga.ready(SERVICE)
+    saga.ready()
     runner.wait()
 
 
@@ -61,7 +58,7 @@ def place() -> None:
             producer.publish(event, exchange=events, routing_key=event["type"], **safely)
 
 
-if SERVICE == "place":
+if saga.SERVICE == "place":
     place()
 else:
     serve()

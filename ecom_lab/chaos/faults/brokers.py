@@ -1,13 +1,11 @@
-"""The broker: killed, short of memory and disk, a node of three lost, its queues deleted."""
+"""The broker: killed, short of memory and disk, a node of three lost, its queues deleted; and the
+lines between it and the services cut, swallowed, slowed and clogged."""
 
 import signal
-from contextlib import closing
 
-import pika
-
-from ecom.amqp.address import parameters
 from ecom.broker.node import Node
 from ecom.contract import topology
+from ecom_lab.chaos.fault import Strike
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
 
@@ -33,45 +31,46 @@ def restart(node: Node) -> None:
         raise HarnessFailed("somebody took the node's port while it was down")
 
 
-def memory_alarm(bed: Testbed) -> str:
-    """The broker takes no publishes: it is "out of memory"."""
-    bed.broker.control("set_vm_memory_high_watermark", "0")
-    try:
-        _order_nevertheless(bed)
-    finally:
-        bed.broker.control("set_vm_memory_high_watermark", "absolute", "768MB")
-    return "memory alarm"
+def alarm(what: str, limit: str, none: str, usual: list[str]) -> Strike:
+    """The broker is out of `what`, by its `limit`, and takes no publishes: orders must be taken
+    nevertheless."""
+
+    def strike(bed: Testbed) -> str:
+        bed.broker.control(limit, none)
+        try:
+            before = len(bed.workload.acknowledged)
+            bed.burst()
+            bed.wait(bed.seconds, bed.seconds)
+            if len(bed.workload.acknowledged) == before:
+                bed.problems.append("no order was accepted during an alarm")
+        finally:
+            bed.broker.control(limit, *usual)
+        return f"{what} alarm"
+
+    return strike
 
 
-def disk_alarm(bed: Testbed) -> str:
-    """Likewise, "out of disk"."""
-    bed.broker.control("set_disk_free_limit", "100000GB")
-    try:
-        _order_nevertheless(bed)
-    finally:
-        bed.broker.control("set_disk_free_limit", "50MB")
-    return "disk alarm"
+ALARMS = (
+    alarm("memory", "set_vm_memory_high_watermark", "0", ["absolute", "768MB"]),
+    alarm("disk", "set_disk_free_limit", "100000GB", ["50MB"]),
+)
 
 
-def _order_nevertheless(bed: Testbed) -> None:
-    """Orders must be taken while the alarm lasts."""
-    before = len(bed.workload.acknowledged)
-    bed.burst()
-    bed.wait(bed.seconds, bed.seconds)
-    if len(bed.workload.acknowledged) == before:
-        bed.problems.append("no order was accepted during an alarm")
+def kill_one(role: str) -> Strike:
+    """SIGKILL of the node that leads the queue of some service, or of a follower."""
 
+    def strike(bed: Testbed) -> str:
+        queue = topology.queue(bed.runner.name, bed.random.choice(bed.services))
+        leader = bed.broker.leader(queue)
+        followers = [node for node in bed.broker.nodes if node is not leader]
+        node = leader if role == "leader" else bed.random.choice(followers)
+        bed.burst()  # anew: asking who leads has taken its time
+        node.kill()
+        bed.wait(1.0, 3.0)  # the others elect a leader
+        restart(node)
+        return f"{role} killed"
 
-def kill_leader(bed: Testbed) -> str:
-    """SIGKILL of the node that leads the queue of some service."""
-    _kill(bed, _leader(bed))
-    return "leader killed"
-
-
-def kill_follower(bed: Testbed) -> str:
-    """SIGKILL of a node that follows it."""
-    _kill(bed, _follower(bed))
-    return "follower killed"
+    return strike
 
 
 def pause(bed: Testbed) -> str:
@@ -86,34 +85,60 @@ def pause(bed: Testbed) -> str:
     return "node paused"
 
 
-def _leader(bed: Testbed) -> Node:
-    queue = topology.queue(bed.runner.name, bed.random.choice(bed.services))
-    return bed.broker.leader(queue)
-
-
-def _follower(bed: Testbed) -> Node:
-    leader = _leader(bed)
-    return bed.random.choice([node for node in bed.broker.nodes if node is not leader])
-
-
-def _kill(bed: Testbed, node: Node) -> None:
-    bed.burst()  # anew: asking who leads has taken its time
-    node.kill()
-    bed.wait(1.0, 3.0)  # the others elect a leader
-    restart(node)
+NODES = (kill_one("leader"), kill_one("follower"), pause)
 
 
 def delete_queue(bed: Testbed) -> str:
     """A queue is deleted with all that is in it."""
     service = bed.random.choice(bed.services)
-    with closing(pika.BlockingConnection(parameters(bed.runner.amqp_url))) as connection:
-        connection.channel().queue_delete(topology.queue(bed.runner.name, service))
+    with bed.channel() as channel:
+        channel.queue_delete(topology.queue(bed.runner.name, service))
     return f"queue of {service} deleted"
 
 
 def unbind_queue(bed: Testbed) -> str:
     """A binding is removed: its events still reach others, and the broker confirms them."""
     queue, key = bed.random.choice(topology.bindings(bed.contract, bed.runner.name))
-    with closing(pika.BlockingConnection(parameters(bed.runner.amqp_url))) as connection:
-        connection.channel().queue_unbind(queue, topology.exchange(bed.runner.name), key)
+    with bed.channel() as channel:
+        channel.queue_unbind(queue, topology.exchange(bed.runner.name), key)
     return f"{queue.rpartition('.')[2]} unbound from {key}"
+
+
+def cut(bed: Testbed) -> str:
+    """Every connection is reset."""
+    bed.broker.cut()
+    return "lines cut"
+
+
+def cut_before_confirm(bed: Testbed) -> str:
+    """What is published arrives, its confirm never does."""
+    bed.broker.deafen()
+    bed.burst()
+    bed.broker.cut()
+    return "lines cut before confirms"
+
+
+def half_open(bed: Testbed) -> str:
+    """All lines fall silent and nobody is told: heartbeats must find it out."""
+    bed.broker.forget()
+    bed.burst()
+    return "lines half-open"
+
+
+def slow(bed: Testbed) -> str:
+    """Everything crawls; then the lines are cut amid what is on its way."""
+    bed.broker.slow(0.05)
+    bed.burst()
+    bed.wait(0.2, 0.6)
+    bed.broker.cut()
+    return "lines slow, then cut"
+
+
+def clogged(bed: Testbed) -> str:
+    """All lines stop, and come back in random order."""
+    bed.broker.clog(bed.random, bed.random.uniform(0.1, 0.5))
+    bed.broker.cut()
+    return "lines clogged, released at random, cut"
+
+
+LINES = (cut, cut_before_confirm, half_open, slow, clogged)

@@ -4,38 +4,22 @@ What an operator does is what docs/DEPLOY.md says, and no more.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+from functools import partial
 
 from ecom.contract.permissions import PROVISIONER
 from ecom_lab.chaos.deployment import HOSTS
-from ecom_lab.chaos.fault import Injection, Strike
+from ecom_lab.chaos.fault import Strike, salvo
 from ecom_lab.chaos.faults.services import RELEASE
 from ecom_lab.chaos.hosts import LINES, Host
 from ecom_lab.chaos.testbed import Testbed
 
-ROLES = ("primary", "standby", "neither")
-
-
-def in_turn(*strikes: Strike) -> Injection:
-    """Each of `strikes` after the other, amid orders."""
-
-    def inject(bed: Testbed) -> Iterator[str]:
-        for strike in islice(cycle(strikes), bed.rounds):
-            bed.burst()
-            yield strike(bed)
-            bed.wait(1.0, 3.0)
-
-    return inject
+in_turn = partial(salvo, gap=(1.0, 3.0), in_turn=True)
 
 
 def _host(bed: Testbed, role: str) -> Host:
     database = bed.runner.database
-    others = [it for it in HOSTS if it not in (database.primary.number, database.standby.number)]
-    return {
-        "primary": database.primary,
-        "standby": database.standby,
-        "neither": bed.runner.hosts[others[0]],
-    }[role]
+    (neither,) = {bed.runner.hosts[n] for n in HOSTS} - {database.primary, database.standby}
+    return {"primary": database.primary, "standby": database.standby, "neither": neither}[role]
 
 
 def kill(role: str) -> Strike:
@@ -55,37 +39,30 @@ def kill(role: str) -> Strike:
     return strike
 
 
-def _meanwhile(role: str, what: str, strike: Callable[[Host], None]) -> Strike:
-    """This is so for a while; nobody does anything but wait."""
+_BAD: dict[str, Callable[[Host], None]] = {
+    "cut off": lambda host: host.cut(*LINES),  # nobody reaches it, and it reaches nobody
+    "cut off from databases": lambda host: host.cut("back"),  # brokers and services are not
+    "slow": lambda host: host.slow("256kbit"),  # all that it sends and gets
+}
 
-    def inject(bed: Testbed) -> str:
+
+def bad_lines(role: str, how: str) -> Strike:
+    """A host's lines are bad for a while; nobody does anything but wait."""
+
+    def strike(bed: Testbed) -> str:
         host = _host(bed, role)
-        strike(host)
+        _BAD[how](host)
         bed.burst()
         bed.wait(bed.seconds, bed.seconds)
         host.mend()
-        return f"host with {role} {what}"
+        return f"host with {role} {how}"
 
-    return inject
-
-
-def cut(role: str) -> Strike:
-    """Nobody reaches a host, and it reaches nobody."""
-    return _meanwhile(role, "cut off", lambda host: host.cut(*LINES))
+    return strike
 
 
-def cut_database(role: str) -> Strike:
-    """A host's line for databases is cut: brokers and services reach each other."""
-    return _meanwhile(role, "cut off from databases", lambda host: host.cut("back"))
-
-
-def slow(role: str) -> Strike:
-    """All that a host sends and gets crawls."""
-    return _meanwhile(role, "slow", lambda host: host.slow("256kbit"))
-
-
-_KINDS = (cut, cut_database, slow)
-LINES_OF_ALL = [kind(ROLES[(n + at) % 3]) for at in range(3) for n, kind in enumerate(_KINDS)]
+ROLES = ("primary", "standby", "neither")
+KILLS = [kill(role) for role in ROLES]
+BAD_LINES = [bad_lines(ROLES[(n + at) % 3], how) for at in range(3) for n, how in enumerate(_BAD)]
 
 
 def fail_over(bed: Testbed) -> str:
@@ -97,8 +74,7 @@ def fail_over(bed: Testbed) -> str:
 def fence(bed: Testbed) -> str:
     """The primary is cut off, with services beside it; it is ended before the standby is promoted,
     and only then has its host its lines again."""
-    host = bed.runner.database.primary
-    host.cut(*LINES)
+    bed.runner.database.primary.cut(*LINES)
     bed.wait(bed.seconds, bed.seconds)
     _replace_primary(bed)
     return "primary cut off, ended, standby promoted"

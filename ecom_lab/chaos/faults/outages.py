@@ -4,20 +4,18 @@ Whoever paid in time is never cancelled for the hold's sake: in time is a paymen
 inventory's queue before the hold ran out, whatever was away then. Who paid later is refunded, once.
 """
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import permutations
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
 from ecom.contract.contract import Event
 from ecom.errors import ServiceDied
 from ecom.events import HOLD_EXPIRED, InventoryProcessed, PaymentProcessed
-from ecom.process.databases import Files
 from ecom.runtime.tables import Inbox, Outbox
 from ecom.sagas.orchestration import CommitStock
 from ecom.services.order import Order
@@ -63,7 +61,7 @@ def outages(bed: Testbed) -> Iterator[str]:
         for what in gone:
             bed.burst(len(gone) + len(back))
             bed.wait(0.3, 0.5)
-            returns[what] = _AWAY.get(what, _service_away)(bed, what)
+            returns[what] = _take_away(bed, what)
         seconds = length * bed.hold_seconds
         with ThreadPoolExecutor() as aside:  # a service is ready only once the broker is back, too
             returned = []
@@ -87,12 +85,19 @@ def _chosen(bed: Testbed) -> Sequence[Cell]:
     return bed.random.sample(every, min(bed.rounds, len(every)))
 
 
-Return = Callable[[], object]
-
-
-def _service_away(bed: Testbed, service: str) -> Return:
-    bed.kill(service)
-    return partial(_start, bed, service)
+def _take_away(bed: Testbed, what: str) -> Callable[[], object]:
+    """A service, the broker or the database goes away; what brings it back."""
+    if what == "broker":
+        bed.broker.kill()
+        return partial(restart, bed.broker)
+    if what != "database":
+        bed.kill(what)
+        return partial(_start, bed, what)
+    if bed.database:
+        databases.away(bed.database)
+        return bed.database.start
+    service = "inventory" if bed.is_shop else bed.random.choice(bed.services)
+    return databases.write_lock(bed, service).close
 
 
 def _start(bed: Testbed, service: str) -> None:
@@ -103,28 +108,8 @@ def _start(bed: Testbed, service: str) -> None:
             try:
                 bed.runner.start(service, replica)
             except ServiceDied:
-                if bed.has_files or time.monotonic() > deadline:
+                if not bed.database or time.monotonic() > deadline:
                     raise
-
-
-def _broker_away(bed: Testbed, _: str) -> Return:
-    bed.broker.kill()
-    return lambda: restart(bed.broker)
-
-
-def _database_away(bed: Testbed, _: str) -> Return:
-    """Somebody locks a service's, inventory's in the shop; or the server of all is killed."""
-    if not bed.has_files:
-        databases.away(bed.database)
-        return bed.database.start
-    service = "inventory" if bed.is_shop else bed.random.choice(bed.services)
-    path = Files(bed.runner.folder).path(service)
-    foreign = sqlite3.connect(path, 10, isolation_level=None, check_same_thread=False)
-    foreign.execute("BEGIN IMMEDIATE")
-    return foreign.close
-
-
-_AWAY = {"broker": _broker_away, "database": _database_away}
 
 
 def _judge(bed: Testbed) -> None:
@@ -134,11 +119,11 @@ def _judge(bed: Testbed) -> None:
     with Reader(bed.runner.folder) as read:
         held = {
             event.order_id: event.held_until.timestamp()
-            for event, _ in _published(read, "inventory", InventoryProcessed)
+            for event, _ in _published(read, InventoryProcessed)
         }
         in_time = {
             row.id: event.order_id
-            for event, row in _published(read, paid.producer, paid)
+            for event, row in _published(read, paid)
             if row.done_at and row.done_at < held[event.order_id]
         }
         orders = {order.order_id: order for order in read["order"].rows(Order)}
@@ -151,10 +136,6 @@ def _judge(bed: Testbed) -> None:
         raise HarnessFailed("no payment in time was handled past the hold; try more --orders")
 
 
-E = TypeVar("E", bound=Event)
-
-
-def _published(read: Reader, service: str, kind: type[E]) -> Iterator[tuple[E, Outbox]]:
-    for row in read[service].rows(Outbox):
-        if row.type == kind.key:
-            yield msgspec.json.decode(row.body, type=kind), row
+def _published(read: Reader, kind: type[Event]) -> Iterator[tuple[Any, Outbox]]:
+    for row in read[kind.producer].rows(Outbox, type=kind.key):
+        yield msgspec.json.decode(row.body, type=kind), row

@@ -5,14 +5,11 @@ from collections.abc import Iterator
 
 import psutil
 
-from ecom_lab.chaos.faults import databases, disks, lines, services
+from ecom_lab.chaos.faults import brokers, databases, services
 from ecom_lab.chaos.testbed import Testbed
 
-STRIKES = (
-    *(services.kill, services.kill, services.freeze),
-    *(disks.busy, lines.cut, lines.cut_before_confirm, lines.half_open, lines.slow, lines.clogged),
-)
-IN_FILES = () if "here" in disks.NOT_ON else (disks.full,)
+STRIKES = (services.kill, services.kill, services.freeze, databases.busy, *brokers.LINES)
+IN_FILES = () if "here" in databases.NOT_FULL_ON else (databases.full,)
 ON_SERVER = (databases.kill, databases.freeze, databases.cut)
 DESCRIPTORS = 300  # that a process may hold
 MEMORY = 250 * 2**20  # bytes that a process may hold
@@ -21,7 +18,7 @@ FILES, MORE = 40, 20  # that a shop's folder may hold, and how many more a repli
 
 def soak(bed: Testbed) -> Iterator[str]:
     """A random fault after the other for `seconds`, customers coming all the time."""
-    begun, strikes = time.monotonic(), STRIKES + (IN_FILES if bed.has_files else ON_SERVER)
+    begun, strikes = time.monotonic(), STRIKES + (ON_SERVER if bed.database else IN_FILES)
     while (passed := time.monotonic() - begun) < bed.seconds:
         due = int(bed.orders * passed / bed.seconds)
         bed.workload.release(due - len(bed.workload.attempted))
