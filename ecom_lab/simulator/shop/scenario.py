@@ -21,18 +21,9 @@ from ecom_lab.simulator.shop.outside import Mailer, Provider
 from ecom_lab.simulator.shop.properties import PROPERTIES, losses
 from ecom_lab.simulator.suites import Job
 
-POINTS = (
-    "commit",
-    "ack",
-    "reply",
-    "publish",
-    "confirm",
-    "mark sent",
-    "timer",
-    "gateway call",
-    "mail",
-)
-CRASH_POINTS = frozenset(f"{when} {point}" for point in POINTS for when in ("before", "after"))
+POINTS = ("commit", "ack", "reply", "publish", "confirm", "mark sent", "timer")
+CALLS = (Provider.call, Mailer.call)
+CRASH_POINTS = frozenset(f"{when} {it}" for it in POINTS + CALLS for when in ("before", "after"))
 TEAPOT = Line("TEAPOT", 1, 1250)
 STRAY = ("inventory", Message("events", "order.created", {}, b"no event"))
 DEADLY = ("inventory", Message("events", "order.created", {}, POISON))
