@@ -46,7 +46,8 @@ class Reading:
 
     def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
         """How many rows there are of each value of a column."""
-        return dict(self._run(sql.tally(kind, column)).fetchall())
+        each = sql.select(kind, "{0}, count(*)", (column,), ())
+        return dict(self._run(f"{each} GROUP BY {column}").fetchall())
 
     def counters(self) -> dict[str, int]:
         """All counters by name; some are one replica's (see `ecom.runtime.streams`)."""

@@ -127,12 +127,6 @@ def where(kind: type[Row], shape: Shape) -> str:
 
 
 @cache
-def tally(kind: type[Row], column: str) -> str:
-    """How many rows there are of each value of a column."""
-    return f"{select(kind, '{0}, count(*)', (column,), ())} GROUP BY {column}"
-
-
-@cache
 def put(kind: type[Row], width: int, rows: int) -> str:
     """Insert or change so many rows; the columns after the first `width` are empty.
 
