@@ -48,8 +48,7 @@ class SmtpMailer:
                 if not connection.is_connected:
                     connection.close()  # what is left of one that was lost
                     await connection.connect()
-                whom = self._sender, [effect.to]
-                await connection.sendmail(*whom, written, mail_options=options)
+                await connection.sendmail(self._sender, [effect.to], written, mail_options=options)
             is_broken_off = False
         except aiosmtplib.SMTPRecipientsRefused as refused:
             is_broken_off = False

@@ -98,14 +98,12 @@ class Tracer:
         self.close = close  # sends what was not sent yet; may take as long as the network likes
         self._own = [kind.__name__ for kind in service.handlers if not issubclass(kind, Event)]
         known = brokers("ECOM_AMQP_URL", settings.amqp_url)
-        where = (known[0].host, known[0].port) if len(known) == 1 else (None, None)
-        messaging = {
+        self._messaging: About = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": exchange(settings.shop),
-            "server.address": where[0],
-            "server.port": where[1],
         }
-        self._messaging: About = {name: value for name, value in messaging.items() if value}
+        if len(known) == 1:
+            self._messaging |= {"server.address": known[0].host, "server.port": known[0].port}
 
     def handled(self, batch: Sequence[Any], start: float, end: float) -> None:
         """A step has handled these inputs; commands are answered."""
