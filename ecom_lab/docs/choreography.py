@@ -33,10 +33,8 @@ class Choreography(Picture):
     title = "Who publishes what, and who listens"
 
     def __init__(self, saga: Saga) -> None:
-        self._saga = saga
-        self._contract = saga.contract
-        all_ = self._contract.services
-        self._loggers = [name for name in all_ if self._contract.consumes_all(name)]
+        self._saga, self._contract = saga, saga.contract
+        self._loggers = [it for it in saga.contract.services if saga.contract.consumes_all(it)]
 
     @property
     def text(self) -> str:

@@ -37,9 +37,9 @@ COLUMNS = {
     "CustomerID": ("customerid",),
 }
 UNREADABLE = (
-    OSError, EOFError, ValueError, RuntimeError, NotImplementedError,
-    zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-)  # fmt: skip
+    *(OSError, EOFError, ValueError, RuntimeError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+)
 
 
 @dataclass(frozen=True)
