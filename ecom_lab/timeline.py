@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ecom.harness.diagrams import palette
-from ecom.harness.diagrams.picture import Picture
-from ecom.harness.diagrams.rendering import paper
+from ecom.harness.diagrams.picture import Picture, paper
 from ecom.harness.records import by_number
 from ecom.services.audit import Entry
 from ecom.stores.reader import Reader

@@ -111,7 +111,7 @@ def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
                 f"in {token_file(shop.folder)}.\nCtrl-C closes the shop."
             )
             while True:
-                shop.revive(partial(click.echo, err=True))
+                shop.processes.revive(partial(click.echo, err=True))
                 time.sleep(0.5)
     except KeyboardInterrupt:
         click.echo("Closed.")
@@ -142,8 +142,7 @@ def watch(name: str) -> None:
     Shows the orders by state, what waits in queues, outboxes and effects, retries, dead letters,
     and events a second; ends with the shop's status.
     """
-    from ecom.harness.diagrams.live.glance import EVERY, glance
-    from ecom.harness.diagrams.live.view import View
+    from ecom.harness.diagrams.live import EVERY, View, glance
     from ecom.harness.workspace import holder_of
     from ecom.shop.folder import monitor
 

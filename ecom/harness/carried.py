@@ -38,13 +38,10 @@ def _cached(parameters: dict[str, Any], function: Any) -> Any:
 
 
 def _reduced(kind: Any) -> Any:
-    own = [it for it in structs.fields(kind) if it.name in kind.__annotations__]
-    fields = [
-        (it.name, kind.__annotations__[it.name], it.default, it.default_factory) for it in own
-    ]
-    rest = {name: it for name, it in vars(kind).items() if not name.startswith("__")}
-    for it in own:
-        del rest[it.name]
+    types = kind.__annotations__
+    own = {it.name: it for it in structs.fields(kind) if it.name in types}
+    fields = [(name, types[name], it.default, it.default_factory) for name, it in own.items()]
+    rest = {name: it for name, it in vars(kind).items() if name[:2] != "__" and name not in own}
     rest["__doc__"] = kind.__doc__
     return _created, (kind.__name__, fields, kind.__bases__, rest, kind.__struct_config__.frozen)
 

@@ -48,9 +48,8 @@ def open_commands(service: Service, process: Process) -> tuple[str, Coroutine[An
     token = f"Bearer {process.settings.http_token}".encode()
 
     async def command(request: web.Request) -> web.Response:
-        if not hmac.compare_digest(
-            request.headers.get("Authorization", "").encode(errors="replace"), token
-        ):
+        shown = request.headers.get("Authorization", "").encode(errors="replace")
+        if not hmac.compare_digest(shown, token):
             return web.Response(status=401)
         try:
             kind = service.kinds[request.match_info["type"]]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -46,7 +46,7 @@ def find_postgres() -> Path:
     )
 
 
-class Cluster:
+class Cluster(AbstractContextManager):
     """A PostgreSQL whose whole state lives in a new folder, which goes when it is closed."""
 
     def __init__(self) -> None:
@@ -80,9 +80,12 @@ class Cluster:
     @property
     def pid(self) -> int:
         """The process id of the server, whose children serve a connection each; 0 if none runs."""
-        with suppress(FileNotFoundError, IndexError):
-            return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        return 0
+        return int([*self._said(), 0][0])
+
+    def _said(self) -> list[str]:
+        with suppress(FileNotFoundError):
+            return (self.folder / "data" / "postmaster.pid").read_text().split()
+        return []
 
     def start(self) -> None:
         """Return once it serves clients. Raises `NoPostgres`."""
@@ -95,16 +98,10 @@ class Cluster:
             arguments = self.folder, list(map(str, command)), self._user
             self._child = child.start(f"{__name__}:_serve", *arguments, log=output)
         deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready():
+        while "ready" not in self._said():
             if self._child.poll() is not None or time.monotonic() > deadline:
                 raise NoPostgres(f"PostgreSQL did not start:\n{log.read_text()[-2_000:]}")
             time.sleep(0.02)
-
-    def _is_ready(self) -> bool:
-        with suppress(FileNotFoundError, IndexError):
-            lines = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
-            return lines[7].strip() == "ready"
-        return False
 
     def stop(self) -> None:
         """End it as an operator would; its data stay, for `start`."""
@@ -117,9 +114,6 @@ class Cluster:
         """End it, and remove its folder."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> "Cluster":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

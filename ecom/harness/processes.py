@@ -46,10 +46,8 @@ class Processes:
         environment: Mapping[str, str],
         lock: int,
     ) -> None:
-        self._folder = folder
-        self._programs = programs
-        self._environment = environment
-        self._lock = lock
+        self._folder, self._programs = folder, programs
+        self._environment, self._lock = environment, lock
         self._children: dict[Member, Child] = {}
         self._killed: set[Child] = set()  # here, and so not by themselves
 
@@ -123,24 +121,22 @@ class Processes:
         """The exit status of a process, below 0 if a signal ended it; None while it runs."""
         return self._children[member].poll()
 
-    def _running(self) -> dict[str, list[Member]]:
-        """The processes that run, by service, in the order of their programs."""
-        alive = [member for member in self._children if self.is_alive(member)]
-        return {service: [it for it in alive if it[0] == service] for service in self._programs}
+    def _running(self, service: str) -> list[Member]:
+        return [it for it in self._children if it[0] == service and self.is_alive(it)]
 
     def alive(self) -> list[str]:
         """The names of those running, in the order of their programs."""
-        return [name(member) for members in self._running().values() for member in members]
+        return [name(member) for service in self._programs for member in self._running(service)]
 
     def missing(self) -> list[str]:
         """One sentence about each service that no process runs."""
-        started, running = {service for service, _ in self._children}, self._running()
-        down = [it for it in running if it in started and not running[it]]
+        started = {service for service, _ in self._children}
+        down = [it for it in self._programs if it in started and not self._running(it)]
         return [f"{service} is down (start it with start({service!r}))" for service in down]
 
     def note(self, service: str) -> dict[str, Any]:
         """The note of a process of this service that is ready. Raises `ServiceDown`."""
-        for member in self._running()[service]:
+        for member in self._running(service):
             with suppress(FileNotFoundError):  # it has just been started
                 return read_note(self._folder, member)
         raise ServiceDown(
@@ -150,6 +146,10 @@ class Processes:
     def _spawn(self, member: Member, target: str = "", extra: Mapping[str, str] = EMPTY) -> None:
         service, replica = member
         program = self._programs[service]
+        # Of secrets its own only: none that we have, or that another program has.
+        secret = {name for each in self._programs.values() for name in each.secrets}
+        told = {name: value for name, value in os.environ.items() if name not in secret}
+        told |= {**self._environment, **program.secrets, "ECOM_REPLICA": replica, **extra}
         note_file(self._folder, member).unlink(missing_ok=True)
         with open(log_file(self._folder, member), "ab", opener=private) as log:
             self._children[member] = child.start(
@@ -157,34 +157,25 @@ class Processes:
                 *program.arguments,
                 log=log,
                 name=name(member),
-                environment={**self._environment_of(program), "ECOM_REPLICA": replica, **extra},
+                environment=told,
                 imports=program.imports,
                 keep=[self._lock],
             )
-
-    def _environment_of(self, program: Program) -> dict[str, str]:
-        """The environment of a program, with such secrets only as are its own: none that we have,
-        or that another program has."""
-        secret = {name for each in self._programs.values() for name in each.secrets}
-        ours = {name: value for name, value in os.environ.items() if name not in secret}
-        return {**ours, **self._environment, **program.secrets}
 
     def _await_ready(self, member: Member, deadline: float) -> None:
         while not note_file(self._folder, member).exists():
             if not self.is_alive(member):
                 raise ServiceDied(self._why_ended(member))
             if time.monotonic() > deadline:
-                words = self._end_of_log(member)
-                raise ServiceDied(f"{name(member)} was not ready in time. {words}")
+                late = f"{name(member)} was not ready in time."
+                raise ServiceDied(f"{late} {self._end_of_log(member)}")
             time.sleep(0.01)
 
     def _why_ended(self, member: Member, then: str = "") -> str:
         ended = how(self._children[member].wait())
         then = then or f"start it again with start({member[0]!r})"
-        return (
-            f"{name(member)} ended {ended}, though nobody asked it to; {then}. "
-            f"{self._end_of_log(member)}"
-        )
+        words = f"{name(member)} ended {ended}, though nobody asked it to; {then}."
+        return f"{words} {self._end_of_log(member)}"
 
     def _end_of_log(self, member: Member) -> str:
         lines = log_file(self._folder, member).read_text(errors="replace").splitlines()[-12:]

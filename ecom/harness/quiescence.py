@@ -8,7 +8,6 @@ is settled. Deadlines in the future may remain.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -69,13 +68,12 @@ class Look:
     def waiting(self) -> dict[str, dict[str, int]]:
         """What waits at each service: unhandled, unsent, effects (asked for and not done), retries
         (events and effects that have failed), and the dead letters that lie there."""
-        unhandled = Counter[str]()
-        for (service, _), numbers in self.missing().items():
-            unhandled[service] += size(numbers)
+        missing = self.missing().items()
         return {
             service: {
-                "unhandled": unhandled[service],
-                **{kind: backlog[kind] for kind in ("unsent", "effects")},
+                "unhandled": sum(size(numbers) for (who, _), numbers in missing if who == service),
+                "unsent": backlog["unsent"],
+                "effects": backlog["effects"],
                 "retries": backlog["retries"] + backlog["retrying"],
                 "dead": backlog["dead"],
             }
@@ -102,38 +100,33 @@ class Look:
         found = {name.removeprefix("emitted:"): n for name, n in counters.items()}
         return {stream: n for stream, n in found.items() if apart(stream)[0] == key}
 
-    def nothing_under_way(self) -> bool:
-        """Whether nothing waits to be sent, performed or retried."""
-        return not any(backlog[kind] for backlog in self.backlog.values() for kind in _UNDER_WAY)
-
     def nothing_left(self) -> bool:
         """Whether nothing is awaited, and no dead letter lies there."""
         return not self.awaited() and not any(it["dead"] for it in self.backlog.values())
 
-    def awaited(self, errors: Mapping[str, str] = EMPTY) -> list[str]:
-        """One sentence about each thing that is not done; empty when this look shows none.
+    def under_way(self, errors: Mapping[str, str] = EMPTY) -> list[str]:
+        """One sentence about each thing to be sent, performed or tried again, and why it is, as
+        `errors` say by service (see `Monitor.last_errors`)."""
+        return [
+            words.format(service, backlog[kind], errors.get(service, ""))
+            for service, backlog in self.backlog.items()
+            for kind, words in _UNDER_WAY.items()
+            if backlog[kind]
+        ]
 
-        `errors`: by service, why what it tries again has failed (see `Monitor.last_errors`).
-        """
+    def awaited(self, errors: Mapping[str, str] = EMPTY) -> list[str]:
+        """One sentence about each thing that is not done; empty when this look shows none."""
         unhandled = self.missing().items()
         sentences = [f"{who} has not handled {size(them)} {key}" for (who, key), them in unhandled]
-        for service, backlog in self.backlog.items():
-            why = f" ({errors[service]})" if service in errors else ""
-            sentences += [
-                f"{service}: {_UNDER_WAY[kind].format(backlog[kind])}{why * (kind in _FAILING)}"
-                for kind in _UNDER_WAY
-                if backlog[kind]
-            ]
-        return sentences
+        return sentences + self.under_way(errors)
 
 
-_FAILING = ("effects", "retries")
 _RETRIED: dict[str, Any] = {"done_at": None, "attempts": MoreThan(0)}  # effects; by their index
 _UNDER_WAY = {
-    "unsent": "{} messages not confirmed by the broker",
-    "effects": "{} effects to be performed",
-    "retries": "{} messages waiting for another try",
-    "replays": "{} dead letters, replayed or dropped, on their way",
+    "unsent": "{0}: {1} messages not confirmed by the broker",
+    "effects": "{0}: {1} effects to be performed{2}",
+    "retries": "{0}: {1} messages waiting for another try{2}",
+    "replays": "{0}: {1} dead letters, replayed or dropped, on their way",
 }
 
 
@@ -182,24 +175,18 @@ class Monitor(Reader):
         total = database.counters().get(it.kind.table) or database.count(it.kind)
         return total - database.count(it.kind, state=it.under_way), total
 
-    def pending(self, limit: int = 5) -> list[str]:
-        """The keys of the first sagas that have not ended."""
-        it = self.counted
-        rows = self[it.service].select(it.kind, {"state": it.under_way}, limit)
-        return [str(key_of(row)) for row in rows]
-
     def awaited(self) -> list[str]:
         """One sentence about each thing that is not done now, and why it failed if it did."""
         return self.look().awaited(self.last_errors())
 
     def last_errors(self) -> dict[str, str]:
-        """Service → the error that its latest retry follows."""
+        """Service → the error that its latest retry follows, in brackets."""
         found = {}
         for service in self.contract.services:
             tries = self[service].values(Inbox, "due", "last_error", state="waiting")
             tries += self[service].values(Effect, "due", "last_error", **_RETRIED)
-            if failed := [it for it in tries if it[1] is not None]:
-                found[service] = max(failed, key=lambda it: it[0] or 0.0)[1]
+            if failed := [(due or 0.0, error) for due, error in tries if error is not None]:
+                found[service] = f" ({max(failed)[1]})"
         return found
 
     def ids(self, stream: str, numbers: list[Range]) -> list[str]:
@@ -236,7 +223,7 @@ def wait_until_settled(
                 before, same_since = look, now
             elif not look.awaited():
                 return
-            elif now - same_since > STUCK_SECONDS and look.nothing_under_way():
+            elif now - same_since > STUCK_SECONDS and not look.under_way():
                 if _is_all_dead(monitor, look, dead_letters):
                     return
                 same_since = now
@@ -262,11 +249,11 @@ def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set
 def _why(monitor: Monitor, look: Look, processes: Processes, timeout: float) -> str:
     """What is still awaited, one thing a line."""
     reasons = processes.missing() + look.awaited(monitor.last_errors())
-    ended, total = monitor.ended()
+    (ended, total), it = monitor.ended(), monitor.counted
     if ended < total:
-        first = ", ".join(monitor.pending())
-        noun = monitor.counted.noun
-        reasons.append(f"{total - ended} of {total} {noun} have not ended: {first}, …")
+        rows = monitor[it.service].select(it.kind, {"state": it.under_way}, 5)
+        first = ", ".join(str(key_of(row)) for row in rows)
+        reasons.append(f"{total - ended} of {total} {it.noun} have not ended: {first}, …")
     return f"Not settled after {timeout:g} seconds. Still awaited:\n" + "\n".join(
         f"  - {reason}" for reason in reasons
     )

@@ -4,8 +4,9 @@ import atexit
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 from weakref import ref
@@ -13,10 +14,9 @@ from weakref import ref
 from ecom.amqp.address import check_url
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
-from ecom.harness.diagrams.live.glance import Glance
-from ecom.harness.diagrams.live.view import watched
+from ecom.harness.diagrams.live import Glance, watched
 from ecom.harness.postgres import Cluster
-from ecom.harness.processes import Processes, Program
+from ecom.harness.processes import EMPTY, Processes, Program
 from ecom.harness.quiescence import Monitor, wait_until_settled
 from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker, lease_for, prepare
 from ecom.harness.workspace import Workspace, clear_abandoned
@@ -38,6 +38,7 @@ class Runner:
 
     noun = "saga"  # what it is called when it is closed
     imports: tuple[str, ...] = ()  # modules that its processes need, loaded once for all
+    _environment: Mapping[str, str] = EMPTY  # what all of them have besides
     _workspace: Workspace | None = None  # while it is open
 
     def __init__(
@@ -60,8 +61,8 @@ class Runner:
             )
 
     # ── what each kind says of itself ─────────────────────────────────────────────────────────
-    def _begin(self) -> None:
-        """Start what is around the services; the folder is there."""
+    def _begin(self, closing: ExitStack) -> None:
+        """Start what is around the services, to end with `closing`; the folder is there."""
 
     def _provision(self) -> dict[str, str]:
         """Make the databases, or bring them up to date; harmless to repeat. Where each service
@@ -72,13 +73,6 @@ class Runner:
         """The program of each process; `urls` is where each finds the broker, and as whom."""
         raise NotImplementedError
 
-    def _environment(self) -> dict[str, str]:
-        """More of the environment that all processes have."""
-        return {}
-
-    def _end(self) -> None:
-        """Stop what is around the services, as far as it was started."""
-
     # ── opening and closing ───────────────────────────────────────────────────────────────────
     def open(self) -> Self:
         """Start broker and services; returns when they can be used. Opening twice is harmless.
@@ -87,29 +81,27 @@ class Runner:
         """
         if self._workspace is None:
             self._workspace = Workspace(self._name, self._folder)
+            self._closing, self._processes, self._server = ExitStack(), None, None
             self._at_exit = partial(_close, ref(self))
             atexit.register(self._at_exit)
             try:
-                self._open()
+                self._open(self._closing)
             except BaseException:
                 self.close()
                 raise
         return self
 
-    def _open(self) -> None:
-        self._processes, self._lease, self._cluster, self._server = None, None, None, None
+    def _open(self, closing: ExitStack) -> None:
         child.prepare(*self.imports)  # it takes as long as what follows
         if self._database != "files":
-            self._cluster = Cluster() if self._database == "postgres" else None
-            url = self._cluster.url if self._cluster else self._database
+            is_private = self._database == "postgres"
+            url = closing.enter_context(Cluster()).url if is_private else self._database
             self._server = Server(url, self.name)
             keep_secret(self.folder / SERVER, f"{self._server.url}\n{self.name}")
         elif (self.folder / SERVER).exists():
             raise ShopError(f"This {self.noun} has its rows on a server: say its URL by database=.")
-        self._begin()
-        if self._amqp_url is None:
-            self._lease = lease_for(self.folder)
-        broker = self._amqp_url or self._lease.url
+        self._begin(closing)
+        broker = self._amqp_url or closing.enter_context(lease_for(self.folder))
         self._url = address(broker, self.name)
         keep_broker(self.folder, broker)
         contract = self.saga.contract
@@ -123,7 +115,7 @@ class Runner:
         for service, url in databases.items():
             more = {"ECOM_DATABASE_URL": url}
             its[service] = its[service]._replace(secrets={**its[service].secrets, **more})
-        told = {"ECOM_FOLDER": str(self.folder), "ECOM_SHOP": self.name, **self._environment()}
+        told = {"ECOM_FOLDER": str(self.folder), "ECOM_SHOP": self.name, **self._environment}
         self._processes = Processes(self.folder, its, told, self._workspace.lock)
         self._dead = DeadLetters(self.saga, self._url, self.name, self.folder)
         self._processes.start(*((service, "1") for service in its))
@@ -136,20 +128,17 @@ class Runner:
         atexit.unregister(self._at_exit)
         if not workspace.is_ours:  # we were forked by whoever opened it, whose it is
             return
-        forgotten = self._processes is None  # then it never came to have queues
-        try:
-            if self._processes:
-                self._processes.stop()
-                forgotten = self._is_for_once(workspace) and self._forget()
-                if self._server and workspace.is_temporary and not self._cluster:
-                    with suppress(StoreUnavailable):
-                        self._server.forget(self.saga.services)
-        finally:
-            workspace.leave(remove=forgotten)
-            self._end()
-            for outer in self._cluster, self._lease:
-                if outer:
-                    outer.close()
+        with self._closing:
+            forgotten = self._processes is None  # then it never came to have queues
+            try:
+                if self._processes:
+                    self._processes.stop()
+                    forgotten = self._is_for_once(workspace) and self._forget()
+                    if self._server and workspace.is_temporary and self._database != "postgres":
+                        with suppress(StoreUnavailable):
+                            self._server.forget(self.saga.services)
+            finally:
+                workspace.leave(remove=forgotten)
 
     def _is_for_once(self, workspace: Workspace) -> bool:
         """Whether nobody will miss the queues: it was made up, or kept only to be read."""
@@ -196,13 +185,13 @@ class Runner:
         Settled: every event handled by all its listeners, nothing to be sent, performed or retried.
         `bar` is told how many more sagas have ended; without it, there is a progress bar.
         """
-        processes, seconds = self._staffed(), _patience("timeout", timeout)
+        processes, seconds = self._staffed(), number("timeout", timeout, 0, inf)
         with Monitor(self.saga, self.folder, self._dead.awaited) as looking:
             wait_until_settled(looking, processes, self._dead.event_ids, seconds, bar)
 
     def watch(self, seconds: float = 60.0) -> Glance:
         """Show sagas flow, live, until it is settled or `seconds` are over; how it stands then."""
-        seconds = _patience("seconds", seconds)
+        seconds = number("seconds", seconds, 0, inf)
         looking = Monitor(self.saga, self.folder)
         return watched(looking, lambda view: self.settle(seconds, view))
 
@@ -211,7 +200,7 @@ class Runner:
 
         For what happens before it is settled: `shop.wait_until(lambda: shop.emails().size)`.
         """
-        deadline = time.monotonic() + _patience("timeout", timeout)
+        deadline = time.monotonic() + number("timeout", timeout, 0, inf)
         while not condition():
             if time.monotonic() > deadline:
                 raise NotSettled(f"What you wait for did not happen within {timeout:g} s.")
@@ -239,10 +228,6 @@ class Runner:
         self._opened()
         return self._processes
 
-    def revive(self, tell: Callable[[str], object]) -> None:
-        """`tell` what became of each service that has died unasked, then start it again."""
-        self.processes.revive(tell)
-
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _opened(self) -> Workspace:
         if self._workspace is None:
@@ -254,10 +239,6 @@ class Runner:
         self._opened()
         self._processes.check()
         return self._processes
-
-
-def _patience(what: str, seconds: Any) -> float:
-    return number(what, seconds, 0, float("inf"))
 
 
 def _close(runner: "ref[Runner]") -> None:

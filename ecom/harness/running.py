@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from ecom.broker.management import client
 from ecom.errors import ServiceDown, ShopError
 from ecom.harness.carried import carried
 from ecom.harness.history import history as told
-from ecom.harness.history.history import History
-from ecom.harness.history.narrative import Words
-from ecom.harness.history.past import Past, published
+from ecom.harness.history.history import History, Words
+from ecom.harness.history.replay import Past, published
 from ecom.harness.outside import Answers, Booked, Booking, booking, ledger_of
 from ecom.harness.processes import EMPTY, Program
 from ecom.harness.records import by_number, table
@@ -72,8 +72,6 @@ class Running(Runner):
     `database` is where services keep their rows: in "files", in a private PostgreSQL ("postgres"),
     or in the one of this URL, whose role may make schemas and roles."""
 
-    _http: httpx.Client | None = None  # while it is open
-
     def __init__(
         self,
         saga: Saga,
@@ -94,13 +92,10 @@ class Running(Runner):
             if it.effects and it.name not in outside:
                 raise ShopError(f"Who performs the effects of {it.name}? Say so by `outside`.")
 
-    def _begin(self) -> None:
+    def _begin(self, closing: ExitStack) -> None:
         self._token = secrets.token_urlsafe(32)
-        self._http = client(headers={"Authorization": f"Bearer {self._token}"})
-
-    def _end(self) -> None:
-        if self._http:
-            self._http.close()
+        shown = {"Authorization": f"Bearer {self._token}"}
+        self._http = closing.enter_context(client(headers=shown))
 
     def _provision(self) -> dict[str, str]:
         urls = {}

@@ -11,9 +11,8 @@ from ecom.contract.contract import Event
 from ecom.errors import ShopError
 from ecom.events import InventoryProcessed, OrderCreated
 from ecom.harness.history import history as harness
-from ecom.harness.history.history import History
-from ecom.harness.history.narrative import Words, change_of_state
-from ecom.harness.history.past import Logged, Past
+from ecom.harness.history.history import History, Words, change_of_state
+from ecom.harness.history.replay import Logged, Past
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Work
 from ecom.sagas.choreography import HOLD_SECONDS

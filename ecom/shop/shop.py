@@ -1,6 +1,7 @@
 """A shop to hold in a notebook: five services and their broker, as if they were one thing."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -47,8 +48,6 @@ class Shop(Records, Runner):
 
     noun = "shop"
     imports = ("ecom.serve", "ecom.api.app")
-    _client: Client | None = None  # while it is open
-    _sandbox: Sandbox | None = None
 
     def __init__(
         self,
@@ -64,29 +63,26 @@ class Shop(Records, Runner):
         database: str = "files",
     ) -> None:
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)
-        self._hold_seconds = number("hold_seconds", hold_seconds, 0, LONGEST_HOLD)
-        usual = choreography(self._hold_seconds) if saga is None else saga
+        held = number("hold_seconds", hold_seconds, 0, LONGEST_HOLD)
+        usual = choreography(held) if saga is None else saga
         its = arguments.services(services, usual)
         Runner.__init__(self, its, name, folder, amqp_url, database)
+        self._environment = {"ECOM_HOLD_SECONDS": str(held)}
         self._is_usual = saga is None and not services
         self._as_processes = one_of("outside", outside, ("processes", "files")) != "files"
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────
-    def open(self) -> "Shop":
-        """Start broker and services; returns when orders can be placed. Opening twice is harmless.
-
-        Raises `ShopBusy`, `ServiceDied`, or `BrokerUnavailable`.
-        """
-        super().open()
-        if self._client is None:
-            self._client = Client(partial(_api, self._processes), self._token)
-        return self
-
-    def _begin(self) -> None:
+    def _begin(self, closing: ExitStack) -> None:
         self._sandbox = Sandbox(self._as_processes)
+        closing.callback(self._sandbox.close)
         keep_secret(self.folder / "gateway-url", self._sandbox.gateway)
         keep_saga(self.folder, self.saga)
         self._token = keep_token(self.folder)
+
+    def _open(self, closing: ExitStack) -> None:
+        super()._open(closing)
+        self._client = Client(partial(_api, self._processes), self._token)
+        closing.callback(self._client.close)
 
     def _provision(self) -> dict[str, str]:
         return provision(self.saga, self.folder, self._stock, self._server)
@@ -102,14 +98,6 @@ class Shop(Records, Runner):
             for service, told in secrets.items()
         }
         return its | self._sandbox.programs
-
-    def _environment(self) -> dict[str, str]:
-        return {"ECOM_HOLD_SECONDS": str(self._hold_seconds)}
-
-    def _end(self) -> None:
-        client, sandbox, self._client, self._sandbox = self._client, self._sandbox, None, None
-        for each in filter(None, (client, sandbox)):
-            each.close()
 
     @property
     def url(self) -> str:

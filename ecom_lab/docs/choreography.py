@@ -13,8 +13,7 @@ from msgspec import Struct
 
 from ecom.contract.contract import Event
 from ecom.harness.diagrams import palette
-from ecom.harness.diagrams.picture import Picture
-from ecom.harness.diagrams.rendering import MARGIN, SMALL, paper, width_of_text, write
+from ecom.harness.diagrams.picture import MARGIN, SMALL, Picture, paper, width_of_text, write
 from ecom.runtime.saga import Saga
 
 UNDO = "↶"  # before what is published only when something failed, or is undone

@@ -11,7 +11,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from ecom.harness import carried
-from ecom.harness.history.step import Step as Line
+from ecom.harness.history.diagram import Step as Line
 from ecom_lab.grading.guard import Complaint, guarded, stepping
 from ecom_lab.grading.machinery import PARTS, Part, with_part
 from ecom_lab.grading.symptoms import Symptoms, examine

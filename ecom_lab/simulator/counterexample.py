@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
 from ecom.harness.history.diagram import Diagram
-from ecom.harness.history.step import Step as Line
+from ecom.harness.history.diagram import Step as Line
 from ecom.runtime.saga import Saga
 from ecom_lab.simulator.checker import Violation
 from ecom_lab.simulator.inputs import AWAITED

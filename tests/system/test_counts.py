@@ -13,7 +13,7 @@ from scraping import families, value
 from ecom import Shop
 from ecom.cli.main import main
 from ecom.cli.status import status_of
-from ecom.harness.diagrams.live.glance import glance
+from ecom.harness.diagrams.live import glance
 from ecom.shop.folder import monitor
 from ecom_lab.shop import SERVICES
 

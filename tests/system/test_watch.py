@@ -18,8 +18,7 @@ from displaying import displayed
 
 from ecom import Shop
 from ecom.errors import NotSettled, ServiceDown
-from ecom.harness.diagrams.live.glance import SHOWN, WAITING, Glance, glance
-from ecom.harness.diagrams.live.view import line, watched
+from ecom.harness.diagrams.live import SHOWN, WAITING, Glance, glance, line, watched
 from ecom.harness.quiescence import counted
 from ecom.harness.workspace import Workspace
 from ecom.shop.folder import monitor
@@ -33,7 +32,7 @@ ENDED = "5 orders: 3 CONFIRMED, 2 CANCELLED. All is settled."
 CELL = """
 import time
 from pathlib import Path
-from ecom.harness.diagrams.live.view import watched
+from ecom.harness.diagrams.live import watched
 from ecom.shop.folder import monitor
 def settle(view):
     until = time.monotonic() + {seconds}
@@ -59,9 +58,7 @@ def busy():
     services = {service: dict(nothing) for service in SERVICES}
     services["payment"] = dict(zip(WAITING, (1_200, 34, 5, 2, 1), strict=True))
     states = {"PENDING": 700, "CONFIRMED": 200, "CANCELLED": 100}
-    return Glance(
-        counted(SAGA), states, services, 4_000, ("payment has not handled 1200 x",), False
-    )
+    return Glance(counted(SAGA), states, services, 4_000, ("payment has not handled 1200 x",))
 
 
 # ── what is seen ──────────────────────────────────────────────────────────────────────────────
@@ -177,7 +174,7 @@ def test_the_picture_says_it_all(busy):
     for each in ("PENDING", "700", "1,200", "34", "5", "2", "1", "dead letters", "4,000"):
         assert each in words
     assert "Waits for: payment has not handled 1200 x" in words
-    assert "All is settled" in busy.settled().svg()
+    assert "All is settled" in replace(busy, awaited=()).svg()
     assert root.find(f"{SVG}desc").text == busy.text
     assert "<script" not in svg
 

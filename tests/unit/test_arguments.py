@@ -118,8 +118,7 @@ def test_a_number_of_any_kind_is_the_number_that_it_is(six):
         {"sku": "TEAPOT", "quantity": 6, "unit_price": 6}
     ]
     shop = Shop({"TEAPOT": six}, hold_seconds=six)
-    assert (shop._stock, shop._hold_seconds) == ({"TEAPOT": 6}, 6.0)
-    assert type(shop._hold_seconds) is float
+    assert (shop._stock, shop._environment) == ({"TEAPOT": 6}, {"ECOM_HOLD_SECONDS": "6.0"})
 
 
 @pytest.mark.parametrize("value", NO_SIXES, ids=lambda it: type(it).__name__)

@@ -11,8 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from ecom.harness.diagrams import palette
-from ecom.harness.history.diagram import Diagram
-from ecom.harness.history.step import KINDS, STATUSES, Step
+from ecom.harness.history.diagram import KINDS, STATUSES, Diagram, Step
 from ecom.shop.history import LIFELINES
 
 STEPS = [

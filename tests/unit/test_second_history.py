@@ -4,10 +4,8 @@ import pytest
 from dusk import SAGA, Dusk
 from lamps import Reading, Report, Street
 
-from ecom.harness.history.history import history
-from ecom.harness.history.narrative import Words
-from ecom.harness.history.past import Past, published
-from ecom.harness.history.replay import tables_at
+from ecom.harness.history.history import Words, history
+from ecom.harness.history.replay import Past, published, tables_at
 from ecom.process.databases import Files
 from ecom.runtime.messages import Command, Tick
 from ecom.stores.sqlite import SqliteStore

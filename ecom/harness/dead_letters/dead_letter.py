@@ -7,6 +7,7 @@ ignored.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -133,9 +134,10 @@ def read_letter(
     """What lies in the dead-letter queue of `service`, where the broker knows that user `by` has
     published it. Reads anything, never raises."""
     found = headers or {}
+    said = {name: it for name, it in found.items() if isinstance(it, str)}
     from_broker = "x-first-death-reason" in found
-    story = _story_of_broker(found) if from_broker else _story(found)
-    publisher = (by or "") if from_broker else _text(found, USER)
+    story = _story_of_broker(said, found.get("x-death")) if from_broker else _story(said)
+    publisher = (by or "") if from_broker else said.get(USER, "")
     kept = _kept(found) if story["origin"] == "effects" else plain(found)
     # Nobody else's letter has the same id, whatever it says.
     content = f"{by or ''}/{publisher}/{sorted(kept.items())}{body!r}"
@@ -145,40 +147,41 @@ def read_letter(
         publisher=publisher,
         id=sha256(f"{service}/{content}".encode(errors="backslashreplace")).hexdigest()[:12],
         service=service,
-        subject=_text(kept, "ce-subject"),
-        type=_text(kept, "ce-type"),
+        subject=kept.get("ce-subject", ""),
+        type=kept.get("ce-type", ""),
         headers=kept,
         body=body,
         **story,
     )
 
 
-def _kept(headers: dict[str, Any]) -> dict[str, Any]:
-    number = _text(headers, EFFECT_HEADER)
-    return plain(headers) | ({EFFECT_HEADER: number} if number else {})
+def _kept(headers: dict[str, Any]) -> dict[str, str]:
+    number = headers.get(EFFECT_HEADER)
+    return plain(headers) | ({EFFECT_HEADER: number} if number and isinstance(number, str) else {})
 
 
-def _story(headers: dict[str, Any]) -> dict[str, Any]:
-    attempts = _text(headers, "dead-attempts")
+def _story(said: dict[str, str]) -> dict[str, Any]:
+    attempts = said.get("dead-attempts", "")
     return {
-        "reason": _text(headers, "dead-reason") or "unknown",
-        "exception": _text(headers, "dead-exception"),
+        "reason": said.get("dead-reason") or "unknown",
+        "exception": said.get("dead-exception", ""),
         "attempts": int(attempts[:9]) if attempts.isdecimal() else 1,
-        "first": _text(headers, "dead-first"),
-        "last": _text(headers, "dead-last"),
-        "origin": _text(headers, EXCHANGE),
-        "key": _text(headers, KEY),
-        "number": _text(headers, LETTER_HEADER),
+        "first": said.get("dead-first", ""),
+        "last": said.get("dead-last", ""),
+        "origin": said.get(EXCHANGE, ""),
+        "key": said.get(KEY, ""),
+        "number": said.get(LETTER_HEADER, ""),
     }
 
 
-def _story_of_broker(headers: dict[str, Any]) -> dict[str, Any]:
-    """How it failed where the process died and could not write one. `x-death` is not counted, as
+def _story_of_broker(said: dict[str, str], deaths: Any) -> dict[str, Any]:
+    """How it failed where the process died and could not write one. `deaths` are not counted, as
     brokers differ in it; but the delivery limit was reached."""
-    times, why = DELIVERY_LIMIT + 1, _text(headers, "x-first-death-reason")
-    killed = why == "delivery_limit"
-    deaths = headers.get("x-death")
-    time = deaths[0].get("time") if isinstance(deaths, list) and deaths else None
+    times, why = DELIVERY_LIMIT + 1, said.get("x-first-death-reason", "")
+    killed, time, key = why == "delivery_limit", None, ""
+    with suppress(AttributeError, TypeError, LookupError):
+        time = deaths[0].get("time")
+        key = str(deaths[-1]["routing-keys"][0])
     last = rfc3339(time.replace(tzinfo=UTC).timestamp()) if isinstance(time, datetime) else ""
     return {
         "reason": "killed the process" if killed else "set aside by the broker",
@@ -186,19 +189,6 @@ def _story_of_broker(headers: dict[str, Any]) -> dict[str, Any]:
         "attempts": times if killed else 1,
         "first": "",
         "last": last,
-        "origin": _text(headers, "x-first-death-exchange"),
-        "key": _key_of(deaths),
+        "origin": said.get("x-first-death-exchange", ""),
+        "key": key,
     }
-
-
-def _text(headers: dict[str, Any], name: str) -> str:
-    value = headers.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _key_of(deaths: Any) -> str:
-    """The routing key of the first that the broker's `x-death` tells of."""
-    try:
-        return str(deaths[-1]["routing-keys"][0])
-    except (TypeError, LookupError):
-        return ""

@@ -67,12 +67,9 @@ class DeadLetters:
 
         `error` is the exception without its subject.
         """
-        grouped = self._table(service).groupby(list(GROUP), sort=False)
+        grouped = self._table(service).groupby(list(GROUP), as_index=False)
         table = grouped.agg(letters=("id", "size"), first=("first", "min"), last=("last", "max"))
-        order = ["letters", *GROUP]
-        return table.reset_index().sort_values(
-            order, ascending=[False] + [True] * len(GROUP), ignore_index=True
-        )
+        return table.sort_values("letters", ascending=False, kind="stable", ignore_index=True)
 
     def show(self, id: str) -> DeadLetter:
         """One dead letter, whole."""
@@ -99,10 +96,10 @@ class DeadLetters:
         reached, or another operator has them in hand."""
         try:
             with self._operator() as at:
-                found = [letter for letter, _ in self._letters(at, service)]
-                return {it.headers.get("ce-id", "") for it in found if not it.forged}
+                letters = [it for it, _ in self._letters(at, service) if not it.forged]
         except ShopError:
             return set()
+        return {it.headers.get("ce-id", "") for it in letters}
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────
     def replay(
@@ -131,7 +128,7 @@ class DeadLetters:
                 return False
             new = letter.edited(headers or {}, as_bytes(body))
             if override:
-                self._write("overridden", {"why": override, **self._record(new)})
+                self._write("overridden", override, new)
             at.send(queue(self._shop, new.service), new.to_replay(override), new.body)
             return True
 
@@ -152,17 +149,20 @@ class DeadLetters:
             raise ShopError("Say why: drop(which, 'reason').")
 
         def write(at: Operator, letter: DeadLetter) -> bool:
-            self._write("dropped", {"why": reason, **self._record(letter)})
+            self._write("dropped", reason, letter)
             told = letter.mark | {DROPPED_HEADER: reason[:MAX_TEXT]}
             at.send(queue(self._shop, letter.service), told, b"")
             return True
 
         return self._take(which, write)
 
-    def _write(self, what: str, record: dict[str, Any]) -> None:
-        """Add a line to the log of what was done, and when; it is on disk when this returns."""
+    def _write(self, what: str, why: str, letter: DeadLetter) -> None:
+        """Add to the log of what was done, when and why; it is on disk when this returns."""
+        record = {what: rfc3339(time.time()), "why": why}
+        record |= zip(self._names, attrgetter(*COLUMNS)(letter), strict=True)
+        record |= {"headers": letter.headers, "body": letter.body.decode(errors="backslashreplace")}
         with open(self._logs / f"{what}.log", "a", opener=private) as log:
-            log.write(json.dumps({what: rfc3339(time.time()), **record}) + "\n")
+            log.write(json.dumps(record) + "\n")
             log.flush()
             os.fsync(log.fileno())
 
@@ -201,11 +201,6 @@ class DeadLetters:
         if missing := wanted - found:
             raise _no_letter(min(missing), told.total())
         return told.total()
-
-    def _record(self, letter: DeadLetter) -> dict[str, Any]:
-        story = dict(zip(self._names, attrgetter(*COLUMNS)(letter), strict=True))
-        body = letter.body.decode(errors="backslashreplace")
-        return {**story, "headers": letter.headers, "body": body}
 
     def _operator(self) -> AbstractContextManager[Operator]:
         return operator(self._url, f"{self._shop}.dead-letters")

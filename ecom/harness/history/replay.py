@@ -1,31 +1,114 @@
-"""Replay: a service's real handlers run again, on tables in memory, on what they handled then.
+"""The past of a saga: the log of its events, and what its services handled, replayed.
 
-Each service by itself, in the order that it wrote down. Event ids are derived from their causes, so
-what the handlers publish now can be held against the log. A fraction of a millisecond a message.
+Replay: a service's real handlers run again, on tables in memory, on what they handled then. Each
+service by itself, in the order that it wrote down. Event ids are derived from their causes, so what
+the handlers publish now can be held against the log. A fraction of a millisecond a message.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, json
 
 from ecom.contract.contract import Event, subject_of
 from ecom.contract.envelope import derived_id
 from ecom.errors import ShopError
-from ecom.harness.history.past import Logged, Note, Past
+from ecom.runtime import streams
+from ecom.runtime.saga import Saga
 from ecom.runtime.service import Cause, Work, timer_id
-from ecom.runtime.tables import Effect, Outbox, Timer
+from ecom.runtime.streams import within
+from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Received, Timer
 from ecom.stores.base import R, Row, Transaction
 from ecom.stores.memory import MemoryStore
+from ecom.stores.reader import Reader
 
 
 class CannotReplay(ShopError):
     """The handlers do not do again what the log says they did."""
 
 
+class Logged(NamedTuple):
+    """One event of a log."""
+
+    id: str
+    causation: str  # id of the event, command, timer or answer that led to it
+    event: Event
+    correlation: str  # id of the command that began the saga
+
+    @property
+    def subject(self) -> str:
+        """The saga that it belongs to."""
+        return subject_of(self.event)
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """All there is to tell a saga's history from.
+
+    The handlers of `saga` must do again what they did then: a setting that has changed since has
+    its old value in them. `given` are rows that were there before anything was handled.
+    """
+
+    folder: Path  # where the services' databases are
+    saga: Saga
+    log: Sequence[Logged]
+    given: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # by service
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """Those that do something: whoever consumes everything keeps the log."""
+        contract = self.saga.contract
+        return tuple(name for name in contract.services if not contract.consumes_all(name))
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Each event's number in the log, by its id; from 1."""
+        return {logged.id: n for n, logged in enumerate(self.log, 1)}
+
+    def rows(self, service: str, kind: type[R], **conditions: Any) -> list[R]:
+        """The rows of a service's database that meet the conditions, by their keys."""
+        with Reader(self.folder) as reader:
+            return reader[service].rows(kind, **conditions)
+
+    def all_rows(self, kind: type[R], subject: str) -> list[tuple[str, R]]:
+        """The rows of one saga in all services' databases, each with its service."""
+        return [(it, row) for it in self.services for row in self.rows(it, kind, subject=subject)]
+
+    def forgotten(self, service: str) -> Iterator[str]:
+        """The ids of the events that a service has handled so long ago that it has no row of them:
+        by their numbers, or because not even their producer has rows of them any more."""
+        known = {row.id for row in self.rows(service, Inbox)}
+        came = streams.came(self.rows(service, Received))
+        rows = [row for it in self.services for row in self.rows(it, Outbox)]
+        sent = {row.id: (row.type + row.stream, row.number) for row in rows}
+        consumed = self.saga.contract.consumed_by(service)
+        for logged in self.log:
+            stream, number = sent.get(logged.id, ("", 0))
+            has_come = not stream or within(came.get(stream, ()), number, number)
+            if logged.event.key in consumed and logged.id not in known and has_come:
+                yield logged.id
+
+
+def published(saga: Saga, folder: Path) -> list[Logged]:
+    """The log of whoever keeps none: what is still in the outboxes, in the order of its times."""
+    with Reader(folder) as reader:
+        rows = [row for it in saga.services for row in reader[it].rows(Outbox, exchange="events")]
+    rows.sort(key=lambda row: row.created_at)
+    kinds = saga.contract.by_key
+
+    def logged(row: Outbox) -> Logged:
+        event, told = json.decode(row.body, type=kinds[row.type]), row.headers
+        return Logged(row.id, told["ce-causationid"], event, told["ce-correlationid"])
+
+    return [logged(row) for row in rows]
+
+
+# ── replayed ──────────────────────────────────────────────────────────────────────────────────
 class Handling(NamedTuple):
     """One message handled by one service, and what came of it."""
 
@@ -69,49 +152,65 @@ class Replay:
         self._past, self._name, self._until, self._watched = past, name, until, watched
         self._service = past.saga.services[name]
         self._caused: dict[str, list[Logged]] = {}  # what it published, by cause
-        for logged in past.log:
+        self._owed: dict[str, Logged] = {}  # what it has yet to publish again
+        for n, logged in enumerate(past.log, 1):
             if logged.event.producer == name:
                 self._caused.setdefault(logged.causation, []).append(logged)
-        first = past.log[: int(min(until, len(past.log)))]
-        self._owed = {logged.id: logged for logged in first if logged.event.producer == name}
+                if n <= until:
+                    self._owed[logged.id] = logged
         for row in past.given.get(name, ()):
             self.tx[type(row)].put(row)
 
     def handlings(self) -> Iterator[Handling]:
         """Handle it all again. Raises `CannotReplay`."""
-        for note in self._past.notes_of(self._name):
-            with self._troubles_placed():
-                if not (note.type or self._owed or note.id in self._past.numbers):
-                    return  # this event is still on its way to the log
-                how, cause, message = self._read(note)
-                caused = self._caused.get(cause.id, ())
-                ids = (cause.id, *(logged.id for logged in caused))
-                if any(self._past.numbers.get(id_, 0) > self._until for id_ in ids):
+        for row in self._past.rows(self._name, Handled):
+            for note in row.messages:
+                try:
+                    handling = self._again(note, row.at)
+                except CannotReplay:
+                    raise
+                except Exception as error:
+                    what = f"{self._name} now raises {type(error).__name__}: {error}"
+                    raise self._trouble(what) from error
+                if handling is None:
                     return
-                handling = self._handle(how, cause, message, note.now)
-                for logged in caused:
-                    if logged.id in self._owed:  # else the command was repeated
-                        self._compare(handling, logged)
                 yield handling
         for logged in self._owed.values():
             raise self._trouble(f"{self._name} has no note of what led to it", logged)
 
-    def _read(self, note: Note) -> tuple[str, Cause, Struct]:
-        """How a message came, the cause of its results, and the message."""
-        if not note.type:
-            if note.id not in self._past.numbers:
-                raise self._trouble(f"{self._name} has handled an event that is not in the log")
-            logged = self._past.logged(note.id)
-            return "event", Cause(note.id, logged.correlation, ""), logged.event
-        kind = self._service.kinds.get(note.type)
-        message = msgspec.convert(note.message, kind)
-        if isinstance(note.id, int):
-            effect = self.tx[Effect][note.id]
-            id_ = derived_id(effect.id, note.type)
-            return "answer", Cause(id_, effect.correlation, ""), message
+    def _again(self, note: Any, now: float) -> Handling | None:
+        """Handle one message again, as `Handled` notes it; None if it is later, or not in the log
+        yet."""
+        numbers = self._past.numbers
+        if not isinstance(note, str):
+            how, cause, message = self._read(*note)
+        elif note in numbers:
+            logged = self._past.log[numbers[note] - 1]
+            how, cause, message = "event", Cause(note, logged.correlation, ""), logged.event
+        elif self._owed:
+            raise self._trouble(f"{self._name} has handled an event that is not in the log")
+        else:
+            return None
+        caused = self._caused.get(cause.id, ())
+        ids = (cause.id, *(logged.id for logged in caused))
+        if any(numbers.get(id_, 0) > self._until for id_ in ids):
+            return None
+        handling = self._handle(how, cause, message, now)
+        for logged in caused:
+            if logged.id in self._owed:  # else the command was repeated
+                self._compare(handling, logged)
+        return handling
+
+    def _read(self, id_: str | int, type_: str, value: Any) -> tuple[str, Cause, Struct]:
+        """How a message came that is no event, the cause of its results, and the message."""
+        kind = self._service.kinds.get(type_)
+        message = msgspec.convert(value, kind)
+        if isinstance(id_, int):
+            effect = self.tx[Effect][id_]
+            return "answer", Cause(derived_id(effect.id, type_), effect.correlation, ""), message
         timer = self.tx[Timer].get(timer_id(kind, subject_of(message)))
-        correlation = timer.correlation if timer else note.id
-        return "timer" if timer else "command", Cause(note.id, correlation, ""), message
+        correlation = timer.correlation if timer else id_
+        return "timer" if timer else "command", Cause(id_, correlation, ""), message
 
     def _handle(self, how: str, cause: Cause, message: Struct, now: float) -> Handling:
         before = self._rows()
@@ -120,7 +219,7 @@ class Replay:
         self._service.handlers[type(message)](message, work)
         kinds = self._past.saga.contract.by_key
         requested, sent = self._added(Effect, effects), self._added(Outbox, outbox)
-        published = {row.id: msgspec.json.decode(row.body, type=kinds[row.type]) for row in sent}
+        published = {row.id: json.decode(row.body, type=kinds[row.type]) for row in sent}
         changes = [pair for pair in zip(before, self._rows(), strict=True) if pair[0] != pair[1]]
         return Handling(self._name, how, cause.id, message, published, requested, changes)
 
@@ -142,16 +241,6 @@ class Replay:
             what = "it otherwise" if now else others
             raise self._trouble(f"{self._name} now publishes {what}", then)
         del self._owed[then.id]
-
-    @contextmanager
-    def _troubles_placed(self) -> Iterator[None]:
-        try:
-            yield
-        except CannotReplay:
-            raise
-        except Exception as error:
-            what = f"{self._name} now raises {type(error).__name__}: {error}"
-            raise self._trouble(what) from error
 
     def _trouble(self, what: str, where: Logged | None = None) -> CannotReplay:
         where = where or next(iter(self._owed.values()), None)

@@ -1,1 +1,0 @@
-"""Sagas while they run: what is on its way, where it waits, what has ended."""
