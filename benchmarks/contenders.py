@@ -1,14 +1,15 @@
 """Who is measured: the shop, of this checkout or of another, and its peers.
 
-The peers are the same saga in plain pika, FastStream, Celery, Dramatiq and Nameko. They live in
-`benchmarks/peers/`, each in a folder with its own requirements and, once `benchmarks/peers/setup`
-has run, an environment of its own.
+The peers are the same saga in plain pika, FastStream, Celery, Dramatiq, Nameko and DBOS. They live
+in `benchmarks/peers/`, each in a folder with its own requirements and, once
+`benchmarks/peers/setup` has run, an environment of its own.
 """
 
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -69,12 +70,15 @@ def peers() -> dict[str, Contender]:
 
 def missing() -> list[str]:
     """The names of those that are not."""
-    return [name for name in NAMES if name not in peers()]
+    return [name for name in (*NAMES, "dbos") if not interpreter(name).exists()]
 
 
-def peer_on(url: str, server: int) -> Contender:
-    """Plain pika with psycopg, on this database server."""
-    return _peer("pika", "pika and psycopg", partial(_told_on, url), server, ECOM_DATABASE_URL=url)
+def peers_on(url: str, server: int) -> list[Contender]:
+    """Plain pika with psycopg and, if it is set up, DBOS, both on this database server."""
+    on = {"told": partial(_told_on, url), "server": server, "ECOM_DATABASE_URL": url}
+    dbos = replace(_peer("dbos", "DBOS", **on), declares=False, processes=("worker", "place"))
+    found = [_peer("pika", "pika and psycopg", **on), dbos]
+    return found if interpreter("dbos").exists() else found[:1]
 
 
 def _peer(

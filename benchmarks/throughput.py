@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contender import Bench, Contender, Run
-from benchmarks.contenders import CHECKOUT, COORDINATED, ECOM, peer_on, peers, shop_of, tell
+from benchmarks.contenders import CHECKOUT, COORDINATED, ECOM, peers, peers_on, shop_of, tell
 from benchmarks.floor import BARE, FLOOR
 from benchmarks.stats import ratio, summary
 from ecom.harness.postgres import Cluster
@@ -18,7 +18,7 @@ from ecom_lab.shop import SERVICES
 
 WARM_UP = 50  # orders before the clock starts
 PEER_SHARE = 10  # peers carry out a tenth of the orders: they are slow, and steady
-ON_SERVER, ON_SERVER_EACH = "on PostgreSQL", 5  # contenders that `postgres` measures
+ON_SERVER, ON_SERVER_EACH = "on PostgreSQL", 6  # contenders that `postgres` measures
 TWO = ("start inventory 2",)
 FOUR = tuple(f"start {service} {n}" for service in SERVICES for n in (2, 3, 4))
 SPEED, COST = "orders per second", "CPU of an order, ms"
@@ -100,8 +100,9 @@ def postgres(bench: Bench) -> dict[str, Any]:
             (shop(ON_SERVER), bench.orders, ()),
             (shop("two of inventory"), bench.orders, TWO),
             (shop("four of each"), bench.orders, FOUR),
-            (peer_on(server.url, server.pid), max(1, bench.orders // PEER_SHARE), ()),
         ]
+        few = max(1, bench.orders // PEER_SHARE)
+        on_server += ((peer, few, ()) for peer in peers_on(server.url, server.pid))
         seen = turns(bench, [on_server] * bench.runs, speed)
     return {
         "contenders": _told(seen),

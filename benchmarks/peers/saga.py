@@ -125,11 +125,11 @@ def _accept(db: Any, n: int) -> Event:
 class Service:
     """What this one does about an event: writes, commits, and returns the next event or None."""
 
-    def __init__(self) -> None:
-        self._db = database(SERVICE)
-        if outside := {"payment": "gateway", "notification": "mailbox"}.get(SERVICE):
+    def __init__(self, name: str = SERVICE) -> None:
+        self._db = database(name)
+        if outside := {"payment": "gateway", "notification": "mailbox"}.get(name):
             self._world = database(outside)
-        self._handle = getattr(self, f"_{SERVICE}")
+        self._handle = getattr(self, f"_{name}")
 
     def handle(self, event: Event) -> Event | None:
         """One event, one commit. What is returned is to be published before the event is acked."""
