@@ -22,6 +22,7 @@ ROW = (
     "| {fault} | {injected:,} | {attempted:,} | {acknowledged:,} | {lost:,} | {unexpected:,} "
     "| {duplicate_deliveries:,} | {duplicate_effects:,} | {books} |\n"
 )
+MANY = 25  # kinds of strikes: more are not listed
 PAGE = Path(__file__).with_name("report.md")
 
 
@@ -77,6 +78,9 @@ def _bound(rows: list[Verdict]) -> str:
 
 def _struck(row: Verdict) -> str:
     kinds = "; ".join(f"{times} × {kind}" for kind, times in sorted(row.kinds.items()))
+    if len(row.kinds) > MANY:
+        times = sorted({min(row.kinds.values()), max(row.kinds.values())})
+        kinds = f"{len(row.kinds)} kinds, each {' to '.join(map(str, times))} × (see the rows)"
     return (
         f"- **{row.fault}** ({FAULTS[_name(row)].what}; seed {row.seed}, {row.seconds:,.0f} s, "
         f"commit {row.commit or 'unknown'}): {kinds}. Books {row.books}."
