@@ -44,6 +44,11 @@ MAP = {
 class Friendly(click.Group):
     """Shows an error that a user can mend as one sentence on stderr, with exit status 1."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Its settings are each command's, also of one that is looked at by itself."""
+        cmd.context_settings = SETTINGS | cmd.context_settings
+        super().add_command(cmd, name)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Commands by purpose, each with its whole first sentence."""
         for room, names in MAP.items():

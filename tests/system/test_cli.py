@@ -17,6 +17,7 @@ from ecom.cli.main import MAP, main
 from ecom_lab.shop import CONTRACT
 
 ECOM = [sys.executable, "-m", "ecom.cli"]
+NAME = f"cli-{os.getpid()}"  # of the shop: other tests of this file may run beside this one
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def up(environment, request):
     after the test."""
     options = getattr(request, "param", [])
     keeper = subprocess.Popen(
-        [*ECOM, "up", "--name", "cli-test", *options],
+        [*ECOM, "up", "--name", NAME, *options],
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
@@ -55,12 +56,12 @@ def up(environment, request):
         if keeper.poll() is None:
             keeper.send_signal(signal.SIGINT)
         keeper.communicate(timeout=30)
-    remove_topology(CONTRACT, environment["ECOM_AMQP_URL"], "cli-test")
+    remove_topology(CONTRACT, environment["ECOM_AMQP_URL"], NAME)
 
 
 def test_a_shop_in_the_terminal(ecom, up, wait_for):
     """up, place, orders, status, down: each says what a user or a program needs."""
-    name = ("--name", "cli-test")
+    name = ("--name", NAME)
     assert json.loads(ecom("place", "ada@example.com", "MOON=2", *name, "--json").stdout) == {
         "order_id": "1001"
     }
@@ -75,7 +76,7 @@ def test_a_shop_in_the_terminal(ecom, up, wait_for):
     wait_for(lambda: "2 × MOON  £1,998.00" in cancelled())
     assert [order["order_id"] for order in orders] == ["1001", "1002"]
     assert orders[0]["lines"] == [{"sku": "MOON", "quantity": 2, "unit_price": 99900}]
-    assert ecom("down", *name).stdout == "Shop 'cli-test' is closed.\n"
+    assert ecom("down", *name).stdout == f"Shop '{NAME}' is closed.\n"
     assert up.wait(20) == 0
     assert json.loads(ecom("status", *name, "--json").stdout)["services"]["audit"]["pid"] is None
     assert "takes no orders now" in ecom("place", "ada@example.com", "KITE=1", *name).stderr
@@ -83,7 +84,7 @@ def test_a_shop_in_the_terminal(ecom, up, wait_for):
 
 def test_the_command_does_all_that_a_shop_can(ecom, up):
     """What was told, what is on the shelves, what went wrong on purpose, and how it all ended."""
-    name = ("--name", "cli-test")
+    name = ("--name", NAME)
     shelves = json.loads(ecom("stock", "BOAT=3", *name, "--json").stdout)
     assert [shelf["available"] for shelf in shelves if shelf["sku"] == "BOAT"] == [3]
     assert "BOAT is on the shelves already" in ecom("stock", "BOAT=1", *name).stderr
@@ -126,16 +127,16 @@ def test_a_shop_is_found_by_its_folder_or_without_the_brokers_address(broker, tm
 
 def test_a_service_that_dies_under_ecom_up_is_started_again(ecom, up, wait_for):
     """`ecom up` says which one died, and has another running at once."""
-    status = json.loads(ecom("status", "--name", "cli-test", "--json").stdout)
+    status = json.loads(ecom("status", "--name", NAME, "--json").stdout)
     died = status["services"]["payment"]["pid"]
     os.kill(died, signal.SIGKILL)
 
     def replaced():
-        status = json.loads(ecom("status", "--name", "cli-test", "--json").stdout)
+        status = json.loads(ecom("status", "--name", NAME, "--json").stdout)
         return status["services"]["payment"]["pid"] not in (None, died)
 
     wait_for(replaced)
-    ecom("down", "--name", "cli-test")
+    ecom("down", "--name", NAME)
     said = up.stderr.read()
     assert "payment ended by SIGKILL, though nobody asked it to; it is started again." in said
     assert "shop.start" not in said
@@ -164,7 +165,7 @@ def test_a_users_mistake_gets_one_sentence(ecom, arguments, says):
 @pytest.mark.parametrize("up", [["--stock", "KITE=1", "--hold-seconds", "0.2"]], indirect=True)
 def test_a_shop_is_opened_with_its_shelves_and_how_long_it_holds_them(ecom, up):
     """As `Shop` is: what it sells, and from when on stock is nobody's again."""
-    name = ("--name", "cli-test")
+    name = ("--name", NAME)
     (shelf,) = json.loads(ecom("stock", *name, "--json").stdout)
     assert (shelf["sku"], shelf["available"]) == ("KITE", 1)
     ecom("gateway", "down=true", *name)

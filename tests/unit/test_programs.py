@@ -13,7 +13,7 @@ def test_what_processes_call_is_there_and_so_is_what_is_loaded_for_them():
     shop = Shop()
     shop._sandbox, shop._token = Sandbox(as_processes=True), ""
     its = shop._programs(dict.fromkeys(SERVICES, "amqp://"))
-    shop._end()
+    shop._sandbox.close()
     assert set(its) == {*SERVICES, "gateway", "mail"}
     for program in its.values():
         assert callable(resolve_name(program.target))
