@@ -46,7 +46,7 @@ compat: setup-test ## Run what needs a broker on the newest RabbitMQ in Debian (
 chaos: setup ## Play every fault at full size (an hour and a half; goes on where it was), and write docs/RELIABILITY.md
 	@$(HOLD) $(IN) -m ecom.cli chaos --full --resume --report docs/RELIABILITY.md
 
-bench: setup ## Measure everything beside the floor and the peers (an hour), and write docs/PERFORMANCE.md
+bench: setup ## Measure everything beside the floor and the peers (half an hour), and write docs/PERFORMANCE.md
 	@benchmarks/peers/setup
 	@$(IN) -m ecom.cli bench --report docs
 

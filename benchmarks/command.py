@@ -51,8 +51,9 @@ def bench(
     """Measure throughput, latency, scale, intake, start and stages, against the broker's own speed.
 
     Beside the shop run, in turns: the same messages with nothing else done (the floor), and the
-    same saga in plain pika, FastStream, Celery, Dramatiq and Nameko, as far as these are set up
-    (benchmarks/peers/setup). All of it takes about an hour; --orders 500 --runs 1 a few minutes.
+    same saga in plain pika, FastStream, Celery, Dramatiq, Nameko and DBOS, as far as these are set
+    up (benchmarks/peers/setup). All of it takes about half an hour; --orders 500 --runs 1 a few
+    minutes.
     """
     from benchmarks.contender import BenchFailed
     from benchmarks.report import tables, write
