@@ -67,8 +67,9 @@ class SmtpMailer:
 
     async def close(self) -> None:
         """Close the connections."""
-        while not self._free.empty():
-            self._free.get_nowait().close()
+        for connection in [self._free.get_nowait() for _ in range(self._free.qsize())]:
+            connection.close()
+            self._free.put_nowait(connection)  # else who sends after this would wait for ever
 
 
 def _parse(url: str) -> dict:

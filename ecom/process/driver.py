@@ -201,7 +201,7 @@ class Process:
             reply.token.set_result(reply.value)
 
     async def _perform(self, output: messages.Perform) -> None:
-        start = self.clock()
+        start = self.clock() if self._tracer is not None else 0.0
         answer = await self._performers.perform(output)
         if self._tracer is not None:
             self._tracer.performed(output.row, answer, start, self.clock())
