@@ -14,7 +14,7 @@ import msgspec
 
 from ecom.contract import topology
 from ecom.contract.contract import Contract, Event
-from ecom.contract.envelope import MAX_BODY, REQUIRED, Headers
+from ecom.contract.envelope import MAX_BODY, Headers
 from ecom.contract.permissions import user
 
 Document = dict[str, Any]
@@ -40,7 +40,7 @@ def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) ->
     document["components"]["messages"] = {
         key: _message(events[key], *each) for key, each in examples.items()
     }
-    document["components"]["schemas"] = {"Envelope": _envelope(), **bodies(contract)}
+    document["components"]["schemas"] |= bodies(contract)
     return document
 
 
@@ -115,48 +115,9 @@ def _messages(keys: Iterable[str]) -> Document:
 
 
 # ── messages: JSON Schema, draft 07, as AsyncAPI 3.0 wants it ─────────────────────────────────
-ID = r"^[A-Za-z0-9._:/-]{1,128}$(?!\n)"  # what `envelope.is_id` takes
-MEANING = {
-    "ce-id": "Unique: by it a consumer knows what it has handled already.",
-    "ce-source": "Who published it; the last part is the service.",
-    "ce-type": "The event's type, which is its routing key, too.",
-    "ce-time": "When it happened: RFC 3339, in UTC.",
-    "ce-subject": "The saga it belongs to: the same as the first field of the body.",
-    "ce-schemaversion": "The version of the event's fields, from 1.",
-    "ce-correlationid": "What began the saga: the same in all events of one request.",
-    "ce-causationid": "What this event follows from: an event's ce-id, or a request's id.",
-    "ce-traceparent": "W3C trace context; without it, or with another, readers begin a new trace.",
-    "ce-sequence": "The number of the event among its producer's of its type, from 1 and without a "
-    "gap: by it a consumer knows what it has missed. Where replicas number for themselves, "
-    "their numbers have @ and a name behind.",
-}
-FORM = {
-    "ce-time": r"^[0-9T:.+-]{20,35}Z?$(?!\n)",
-    "ce-schemaversion": r"^0*[1-9][0-9]*$(?!\n)",
-    "ce-traceparent": r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)",
-    "ce-sequence": r"^[0-9]{1,15}(@[A-Za-z0-9._-]{1,64})?$(?!\n)",
-}
-VERSION = {"const": "1.0", "description": "The version of CloudEvents."}
-
-
 def bodies(contract: Contract) -> dict[str, Document]:
     """The schema of each event's body, and of what they hold, by name."""
     return msgspec.json.schema_components(contract.events, ref_template=SCHEMAS + "{name}")[1]
-
-
-def _envelope() -> Document:
-    """The schema of the headers that every event has."""
-    known = {
-        name: {"type": "string", "pattern": FORM.get(name, ID), "description": meaning}
-        for name, meaning in MEANING.items()
-    }
-    return {
-        "type": "object",
-        "description": "CloudEvents 1.0 in RabbitMQ's binary mode; all values are text. Headers "
-        "that are not named here are to be ignored.",
-        "properties": {"ce-specversion": VERSION, **known},
-        "required": ["ce-specversion", *REQUIRED],
-    }
 
 
 def _message(kind: type[Event], seen: Headers, body: Any) -> Document:

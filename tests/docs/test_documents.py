@@ -15,9 +15,9 @@ from listening import listening, say_everything
 from ecom import Shop
 from ecom.cli.main import main
 from ecom.contract import topology
-from ecom.contract.envelope import Refused, decode, is_id
+from ecom.contract.envelope import ATTRIBUTES, REQUIRED, Refused, decode, is_id
 from ecom.errors import ShopError
-from ecom_lab.docs.asyncapi import ID, SHOP, asyncapi
+from ecom_lab.docs.asyncapi import SHOP, asyncapi
 from ecom_lab.docs.command import written
 from ecom_lab.docs.table import BEGIN, renewed
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
@@ -196,8 +196,16 @@ def test_the_document_refuses_what_we_refuse(document, key):
 
 
 @pytest.mark.parametrize("text", ["a", "", "a b", "a\n", "x" * 128, "x" * 129, "é", "/:._-9Z"])
-def test_the_document_knows_what_an_id_is(text):
-    assert Draft7Validator({"type": "string", "pattern": ID}).is_valid(text) == is_id(text)
+def test_the_document_knows_what_an_id_is(document, text):
+    its = document["components"]["schemas"]["Envelope"]["properties"]["ce-id"]
+    assert Draft7Validator(its).is_valid(text) == is_id(text)
+
+
+def test_the_document_requires_the_attributes_that_the_code_does(document):
+    """And knows the others that we send."""
+    its = document["components"]["schemas"]["Envelope"]
+    assert its["required"] == ["ce-specversion", *REQUIRED]
+    assert list(its["properties"]) == list(ATTRIBUTES)
 
 
 def test_another_trades_contract_makes_a_document_of_its_own():
