@@ -31,7 +31,7 @@ _ALL = (
     Fault("frozen-services", "SIGSTOP past the heartbeat, then SIGCONT",
           salvo(services.freeze), Size(100, 1), Size(2_500, 50), impatient),
     Fault("rolling-restarts", "all services replaced one by one, releases N and N+1 mixed",
-          services.roll, Size(100, 1), Size(2_000, 10), bites=False, **_OF_SHOP),
+          services.roll, Size(100, 1), Size(10_000, 100), bites=False, **_OF_SHOP),
     Fault("failpoints", "os._exit before and after every durable step of every service",
           services.crash, Size(600, 8), Size(10_000, _ROUNDS), hold_seconds=2.0),
     Fault("broker-kills", "SIGKILL of the broker, and a restart",
