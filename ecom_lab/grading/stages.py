@@ -11,12 +11,13 @@ from ecom.runtime.saga import Saga
 from ecom.runtime.tables import Effect, Inbox
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom.services.inventory import HELD, Reservation, Stock
-from ecom_lab.simulator.ablations.ablation import answering
+from ecom.services.payment import Refund
+from ecom_lab.simulator.ablations.ablation import answering, performing
 from ecom_lab.simulator.ablations.handling import ForgetsAtOnce
 from ecom_lab.simulator.model import REDUCTIONS, Model, Move, State
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
 from ecom_lab.simulator.scenario import Scenario
-from ecom_lab.simulator.shop import domain
+from ecom_lab.simulator.shop import domain, outside
 from ecom_lab.simulator.shop.ablations import CALM, RACE, SOLD_OUT, STRAYED, TWO_LINES, one
 from ecom_lab.simulator.shop.properties import LOGGED
 from ecom_lab.simulator.shop.scenario import CORE, Wish, shop, stray
@@ -70,10 +71,14 @@ GOOD, DECLINED = shop(faults=0), shop((Wish(card=DECLINED_CARD),), faults=0)
 UNSURE = replace(CALM, properties=(*CALM.properties, *promises(ALWAYS, keys_unique)))
 LATE, FAILING = ([one(kind, world=UNSURE) for kind in it] for it in (("late", "fails"), CRASHES))
 AGAIN = [one(kind, world=UNSURE) for kind in ("duplicate", "disorder")]
-# An inbox remembers for some days, and here for no time at all. To say a thing twice does no harm
-# then, so the log is not asked.
+# A bad card: its money cannot be given back.
+UNPAID = replace(AGAIN[0], clients=DECLINED.clients)
+# An inbox remembers for some days, and here for no time at all. Nor does the provider remember the
+# key of a refund. To say a thing twice does no harm then, so the log is not asked.
 UNLOGGED = tuple(it for it in UNSURE.properties if it.when < LOGGED)
-FORGETFUL = replace(AGAIN[0], runtime=ForgetsAtOnce, properties=UNLOGGED)
+FORGETFUL = performing("payment", outside.Keyless(Refund))(
+    replace(AGAIN[0], runtime=ForgetsAtOnce, properties=UNLOGGED)
+)
 PAIRS = (replace(one("gone", world=UNSURE), replicas={name: 2}) for name in ALL)
 
 
@@ -140,7 +145,7 @@ STAGES = (
     Stage("race", "Two want the last teapot.", ("order", "inventory"), (RACE, TWO_LINES)),
     Stage("late", "Answers come late, or never.", ASKING, tuple(LATE)),
     Stage("crash", FAILS, ALL, tuple(FAILING)),
-    Stage("duplicates", "A message comes twice, or too early.", ALL, (*AGAIN, FORGETFUL)),
+    Stage("duplicates", "A message comes twice, or too early.", ALL, (*AGAIN, FORGETFUL, UNPAID)),
     Stage("replicas", "Two processes share the work; one may stay dead.", ALL, tuple(PAIRS)),
     _of("outbox", "killed", "A process dies, anywhere.", one("crash", "handler")),
     _of(

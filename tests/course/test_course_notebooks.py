@@ -176,28 +176,72 @@ def test_a_solution_runs_in_whichever_folder(path, tmp_path):
     assert said(read(done)) == said(read(path))
 
 
-def solved(name):
-    """What the cells of a solution define, without being graded."""
+def defined(path):
+    """What the cells of a notebook define, without being graded."""
     names = {"__name__": "__main__"}
-    for cell in code_of(read(SOLVED / f"{name}.ipynb")):
+    for cell in code_of(read(path)):
         if "\ngrade(" not in f"\n{cell.source}":
             exec(cell.source, names)
     return names
 
 
+def solved(name):
+    return defined(SOLVED / f"{name}.ipynb")
+
+
+# Notebook, service; its handlers, each with its message and the stage in which it is to be mended.
+MENDED = {
+    ("b1_write_a_payment", "payment"): {
+        "capture": ("InventoryProcessed", "calm"),
+        "captured": ("Captured", "calm"),
+        "declined": ("Declined", "declined"),
+        "undo": ("OrderCancelled", "cancelled"),
+        "refunded": ("Refunded", "cancelled"),
+    },
+    ("b2_let_it_survive", "payment"): {
+        "capture": ("InventoryProcessed", "late"),
+        "captured": ("Captured", "late"),
+        "undo": ("OrderCancelled", "late"),
+        "undo_numbered": ("OrderCancelled", "duplicates"),
+    },
+    ("b3_sell_the_last_one", "inventory"): {
+        "hold": ("OrderCreated", "race"),
+        "commit": ("PaymentProcessed", "cancelled"),
+        "expire": ("HoldDeadline", "cancelled"),
+        "release": ("OrderCancelled", "duplicates"),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "left"), [(it, name) for it, handlers in MENDED.items() for name in handlers]
+)
+def test_one_handler_that_is_left_as_it_was_given_fails(notebook, left):
+    """The others of its stage are mended, and do not make up for it."""
+    (name, service), handlers = notebook, MENDED[notebook]
+    given, done = defined(NOTEBOOKS / "build" / f"{name}.ipynb"), solved(name)
+    stage = handlers[left][1]
+    mine = {done[kind]: done[it] for it, (kind, its) in handlers.items() if its == stage}
+    found = grade(stage, **{service: mine | {done[handlers[left][0]]: given[left]}})
+    assert found.failed == stage
+    assert found.story is not None
+
+
 def test_the_handlers_of_inventory_pass_all_stages_together():
-    """As the last notebook has it; and also where a deadline is not cancelled, as it says."""
-    names = solved("b3_sell_the_last_one")
+    """As the last notebook has it; and also where a deadline is cancelled, and does not look."""
+    name = "b3_sell_the_last_one"
+    names, expire = solved(name), defined(NOTEBOOKS / "build" / f"{name}.ipynb")["expire"]
     kinds = {"OrderCreated": "hold", "PaymentProcessed": "commit", "HoldDeadline": "expire"}
     mine = {names[kind]: names[handler] for kind, handler in kinds.items()}
     assert grade(inventory={**mine, names["OrderCancelled"]: names["release"]})
 
     def committing(paid, work):
-        work.cancel_timer = lambda kind, subject: None
         names["commit"](paid, work)
+        work.cancel_timer(names["HoldDeadline"], paid.order_id)
 
     committing.__module__ = "__main__"
-    assert grade("cancelled", inventory={names["PaymentProcessed"]: committing})
+    mine = {names["PaymentProcessed"]: committing, names["HoldDeadline"]: expire}
+    assert grade("cancelled", inventory=mine)
 
 
 @pytest.mark.parametrize("name", ["b2_let_it_survive", "b7_confirm_the_order"])

@@ -114,6 +114,30 @@ def _judged(found, source, stage, said, line):
     assert "Traceback" not in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("DECLINED", "order 1001 is CANCELLED but its payment is REFUNDING"),
+        ("REFUNDING", "order 1001 was refunded 2 times"),
+        ("REFUNDED", "order 1001 was refunded 2 times"),
+    ],
+)
+def test_a_refund_in_a_second_state_fails_where_messages_come_twice(state, said):
+    """Under its own key, which the provider has forgotten; or of money that was never captured."""
+    source = f"""
+    def undo(cancelled, work):
+        row = work[Payment].get(cancelled.order_id)
+        if row is None or row.state != {state}:
+            payment.undo_payment(cancelled, work)
+        else:
+            payment._refund(row, work)
+
+    mine = {{OrderCancelled: undo}}
+    """
+    found = grade("duplicates", payment=cell(source)["mine"])
+    _judged(found, source, "duplicates", said, "")
+
+
 def test_a_right_answer_of_another_shape_passes():
     """Reasons to try again are no mistakes: a missing row, an exception of the reader's own."""
     source = """
