@@ -10,10 +10,12 @@ import logging
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any
 
 from ecom.bus import Bus
@@ -39,6 +41,7 @@ BATCH = 1_000  # inputs in one transaction, at most
 CONFIRM_SECONDS = 0.02  # the longest that a confirm waits to be noted
 BUSY, CROWDED = 32, 256  # inputs in one step: between these, waiting for more makes fewer commits
 COMPANY_SECONDS = 0.04  # how long a busy process waits for more, unless it is behind
+LONGEST_WAIT = 0.25  # seconds, also if there are many replicas
 TICK, FAR_TICK = 0.1, 0.25  # seconds between looks at what is due; on a server they cost more
 COMPLAINT_SECONDS = 5.0  # between two log lines about one database that is unavailable
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1  # seconds until an unavailable database is tried again
@@ -49,6 +52,17 @@ log = logging.getLogger("ecom.process")
 
 # Starts a service's HTTP API: its base URL, and what to run to serve it.
 OpenApi = Callable[["Process"], tuple[str, Coroutine[Any, Any, None]]]
+
+
+def pause(inputs: int, took: float, replicas: int) -> float:
+    """How long to wait for company after a step with so many inputs that took so long, unless we
+    are behind: fewer commits are worth a short wait. One of several replicas leaves the server to
+    each of the others for as long as it has had it. So their batches are as large as those of one,
+    and all of them make as many commits: else a commit's own cost is paid for a part of a batch."""
+    if inputs >= CROWDED:
+        return 0.0
+    turn = took + (COMPANY_SECONDS if inputs >= BUSY else 0.0)
+    return min(LONGEST_WAIT, replicas * turn - took)
 
 
 class Process:
@@ -115,13 +129,21 @@ class Process:
             batch = self._next(BATCH)
             if not self._inputs:
                 self._wake.clear()
+            begun = time.monotonic()
             if batch:
                 await self._step(batch)
-            # The sockets have their turn. Fewer commits are worth a short wait, unless callers
-            # wait, who bring no company meanwhile.
-            called = any(type(it) is Command for it in batch)
-            busy = BUSY <= len(batch) < CROWDED and not called
-            await asyncio.sleep(COMPANY_SECONDS if busy else 0)
+            await asyncio.sleep(self._pause(batch, time.monotonic() - begun))  # for the sockets
+
+    def _pause(self, batch: list[Input], took: float) -> float:
+        """How long to wait for company after a step that took so long; not if callers wait, who
+        bring none meanwhile."""
+        called = any(type(it) is Command for it in batch)
+        return 0.0 if called else pause(len(batch), took, self._sharing)
+
+    @property
+    def _sharing(self) -> int:
+        """How many replicas share a server's time; a file's lock makes them take turns."""
+        return self._runtime.replicas if self._aside else 1
 
     def _next(self, most: int) -> list[Input]:
         """The oldest inputs, so many at most, which wait no more."""
@@ -131,19 +153,20 @@ class Process:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(FAR_TICK if self._aside else TICK)
+            await asyncio.sleep(FAR_TICK * self._sharing if self._aside else TICK)
             if not (self._inputs and type(self._inputs[-1]) is Tick):  # none waits already
                 self.put(Tick())
 
     async def _tally(self) -> None:
         greeted = 0
-        while True:
+        for round_ in count():
             await asyncio.sleep(self.settings.tally_seconds)
             await self.bus.check_queue()
             self.metrics.look_at_wal()
             if greeted != (greeted := self.bus.epoch):  # what was lost before, tallies tell
                 self.bus.announce(messages.Announce(f"{self.name}.missing", HELLO))
-            self.put(messages.TallyDue())
+            if round_ % self._sharing == 0:  # a sibling's is as good as ours
+                self.put(messages.TallyDue())
 
     async def _step(self, batch: list[Input]) -> None:
         """One transaction; while the database is unavailable, the same batch again, soon, with what

@@ -46,9 +46,9 @@ def left(name: str, tx: Transaction, now: float) -> None:
     tx[Replica].change(_row(name, tx), until=now - LEASE)
 
 
-def lapsed(name: str, tx: Transaction, now: float) -> list[str]:
-    """The other replicas whose leases have run out."""
-    return [row.name for row in tx[Replica].look(until=AtMost(now)) if row.name != name]
+def others(name: str, tx: Transaction) -> list[Replica]:
+    """The other replicas, those whose leases have run out among them."""
+    return [row for row in tx[Replica].look() if row.name != name]
 
 
 def heard(name: str, echo: bytes, tx: Transaction) -> None:

@@ -75,6 +75,7 @@ class Runtime:
         self._effects = Relay(Effect, replica, windows[1], is_open=True)
         self._leased = self._untidy = 0.0  # until when; when there may be something to forget
         self._deadlines = replicas.Deadlines(name)
+        self.replicas = 1  # that are alive, with us, at our last tick; only for whoever drives us
 
     def volatile(self) -> Memory:
         """What is in memory between two steps."""
@@ -282,7 +283,11 @@ class Runtime:
             self._untidy = now if retention.tidy(tx, now) else now + retention.EVERY
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:
-        return replicas.lapsed(self._replica, tx, now)
+        """The replicas whose leases have run out."""
+        others = replicas.others(self._replica, tx)
+        dead = [row.name for row in others if row.until <= now]
+        self.replicas = 1 + len(others) - len(dead)
+        return dead
 
     # ── how ───────────────────────────────────────────────────────────────────────────────────
     def _run(self, message: Struct, work: Work, id: str | int) -> tuple[Any, Exception | None]:

@@ -167,9 +167,9 @@ class PostgresStore(PostgresReader):
 
     def _forget(self) -> None:
         """A transaction has ended: remember which rows it has fetched one by one, if they were
-        locked in another order than someone else's."""
+        locked in another order than someone else's; and from then on, all of their kind."""
         for kind, rows in self._alone.items():
-            if len(rows) > 1 and self._in_circle:
+            if kind in self._together or (len(rows) > 1 and self._in_circle):
                 known = self._together.get(kind, {}) | dict.fromkeys(rows)
                 self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
         self._in_circle = False

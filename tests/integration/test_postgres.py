@@ -225,10 +225,9 @@ def is_refused(ask):
         return "deadlock" in str(error)
 
 
-def test_a_deadlock_is_tried_again_with_the_locks_in_one_order(store, other, waits):
-    """Two read the same two rows, each the other's first one first. One is refused; from then on it
-    locks both, the least first, whichever it needs: so it holds nothing while it waits."""
-    saved(store, Lamp("A"), Lamp("B"))
+def deadlocked(store, other, waits):
+    """Two read the rows A and B, each the other's first one first: the one that is refused, then
+    the other."""
     first, second = Transaction(store), Transaction(other)
     first[Lamp].get("A")
     second[Lamp].get("B")
@@ -238,6 +237,14 @@ def test_a_deadlock_is_tried_again_with_the_locks_in_one_order(store, other, wai
     (spare,) = asked.keys() - {again}
     for it in asked:
         it.rollback()
+    return again, spare
+
+
+def test_a_deadlock_is_tried_again_with_the_locks_in_one_order(store, other, waits):
+    """From then on, who was refused locks both, the least first, whichever it needs: so it holds
+    nothing while it waits."""
+    saved(store, Lamp("A"), Lamp("B"))
+    again, spare = deadlocked(store, other, waits)
     holding = Transaction(spare)
     holding[Lamp].get("A")
     third = Transaction(again)
@@ -245,6 +252,20 @@ def test_a_deadlock_is_tried_again_with_the_locks_in_one_order(store, other, wai
     assert holding[Lamp].get("B") == Lamp("B")
     holding.commit()
     assert waiting.result() == Lamp("B")
+
+
+def test_one_deadlock_is_enough_to_learn_from(store, other, waits):
+    """What else of its kind is needed then is locked with the rest, and costs none of its own."""
+    saved(store, Lamp("A"), Lamp("B"), Lamp("C"))
+    again, spare = deadlocked(store, other, waits)
+    third = Transaction(again)
+    third[Lamp].get("C")
+    third.commit()
+    holding = Transaction(spare)
+    holding[Lamp].get("C")
+    waiting = waits(Transaction(again)[Lamp].get, "A")  # for C
+    holding.commit()
+    assert waiting.result() == Lamp("A")
 
 
 def test_without_a_conflict_nobody_waits_for_rows_that_another_does_not_need(store, other):

@@ -1,0 +1,41 @@
+"""How long a process waits for company after a step: replicas that share a server, in time that is
+made up."""
+
+import heapq
+
+import pytest
+
+from ecom.process.driver import BUSY, COMPANY_SECONDS, CROWDED, LONGEST_WAIT, pause
+
+COMMIT, EACH = 0.008, 0.0003  # seconds that a step takes, and that each of its inputs adds
+
+
+def sizes(replicas, rate):
+    """How many inputs each step had in ten seconds in which so many come a second, to each replica
+    its share."""
+    due = [(n / 1000, n, 0) for n in range(1, replicas + 1)]  # when, who, how many it has had
+    found = []
+    while due[0][0] < 10.0:
+        now, who, had = heapq.heappop(due)
+        come = int(now * rate / replicas)
+        if come > had:
+            found.append(come - had)
+            took = COMMIT + EACH * (come - had)
+            now += took + pause(come - had, took, replicas)
+        heapq.heappush(due, (now + 0.0001, who, come))
+    return found
+
+
+@pytest.mark.parametrize("rate", [100, 400, 800, 2_000])
+def test_four_replicas_make_about_as_many_commits_as_one(rate):
+    """However much there is to do: else what a commit costs is paid for a quarter of a batch."""
+    one, four = sizes(1, rate), sizes(4, rate)
+    assert sum(four) > 0.95 * sum(one)
+    assert len(four) < 2 * len(one)
+
+
+def test_who_is_behind_or_alone_with_little_to_do_does_not_wait():
+    """And nobody waits for long."""
+    assert pause(CROWDED, 1.0, 4) == pause(BUSY - 1, 1.0, 1) == 0.0
+    assert pause(BUSY, 1.0, 1) == pytest.approx(COMPANY_SECONDS)
+    assert pause(1, 60.0, 4) == LONGEST_WAIT
