@@ -1,13 +1,15 @@
 """The contract as an AsyncAPI 3.0 document: enough to write a service in any language.
 
 Where it says `{shop}`, the shop's name is to be put: in addresses it is a parameter, as AsyncAPI
-has them; in bindings, which have none, it is simply text.
+has them; in bindings, which have none, it is simply text. `asyncapi.json` has what is the same for
+any contract, and its `parts`: a channel, an operation, a message, with $names in them.
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import msgspec
@@ -20,28 +22,50 @@ from ecom.contract.permissions import user
 Document = dict[str, Any]
 
 SHOP = "{shop}"
-PERSISTENT = 2
-FRAME = Path(__file__).with_name("asyncapi.json")  # what is the same for any contract
+FRAME = Path(__file__).with_name("asyncapi.json")
 ABOUT = FRAME.with_suffix(".md")
-SCHEMAS = "#/components/schemas/"
 
 
 def asyncapi(contract: Contract, examples: Mapping[str, tuple[Headers, Any]]) -> Document:
     """The document, as JSON values; `examples` are headers and body of an event, by its key."""
-    events, services = contract.by_key, contract.services
-    publishing = {f"{it.producer}.publishes.{key}": _publishes(it) for key, it in events.items()}
-    consuming = {f"{service}.consumes": _consumes(contract, service) for service in services}
-    channels = {key: _event_channel(contract, kind) for key, kind in events.items()}
-    queues = {f"queue.{service}": _queue_channel(contract, service) for service in services}
     document = json.loads(FRAME.read_text(encoding="utf-8"))
+    parts, components = document.pop("parts"), document["components"]
     document["info"]["description"] = _about()
-    document["channels"] = channels | queues
-    document["operations"] = publishing | consuming
-    document["components"]["messages"] = {
-        key: _message(events[key], *each) for key, each in examples.items()
-    }
-    document["components"]["schemas"] |= bodies(contract)
+    events = {key: _of_event(contract, kind) for key, kind in contract.by_key.items()}
+    services = {name: _of_service(contract, name) for name in contract.services}
+    for key, its in events.items():
+        document["channels"][key] = filled(parts["event channel"], its)
+        name = f"{its['service']}.publishes.{key}"
+        document["operations"][name] = filled(parts["publishes"], its)
+    for service, its in services.items():
+        document["channels"][f"queue.{service}"] = filled(parts["queue channel"], its)
+        at = f"#/channels/queue.{service}/messages/"
+        more = {"messages": [{"$ref": at + key} for key in its["messages"]]}
+        document["operations"][f"{service}.consumes"] = filled(parts["consumes"], its | more)
+    for key, (headers, body) in examples.items():
+        more = {"headers": headers, "body": body}
+        components["messages"][key] = filled(parts["message"], events[key] | more)
+    components["schemas"] |= bodies(contract)
     return document
+
+
+def filled(part: Any, known: Mapping[str, Any]) -> Any:
+    """A part with what is known in place of each `$name`: any value, where a text is that alone."""
+    if isinstance(part, dict):
+        return {name: filled(each, known) for name, each in part.items()}
+    if isinstance(part, list):
+        return [filled(each, known) for each in part]
+    if isinstance(part, str):
+        is_value = part.startswith("$") and part[1:] in known
+        return known[part[1:]] if is_value else Template(part).safe_substitute(known)
+    return part
+
+
+def bodies(contract: Contract) -> dict[str, Document]:
+    """The schema of each event's body, and of what they hold, by name: JSON Schema, draft 07, as
+    AsyncAPI 3.0 wants it."""
+    place = "#/components/schemas/{name}"
+    return msgspec.json.schema_components(contract.events, ref_template=place)[1]
 
 
 def _about() -> str:
@@ -50,88 +74,32 @@ def _about() -> str:
     return re.sub(r"(?<!\n)\n(?!\n)", " ", text.strip())
 
 
-# ── channels, and what is done there ──────────────────────────────────────────────────────────
-def _event_channel(contract: Contract, kind: type[Event]) -> Document:
-    """A routing key of the shop's exchange."""
-    name = topology.exchange(SHOP)
-    exchange = {"name": name, "type": "topic", "durable": True, "autoDelete": False}
-    consumers = [name for name in contract.services if kind.key in contract.consumed_by(name)]
+def _of_event(contract: Contract, kind: type[Event]) -> dict[str, Any]:
+    """What is known of an event, whose key is a routing key of the shop's exchange."""
+    consumers = (name for name in contract.services if kind.key in contract.consumed_by(name))
     return {
-        "address": kind.key,
-        "description": f"{kind.__doc__} Consumed by {', '.join(consumers)}.",
+        "key": kind.key,
+        "kind": kind.__name__,
+        "meaning": kind.__doc__,
+        "service": kind.producer,
+        "user": user(SHOP, kind.producer),
+        "consumers": ", ".join(consumers),
+        "exchange": topology.exchange(SHOP),
         "messages": _messages([kind.key]),
-        "bindings": _amqp({"is": "routingKey", "exchange": exchange}),
     }
 
 
-def _queue_channel(contract: Contract, service: str) -> Document:
-    """A service's queue, its arguments, and all the routing keys that lead there."""
-    name = topology.queue(SHOP, service)
-    binding = {
-        "is": "queue",
-        "queue": {"name": name, "durable": True, "exclusive": False, "autoDelete": False},
-        "x-arguments": topology.queues(contract, SHOP)[name],
-        "x-bindings": [key for queue, key in topology.bindings(contract, SHOP) if queue == name],
-    }
+def _of_service(contract: Contract, service: str) -> dict[str, Any]:
+    """What is known of a service: its queue, and all the routing keys that lead there."""
+    queue = topology.queue(SHOP, service)
     return {
-        "address": name,
-        "description": f"What {service} consumes.",
-        "parameters": {"shop": {"$ref": "#/components/parameters/shop"}},
+        "service": service,
+        "queue": queue,
+        "arguments": topology.queues(contract, SHOP)[queue],
+        "keys": [key for its, key in topology.bindings(contract, SHOP) if its == queue],
         "messages": _messages(contract.consumed_by(service)),
-        "bindings": _amqp(binding),
     }
-
-
-def _publishes(kind: type[Event]) -> Document:
-    who = user(SHOP, kind.producer)
-    return {
-        "action": "send",
-        "channel": {"$ref": f"#/channels/{kind.key}"},
-        "summary": kind.__doc__,
-        "tags": [{"name": kind.producer}],
-        "bindings": _amqp({"userId": who, "deliveryMode": PERSISTENT, "mandatory": True}),
-        "messages": [{"$ref": f"#/channels/{kind.key}/messages/{kind.key}"}],
-    }
-
-
-def _consumes(contract: Contract, service: str) -> Document:
-    channel = f"#/channels/queue.{service}"
-    keys = contract.consumed_by(service)
-    return {
-        "action": "receive",
-        "channel": {"$ref": channel},
-        "tags": [{"name": service}],
-        "bindings": _amqp({"ack": True}),
-        "messages": [{"$ref": f"{channel}/messages/{key}"} for key in keys],
-    }
-
-
-def _amqp(binding: Document) -> Document:
-    return {"amqp": {**binding, "bindingVersion": "0.3.0"}}
 
 
 def _messages(keys: Iterable[str]) -> Document:
     return {key: {"$ref": f"#/components/messages/{key}"} for key in keys}
-
-
-# ── messages: JSON Schema, draft 07, as AsyncAPI 3.0 wants it ─────────────────────────────────
-def bodies(contract: Contract) -> dict[str, Document]:
-    """The schema of each event's body, and of what they hold, by name."""
-    return msgspec.json.schema_components(contract.events, ref_template=SCHEMAS + "{name}")[1]
-
-
-def _message(kind: type[Event], seen: Headers, body: Any) -> Document:
-    narrower = {
-        "ce-type": {"const": kind.key},
-        "ce-source": {"type": "string", "pattern": rf"/{kind.producer}$(?!\n)"},
-    }
-    its = {"allOf": [{"$ref": f"{SCHEMAS}Envelope"}, {"type": "object", "properties": narrower}]}
-    return {
-        "name": kind.key,
-        "summary": kind.__doc__,
-        "contentType": "application/json",
-        "headers": its,
-        "payload": {"$ref": SCHEMAS + kind.__name__},
-        "correlationId": {"location": "$message.header#/ce-correlationid"},
-        "examples": [{"headers": seen, "payload": body}],
-    }
