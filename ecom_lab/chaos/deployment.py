@@ -3,11 +3,9 @@ every service on each, PostgreSQL on one, its synchronous standby on another. Wh
 (payment provider, mail server) is on a fourth, to which nothing happens.
 """
 
-import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -43,6 +41,7 @@ HOSTS, OUTSIDE = (1, 2, 3), 4
 PORTS = {"amqp": 5672, "http": 15672, "dist": 25672, "epmd": 4369}
 HTTP_PORT = 8000
 ROOT = Path(__file__).parents[2]
+AGAIN = ("sh", "-c", 'until "$@"; do sleep 1; done', "sh")  # until a command ends well
 
 
 class Database:
@@ -134,7 +133,8 @@ class Deployment:
         self._amqp_url, self._cookie = amqp_url, secrets.token_hex(16)
         self.hosts: dict[int, Host] = {}
         self.processes = self  # as a `Runner` has them
-        self._running: dict[int, subprocess.Popen[bytes]] = {}  # what runs a host's services
+        self._running: dict[Member, Any] = {}  # what looks after a service
+        self._python = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         self._outside = {
             server.variable: server.url.format("", address(OUTSIDE), HTTP_PORT + n)
             for n, server in enumerate(SERVERS.values())
@@ -161,8 +161,9 @@ class Deployment:
         self._urls = {PROVISIONER: server.url, **urls}
         keep_secret(self.folder / SERVER, f"{server.url}\n{self.name}")
         for name in SERVERS:
-            told = {"ECOM_FOLDER": str(self.folder), **self._outside}
-            self._run(self.hosts[OUTSIDE], "ecom.sandbox", name, **told)
+            told = {**self._python, "ECOM_FOLDER": str(self.folder), **self._outside}
+            command = sys.executable, "-m", "ecom.sandbox", name
+            self.hosts[OUTSIDE].run(*command, log=f"{name}.log", told=told)
         for number in HOSTS:
             self.start_broker(number)
         self.start((PROVISIONER, "1"))
@@ -201,36 +202,31 @@ class Deployment:
         self.start(*((service, str(number)) for service in self.saga.services))
 
     # ── services ──────────────────────────────────────────────────────────────────────────────
-    def start(self, *members: Member, target: str = "ecom.serve:serve", **more: str) -> None:
-        """Start these services, replica n on host n, and wait until each is ready."""
+    def start(self, *members: Member, module: str = "ecom.serve", **more: str) -> None:
+        """Start these services, replica n on host n, and wait until each is ready. One that ends by
+        itself is started again, as by a service manager."""
         logs = {}
-        for number in {int(replica) for _, replica in members}:
-            host, told = self.hosts[number], {}
-            for service in [name for name, replica in members if replica == str(number)]:
-                log = host.folder / f"{service}.log"
-                logs[log] = _times_ready(log)
-                told[service] = {**self._environment(service, number), "log": str(log), **more}
-            it = self._run(host, "ecom_lab.chaos.together", target, TOGETHER=json.dumps(told))
-            if PROVISIONER not in told:
-                self._running[number] = it
+        for service, replica in members:
+            host, name = self.hosts[int(replica)], f"{service}.log"
+            logs[host.folder / name] = _times_ready(host.folder / name)
+            command = *AGAIN, sys.executable, "-m", module, service
+            told = {**self._environment(service, host.number), **more}
+            self._running[service, replica] = host.run(*command, log=name, told=told)
         for log, before in logs.items():
             wait_for(lambda: _times_ready(log) > before, START_SECONDS, str(log))  # noqa: B023
 
-    def leave(self, number: int) -> None:
-        """Have all services of a host end cleanly."""
-        it = self._running[number]
-        for each in psutil.Process(it.pid).children(recursive=True)[1:]:
-            each.terminate()
-        it.wait(START_SECONDS)
-
-    def _run(self, host: Host, module: str, *words: str, **told: str) -> Any:
-        known = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        command = sys.executable, "-m", module, *words
-        return host.run(*command, log="services.log", told=known | told)
+    def leave(self, *members: Member) -> None:
+        """Have these services end cleanly."""
+        for member in members:
+            *_, it = psutil.Process(self._running[member].pid).children(recursive=True)
+            it.terminate()
+        for member in members:
+            self._running[member].wait(START_SECONDS)
 
     def _environment(self, service: str, number: int) -> dict[str, str]:
         """All that a service is told: nothing of a folder."""
         return {
+            **self._python,
             "ECOM_AMQP_URL": self.amqp_url(number),
             "ECOM_DATABASE_URL": self._urls[service],
             "ECOM_SHOP": self.name,

@@ -152,3 +152,7 @@ def provision(url: str, shop: str, pickled: bytes) -> None:
     """Bring a shop's schemas on a server up to date, as the provisioner of release N+1."""
     for service in next_release(pickle.loads(pickled)).services.values():
         Server(url, shop).provision(service)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import psutil
 import pytest
@@ -19,9 +20,9 @@ def everything(bed):
     """A host, and the primary with it, is killed; its successor is cut off and replaced, too; one
     is slow; then the next release comes."""
     strikes = (
-        hosts.kill("primary"),
-        hosts.bad_lines("standby", "cut off from databases"),
-        hosts.bad_lines("neither", "slow"),
+        partial(hosts.kill, "primary"),
+        partial(hosts.bad_lines, "standby", "cut off from databases"),
+        partial(hosts.bad_lines, "neither", "slow"),
         hosts.fence,
     )
     yield from hosts.in_turn(*strikes)(bed)

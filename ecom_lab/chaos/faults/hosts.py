@@ -8,11 +8,11 @@ from functools import partial
 
 from ecom.contract.permissions import PROVISIONER
 from ecom_lab.chaos.deployment import HOSTS
-from ecom_lab.chaos.fault import Strike, salvo
-from ecom_lab.chaos.faults.services import RELEASE
+from ecom_lab.chaos.fault import salvo
 from ecom_lab.chaos.hosts import LINES, Host
 from ecom_lab.chaos.testbed import Testbed
 
+RELEASE = "ecom_lab.chaos.process"  # which can be of the next release
 in_turn = partial(salvo, gap=(1.0, 3.0), in_turn=True)
 
 
@@ -22,21 +22,17 @@ def _host(bed: Testbed, role: str) -> Host:
     return {"primary": database.primary, "standby": database.standby, "neither": neither}[role]
 
 
-def kill(role: str) -> Strike:
+def kill(role: str, bed: Testbed) -> str:
     """A host loses its power, and has it again a while later."""
-
-    def strike(bed: Testbed) -> str:
-        host = _host(bed, role)
-        host.kill()
-        bed.burst()
-        if role == "primary":
-            bed.runner.database.promote()
-        bed.wait(bed.seconds, bed.seconds)
-        host.boot()
-        bed.runner.restore(host)
-        return f"host with {role} killed"
-
-    return strike
+    host = _host(bed, role)
+    host.kill()
+    bed.burst()
+    if role == "primary":
+        bed.runner.database.promote()
+    bed.wait(bed.seconds, bed.seconds)
+    host.boot()
+    bed.runner.restore(host)
+    return f"host with {role} killed"
 
 
 _BAD: dict[str, Callable[[Host], None]] = {
@@ -46,23 +42,21 @@ _BAD: dict[str, Callable[[Host], None]] = {
 }
 
 
-def bad_lines(role: str, how: str) -> Strike:
+def bad_lines(role: str, how: str, bed: Testbed) -> str:
     """A host's lines are bad for a while; nobody does anything but wait."""
-
-    def strike(bed: Testbed) -> str:
-        host = _host(bed, role)
-        _BAD[how](host)
-        bed.burst()
-        bed.wait(bed.seconds, bed.seconds)
-        host.mend()
-        return f"host with {role} {how}"
-
-    return strike
+    host = _host(bed, role)
+    _BAD[how](host)
+    bed.burst()
+    bed.wait(bed.seconds, bed.seconds)
+    host.mend()
+    return f"host with {role} {how}"
 
 
 ROLES = ("primary", "standby", "neither")
-KILLS = [kill(role) for role in ROLES]
-BAD_LINES = [bad_lines(ROLES[(n + at) % 3], how) for at in range(3) for n, how in enumerate(_BAD)]
+KILLS = [partial(kill, role) for role in ROLES]
+BAD_LINES = [
+    partial(bad_lines, ROLES[(n + at) % 3], how) for at in range(3) for n, how in enumerate(_BAD)
+]
 
 
 def fail_over(bed: Testbed) -> str:
@@ -95,10 +89,10 @@ def roll(bed: Testbed) -> Iterator[str]:
     for turn in range(bed.rounds):
         told = {"ECOM_CONTRACT": "next"} if turn % 2 == 0 else {}
         if told:
-            bed.runner.start((PROVISIONER, "1"), target=RELEASE, **told)
+            bed.runner.start((PROVISIONER, "1"), module=RELEASE, **told)
         for number in bed.random.sample(HOSTS, len(HOSTS)):
             bed.burst(len(HOSTS))
-            bed.runner.leave(number)
             members = [(service, str(number)) for service in bed.services]
-            bed.runner.start(*members, target=RELEASE, **told)
+            bed.runner.leave(*members)
+            bed.runner.start(*members, module=RELEASE, **told)
         yield "all hosts on release N+1" if told else "all hosts on release N"
