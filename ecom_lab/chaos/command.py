@@ -4,7 +4,6 @@ import json
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,11 @@ import click
 
 from ecom.cli.options import Place
 from ecom.harness.progress import progress
+from ecom.sagas.choreography import choreography
+from ecom.sagas.orchestration import orchestration
 from ecom_lab.chaos.verdict import Rows, Verdict
+
+SAGAS = {"choreography": choreography, "orchestration": orchestration}
 
 
 @click.command(context_settings={"show_default": True})
@@ -22,7 +25,7 @@ from ecom_lab.chaos.verdict import Rows, Verdict
 @click.option("--replicas", type=click.IntRange(1, 9), default=1, help="Of every service.")
 @click.option(
     "--saga",
-    type=click.Choice(["choreography", "orchestration"]),
+    type=click.Choice(list(SAGAS)),
     default="choreography",
     help="Who tells whom what to do.",
 )
@@ -70,7 +73,8 @@ def chaos(
     if of and saga != "choreography":
         raise click.UsageError("--saga is about the shop, and a saga of your own is what it is.")
     rows, good = Rows(report.with_suffix(".jsonl")) if report else None, True
-    for fault in _set_up(names, replicas, saga, database, of):
+    setup = {"trial": _own(of)} if of else {"saga": SAGAS[saga]}
+    for fault in (it.on(replicas=replicas, database=database, **setup) for it in _known(names)):
         if fault.not_here:
             click.echo(f"{fault.name} is not played: {fault.not_here}.", err=True)
             good = good and not names
@@ -91,24 +95,14 @@ def chaos(
     sys.exit(0 if good else 1)
 
 
-def _set_up(
-    names: tuple[str, ...], replicas: int, saga: str, database: str, of: str | None
-) -> Iterator[Any]:
-    """The faults that are asked for, each on what it is to be played."""
+def _known(names: tuple[str, ...]) -> list[Any]:
+    """The faults of these names; without one, all."""
     from ecom_lab.chaos import FAULTS
 
     if unknown := [name for name in names if name not in FAULTS]:
         known = ", ".join(FAULTS)
         raise click.BadParameter(f"{unknown[0]!r}: choose of {known}", param_hint="FAULT")
-    trial = _own(of) if of else None
-    for fault in [FAULTS[name] for name in names or FAULTS]:
-        if replicas > 1:
-            fault = fault.with_replicas(replicas)
-        if saga == "orchestration":
-            fault = fault.with_coordinator()
-        if database == "postgres":
-            fault = fault.with_postgres()
-        yield fault.on(trial) if trial else fault
+    return [FAULTS[name] for name in names or FAULTS]
 
 
 def _own(name: str) -> Any:

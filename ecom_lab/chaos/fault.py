@@ -68,26 +68,26 @@ class Fault:
         reasons = (self.not_on[place] for place in places if place in self.not_on)
         return next(filter(None, (it() if callable(it) else it for it in reasons)), "")
 
-    # The same fault, another row of the scorecard:
-    def with_replicas(self, number: int) -> "Fault":
-        """So many processes of every service."""
-        return self._other(f"-x{number}", replicas=number)
-
-    def with_coordinator(self) -> "Fault":
-        """The shop has a coordinator."""
-        return self._other("-orchestrated", saga=orchestration)
-
-    def with_postgres(self) -> "Fault":
-        """Services' rows are in a PostgreSQL."""
-        return self._other("-postgres", database="postgres")
-
-    def on(self, trial: Own) -> "Fault":
-        """Of another saga than the shop's."""
-        return self._other(trial.suffix, trial=trial)
-
-    def _other(self, suffix: str, **what: Any) -> "Fault":
+    def on(
+        self,
+        trial: ShopTrial | Own = SHOP,
+        replicas: int = 1,
+        saga: Callable[[float], Saga] = choreography,
+        database: str = "files",
+    ) -> "Fault":
+        """The same fault, another row of the scorecard: on another saga than the shop's, on so many
+        processes of every service, with a coordinator, with rows in a "postgres"."""
+        said = {
+            f"-x{replicas}": replicas > 1,
+            "-orchestrated": saga is orchestration,
+            "-postgres": database == "postgres",
+            trial.suffix: True,
+        }
+        if not (suffix := "".join(word for word, is_so in said.items() if is_so)):
+            return self
+        setup = {"trial": trial, "replicas": replicas, "saga": saga, "database": database}
         refused = {"here": self.fixed} if self.fixed else {}
-        return replace(self, name=self.name + suffix, not_on={**self.not_on, **refused}, **what)
+        return replace(self, name=self.name + suffix, not_on={**self.not_on, **refused}, **setup)
 
 
 def salvo(

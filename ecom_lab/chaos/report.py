@@ -51,7 +51,7 @@ def write(path: Path, rows: Iterable[Verdict]) -> None:
 
 
 def _name(row: Verdict) -> str:
-    """Of the fault, whatever it was played on (see `Fault.with_replicas` and those after it)."""
+    """Of the fault, whatever it was played on (see `Fault.on`)."""
     return re.sub(r"(-x\d+|-orchestrated|-postgres|-of-\w+)+$", "", row.fault)
 
 

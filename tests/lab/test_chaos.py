@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ecom.cli.main import main
+from ecom.sagas.orchestration import orchestration
 from ecom_lab.chaos import trial
 from ecom_lab.chaos.environments import Cluster
 from ecom_lab.chaos.fault import Fault, Size, attempt, play
@@ -46,7 +47,7 @@ def test_no_fault_loses_or_doubles_anything(broker, name):
 @pytest.mark.parametrize("name", ["service-kills", "full-disks", "outages"])
 def test_nor_does_one_with_two_replicas_of_every_service(broker, name):
     """A killed one has a sibling, which adopts its rows; on a full disk, and in an outage, none."""
-    fault = FAULTS[name].with_replicas(2)
+    fault = FAULTS[name].on(replicas=2)
     verdict = play(fault, fault.small, 1)
     assert (verdict.fault, verdict.violations) == (f"{name}-x2", []), verdict
     assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
@@ -55,7 +56,7 @@ def test_nor_does_one_with_two_replicas_of_every_service(broker, name):
 @pytest.mark.parametrize("name", ["failpoints", "rolling-restarts"])
 def test_nor_does_one_of_the_shop_with_a_coordinator(broker, name):
     """Which dies at each of its own crash points, too, and may be of another release."""
-    fault = FAULTS[name].with_coordinator()
+    fault = FAULTS[name].on(saga=orchestration)
     verdict = play(fault, fault.small, 1)
     assert (verdict.fault, verdict.violations) == (f"{name}-orchestrated", []), verdict
     assert verdict.acknowledged >= 0.9 * verdict.attempted > 0
@@ -70,7 +71,7 @@ def kill_and_freeze(bed):
 def test_nor_does_one_of_a_shop_whose_server_is_killed_or_frozen(broker, cluster):
     """Its services wait for it, and stay at the broker and answer over HTTP meanwhile. (Of
     `cluster`, we need to know that there can be one.)"""
-    fault = replace(FAULTS["database-kills"].with_postgres(), inject=kill_and_freeze)
+    fault = replace(FAULTS["database-kills"].on(database="postgres"), inject=kill_and_freeze)
     verdict = play(fault, Size(60, 2), 1)
     assert (verdict.fault, verdict.violations) == ("database-kills-postgres", []), verdict
     assert verdict.acknowledged == verdict.attempted == 60
@@ -79,14 +80,14 @@ def test_nor_does_one_of_a_shop_whose_server_is_killed_or_frozen(broker, cluster
 def test_releases_overlap_on_one_server(broker, cluster):
     """N+1 has a column more, a step of the schema, and a field in an event, a timer and an effect:
     its provisioner comes first, then its processes amid orders, and then those of N again."""
-    verdict = play(FAULTS["rolling-restarts"].with_postgres(), Size(40, 2), 1)
+    verdict = play(FAULTS["rolling-restarts"].on(database="postgres"), Size(40, 2), 1)
     assert (verdict.injected, verdict.violations) == (2, []), verdict
     assert verdict.acknowledged == verdict.attempted == 40
 
 
 def test_nor_does_one_of_a_saga_of_another_trade(broker, cluster):
     """Two replicas of every service, on a server; and in files, each service's own crash points."""
-    killed = FAULTS["service-kills"].with_replicas(2).with_postgres().on(TRIPS)
+    killed = FAULTS["service-kills"].on(TRIPS, replicas=2, database="postgres")
     crashed = FAULTS["failpoints"].on(TRIPS)
     for fault, size in (killed, Size(120, 6)), (crashed, Size(300, 8)):
         verdict = play(fault, size, 1)
