@@ -25,25 +25,21 @@ QUICK = "?heartbeat=1"  # seconds: so that a silent peer is found dead while we 
 
 
 @contextmanager
-def shared(query: str = "") -> Iterator[tuple[str, None]]:
-    """The broker everybody uses: for faults that strike only our own processes and queues."""
-    with lease() as url:
-        yield url + query, None
+def shared(query: str = "", **told: str) -> Iterator[tuple[str, None]]:
+    """The broker everybody uses: for faults that strike only our own processes and queues. `told`
+    is more of services' environment."""
+    os.environ |= told
+    try:
+        with lease() as url:
+            yield url + query, None
+    finally:
+        for name in told:
+            del os.environ[name]
 
 
 impatient = partial(shared, QUICK)  # the same, seen with a short heartbeat
 steady = partial(shared, "?heartbeat=2")  # with one that a busy machine still keeps
-
-
-@contextmanager
-def watchful() -> Iterator[tuple[str, None]]:
-    """The broker everybody uses; what it has lost is found sooner than usual."""
-    os.environ["ECOM_TALLY_SECONDS"] = "1"
-    try:
-        with shared() as here:
-            yield here
-    finally:
-        del os.environ["ECOM_TALLY_SECONDS"]
+watchful = partial(shared, ECOM_TALLY_SECONDS="1")  # what it has lost is found sooner than usual
 
 
 @contextmanager
@@ -66,14 +62,10 @@ def clustered() -> Iterator[tuple[str, "Cluster"]]:
     """A cluster, whose clients come through a proxy to any node that answers."""
     with passing_folder() as folder:
         cluster = Cluster(folder)
-        try:
-            for node in cluster.nodes:  # the first begins a cluster, the others join it
-                node.start()
-            with closing(Proxy(*(node.url for node in cluster.nodes))) as proxy:
-                yield proxy.url + "?heartbeat=2", cluster
-        finally:
-            for node in cluster.nodes:
-                node.kill()
+        for node in cluster.nodes:  # the first begins a cluster, the others join it
+            node.start()
+        with closing(Proxy(*(node.url for node in cluster.nodes))) as proxy:
+            yield proxy.url + "?heartbeat=2", cluster
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -58,19 +58,23 @@ class Proxy:
 
     def cut(self) -> None:
         """Reset every line."""
-        self._do(self._each(Valve.cut))
+        for valve in [*self._valves]:
+            self._loop.call_soon_threadsafe(valve.cut)
 
     def deafen(self) -> None:
         """What the broker says is lost from now on: confirms, too. What is sent to it arrives."""
-        self._do(self._each(lambda it: setattr(it, "leaking", it.leaking or it.is_back)))
+        for valve in [*self._valves]:
+            valve.leaking |= valve.is_back
 
     def forget(self) -> None:
         """Half-open: nothing passes any more, either way, and nobody is told."""
-        self._do(self._each(lambda valve: setattr(valve, "leaking", True)))
+        for valve in [*self._valves]:
+            valve.leaking = True
 
     def slow(self, seconds: float) -> None:
         """Every chunk takes that long, on every line."""
-        self._do(self._each(lambda valve: setattr(valve, "delay", seconds)))
+        for valve in [*self._valves]:
+            valve.delay = seconds
 
     def clog(self, random: Random, seconds: float) -> None:
         """Nothing passes for so long; then the lines are released one by one, in random order."""
@@ -115,10 +119,6 @@ class Proxy:
             for valve in line:
                 valve.cut()
                 self._valves.remove(valve)
-
-    async def _each(self, strike: Callable[[Valve], None]) -> None:
-        for valve in self._valves:
-            strike(valve)
 
     async def _clog(self, random: Random, seconds: float) -> None:
         valves = [*self._valves]

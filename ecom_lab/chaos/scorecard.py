@@ -1,5 +1,7 @@
 """All faults, by name, in the order of the scorecard: what each is, and how much of it."""
 
+from functools import partial
+
 from ecom.sagas.orchestration import orchestration
 from ecom_lab.chaos.deployment import ON_HOSTS
 from ecom_lab.chaos.environments import clustered, impatient, private, proxied, steady, watchful
@@ -60,9 +62,9 @@ _ALL = (
     Fault("hostile-messages", "malformed and hostile bodies and headers among the orders",
           hostile.bombard, Size(200, 10), Size(1_000, 1_000), bites=False, **_OF_SHOP),
     Fault("last-unit-2", f"one unit, {outcomes.BUYERS} buyers, 2 inventories",
-          outcomes.race(2), Size(150, 3), Size(15_000, 300), **_BUYERS),
+          partial(outcomes.race, 2), Size(150, 3), Size(15_000, 300), **_BUYERS),
     Fault("last-unit-4", f"one unit, {outcomes.BUYERS} buyers, 4 inventories",
-          outcomes.race(4), Size(150, 3), Size(15_000, 300), **_BUYERS),
+          partial(outcomes.race, 4), Size(150, 3), Size(15_000, 300), **_BUYERS),
     Fault("outcomes", "services killed; each order ends as a table says, of which many are races",
           outcomes.compare, Size(12, 3), Size(200, 40), hold_seconds=2.0, **_WORLDS),
     Fault("host-kills", "of three hosts one killed as a whole, primary, standby or neither on it",

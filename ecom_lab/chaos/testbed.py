@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,23 @@ class Testbed:
     def wait(self, least: float, most: float) -> None:
         """Let a random time pass, in seconds."""
         time.sleep(self.random.uniform(least, most))
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[list[psutil.Process]]:
+    """A process and all that it has started, first it, are stopped meanwhile, and then go on."""
+    first = psutil.Process(pid)
+    first.suspend()
+    processes = [*first.children(recursive=True), first]
+    try:
+        for each in processes:
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                each.suspend()
+        yield processes
+    finally:
+        for each in processes:
+            with suppress(psutil.NoSuchProcess):
+                each.resume()
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:

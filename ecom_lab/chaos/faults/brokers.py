@@ -2,10 +2,10 @@
 lines between it and the services cut, swallowed, slowed and clogged."""
 
 import signal
+from functools import partial
 
 from ecom.broker.node import Node
 from ecom.contract import topology
-from ecom_lab.chaos.fault import Strike
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.verdict import HarnessFailed
 
@@ -31,46 +31,38 @@ def restart(node: Node) -> None:
         raise HarnessFailed("somebody took the node's port while it was down")
 
 
-def alarm(what: str, limit: str, none: str, usual: list[str]) -> Strike:
+def alarm(what: str, limit: str, none: str, usual: list[str], bed: Testbed) -> str:
     """The broker is out of `what`, by its `limit`, and takes no publishes: orders must be taken
     nevertheless."""
-
-    def strike(bed: Testbed) -> str:
-        bed.broker.control(limit, none)
-        try:
-            before = len(bed.workload.acknowledged)
-            bed.burst()
-            bed.wait(bed.seconds, bed.seconds)
-            if len(bed.workload.acknowledged) == before:
-                bed.problems.append("no order was accepted during an alarm")
-        finally:
-            bed.broker.control(limit, *usual)
-        return f"{what} alarm"
-
-    return strike
+    bed.broker.control(limit, none)
+    try:
+        before = len(bed.workload.acknowledged)
+        bed.burst()
+        bed.wait(bed.seconds, bed.seconds)
+        if len(bed.workload.acknowledged) == before:
+            bed.problems.append("no order was accepted during an alarm")
+    finally:
+        bed.broker.control(limit, *usual)
+    return f"{what} alarm"
 
 
 ALARMS = (
-    alarm("memory", "set_vm_memory_high_watermark", "0", ["absolute", "768MB"]),
-    alarm("disk", "set_disk_free_limit", "100000GB", ["50MB"]),
+    partial(alarm, "memory", "set_vm_memory_high_watermark", "0", ["absolute", "768MB"]),
+    partial(alarm, "disk", "set_disk_free_limit", "100000GB", ["50MB"]),
 )
 
 
-def kill_one(role: str) -> Strike:
+def kill_one(role: str, bed: Testbed) -> str:
     """SIGKILL of the node that leads the queue of some service, or of a follower."""
-
-    def strike(bed: Testbed) -> str:
-        queue = topology.queue(bed.runner.name, bed.random.choice(bed.services))
-        leader = bed.broker.leader(queue)
-        followers = [node for node in bed.broker.nodes if node is not leader]
-        node = leader if role == "leader" else bed.random.choice(followers)
-        bed.burst()  # anew: asking who leads has taken its time
-        node.kill()
-        bed.wait(1.0, 3.0)  # the others elect a leader
-        restart(node)
-        return f"{role} killed"
-
-    return strike
+    queue = topology.queue(bed.runner.name, bed.random.choice(bed.services))
+    leader = bed.broker.leader(queue)
+    followers = [node for node in bed.broker.nodes if node is not leader]
+    node = leader if role == "leader" else bed.random.choice(followers)
+    bed.burst()  # anew: asking who leads has taken its time
+    node.kill()
+    bed.wait(1.0, 3.0)  # the others elect a leader
+    restart(node)
+    return f"{role} killed"
 
 
 def pause(bed: Testbed) -> str:
@@ -85,7 +77,7 @@ def pause(bed: Testbed) -> str:
     return "node paused"
 
 
-NODES = (kill_one("leader"), kill_one("follower"), pause)
+NODES = (partial(kill_one, "leader"), partial(kill_one, "follower"), pause)
 
 
 def delete_queue(bed: Testbed) -> str:

@@ -19,7 +19,7 @@ from ecom.harness.processes import read_note
 from ecom.process.databases import Files
 from ecom.stores.reader import Reader, schema_of
 from ecom_lab.chaos.faults.services import connections
-from ecom_lab.chaos.testbed import Testbed
+from ecom_lab.chaos.testbed import Testbed, frozen
 from ecom_lab.chaos.verdict import HarnessFailed
 
 # Seconds: longer than anybody waits for an answer, and than a silent peer is borne at the broker;
@@ -113,7 +113,7 @@ def kill(bed: Testbed) -> str:
 def away(server: Cluster) -> None:
     """Kill it; its `start` starts it again."""
     (server.folder / "kept").touch()  # or whoever starts it would take its end for ours
-    with _frozen(server) as processes:
+    with frozen(server.pid) as processes:
         for each in processes:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
@@ -124,7 +124,7 @@ def away(server: Cluster) -> None:
 def freeze(bed: Testbed) -> str:
     """SIGSTOP of the server, then SIGCONT: commits are made whose answers nobody waits for."""
     bed.burst()
-    with _frozen(bed.database), _looked_after(bed):
+    with frozen(bed.database.pid), _looked_after(bed):
         bed.burst()
         bed.wait(LONG, LONG + 1.0)
     return "database frozen"
@@ -141,23 +141,6 @@ def cut(bed: Testbed) -> str:
 _CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
-
-
-@contextmanager
-def _frozen(server: Cluster) -> Iterator[list[psutil.Process]]:
-    """All its processes, meanwhile stopped: first the one that starts others."""
-    postmaster = psutil.Process(server.pid)
-    postmaster.suspend()
-    processes = [*postmaster.children(recursive=True), postmaster]
-    try:
-        for each in processes:
-            with suppress(psutil.NoSuchProcess):  # a connection has just ended
-                each.suspend()
-        yield processes
-    finally:
-        for each in processes:
-            with suppress(psutil.NoSuchProcess):
-                each.resume()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from ecom.sandbox.cards import GOOD_CARD
 from ecom.services.inventory import Stock
 from ecom.services.order import Order
 from ecom.stores.reader import Reader
-from ecom_lab.chaos.fault import Injection, salvo
+from ecom_lab.chaos.fault import salvo
 from ecom_lab.chaos.faults import services
 from ecom_lab.chaos.testbed import Testbed
 from ecom_lab.chaos.workload import Customer
@@ -70,19 +70,15 @@ def last_units(orders: int) -> dict[str, int]:
     return {f"LAST-{n}": 1 for n in range(orders // BUYERS)}
 
 
-def race(inventories: int) -> Injection:
+def race(inventories: int, bed: Testbed) -> Iterator[str]:
     """Fifty buyers a round, and so many inventory processes on one queue and one database."""
-
-    def inject(bed: Testbed) -> Iterator[str]:
-        for number in range(2, inventories + 1):
-            bed.runner.start("inventory", replica=str(number))
-        for _ in range(bed.rounds):
-            bed.workload.release(BUYERS)
-            yield f"races of {BUYERS} for one unit, {inventories} inventories"
-        bed.workload.finish(bed.rounds + 60)
-        bed.runner.settle(60 + bed.rounds)
-        with Reader(bed.runner.folder) as read:
-            sold = read["inventory"].values(Stock, "sku", "committed")
-        bed.problems += [f"{sku} has {winners} winners" for sku, winners in sold if winners != 1]
-
-    return inject
+    for number in range(2, inventories + 1):
+        bed.runner.start("inventory", replica=str(number))
+    for _ in range(bed.rounds):
+        bed.workload.release(BUYERS)
+        yield f"races of {BUYERS} for one unit, {inventories} inventories"
+    bed.workload.finish(bed.rounds + 60)
+    bed.runner.settle(60 + bed.rounds)
+    with Reader(bed.runner.folder) as read:
+        sold = read["inventory"].values(Stock, "sku", "committed")
+    bed.problems += [f"{sku} has {winners} winners" for sku, winners in sold if winners != 1]

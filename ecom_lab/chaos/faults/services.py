@@ -3,8 +3,6 @@
 Or as they are told, by `os._exit` at every durable boundary: the simulator's crash points, in fact.
 """
 
-import os
-import signal
 from collections import deque
 from collections.abc import Collection, Iterator
 
@@ -14,7 +12,7 @@ from ecom.harness.processes import log_file
 from ecom.process import child
 from ecom.runtime.saga import Saga
 from ecom_lab.chaos.process import EXIT_STATUS
-from ecom_lab.chaos.testbed import Testbed, wait_for
+from ecom_lab.chaos.testbed import Testbed, frozen, wait_for
 from ecom_lab.chaos.verdict import HarnessFailed
 
 CONNECTED = "Connected to the broker"  # what a service logs at the start of a session
@@ -34,13 +32,10 @@ def kill(bed: Testbed) -> str:
 def freeze(bed: Testbed) -> str:
     """SIGSTOP until the broker has given it up, then SIGCONT: it wakes up with stale messages."""
     service = bed.random.choice(bed.services)
-    pid, sessions = bed.pid(service), connections(bed, service)
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    sessions = connections(bed, service)
+    with frozen(bed.pid(service)):
         bed.burst()
         bed.wait(4.0, 5.0)  # at a heartbeat of one second
-    finally:
-        os.kill(pid, signal.SIGCONT)
     wait_for(lambda: connections(bed, service) > sessions, 20, f"{service} to be given up")
     return f"{service} frozen"
 
