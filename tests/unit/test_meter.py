@@ -110,7 +110,7 @@ def test_a_histogram_counts_what_is_at_most_its_bound(metrics):
     """Cumulative, the bound included, as Prometheus has it."""
     for inputs in (1, 1, 2, 5, 1_001):
         metrics.step([at(None)] * inputs, 0.0, 1.0)
-    bounds = {"1": 2, "2": 3, "5": 4, "1000": 4, "+Inf": 5}
+    bounds = {"1.0": 2, "2.0": 3, "5.0": 4, "1000.0": 4, "+Inf": 5}
     for bound, count in bounds.items():
         assert read(metrics, "ecom_step_inputs_bucket", le=bound) == count
     assert read(metrics, "ecom_step_inputs_sum") == 1_010
