@@ -33,8 +33,6 @@ from ecom.api.schemas import (
     OrderOut,
     OrderSummary,
     TokenOut,
-    order_out,
-    order_summary,
 )
 from ecom.contract.envelope import command_id, new_id, rfc3339
 from ecom.errors import ShopError
@@ -56,10 +54,15 @@ router = APIRouter(route_class=StrictRoute, **_NAMES)
 probes = APIRouter(**_NAMES)  # for machines, which may add to their questions what they like
 
 
-@router.post("/orders", status_code=202, **responses(403, 408, 413))
+@router.post(
+    "/orders",
+    status_code=202,
+    response_model=OrderOut | list[OrderSummary],
+    **responses(403, 408, 413),
+)
 async def place_orders(
     request: Request, order: OneOrMany, idempotency_key: Key = None
-) -> OrderOut | list[OrderSummary]:
+) -> Order | list[Order]:
     """Place one order, or a list of them; once under one `Idempotency-Key`, for a week."""
     is_one = isinstance(order, OrderIn)
     orders = [order] if is_one else order
@@ -73,7 +76,7 @@ async def place_orders(
     placed = await _place(request, commands[:alone])
     if alone < len(commands):
         placed += await _place(request, commands[alone:])
-    return order_out(placed[0]) if is_one else [order_summary(each) for each in placed]
+    return placed[0] if is_one else placed
 
 
 def _commands(orders: list[OrderIn], is_one: bool, key: str | None) -> list[PlaceOrder]:
@@ -101,10 +104,10 @@ def _callers_trace(request: Request) -> str:
     return context_from(request.headers.getlist("traceparent"))
 
 
-@router.get("/orders/{order_id}", **responses(404))
-async def get_order(request: Request, order_id: OrderPath) -> OrderOut:
+@router.get("/orders/{order_id}", response_model=OrderOut, **responses(404))
+async def get_order(request: Request, order_id: OrderPath) -> Order:
     """One order as it stands."""
-    return order_out(await _visible(request, order_id))
+    return await _visible(request, order_id)
 
 
 async def _visible(request: Request, order_id: str) -> Order:
@@ -115,28 +118,29 @@ async def _visible(request: Request, order_id: str) -> Order:
     return order
 
 
-@router.get("/orders", **responses())
+@router.get("/orders", response_model=list[OrderSummary], **responses())
 async def list_orders(
     request: Request,
     state: Literal["PENDING", "CONFIRMED", "CANCELLED"] | None = None,
     after: OrderPath | None = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-) -> list[OrderSummary]:
+) -> list[Order]:
     """Orders by number, from the one that follows `after`."""
     wanted = {"state": state, "customer": customer_of(request)}
     conditions = {name: value for name, value in wanted.items() if value}
     conditions["number"] = MoreThan(int(after or 0))
-    orders = await _read(request, lambda store: store.select(Order, conditions, limit))
-    return [order_summary(order) for order in orders]
+    return await _read(request, lambda store: store.select(Order, conditions, limit))
 
 
-@router.post("/orders/{order_id}/cancel", status_code=202, **responses(404))
-async def cancel_order(request: Request, order_id: OrderPath) -> OrderOut:
+@router.post(
+    "/orders/{order_id}/cancel", status_code=202, response_model=OrderOut, **responses(404)
+)
+async def cancel_order(request: Request, order_id: OrderPath) -> Order:
     """Cancel an order at its customer's wish; compensation follows. Repeating it is harmless."""
     process, saga = _process(request), (await _visible(request, order_id)).saga
     id_ = command_id(saga or process.settings.shop, order_id)
     trace = await _read(request, partial(_trace_of, order_id)) or _callers_trace(request)
-    return order_out(await in_time(request, process.ask(id_, CancelOrder(order_id), trace)))
+    return await in_time(request, process.ask(id_, CancelOrder(order_id), trace))
 
 
 def _trace_of(order_id: str, store: Reading) -> str:

@@ -3,14 +3,21 @@
 Whatever is valid here is valid as an event, too: listeners must not refuse an accepted order.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+)
 
 from ecom.contract.envelope import MAX_BODY, rfc3339
 from ecom.events import MAILABLE, MAX_LINES, MAX_PENCE, is_mailable
-from ecom.services.order import Order
 
 MAX_ORDERS = 1_000  # in one request
 LINE_BYTES = 60  # of a line in an event, besides its name, at most
@@ -56,6 +63,7 @@ class OrderIn(BaseModel):
         return lines
 
 
+# Both are made of the service's own row, by its attributes; neither has the card.
 class OrderSummary(BaseModel):
     """An order in a list, without its lines; `total` in pence."""
 
@@ -64,7 +72,7 @@ class OrderSummary(BaseModel):
     reason: str | None
     customer: str
     total: int
-    placed_at: str
+    placed_at: Annotated[str, BeforeValidator(rfc3339)]
 
 
 class OrderOut(OrderSummary):
@@ -104,22 +112,3 @@ OneOrMany = Annotated[
     Annotated[OrderIn, Tag("order")] | Annotated[Orders, Tag("orders")],
     Discriminator(lambda value: "orders" if isinstance(value, list) else "order"),
 ]
-
-
-def order_out(order: Order) -> OrderOut:
-    """An order for the caller: never the card."""
-    lines = [LineIn.model_construct(**msgspec.structs.asdict(line)) for line in order.lines]
-    return OrderOut.model_construct(**_summary(order), lines=lines)
-
-
-def order_summary(order: Order) -> OrderSummary:
-    """The same without lines. Validated: it takes half the time of `model_construct`."""
-    return OrderSummary(**_summary(order))
-
-
-_SUMMARY = tuple(OrderSummary.model_fields)
-
-
-def _summary(order: Order) -> dict[str, Any]:
-    shown = {name: getattr(order, name) for name in _SUMMARY}
-    return shown | {"placed_at": rfc3339(order.placed_at)}
