@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
-from email.policy import compat32, default
 from functools import partial
 from hmac import compare_digest
 from pathlib import Path
@@ -45,9 +44,7 @@ class MailServer:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        # The old policy is ten times as fast, but knows nothing of UTF-8 in headers.
-        policy = default if envelope.smtp_utf8 else compat32
-        mail = message_from_bytes(envelope.content, policy=policy)
+        mail = message_from_bytes(envelope.content)
         if "Message-ID" not in mail:
             return "554 5.6.0 a Message-ID is needed"
         id_, order_id, subject = (_line(mail, it) for it in ("Message-ID", "Order-ID", "Subject"))

@@ -181,6 +181,7 @@ TEXT = st.text(st.characters() | st.sampled_from("\r\n:=?. "), max_size=200)
 @settings(deadline=None)
 @given(subject=TEXT, to=TEXT | st.just("ada@example.com"), body=TEXT)
 @example(subject="", to="ada@exämple.com", body="")
+@example(subject="x" * 3_000, to="ada@example.com", body="")
 def test_a_letter_has_its_nine_headers_or_is_none(subject, to, body):
     """Whatever the values are: exactly our headers, on lines a server takes, or `Impossible`."""
     letter = Letter(ID, "1001", "orders@ecom.example", to, subject, body, 5.0)
