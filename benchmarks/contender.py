@@ -41,7 +41,6 @@ class Bench(NamedTuple):
     orders: int  # in one run
     runs: int
     samples: int  # orders whose latency is taken
-    step: Callable[[], object]  # to be called after each step
 
 
 @dataclass(frozen=True)

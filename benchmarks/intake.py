@@ -32,7 +32,6 @@ ASKED = {
     "`GET /orders`, a hundred": (("GET", "/orders?limit=100"), (1, MANY)),
 }
 CASES = [(what, callers) for what, (_, several) in ASKED.items() for callers in several]
-STEPS = ROUNDS * len(CASES) + 1 + len(LISTS)
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)\r\n")
 
 
@@ -117,16 +116,13 @@ def intake(bench: Bench) -> dict[str, Any]:
                 for name, api in apis.items():
                     found = api.ask(*ASKED[what][0], callers, number)
                     seen[what, callers].setdefault(name, []).append(found)
-                bench.step()
         rows = [{"what": what, "callers": n, **_summary(seen[what, n])} for what, n in CASES]
         half = rows[1]["per_second"] / 2
         calm = apis["ecom"].ask("POST", "/orders", MANY, min(orders, 2_000), rate=half)
-        bench.step()
         for size in LISTS:
             number = max(1, min(orders, 50 * MANY * size) // size)
             rate = apis["ecom"].ask("POST", "/orders", MANY, number, size=size)["per_second"]
             lists.append({"in_one_request": size, "orders_per_second": round(rate * size, 1)})
-            bench.step()
     return {"requests": rows, "half": calm, "lists": lists}
 
 

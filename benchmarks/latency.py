@@ -29,10 +29,8 @@ def latency(bench: Bench) -> dict[str, Any]:
             run.orders(20)
         for _ in range(ROUNDS):
             for run in (ecom, pika):
-                taken = [one(run) for _ in range(max(1, bench.samples // ROUNDS))]
-                seen[run.contender.name] += taken
-                bench.step()
-    ours, theirs = percentiles(seen["ecom"]), percentiles(seen["pika"])
+                seen[run.contender.name] += [one(run) for _ in range(bench.samples // ROUNDS)]
+    ours, theirs = (percentiles(each) for each in seen.values())
     ratios = {f"ratio_{p}": round(ours[p] / theirs[p], 2) for p in ("p50", "p99")}
     return {"ecom": ours, "pika": theirs, **ratios}
 

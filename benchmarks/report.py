@@ -1,7 +1,7 @@
 """Results for people: tables on a terminal, and `PERFORMANCE.md` with its plots."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,9 @@ STARTS = {
 
 def tables(results: Results) -> dict[str, str]:
     """A Markdown table by title: of each part that was measured."""
-    made = {
-        "Throughput": ("contenders", _throughput),
-        "PostgreSQL": ("postgres", _postgres),
-        IDLE: ("latency_ms", _latency),
-        "Scale": ("scale", _scale),
-        "Intake": ("intake", _intake),
-        "Start, seconds": ("start_seconds", _start),
-        "CPU of an order, microseconds": ("stages", _stages),
-        "Explorer": ("explorer", _explorer),
-        "Against another checkout": ("against", _against),
+    return {
+        title: make(results) for title, (part, make, _) in SECTIONS.items() if results.get(part)
     }
-    return {title: make(results) for title, (part, make) in made.items() if results.get(part)}
 
 
 def write(results: Results, folder: Path) -> None:
@@ -58,19 +49,15 @@ def _plots(results: Results, folder: Path) -> dict[str, str]:
     from matplotlib.figure import Figure
 
     made = {}
-    for title, part, name, plot in (
-        ("Throughput", "contenders", "performance-throughput.svg", _plot_throughput),
-        (IDLE, "latency_ms", "performance-latency.svg", _plot_latency),
-        ("Scale", "scale", "performance-scale.svg", _plot_scale),
-    ):
-        if found := results.get(part):
+    for title, (part, _, plot) in SECTIONS.items():
+        if plot and results.get(part):
             figure = Figure(figsize=(7, 3), layout="constrained")
             axes = figure.subplots()
-            plot(axes, found)
+            plot(axes, results[part])
             axes.spines[["top", "right"]].set_visible(False)
+            made[title] = f"performance-{title.split()[0].lower()}.svg"
             with mpl.rc_context({"svg.hashsalt": "ecom"}):  # the same numbers, the same file
-                figure.savefig(folder / name, metadata={"Date": None})
-            made[title] = name
+                figure.savefig(folder / made[title], metadata={"Date": None})
     return made
 
 
@@ -94,7 +81,7 @@ def _plot_latency(axes: Any, latency: dict[str, Any]) -> None:
 
 
 def _plot_scale(axes: Any, scale: dict[str, Any]) -> None:
-    points = [(it["orders"], it["orders_per_second"]) for it in scale["sizes"]]
+    points = [(it["orders"], it["per_second"]) for it in scale["sizes"]]
     axes.plot(*zip(*points, strict=True), "o-", color=OURS)
     axes.set(xscale="log", xlabel="orders in one run", ylabel="orders per second", ylim=(0, None))
 
@@ -147,17 +134,8 @@ def _latency(results: Results) -> str:
 
 
 def _scale(results: Results) -> str:
-    sizes, late, past, replicas = results["scale"].values()
-    rows = [
-        *((f"{it['orders']:,} orders", it["orders_per_second"], it["peak_mib"]) for it in sizes),
-        (f"backlog of {late['messages']:,} messages", *[*late.values()][1:]),
-        ("no past orders", past["without"], None),
-        (f"{past['past_orders']:,} past orders", past["with"], None),
-    ]
-    rows += (
-        (f"{it['processes']} processes of inventory", it["orders_per_second"], None)
-        for it in replicas
-    )
+    sizes, others = results["scale"].values()
+    rows = ((it["what"], it["per_second"], it["peak_mib"]) for it in (*sizes, *others))
     return table(("", "per second", "largest process, MiB"), rows)
 
 
@@ -208,3 +186,17 @@ def _against(results: Results) -> str:
         for what, found in results["against"].items()
     )
     return table(("", "this", "± %", "other", "± %", "this / other"), rows)
+
+
+# By title: which of the results it is of, its table, and its plot if it has one.
+SECTIONS: dict[str, tuple[str, Callable[[Results], str], Callable[[Any, Any], None] | None]] = {
+    "Throughput": ("contenders", _throughput, _plot_throughput),
+    "PostgreSQL": ("postgres", _postgres, None),
+    IDLE: ("latency_ms", _latency, _plot_latency),
+    "Scale": ("scale", _scale, _plot_scale),
+    "Intake": ("intake", _intake, None),
+    "Start, seconds": ("start_seconds", _start, None),
+    "CPU of an order, microseconds": ("stages", _stages, None),
+    "Explorer": ("explorer", _explorer, None),
+    "Against another checkout": ("against", _against, None),
+}

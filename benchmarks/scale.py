@@ -3,20 +3,21 @@
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from benchmarks.contender import Bench, Run
 from benchmarks.contenders import ECOM, EVENTS_EACH, tell
-from benchmarks.throughput import SPEED, WARM_UP, speed
+from benchmarks.throughput import SPEED, WARM_UP, Player, speed, turns
 
 # Times the number of orders; that number itself between the others, which are compared with it.
-SIZES = (1, 0.1, 1, 5, 1, 20, 1)
+SIZES = (0.1, 1, 5, 1, 20, 1)
 BACKLOG = 20  # messages, times the number of orders
 PAST = 100  # past orders, times the number of orders
 REPLICAS = (1, 2, 4)
 TURNS = 3  # with and without a past
-STEPS = len(SIZES) + 1 + TURNS + len(REPLICAS)
+PEAK = "largest process, MiB"
 
 # What a past order leaves for good: the inbox, outbox and effects of old ones are forgotten.
 LASTING = {
@@ -26,35 +27,38 @@ LASTING = {
     "notification": ("told", 1),
     "audit": ("events", EVENTS_EACH),
 }
+Row = dict[str, Any]  # `what`, how many `per_second`, the `peak_mib` of a process if it was taken
 
 
-def scale(bench: Bench) -> dict[str, Any]:
-    """All of it."""
-    return {
-        "sizes": _by_size(bench),
-        "backlog": _backlog(bench),
-        "past": _with_a_past(bench),
-        "replicas": _by_replicas(bench),
-    }
-
-
-def _by_size(bench: Bench) -> list[dict[str, Any]]:
-    """Orders, orders per second, and the peak memory (MiB) of the largest process, by size."""
-    speeds: dict[int, list[float]] = {}
-    peaks: dict[int, float | None] = {}
-    for factor in SIZES:
-        n = max(1, int(bench.orders * factor))
-        with Run(ECOM, bench.url) as run:
-            speeds.setdefault(n, []).append(round(speed(run, n)[SPEED], 1))
-            peaks[n] = run.peak_mib()
-        bench.step()
-    return [
-        {"orders": n, "orders_per_second": median(speeds[n]), "peak_mib": peaks[n]}
-        for n in sorted(speeds)
+def scale(bench: Bench) -> dict[str, list[Row]]:
+    """Rows of `sizes`, which have their `orders`, and of all `others`."""
+    numbers = [max(1, int(bench.orders * factor)) for factor in SIZES]
+    sizes = [(replace(ECOM, name=f"{n:,} orders"), n, ()) for n in numbers]
+    several = [
+        (
+            replace(ECOM, name=f"{n} processes of inventory"),
+            bench.orders,
+            tuple(f"start inventory {replica}" for replica in range(2, n + 1)),
+        )
+        for n in REPLICAS
     ]
+    rows = _played(bench, sizes)
+    others = [_backlog(bench), *_with_a_past(bench), *_played(bench, several)]
+    known = zip(dict.fromkeys(numbers), rows, strict=True)
+    return {"sizes": [{"orders": n, **row} for n, row in known], "others": others}
 
 
-def _backlog(bench: Bench) -> dict[str, Any]:
+def _played(bench: Bench, players: list[Player]) -> list[Row]:
+    """A row for each name, of the median of those who have it."""
+    seen = turns(bench, [players], lambda run, n: speed(run, n) | {PEAK: run.peak_mib()})
+    return [_row(name, median(it), seen[PEAK][name][-1]) for name, it in seen[SPEED].items()]
+
+
+def _row(what: str, per_second: float, peak_mib: float | None = None) -> Row:
+    return {"what": what, "per_second": round(per_second, 1), "peak_mib": peak_mib}
+
+
+def _backlog(bench: Bench) -> Row:
     """Messages that piled up while audit was down, and how many a second it then handled."""
     n = max(1, bench.orders * BACKLOG // EVENTS_EACH)
     confirmed = "SELECT count(*) FROM orders WHERE state = 'CONFIRMED'"
@@ -67,27 +71,19 @@ def _backlog(bench: Bench) -> dict[str, Any]:
         begun = time.monotonic()
         run.settle()
         rate = n * EVENTS_EACH / (time.monotonic() - begun)
-        bench.step()
-        peak = run.peak_mib()
-    return {"messages": n * EVENTS_EACH, "messages_per_second": round(rate, 1), "peak_mib": peak}
+        return _row(f"backlog of {n * EVENTS_EACH:,} messages", rate, run.peak_mib())
 
 
-def _with_a_past(bench: Bench) -> dict[str, Any]:
+def _with_a_past(bench: Bench) -> list[Row]:
     """Orders per second with empty databases, and with many past orders in them; in turns."""
-    past, turns = bench.orders * PAST, []
+    past = bench.orders * PAST
     with Run(ECOM, bench.url) as young, Run(ECOM, bench.url) as old:
         for run in (young, old):
             run.orders(WARM_UP)
         _age(old, past)
-        for _ in range(TURNS):
-            turns.append([bench.orders / run.orders(bench.orders) for run in (young, old)])
-            bench.step()
-    return {
-        "past_orders": past,
-        "without": round(median(without for without, _ in turns), 1),
-        "with": round(median(with_ for _, with_ in turns), 1),
-        "ratio": round(median(with_ / without for without, with_ in turns), 3),
-    }
+        rounds = [[it.orders(bench.orders) for it in (young, old)] for _ in range(TURNS)]
+    without, with_ = (bench.orders / median(seconds) for seconds in zip(*rounds, strict=True))
+    return [_row("no past orders", without), _row(f"{past:,} past orders", with_)]
 
 
 def _age(run: Run, orders: int) -> None:
@@ -103,16 +99,3 @@ def _age(run: Run, orders: int) -> None:
                 (orders * each, orders * each),
             )
             db.commit()
-
-
-def _by_replicas(bench: Bench) -> list[dict[str, Any]]:
-    """Orders per second with several processes of the inventory service."""
-    points = []
-    for number in REPLICAS:
-        with Run(ECOM, bench.url) as run:
-            for replica in range(2, number + 1):
-                tell(run, f"start inventory {replica}")
-            rate = round(speed(run, bench.orders)[SPEED], 1)
-        points.append({"processes": number, "orders_per_second": rate})
-        bench.step()
-    return points

@@ -26,7 +26,6 @@ def stages(bench: Bench) -> dict[str, dict[str, float]]:
             run.orders(bench.orders)
             after = [sum(it.cpu_times()[:2]) for it in processes]
         texts = [Path(folder, f"{name}.samples").read_text() for name in SERVICES]
-    bench.step()
     found = {}
     for name, a, b, text in zip(SERVICES, before, after, texts, strict=True):
         samples, micros = json.loads(text), (b - a) * 1e6 / bench.orders

@@ -21,7 +21,6 @@ def start(bench: Bench) -> dict[str, Any]:
         if "ECOM_AMQP_URL" not in os.environ:
             with own_home(), Run(ECOM, "") as run:
                 cold.append(run.note("shop-1"))
-        bench.step()
     measured = {
         "import_ecom": [each["import"] for each in warm],
         "warm": [each["open"] for each in warm],

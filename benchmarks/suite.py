@@ -7,28 +7,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import intake, latency, scale
 from benchmarks.against import against
 from benchmarks.contender import Bench, own_home
 from benchmarks.contenders import missing
-from benchmarks.explorer import explorer, worlds
+from benchmarks.explorer import explorer
+from benchmarks.intake import intake
+from benchmarks.latency import latency
+from benchmarks.scale import scale
 from benchmarks.stages import stages
 from benchmarks.start import start
-from benchmarks.throughput import ON_SERVER_EACH, players, postgres, throughput
+from benchmarks.throughput import postgres, throughput
 from ecom.broker.lease import lease
 from ecom.harness.progress import progress
 from ecom_lab.chaos.verdict import commit
 
-Part = tuple[Callable[[Bench], Any], Callable[[int, int], int]]  # its steps, by orders and runs
-PLANNED: dict[str, Part] = {
-    "throughput": (throughput, lambda orders, runs: len(players(orders)) * runs),
-    "postgres": (postgres, lambda _, runs: ON_SERVER_EACH * runs),
-    "latency": (latency.latency, lambda *_: 2 * latency.ROUNDS),
-    "scale": (scale.scale, lambda *_: scale.STEPS),
-    "intake": (intake.intake, lambda *_: intake.STEPS),
-    "start": (start, lambda _, runs: runs),
-    "stages": (stages, lambda *_: 1),
-    "explorer": (explorer, lambda orders, _: len(worlds(orders))),
+MEASURES: dict[str, Callable[[Bench], Any]] = {
+    "throughput": throughput,
+    "postgres": postgres,
+    "latency": latency,
+    "scale": scale,
+    "intake": intake,
+    "start": start,
+    "stages": stages,
+    "explorer": explorer,
 }
 _KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
@@ -41,16 +42,17 @@ def measure(
 
     Raises `BenchFailed` when a contender does not do its work, `BrokerUnavailable`.
     """
-    chosen = {part: PLANNED[part] for part in PLANNED if part in set(parts)}
+    chosen = {part: MEASURES[part] for part in MEASURES if part in set(parts)}
     if other:
-        chosen = {"against": (partial(against, other=other), lambda _, runs: 2 * runs)}
+        chosen = {"against": partial(against, other=other)}
     results = {"orders": orders, "runs": runs, "machine": machine(), "missing_peers": missing()}
-    total = sum(steps(orders, runs) for _, steps in chosen.values())
-    with own_home(), lease() as url, progress(total, "measurements") as bar:
-        bench = Bench(url, orders, runs, samples, bar.update)
-        for part, (run, _) in chosen.items():
+    with own_home(), lease() as url, progress(len(chosen), "measurements") as bar:
+        bench = Bench(url, orders, runs, samples)
+        for part, run in chosen.items():
+            bar.set_postfix_str(part)
             found = run(bench)
             results |= found if part == "throughput" else {_KEYS.get(part, part): found}
+            bar.update()
     return results
 
 

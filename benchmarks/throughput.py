@@ -19,7 +19,7 @@ from ecom_lab.shop import SERVICES
 WARM_UP = 50  # orders before the clock starts
 PEER_SHARE = 10  # peers carry out a tenth of the orders: they are slow, and steady
 FOUR_SHARE = 4  # and four of each a quarter: they take as long for it
-ON_SERVER, ON_SERVER_EACH = "on PostgreSQL", 6  # contenders that `postgres` measures
+ON_SERVER = "on PostgreSQL"
 TWO = ("start inventory 2",)
 FOUR = tuple(f"start {service} {n}" for service in SERVICES for n in (2, 3, 4))
 SPEED, COST = "orders per second", "CPU of an order, ms"
@@ -49,7 +49,6 @@ def turns(
                 found = measure(run, orders)
             for what, value in found.items():
                 seen.setdefault(what, {}).setdefault(contender.name, []).append(value)
-            bench.step()
     return seen
 
 
@@ -64,16 +63,12 @@ def _ratios(by_name: dict[str, list[float]], name: str) -> dict[str, float]:
     return {other: ratio(by_name[name], theirs) for other, theirs in by_name.items()}
 
 
-def players(orders: int) -> list[Player]:
-    """Everybody, and how many orders they are given."""
-    few = max(1, orders // PEER_SHARE)
-    ours = [(each, orders, ()) for each in (ECOM, COORDINATED, FLOOR, BARE)]
-    return [*ours, *((peer, few, ()) for peer in peers().values())]
-
-
 def throughput(bench: Bench) -> dict[str, Any]:
     """`contenders` by name, `orders_per_second`, `floor_ratio`, `bare_ratio`, `peer_ratios`."""
-    seen = turns(bench, [players(bench.orders)] * bench.runs, speed)
+    players = [(each, bench.orders, ()) for each in (ECOM, COORDINATED, FLOOR, BARE)]
+    few = max(1, bench.orders // PEER_SHARE)
+    players += ((peer, few, ()) for peer in peers().values())
+    seen = turns(bench, [players] * bench.runs, speed)
     ratios = _ratios(seen[SPEED], "ecom")
     return {
         "orders_per_second": round(median(seen[SPEED]["ecom"]), 1),

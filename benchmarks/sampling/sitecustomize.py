@@ -13,8 +13,9 @@ from pathlib import Path
 from types import FrameType
 
 EVERY = 0.001  # seconds; the kernel makes it one tick of its own, at least
-# By function, else by the beginning of its module's name; the innermost frame that is here counts.
-FUNCTIONS = {
+# By how the names of module and function begin, the first that does; the innermost frame counts
+# that is here.
+STAGES = {
     "ecom.amqp.codec.write_message": "publish",
     "ecom.amqp.connection.publish": "publish",
     "ecom.amqp.connection._uncork": "publish",
@@ -27,8 +28,6 @@ FUNCTIONS = {
     "ecom.runtime.runtime._performed": "effects",
     "ecom.runtime.service.emit": "encode",
     "ecom.runtime.service.send": "encode",
-}
-MODULES = {
     "ecom.stores.": "store",
     "ecom.contract.envelope": "decode",
     "ecom.amqp.": "receive",
@@ -47,20 +46,19 @@ MODULES = {
     "ecom.process.driver": "runtime",
 }
 _counts: Counter[str] = Counter()
-_known: dict[tuple[str, str], str | None] = {}
+_known: dict[str, str | None] = {}
 
 
-def _stage(module: str, function: str) -> str | None:
-    begins = (stage for name, stage in MODULES.items() if module.startswith(name))
-    return FUNCTIONS.get(f"{module}.{function}") or next(begins, None)
+def _stage(name: str) -> str | None:
+    return next((stage for begins, stage in STAGES.items() if name.startswith(begins)), None)
 
 
 def _sample(_: int, frame: FrameType | None) -> None:
     while frame is not None:
-        where = frame.f_globals.get("__name__", ""), frame.f_code.co_name
-        if where not in _known:
-            _known[where] = _stage(*where)
-        if (stage := _known[where]) is not None:
+        name = f"{frame.f_globals.get('__name__', '')}.{frame.f_code.co_name}"
+        if name not in _known:
+            _known[name] = _stage(name)
+        if (stage := _known[name]) is not None:
             _counts[stage] += 1
             return
         frame = frame.f_back
