@@ -1,13 +1,14 @@
 """An ablation: a safeguard that is taken away, and a world that shows why it is there."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import Struct
 
 from ecom.runtime.service import Handler
+from ecom_lab.simulator.durability import Disk
 from ecom_lab.simulator.scenario import Scenario
 
 Change = Callable[[Scenario], Scenario]
@@ -29,16 +30,18 @@ class Ablation:
         return self.change(self.scenario)
 
 
-def ablations(rows: Mapping[str, tuple[Change, Scenario]]) -> Iterator[Ablation]:
-    """Ablations by name: the change, as it is `told`, and the world that shows it."""
-    for name, (change, scenario) in rows.items():
-        yield Ablation(name, inspect.getdoc(change) or "", change, scenario)
-
-
-def told(story: Any, change: Change) -> Change:
-    """The change with this story, or that of what it puts in place."""
-    change.__doc__ = story if isinstance(story, str) else inspect.getdoc(story)
-    return change
+def ablation(
+    name: str, what: Any, scenario: Scenario, story: str = "", sample: str = ""
+) -> Ablation:
+    """`what` is put in place: a runtime, a database, a service's handlers, or (a function) another
+    scenario. The story is that of what is put in place, if no other is told."""
+    change = what
+    if isinstance(what, tuple):
+        change = answering(*what)
+        what = next(iter(what[1].values()))
+    elif isinstance(what, type):
+        change = having(**{"disk" if issubclass(what, Disk) else "runtime": what})
+    return Ablation(name, story or inspect.getdoc(what) or "", change, scenario, sample)
 
 
 def having(**changes: Any) -> Change:

@@ -22,7 +22,7 @@ from ecom.services.inventory import HoldDeadline
 from ecom.services.order import CancelOrder
 from ecom.services.payment import Capture, Captured, Refund
 from ecom_lab.simulator.ablations import handling, sending
-from ecom_lab.simulator.ablations.ablation import ablations, answering, having, performing, told
+from ecom_lab.simulator.ablations.ablation import ablation, answering, having, performing
 from ecom_lab.simulator.durability import (
     ForgetfulDisk,
     LazyDisk,
@@ -113,6 +113,11 @@ TRUSTING = answering("inventory", {OrderCreated: domain.hold_trusting})(
     one("duplicate", world=shop())
 )
 
+CAPTURES_TWICE = performing("payment", outside.Keyless(Capture))
+REFUNDS_TWICE = performing("payment", outside.Keyless(Refund))
+MAILS_TWICE = performing("notification", outside.NewMessageId())
+DOUBLES = one("gone", world=replace(SOLD_OUT, replicas={"inventory": 2}))
+
 SAMPLES = {
     "inbox-with-the-work": "the claim-first inbox",
     "outbox-and-inbox": "the dual write of the plain tutorial saga",
@@ -151,53 +156,31 @@ RUNTIMES = {
     "gap-detection": (sending.NoGapDetection, one("lost", world=SOLD_OUT)),
     "numbers": (sending.CountsWhatCame, FORGETFUL),
 }
-# Databases without a safeguard: PostgreSQL, and a world that shows it.
-STORES = {
+# Databases without a safeguard, the broker, the API, the outside world; and their story, if they
+# do not tell it themselves.
+AROUND = {
+    "synchronous-full": (LazyDisk, one("power"), "The database runs with synchronous=NORMAL."),
+    "write-lock": (StaleDisk, PAIR, "Two replicas read the shelf, then write it."),
     "row-locks": (UnlockedRows, SHARED),
     "insert-conflicts": (Overwriting, SHARED),
     "commit-asked-for": (Pessimist, KEYLESS),
     "commit-not-assumed": (Optimist, replace(one("store"), disk=SharedDisk)),
-}
-# The database, the broker, the API, the outside world.
-AROUND = {
-    "synchronous-full": (
-        told("The database runs with synchronous=NORMAL.", having(disk=LazyDisk)),
-        one("power"),
-    ),
-    "write-lock": (
-        told("Two replicas read the shelf, then write it.", having(disk=StaleDisk)),
-        PAIR,
-    ),
-    **{name: (told(disk, having(disk=disk)), world) for name, (disk, world) in STORES.items()},
-    "replica-names": (
-        told("Two replicas have one name.", having(names="11")),
-        one("gone", world=replace(SOLD_OUT, replicas={"inventory": 2})),
-    ),
+    "replica-names": (having(names="11"), DOUBLES, "Two replicas have one name."),
     "mandatory": (
-        told("Messages that no queue takes are not returned.", having(mandatory=False)),
+        having(mandatory=False),
         one("return"),
+        "Messages that no queue takes are not returned.",
     ),
     "delivery-limit": (
-        told(
-            "A message that kills whoever gets it is delivered for ever.",
-            having(limit=None, is_counted=False),
-        ),
+        having(limit=None, is_counted=False),
         POISONED,
+        "A message that kills whoever gets it is delivered for ever.",
     ),
     "identity": (handling.by_number, restored()),
     "door-key": (_keyless, one("reply")),
-    "capture-key": (
-        told("Captures carry no idempotency key.", performing("payment", outside.Keyless(Capture))),
-        one("late"),
-    ),
-    "refund-key": (
-        told("Refunds carry no idempotency key.", performing("payment", outside.Keyless(Refund))),
-        one("late"),
-    ),
-    "message-id": (
-        told(outside.NewMessageId, performing("notification", outside.NewMessageId())),
-        one("late"),
-    ),
+    "capture-key": (CAPTURES_TWICE, one("late"), "Captures carry no idempotency key."),
+    "refund-key": (REFUNDS_TWICE, one("late"), "Refunds carry no idempotency key."),
+    "message-id": (MAILS_TWICE, one("late"), outside.NewMessageId.__doc__),
     "mails-in-order": (domain.send_in_any_order, one("fails")),
     "mails-go-on": (_without_mails_given_up, performing("notification", outside.Unwilling())(CALM)),
 }
@@ -227,15 +210,8 @@ HANDLERS = {
 }
 
 
-_CHANGES = (
-    {name: (told(it, having(runtime=it)), world) for name, (it, world) in RUNTIMES.items()}
-    | AROUND
-    | {
-        name: (told(next(iter(handlers.values())), answering(service, handlers)), world)
-        for name, (service, handlers, world) in HANDLERS.items()
-    }
-)
-ALL = tuple(replace(it, sample=SAMPLES.get(it.name, "")) for it in ablations(_CHANGES))
+_ROWS = RUNTIMES | AROUND | {name: (it[:2], it[2]) for name, it in HANDLERS.items()}
+ALL = tuple(ablation(name, *it, sample=SAMPLES.get(name, "")) for name, it in _ROWS.items())
 BY_NAME = {ablation.name: ablation for ablation in ALL}
 
 

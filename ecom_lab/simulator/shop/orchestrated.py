@@ -18,15 +18,7 @@ from ecom.services.inventory import COMMITTED, HELD, Reservation
 from ecom.services.order import CANCELLED, CONFIRMED
 from ecom.services.payment import CAPTURED, Capture, Declined, Payment
 from ecom_lab.simulator.ablations import handling
-from ecom_lab.simulator.ablations.ablation import (
-    Ablation,
-    Change,
-    ablations,
-    answering,
-    having,
-    performing,
-    told,
-)
+from ecom_lab.simulator.ablations.ablation import Change, ablation, performing
 from ecom_lab.simulator.ablations.sending import StartingRuntime
 from ecom_lab.simulator.durability import StaleDisk
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
@@ -231,9 +223,18 @@ class Forgetful(StartingRuntime):
 def _led_by(weak: type[Steps], change: Callable[[list[Step]], list[Step]] = list) -> Change:
     """A coordinator of such steps; its story is that of the kind, or of the change to the table."""
     table = orchestration.steps(orchestration.HOLD_SECONDS)
-    steps = weak(change([*table.steps]), table.reject)
-    story = weak if change is list else change
-    return told(story, lambda it: replace(it, saga=it.saga.replacing(coordinator.service(steps))))
+    service = coordinator.service(weak(change([*table.steps]), table.reject))
+
+    def led(scenario: Scenario) -> Scenario:
+        return replace(scenario, saga=scenario.saga.replacing(service))
+
+    led.__doc__ = (weak if change is list else change).__doc__
+    return led
+
+
+def _by_type_alone(scenario: Scenario) -> Scenario:
+    # Of two safeguards, of which either hides that the other is missing.
+    return handling.by_number(_led_by(ByTypeAlone)(scenario))
 
 
 def _impatient(steps: list[Step]) -> list[Step]:
@@ -246,54 +247,43 @@ def _confirming_first(steps: list[Step]) -> list[Step]:
     return [*steps[:2], steps[3], steps[2]]
 
 
-ABLATIONS = (
-    *ablations(
-        {
-            "by-type-alone": (  # of two safeguards, of which either hides that the other is missing
-                told(ByTypeAlone, lambda it: handling.by_number(_led_by(ByTypeAlone)(it))),
-                APART,
-            ),
-            "any-answer": (_led_by(AnyAnswer), CALM),
-            "forward-anyway": (_led_by(ForwardAnyway), CALM),
-            "first-to-last": (_led_by(FirstToLast), CALM),
-            "last-only": (_led_by(LastOnly), CALM),
-            "undo-untold": (_led_by(UndoUntold), CALM),
-            "deaf-to-customers": (_led_by(DeafToCustomers), CALM),
-            "begins-anyway": (_led_by(BeginsAnyway), _one("disorder")),
-            "sure-of-silence": (_led_by(SureOfSilence), CALM),
-            "forgetful": (told(Forgetful, having(runtime=Forgetful)), _one("crash")),
-            "pivot-retried": (_led_by(Steps, _impatient), CALM),
-            "confirmed-first": (_led_by(Steps, _confirming_first), CALM),
-        }
-    ),
-    Ablation(
-        "two-coordinators",
-        "Two coordinators read how far a saga has come, then write it.",
-        having(disk=StaleDisk),
+_ROWS = {
+    "by-type-alone": (_by_type_alone, APART, ByTypeAlone.__doc__),
+    "any-answer": (_led_by(AnyAnswer), CALM),
+    "forward-anyway": (_led_by(ForwardAnyway), CALM),
+    "first-to-last": (_led_by(FirstToLast), CALM),
+    "last-only": (_led_by(LastOnly), CALM),
+    "undo-untold": (_led_by(UndoUntold), CALM),
+    "deaf-to-customers": (_led_by(DeafToCustomers), CALM),
+    "begins-anyway": (_led_by(BeginsAnyway), _one("disorder")),
+    "sure-of-silence": (_led_by(SureOfSilence), CALM),
+    "forgetful": (Forgetful, _one("crash")),
+    "pivot-retried": (_led_by(Steps, _impatient), CALM),
+    "confirmed-first": (_led_by(Steps, _confirming_first), CALM),
+    "two-coordinators": (
+        StaleDisk,
         replace(CALM, replicas={"coordinator": 2}),
+        "Two coordinators read how far a saga has come, then write it.",
     ),
-    Ablation(
-        "command-twice",
-        "A command carries no idempotency key to the provider.",
+    "command-twice": (
         performing("payment", outside.Keyless(Capture)),
         _one("late"),
+        "A command carries no idempotency key to the provider.",
     ),
-    Ablation(
-        "nothing-released",
-        "Inventory does not answer when there is nothing to release.",
-        answering("inventory", {ReleaseStock: inventory.release_stock}),
+    "nothing-released": (
+        ("inventory", {ReleaseStock: inventory.release_stock}),
         CALM,
+        "Inventory does not answer when there is nothing to release.",
     ),
-    Ablation(
-        "nothing-refunded",
-        "Payment does not answer when there is nothing to refund.",
-        answering("payment", {RefundMoney: payment.undo_payment}),
+    "nothing-refunded": (
+        ("payment", {RefundMoney: payment.undo_payment}),
         _one("disorder"),
+        "Payment does not answer when there is nothing to refund.",
     ),
-    Ablation(
-        "declined-meanwhile",
-        "Payment does not answer when a card is declined that was to be refunded.",
-        answering("payment", {Declined: payment.card_declined}),
+    "declined-meanwhile": (
+        ("payment", {Declined: payment.card_declined}),
         orchestrated(race(1, faults=0, declined=1)),
+        "Payment does not answer when a card is declined that was to be refunded.",
     ),
-)
+}
+ABLATIONS = tuple(ablation(name, *row) for name, row in _ROWS.items())
