@@ -23,6 +23,9 @@ DATE = re.compile(
     r"(?::(?P<second>[0-5][0-9](?:\.[0-9]{1,9})?))?(?:\s?(?P<half>[AaPp])[Mm])?"
     r"\s?(?P<zone>Z|UTC|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
+NOBODYS, SERIALS = "year, day, month", "as day numbers of a spreadsheet"
+WAYS = {"day-first": "cba", "month-first": "cab"}  # the groups of a year, a month and a day
+ORDERS = {"year first": "abc", NOBODYS: "acb", **WAYS}
 SERIAL = r"[1-9][0-9]{4}(?:[.,][0-9]+)?"  # Excel's: days since the end of 1899
 
 
@@ -59,73 +62,41 @@ def numbers(sheet: Sheet) -> tuple[pd.Series, pd.Series, str]:
 def dates(sheet: Sheet, asked: str | None) -> tuple[pd.Series, str]:
     """When each line's invoice was written, and the convention found; NaT where that is no date.
 
-    `asked` is `day-first`, `month-first` or None. Raises `ShopError` if the file has several
-    conventions, or another than is asked for, or if one cannot be told from another.
+    The convention is the one by which all can be read that can be read by any. `asked` is
+    `day-first`, `month-first` or None. Raises `ShopError` if there is none or another than is asked
+    for, or if one cannot be told from another.
     """
-    texts = sheet.table.InvoiceDate
+    texts = sheet.table.InvoiceDate.drop_duplicates()  # each by the first line that has it
     parts = texts.str.extract(DATE).where(texts.str.fullmatch(DATE.pattern))
-    a, b, c = (pd.to_numeric(parts[name]) for name in "abc")
-    first, last = (parts[name].str.len().fillna(0) for name in "ac")
-    kinds = {
-        "year first": (first == 4) & (last <= 2),
-        "year last": first.between(1, 2) & (last == 4),
-        "years of two digits": first.between(1, 2) & last.between(1, 2),
-        "day numbers of a spreadsheet": texts.str.fullmatch(SERIAL),
-    }
-    found = [(kind, lines) for kind, lines in kinds.items() if lines.any()]
-    if not found:
-        return pd.Series(pd.NaT, texts.index), "no dates"
-    if len(found) > 1:
-        ways = (f"{kind} ({sheet.first('InvoiceDate', lines)})" for kind, lines in found)
-        raise ShopError(
-            f"{sheet.path} has dates in several ways, {' and '.join(ways)}: write all in one way."
-        )
-    ((kind, lines),) = found
-    if kind == "day numbers of a spreadsheet":
-        days = pd.to_numeric(texts.where(lines).str.replace(",", "."))
-        return pd.to_datetime(days, unit="D", origin="1899-12-30", utc=True), f"dates as {kind}"
-    _check_zones(sheet, lines, parts.zone.notna())
-    if kind == "year first":
-        if (odd := lines & b.between(13, 31) & c.between(1, 12)).any():
-            raise ShopError(
-                f"{sheet.path} has dates that are not year, month, day "
-                f"({sheet.first('InvoiceDate', odd)}): write them as 2010-12-31."
-            )
-        return _assembled(parts[lines], "abc").reindex(texts.index), "dates year first"
-    way = _day_or_month_first(sheet, lines, a, b, asked, kind)
-    order = "cba" if way == "day-first" else "cab"
-    return _assembled(parts[lines], order).reindex(texts.index), f"dates {way.replace('-', ' ')}"
-
-
-def _day_or_month_first(
-    sheet: Sheet, lines: pd.Series, a: pd.Series, b: pd.Series, asked: str | None, kind: str
-) -> str:
-    """Which of the two the file shows, or else what is asked for."""
-    shows = {
-        "day-first": lines & a.between(13, 31) & b.between(1, 12),
-        "month-first": lines & b.between(13, 31) & a.between(1, 12),
-    }
-    found = [way for way, those in shows.items() if those.any()]
-    if len(found) > 1 or (asked and found not in ([], [asked])):
-        places = [f"{way} ({sheet.first('InvoiceDate', shows[way])})" for way in found]
-        raise ShopError(
-            f"{sheet.path} has dates {' and '.join(places)}"
-            + (f", not {asked}." if len(found) == 1 else ": write all in one way.")
-        )
-    if not asked and (kind == "years of two digits" or not found):
+    read = {way: _assembled(parts, order) for way, order in ORDERS.items()}
+    read[NOBODYS] = read[NOBODYS].where(parts.a.str.len() == 4)
+    days = pd.to_numeric(texts.where(texts.str.fullmatch(SERIAL)).str.replace(",", "."))
+    read[SERIALS] = pd.to_datetime(days, unit="D", origin="1899-12-30", utc=True)
+    known = pd.DataFrame(read).notna()
+    dated = known.any(axis="columns")
+    if not dated.any():
+        return pd.Series(pd.NaT, sheet.table.index), "no dates"
+    fit = [way for way in read if known[way].equals(dated)]
+    if asked in fit or fit[1:] == [NOBODYS]:
+        fit = [asked] if asked in fit else fit[:1]
+    if len(fit) > 1:
         raise ShopError(
             f"{sheet.path} does not show which part of a date is the day "
-            f"({sheet.first('InvoiceDate', lines)}): say --dates day-first or --dates month-first."
+            f"({sheet.first('InvoiceDate', dated)}): say --dates day-first or --dates month-first."
         )
-    return asked or found[0]
-
-
-def _check_zones(sheet: Sheet, lines: pd.Series, zoned: pd.Series) -> None:
-    if (lines & zoned).any() and (lines & ~zoned).any():
+    if fit in ([], [NOBODYS]) or (asked and fit[0] in WAYS and fit != [asked]):
+        ways = [way for way in read if known[way].any()]
+        shown = [f"{way} ({sheet.first('InvoiceDate', known[way])})" for way in ways]
+        rest = f", not {asked}." if len(ways) == 1 else ": write all in one way."
+        raise ShopError(f"{sheet.path} has dates {' and '.join(shown)}{rest}")
+    zoned = dated & parts.zone.notna()
+    if zoned.any() and not zoned.equals(dated):
         raise ShopError(
             f"{sheet.path} has dates with a time zone ({sheet.first('InvoiceDate', zoned)}) and "
-            f"without ({sheet.first('InvoiceDate', lines & ~zoned)}): write all in one way."
+            f"without ({sheet.first('InvoiceDate', dated & ~zoned)}): write all in one way."
         )
+    at = sheet.table.InvoiceDate.map(pd.Series(read[fit[0]].array, texts))
+    return at, f"dates {fit[0].replace('-', ' ')}"
 
 
 def _assembled(parts: pd.DataFrame, order: str) -> pd.Series:
