@@ -1,10 +1,13 @@
-"""What is the shop's own in the histories of its orders: its words, its log, its shelves."""
+"""What is the shop's own in its past: the words of an order's history, its log, its shelves; and
+the tables as they stood earlier, rebuilt from what services handled."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import msgspec
+import pandas as pd
 from msgspec import Struct
 
 from ecom.contract.contract import Event
@@ -12,7 +15,8 @@ from ecom.errors import ShopError
 from ecom.events import InventoryProcessed, OrderCreated
 from ecom.harness.history import history as harness
 from ecom.harness.history.history import History, Words, change_of_state
-from ecom.harness.history.replay import Logged, Past
+from ecom.harness.history.replay import Logged, Past, tables_at
+from ecom.harness.records import by_number
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Work
 from ecom.sagas.choreography import HOLD_SECONDS
@@ -21,14 +25,16 @@ from ecom.services.audit import Entry
 from ecom.services.coordinator import Overdue
 from ecom.services.inventory import HoldDeadline, Reservation, Stock, hold_stock
 from ecom.services.notification import MailGivenUp, MailSent, SendMail, Told
-from ecom.services.order import CancelOrder, Order, PlaceOrder
+from ecom.services.order import CancelOrder, Order, PlaceOrder, Request
 from ecom.services.payment import Captured, Declined, Payment, Refunded
-from ecom.settings import shown
+from ecom.settings import number, shown
 from ecom.shop.folder import kept_saga
 from ecom.stores.base import Row
+from ecom.stores.query import key_of
 from ecom.stores.reader import Reader
+from ecom.stores.sql import columns_of
 
-LIFELINES = (
+LIFELINES = [
     "customer",
     "order",
     "coordinator",
@@ -37,35 +43,7 @@ LIFELINES = (
     "provider",
     "notification",
     "mailbox",
-)
-
-# What a service may publish once it has handled an event, by event and service.
-ANSWERED_BY = {
-    ("order.created", "inventory"): ("inventory.processed", "inventory.failed"),
-    ("inventory.processed", "payment"): ("payment.processed", "payment.failed"),
-    ("inventory.failed", "order"): ("order.cancelled",),
-    ("payment.processed", "inventory"): ("inventory.committed",),
-    ("payment.failed", "order"): ("order.cancelled",),
-    ("inventory.committed", "order"): ("order.confirmed",),
-    ("inventory.expired", "order"): ("order.cancelled",),
-    ("order.cancelled", "inventory"): ("inventory.released",),
-    ("order.cancelled", "payment"): ("payment.refunded",),
-}  # notification answers with an e-mail
-COORDINATED = {  # the same, with a coordinator
-    ("order.created", "coordinator"): ("coordinator.hold-stock",),
-    ("coordinator.hold-stock", "inventory"): ("inventory.processed", "inventory.failed"),
-    ("inventory.processed", "coordinator"): ("coordinator.capture-money",),
-    ("coordinator.capture-money", "payment"): ("payment.processed", "payment.failed"),
-    ("payment.processed", "coordinator"): ("coordinator.commit-stock",),
-    ("coordinator.commit-stock", "inventory"): ("inventory.committed",),
-    ("inventory.committed", "coordinator"): ("coordinator.confirm-order",),
-    ("coordinator.confirm-order", "order"): ("order.confirmed",),
-    ("coordinator.reject-order", "order"): ("order.cancelled",),
-    ("order.cancelled", "coordinator"): ("coordinator.refund-money", "coordinator.release-stock"),
-    ("coordinator.refund-money", "payment"): ("payment.refunded", "payment.undone"),
-    ("coordinator.release-stock", "inventory"): ("inventory.released",),
-}
-OWED = ANSWERED_BY | COORDINATED
+]
 
 
 def history(folder: Path, order_id: str, saga: Saga | None = None) -> History:
@@ -114,6 +92,60 @@ def _hold_as_then(until: dict[str, datetime], order: OrderCreated | HoldStock, w
     hold_stock(order, work, hold_seconds=seconds)
 
 
+# ── time travel ───────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, repr=False)
+class Moment:
+    """All services' tables after the first `n` events of the log; `total` are in it today."""
+
+    saga: Saga
+    n: int
+    total: int
+    last: Entry | None  # the n-th event
+    rows: dict[type[Row], list[Row]]
+
+    @property
+    def tables(self) -> dict[tuple[str, str], type[Row]]:
+        """What is rebuilt, by service and table: all but requests, which are forgotten in time."""
+        kinds = [(it.name, kind) for it in self.saga.services.values() for kind in it.rows]
+        return {(service, kind.table): kind for service, kind in kinds if kind is not Request}
+
+    def table(self, service: str, name: str) -> pd.DataFrame:
+        """A table with the columns and the order it has in the service's database."""
+        if (kind := self.tables.get((service, name))) is None:
+            names = ", ".join(".".join(pair) for pair in self.tables)
+            raise ShopError(f"{service}.{name} is not rebuilt from the log: choose of {names}.")
+        columns = columns_of(kind)
+        found = [columns.to_sql(row) for row in sorted(self.rows[kind], key=key_of)]
+        return pd.DataFrame(found, columns=list(columns.names))
+
+    @property
+    def stock(self) -> pd.DataFrame:
+        """sku, initial, available, held, committed."""
+        return self.table("inventory", "stock")
+
+    @property
+    def states(self) -> pd.DataFrame:
+        """order_id, order, inventory, payment: each order's state in each service, or nothing."""
+        kinds = {"order": Order, "inventory": Reservation, "payment": Payment}
+        known = {it: {key_of(row): row.state for row in self.rows[kinds[it]]} for it in kinds}
+        found = pd.DataFrame(known, dtype="str").fillna("").rename_axis("order_id").reset_index()
+        return found.sort_values("order_id", key=lambda ids: ids.map(by_number), ignore_index=True)
+
+    def __repr__(self) -> str:
+        if self.last is None:
+            return f"Before the first of {self.total} events"
+        last = f"{self.last.type} of order {self.last.order_id}"
+        return f"After event {self.n} of {self.total}, {last}"
+
+
+def at(folder: Path, n: int, saga: Saga | None = None) -> Moment:
+    """The shop in `folder` after the first `n` events of its log: see `tables_at`."""
+    saga, log = saga or kept_saga(folder), entries_of(folder)
+    n = number("how many events of the log", n, 0, len(log), whole=True)
+    tables = tables_at(past_of(folder, saga), n)
+    return Moment(saga, n, len(log), log[n - 1] if n else None, {**tables, Entry: log[:n]})
+
+
 # ── its words ─────────────────────────────────────────────────────────────────────────────────
 def _effect(effect: Struct) -> tuple[str, str, str]:
     if isinstance(effect, SendMail):
@@ -131,11 +163,6 @@ def _change(before: Row | None, after: Row | None) -> str:
     return change_of_state(before, after) + (" (tombstone)" if tombstone else "")
 
 
-def _owed(key: str, service: str) -> str:
-    by_mail = ("an e-mail",) if service == "notification" else ()
-    return " or ".join(OWED.get((key, service), by_mail))
-
-
 WORDS = Words(
     caller="customer",
     messages={
@@ -151,7 +178,6 @@ WORDS = Words(
     },
     effect=_effect,
     change=_change,
-    owed=_owed,
     unless="unless payment comes first",
     lifelines=LIFELINES,
 )

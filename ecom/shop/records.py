@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import pandas as pd
-from msgspec import Struct
 
 from ecom.events import Line
 from ecom.harness.history.history import History
@@ -25,11 +24,10 @@ from ecom.services.inventory import Reservation, Stock
 from ecom.services.order import CANCELLED, CONFIRMED, PENDING, Order
 from ecom.services.payment import Payment
 from ecom.settings import one_of
-from ecom.shop import arguments, moment
+from ecom.shop import arguments
 from ecom.shop.balance import Accounts, Books, close_books
 from ecom.shop.folder import kept_saga
-from ecom.shop.history import OWED, history
-from ecom.shop.moment import Moment
+from ecom.shop.history import Moment, at, history
 from ecom.stores.reader import Reader
 from ecom.stores.reading import totals
 
@@ -39,6 +37,13 @@ _FIRST_CAUSES = {
     "order.created": "customer",
     "order.cancelled": "customer",
     "inventory.expired": "deadline",
+}
+# What payment publishes once its provider has answered, whom it had asked because of these.
+_ASKED = {
+    "inventory.processed": ("payment.processed", "payment.failed"),
+    "order.cancelled": ("payment.refunded",),
+    "coordinator.capture-money": ("payment.processed", "payment.failed"),
+    "coordinator.refund-money": ("payment.refunded", "payment.undone"),
 }
 
 
@@ -86,17 +91,12 @@ class Records:
         types = {id_: type_ for _, type_, _, id_, _, _ in log}
         contract = self.saga.contract
         heard = contract.consumed_by("payment")
-        asked = {  # … or the answer of the payment provider, which was asked because of another
-            event: key
-            for (key, service), events in OWED.items()
-            if service == "payment" and key in heard
-            for event in events
-        }
+        asked = {it: key for key, events in _ASKED.items() if key in heard for it in events}
         first = _FIRST_CAUSES | asked
-        found = [
-            (id_, type_, producer, types.get(cause, first.get(type_, "")), _reason(body))
-            for id_, type_, producer, _, cause, body in log
-        ]
+        found = []
+        for id_, type_, producer, _, cause, body in log:
+            reason = msgspec.json.decode(body).get("reason", "")
+            found.append((id_, type_, producer, types.get(cause, first.get(type_, "")), reason))
         # The contract names the events so that each comes after all it can follow from.
         place = {key: place for place, key in enumerate(contract.by_key)}
         found.sort(key=lambda row: (by_number(row[0]), place[row[1]]))
@@ -175,7 +175,7 @@ class Records:
 
         Raises `CannotReplay` where the log has a gap, and `ShopError` if it is not that long.
         """
-        return moment.at(self.folder, n, self.saga)
+        return at(self.folder, n, self.saga)
 
 
 def frame(found: list[tuple], names: str, numbers: Collection[str] = ()) -> pd.DataFrame:
@@ -191,14 +191,6 @@ def _by_outcome(mail: Mail) -> tuple:
 
 def _of(order_id: str | None) -> dict[str, str]:
     return {} if order_id is None else {"order_id": arguments.order_id(order_id)}
-
-
-class _Reason(Struct):
-    reason: str = ""
-
-
-def _reason(body: str) -> str:
-    return msgspec.json.decode(body, type=_Reason).reason
 
 
 def _in_words(lines: tuple[Line, ...]) -> str:

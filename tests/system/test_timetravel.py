@@ -9,8 +9,9 @@ from ecom import Shop
 from ecom.errors import ShopError
 from ecom.harness.history.replay import CannotReplay
 from ecom.sandbox.cards import DECLINED_CARD
-from ecom.shop.history import past_of
-from ecom.shop.moment import at
+from ecom.services.inventory import Reservation
+from ecom.services.order import Order
+from ecom.shop.history import at, past_of
 from ecom.shop.records import Records
 
 SHELVES = ("available", "held", "committed")
@@ -44,7 +45,7 @@ def test_the_whole_log_gives_todays_tables(tmp_path, seed):
     world = Shuffled(tmp_path, seed, trouble=0.1 if seed % 3 else 0.0, hold=[60.0, 3.0][seed % 2])
     world.shop(14)
     assert not differences(tmp_path)
-    assert {"CONFIRMED", "CANCELLED"} <= set(at(tmp_path, len(past_of(tmp_path).log)).orders.state)
+    assert {"CONFIRMED", "CANCELLED"} <= set(at(tmp_path, len(past_of(tmp_path).log)).states.order)
 
 
 def test_the_log_of_a_real_shop_gives_its_tables(broker):
@@ -78,9 +79,9 @@ def test_every_prefix_is_a_state_the_shop_was_in(tmp_path):
         stock = moment.stock
         assert (stock[list(SHELVES)].sum(axis=1) == stock.initial).all()
         assert (stock[list(SHELVES)] >= 0).all().all()
-        held = moment.reservations[moment.reservations.state == "HELD"].units
-        assert stock.held.sum() == sum(units.count("×") for units in held)
-        states = dict(zip(moment.orders.order_id, moment.orders.state, strict=True))
+        held = [row for row in moment.rows[Reservation] if row.state == "HELD"]
+        assert stock.held.sum() == sum(sum(row.units.values()) for row in held)
+        states = {row.order_id: row.state for row in moment.rows[Order]}
         for order_id, state in states.items():
             assert (before.get(order_id), state) in LEGAL
         before = states
@@ -120,18 +121,15 @@ def test_a_moment_shows_what_services_had_consumed_by_then(tmp_path):
         "order.confirmed",
     ]
     moments = [at(tmp_path, n) for n in range(1, 6)]
-    assert [list(m.orders.state) for m in moments] == [["PENDING"]] * 4 + [["CONFIRMED"]]
-    assert [list(m.payments.state) for m in moments] == [[], ["PENDING"]] + [["CAPTURED"]] * 3
-    assert [list(m.reservations.state) for m in moments] == [
-        [],
-        ["HELD"],
-        ["HELD"],
-        ["COMMITTED"],
-        ["COMMITTED"],
-    ]
+    assert [list(m.states.order) for m in moments] == [["PENDING"]] * 4 + [["CONFIRMED"]]
+    paid = [list(m.table("payment", "payments").state) for m in moments]
+    assert paid == [[], ["PENDING"], *[["CAPTURED"]] * 3]
+    held = [list(m.table("inventory", "reservations").state) for m in moments]
+    assert held == [[], ["HELD"], ["HELD"], ["COMMITTED"], ["COMMITTED"]]
     assert plain(moments[2].states) == [["1001", "PENDING", "HELD", "CAPTURED"]]
     assert plain(moments[0].states) == [["1001", "PENDING", "", ""]]
-    assert [list(m.told.confirmed) for m in moments] == [[]] * 4 + [[True]]
+    told = [list(m.table("notification", "told").confirmed) for m in moments]
+    assert told == [[], [], [], [], ["true"]]
     assert repr(moments[-1]) == "After event 5 of 5, order.confirmed of order 1001"
 
 
@@ -167,7 +165,7 @@ def test_an_event_missing_from_the_log_is_named(tmp_path):
         CannotReplay, match=r"event 2, payment.processed of 1001: .* not in the log"
     ):
         at(tmp_path, 2)
-    assert list(at(tmp_path, 1).orders.state) == ["PENDING"]
+    assert list(at(tmp_path, 1).states.order) == ["PENDING"]
 
 
 def test_a_log_that_was_meddled_with_is_not_believed(tmp_path):
