@@ -49,9 +49,8 @@ def test_a_malformed_event_is_tried_edited_and_replayed(shop, wait_for):
     assert "malformed body" in shop.dead.dry_run(letter.id).error
     tried = shop.dead.dry_run(letter.id, body=body)
     assert tried.is_good
-    assert tried.events.type.tolist() == ["inventory.committed"]
-    changes = tried.changes.set_index(["table", "column"])
-    assert changes.loc[("reservations", "state"), "after"] == "COMMITTED"
+    assert [type_ for type_, *_ in tried.events] == ["inventory.committed"]
+    assert ("reservations", order, "state", "HELD", "COMMITTED") in tried.changes
     assert shop.stock().committed.sum() == 0, "a dry run changes nothing"
 
     assert shop.dead.replay(letter.id, body=body) == 1

@@ -9,7 +9,7 @@ import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -27,9 +27,6 @@ from ecom.stores.reader import Reader
 from ecom.stores.reading import Reading
 from ecom.telemetry.logs import one_line
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 SECONDS = 30.0  # after these it counts as hanging
 
 Cells = tuple[Any, ...]  # of one row
@@ -40,47 +37,24 @@ class DryRun(Struct, frozen=True):
 
     outcome: str  # "would …"
     error: str = ""
-    changed: list[Cells] = []
-    published: list[Cells] = []
-    requested: list[Cells] = []
-    subject_field: str = "subject"  # what the saga's own events call their subject
+    # What would change in the service's tables: table, key, column, before (None: a new row), after
+    # (None: a row that is deleted). A line each column.
+    changes: list[Cells] = []
+    events: list[Cells] = []  # that it would emit: type, whose it is, body
+    effects: list[Cells] = []  # that it would request: type, idempotency key, body
+    noun: str = "saga"  # what the saga's own events call their subject
 
     @property
     def is_good(self) -> bool:
         """Whether it would be handled. Of an effect, that cannot be known."""
         return self.outcome == "would be handled"
 
-    @property
-    def changes(self) -> "pd.DataFrame":
-        """table, key, column, before, after: what would change in the service's tables.
-
-        A row each column; `before` is None for a new row of a table, `after` for a deleted one.
-        """
-        return _frame(self.changed, "table", "key", "column", "before", "after")
-
-    @property
-    def events(self) -> "pd.DataFrame":
-        """type, whose it is (`order_id`), body: the events that it would emit."""
-        return _frame(self.published, "type", self.subject_field, "body")
-
-    @property
-    def effects(self) -> "pd.DataFrame":
-        """type, key, body: the effects that it would request, each under its idempotency key."""
-        return _frame(self.requested, "type", "key", "body")
-
     def __repr__(self) -> str:
         lines = [f"It {self.outcome}{': ' + self.error if self.error else ''}"]
-        lines += ["  {} {}: {} {!r} → {!r}".format(*change) for change in self.changed]
-        noun = self.subject_field.removesuffix("_id")
-        lines += [f"  emits {key} of {noun} {of}: {body}" for key, of, body in self.published]
-        lines += ["  requests {} under {}: {}".format(*effect) for effect in self.requested]
+        lines += ["  {} {}: {} {!r} → {!r}".format(*change) for change in self.changes]
+        lines += [f"  emits {key} of {self.noun} {of}: {body}" for key, of, body in self.events]
+        lines += ["  requests {} under {}: {}".format(*effect) for effect in self.effects]
         return "\n".join(map(one_line, lines))
-
-
-def _frame(rows: list[Cells], *columns: str) -> "pd.DataFrame":
-    import pandas as pd  # here: the process of a dry run does not need it
-
-    return pd.DataFrame(rows, columns=list(columns))
 
 
 def dry_run(
@@ -108,7 +82,7 @@ def run_here(pickled: bytes) -> DryRun:
         runtime = Runtime(saga, service, database, "dry run", lambda: 0.0, user)
         next(runtime.step([delivery], time.time())).transaction.commit()
         found = _outcome(database, (*runtime.service.rows, Timer))
-    return replace(found, subject_field=saga.contract.subject_field)
+    return replace(found, noun=saga.contract.subject)
 
 
 class Unwritten(Store):
