@@ -6,6 +6,7 @@ the vhost and the user that the URL names, and the shop's own are whatever begin
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from ecom.broker.lease import Lease, lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract
-from ecom.contract.permissions import PROVISIONER, Grant, grant, user, users
+from ecom.contract.permissions import PROVISIONER, user, users
 from ecom.settings import keep_secret, kept_secret
 
 log = logging.getLogger("ecom")
@@ -52,10 +53,8 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
         return dict.fromkeys(users(contract), amqp_url)
     ours = urlsplit(address(amqp_url, shop))
     passwords = {service: secrets.token_hex(16) for service in users(contract)}
-    rights = _definitions(contract, shop, passwords, ours.username)
-    topics = {"topic_permissions": rights.pop("topic_permissions")}
-    node.management.define(rights)
-    node.management.define(topics)  # apart: RabbitMQ 4.3 wants their exchanges to be there
+    for definitions in _definitions(contract, shop, passwords, ours.username):
+        node.management.define(definitions)
     place = ours.netloc.rpartition("@")[2]
     return {
         service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
@@ -63,19 +62,17 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
     }
 
 
-_PLAIN = {"auto_delete": False, "internal": False, "arguments": {}}
-
-
 def _definitions(
     contract: Contract, shop: str, passwords: Mapping[str, str], operator: str
-) -> dict[str, Any]:
-    """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them.
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them, in two steps:
+    RabbitMQ 4.3 wants the exchanges to be there before the rights to their topics.
 
     `passwords` are by service; `operator` is an existing user, who may do everything in the vhost.
     """
     grants = {user(shop, service): grant(contract, shop, service) for service in passwords}
-    rights = grants | {operator: Grant(".*", ".*", ".*", {})}
-    return {
+    plain = {"type": "topic", "durable": True, "auto_delete": False, "internal": False}
+    first = {
         "vhosts": [{"name": shop}],
         "users": [
             {"name": user(shop, service), "password": password, "tags": ""}
@@ -83,18 +80,46 @@ def _definitions(
         ],
         "permissions": [
             {"user": who, "vhost": shop, "configure": configure, "write": write, "read": read}
-            for who, (configure, write, read, _) in rights.items()
+            for who, (configure, write, read, _) in (*grants.items(), (operator, (".*",) * 4))
         ],
         "exchanges": [
-            {"name": name, "vhost": shop, "type": "topic", "durable": True, **_PLAIN}
+            {"name": name, "vhost": shop, "arguments": {}, **plain}
             for name in (topology.exchange(shop), topology.dead_exchange(shop))
         ],
-        "topic_permissions": [
-            {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ".*"}
-            for who, it in rights.items()
-            for exchange, keys in it.topics.items()
-        ],
     }
+    topics = [
+        {"user": who, "vhost": shop, "exchange": exchange, "write": keys, "read": ".*"}
+        for who, (*_, topics) in grants.items()
+        for exchange, keys in topics.items()
+    ]
+    return first, {"topic_permissions": topics}
+
+
+NOTHING = "^$"  # no exchange or queue has an empty name
+NO_KEY = "(?!)"  # but a routing key may be empty
+
+
+def grant(contract: Contract, shop: str, service: str) -> tuple[str, str, str, dict[str, str]]:
+    """What the user of this service, or of the provisioner, may configure, write and read in the
+    shop's vhost, and the routing keys that it may publish, by exchange: regular expressions, as
+    RabbitMQ has them.
+
+    No user has more rights than it needs. A service may write its own events and dead letters, and
+    read its own queue. It declares nothing: the provisioner does, which can publish nothing.
+    """
+
+    def exactly(*names: str) -> str:
+        own = [re.escape(name.removeprefix(f"{shop}.")) for name in names]
+        return rf"^{re.escape(shop)}\.({'|'.join(own)})$"
+
+    exchanges = (topology.exchange(shop), topology.dead_exchange(shop))
+    if service == PROVISIONER:
+        # To bind is to write to a queue and to read from an exchange; and who declares a queue
+        # whose dead letters go to an exchange must be allowed to write there.
+        everything = exactly(*exchanges, *topology.queues(contract, shop))
+        return everything, everything, everything, dict.fromkeys(exchanges, NO_KEY)
+    topics = {exchanges[0]: rf"^{service}\.", exchanges[1]: f"^{service}$"}
+    return NOTHING, exactly(*exchanges), exactly(topology.queue(shop, service)), topics
 
 
 def keep_broker(folder: Path, amqp_url: str) -> None:

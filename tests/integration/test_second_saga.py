@@ -10,7 +10,8 @@ from lamps import STREETS, Reading, Report, SetLevel, Street
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract, Event
-from ecom.contract.permissions import grant, users
+from ecom.contract.permissions import users
+from ecom.harness.tenancy import grant
 from ecom.process import child
 from ecom.process.databases import Files
 from ecom.runtime.messages import Command, Tick
@@ -42,7 +43,7 @@ def test_its_topology_and_rights_follow_from_its_contract():
     assert ("x.lamp", "sensor.dusk") in topology.bindings(contract, "x")
     assert ("x.log", "#") in topology.bindings(contract, "x")
     assert users(contract) == ("sensor", "lamp", "log", "provisioner")
-    assert grant(contract, "x", "lamp").topics["x.events"] == r"^lamp\."
+    assert grant(contract, "x", "lamp")[-1]["x.events"] == r"^lamp\."
 
 
 class Dawn(Event, frozen=True):

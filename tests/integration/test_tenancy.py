@@ -37,9 +37,10 @@ def folder(tmp_path, broker):
 
 def test_exchanges_are_there_before_the_rights_to_them():
     """RabbitMQ 4.3 refuses rights to the topics of any other."""
-    made = tenancy._definitions(CONTRACT, "tea", dict.fromkeys(users(CONTRACT), "x"), "operator")
-    assert {(it["vhost"], it["exchange"]) for it in made["topic_permissions"]} == {
-        (it["vhost"], it["name"]) for it in made["exchanges"]
+    passwords = dict.fromkeys(users(CONTRACT), "x")
+    first, then = tenancy._definitions(CONTRACT, "tea", passwords, "operator")
+    assert {(it["vhost"], it["exchange"]) for it in then["topic_permissions"]} == {
+        (it["vhost"], it["name"]) for it in first["exchanges"]
     }
 
 

@@ -16,9 +16,10 @@ from ecom import Shop
 from ecom.broker.lease import private_node
 from ecom.bus import parameters
 from ecom.cli.main import main
-from ecom.contract.permissions import PROVISIONER, grant, sender, user, users
+from ecom.contract.permissions import PROVISIONER, sender, user, users
 from ecom.contract.topology import dead_exchange, dead_queue, exchange, queue
 from ecom.harness.processes import log_file, note_file
+from ecom.harness.tenancy import grant
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES
 
 FOREIGN = {service: SERVICES[SERVICES.index(service) - 1] for service in SERVICES}
@@ -245,7 +246,8 @@ def test_the_handbook_grants_what_the_code_grants():
     said = subprocess.run(["sh", "-eu", "-c", script], capture_output=True, text=True, check=True)
     granted = ["add_vhost shop", *(f"add_user {user('shop', name)}" for name in users(CONTRACT))]
     for name in users(CONTRACT):
-        it, who = grant(CONTRACT, "shop", name), f"-p shop {user('shop', name)}"
-        granted.append(f"set_permissions {who} {it.configure} {it.write} {it.read}")
-        granted += [f"set_topic_permissions {who} {at} {keys} .*" for at, keys in it.topics.items()]
+        *rights, topics = grant(CONTRACT, "shop", name)
+        who = f"-p shop {user('shop', name)}"
+        granted.append(" ".join(["set_permissions", who, *rights]))
+        granted += [f"set_topic_permissions {who} {at} {keys} .*" for at, keys in topics.items()]
     assert sorted(said.stdout.splitlines()) == sorted(granted)
