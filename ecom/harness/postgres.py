@@ -36,10 +36,10 @@ def find_postgres() -> Path:
     """The folder of PostgreSQL's programs. Raises `NoPostgres` when there is none."""
     prefixes = [Path(it, "bin") for it in (os.environ.get("CONDA_PREFIX"), sys.prefix) if it]
     debian = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
-    on_path = [Path(it).resolve().parent for it in [shutil.which("postgres")] if it]
-    for place in (*prefixes, *sorted(debian, key=lambda it: -float(it.parent.name)), *on_path):
-        if all((place / program).is_file() for program in ("initdb", "postgres")):
-            return place
+    newest = sorted(debian, key=lambda it: -float(it.parent.name))
+    places = os.pathsep.join(map(str, (*prefixes, *newest, os.environ.get("PATH", ""))))
+    if found := shutil.which("initdb", path=places):
+        return Path(found).resolve().parent
     raise NoPostgres(
         "No PostgreSQL found: install one (Debian, Ubuntu: `apt-get install postgresql`; conda: "
         "`conda install -c conda-forge postgresql`; macOS: `brew install postgresql`)."

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from html import escape
-from io import StringIO
 from textwrap import shorten
 from typing import Any
 
@@ -15,9 +14,14 @@ def progress(total: int, what: str) -> tqdm:
 
     It has `update(n)`, `set_postfix_str(words)` and `close()`, and is a context manager.
     """
-    if in_notebook():
-        return NotebookBar(total, what)
-    return tqdm(total=total, desc=what, leave=False, disable=not sys.stderr.isatty())
+    shown: Any = {"file": Display()} if in_notebook() else {"disable": not sys.stderr.isatty()}
+    return Bar(total=total, desc=what, leave=False, **shown)
+
+
+class Bar(tqdm):
+    """A bar without a thread of its own."""
+
+    monitor_interval = 0
 
 
 def waits_for(awaited: Sequence[str], room: int = 90) -> str:
@@ -36,7 +40,8 @@ def in_notebook() -> bool:
 
 
 class Display:
-    """A display in a notebook's output that leaves nothing behind.
+    """A display in a notebook's output that leaves nothing behind; as a file, it shows what was
+    written last.
 
     It begins and ends empty, so that the stored output is the same however long it took.
     """
@@ -50,26 +55,13 @@ class Display:
         """Show this in place of what was there."""
         self._handle.update({"text/html": html, "text/plain": ""}, raw=True)
 
+    def write(self, line: str) -> int:
+        if words := line.strip():
+            self.show(f"<pre>{escape(words)}</pre>")
+        elif line.strip("\r"):
+            self.show("")
+        return len(line)
+
     def close(self) -> None:
         """Take it away."""
         self.show("")
-
-
-class NotebookBar(tqdm):
-    """A bar in a notebook's output."""
-
-    monitor_interval = 0  # no thread of its own
-
-    def __init__(self, total: int, what: str) -> None:
-        self._display, self._what = Display(), what
-        super().__init__(total=total, leave=False, file=StringIO())
-
-    def display(self, *_: Any, **__: Any) -> None:
-        bar = f'<progress value="{self.n}" max="{self.total}"></progress>'
-        said = f", {escape(self.postfix)}" if self.postfix else ""
-        self._display.show(f"{self._what} {bar} {self.n} of {self.total}{said}")
-
-    def close(self) -> None:
-        if not self.disable:  # not twice, as tqdm closes again what nobody needs any more
-            super().close()
-            self._display.close()
