@@ -27,16 +27,7 @@ _of_service = click.option(
 )
 
 
-def _edits(command: Callable) -> Callable:
-    body = click.option("--body", type=click.File("rb"), help="A file with the new body, or -.")
-    header = click.option(
-        "--header",
-        "headers",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A header to set; NAME= takes it out.",
-    )
-    return body(header(command))
+_body = click.option("--body", type=click.File("rb"), help="A file with the new body, or -.")
 
 
 def _choice(command: Callable) -> Callable:
@@ -97,30 +88,30 @@ def show(id: str, name: str) -> None:
 
 @dead.command("dry-run")
 @click.argument("id")
-@_edits
+@_body
 @of_shop
-def dry_run(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
-    """Show what a replay would do, changing nothing. Options edit it first."""
+def dry_run(id: str, body: Any, name: str) -> None:
+    """Show what a replay would do, changing nothing. With another body, if one is given."""
     with _letters_of(name) as letters:
-        click.echo(repr(letters.dry_run(id, body=body and body.read(), headers=_pairs(headers))))
+        click.echo(repr(letters.dry_run(id, body=body and body.read())))
 
 
 @dead.command()
 @click.argument("id")
-@_edits
+@_body
 @of_shop
-def edit(id: str, body: Any, headers: tuple[str, ...], name: str) -> None:
-    """Change a dead letter's body or headers, and replay it. Without options, in your editor."""
+def edit(id: str, body: Any, name: str) -> None:
+    """Change a dead letter's body, and replay it. Without options, in your editor."""
     with _letters_of(name) as letters:
         changed = body and body.read()
-        if body is None and not headers:
+        if body is None:
             old = letters.show(id)
             new = click.edit(old.body.decode(errors="backslashreplace"), extension=".json")
             if new is None:
                 click.echo("Nothing was changed: it stays.")
                 return
             changed = new.rstrip("\n").encode()
-        click.echo(f"Replayed {letters.replay(id, body=changed, headers=_pairs(headers))}.")
+        click.echo(f"Replayed {letters.replay(id, body=changed)}.")
 
 
 @dead.command()
@@ -157,13 +148,3 @@ def _chosen(
         raise click.UsageError("Say which: ids, --service, --error or --all.")
     groups = letters.groups(service)
     return groups if error is None else groups[groups.error.map(cell) == error]  # as `list` shows
-
-
-def _pairs(headers: tuple[str, ...]) -> dict[str, str | None]:
-    pairs: dict[str, str | None] = {}
-    for header in headers:
-        name, equals, value = header.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"{header!r} is not like NAME=VALUE", param_hint="--header")
-        pairs[name] = value or None
-    return pairs

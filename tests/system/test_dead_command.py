@@ -44,8 +44,8 @@ def test_in_a_terminal(broker, tmp_path, monkeypatch):
         assert f"\n{ids[0]}  inventory " in ecom("list")
         assert "ce-id: id-1" in ecom("show", ids[1])
         assert ecom("dry-run", ids[0]).startswith("It would fail, and be tried again: LookupError")
-        assert ecom("edit", ids[3], "--header", "ce-note=mended") == "Replayed 1.\n"
-        assert "NAME=VALUE" in ecom("edit", ids[0], "--header", "nonsense")
+        assert ecom("edit", ids[3], "--body", "-", input="{}") == "Replayed 1.\n"
+        assert "not JSON" in ecom("edit", ids[0], "--body", "-", input="{")
         assert "no dead letter" in ecom("show", "nonsense")
         assert "Say which" in ecom("replay")
         assert ecom("replay", ids[0]) == "Replayed 1.\n"

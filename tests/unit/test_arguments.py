@@ -282,8 +282,7 @@ def test_whatever_is_done_to_dead_letters_it_is_done_or_refused(records, value):
         lambda it: letters.replay("1", override=it),
         lambda it: letters.drop(it, "a reason"),
         lambda it: letters.drop("1", it),
-        lambda it: letter.edited(it, b"{}"),
-        lambda it: letter.edited({}, as_bytes(it)),
+        lambda it: letter.edited(as_bytes(it)),
     ):
         _refused_or(lambda door=door: door(value))
 

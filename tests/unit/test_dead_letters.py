@@ -28,7 +28,7 @@ def hand(tower):
 
 def replayed(letter, body=None, override=""):
     """What an operator makes of a dead letter: through the default exchange, into our queue."""
-    letter = read_letter("inventory", letter.headers, letter.body).edited({}, body)
+    letter = read_letter("inventory", letter.headers, letter.body).edited(body)
     return Delivery(1, 1, "", "shop.inventory", letter.to_replay(override), letter.body)
 
 
@@ -172,7 +172,7 @@ def test_a_mended_letter_is_handled_as_the_event_it_was(hand):
     hand.give(replace(good, body=good.body[:-3]))
     letter = read_letter("inventory", *_parts(dead_letters(hand)[0]))
     assert letter.reason == "malformed"
-    mended = letter.edited({}, good.body)
+    mended = letter.edited(good.body)
     hand.give(Delivery(1, 1, "", "shop.inventory", mended.to_replay(), mended.body))
     assert hand.row(Bell, CREATED.order_id).rung == 1
 
@@ -198,7 +198,7 @@ def test_an_effects_letter_that_was_spoilt_says_so_and_can_be_replayed_once_mend
     hand.give(replayed(good, b"{}"))
     spoilt = read_letter("inventory", *_parts(dead_letters(hand)[1]))
     assert spoilt.exception.startswith("no Ring in this shape")
-    mended = spoilt.edited({}, good.body)
+    mended = spoilt.edited(good.body)
     hand.give(Delivery(1, 1, "", "shop.inventory", mended.to_replay(), mended.body))
     assert hand.row(Effect, 1).state == "pending"
 
@@ -302,4 +302,4 @@ def test_an_edit_that_breaks_the_body_is_refused(body):
     """In a sentence: replayed, it would only come back."""
     letter = read_letter("order", *wire(CREATED))
     with pytest.raises(ShopError, match="JSON"):
-        letter.edited({}, body)
+        letter.edited(body)

@@ -6,7 +6,6 @@ ignored.
 """
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -16,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.contract.envelope import is_id, rfc3339
+from ecom.contract.envelope import rfc3339
 from ecom.contract.topology import DELIVERY_LIMIT
 from ecom.errors import ShopError
 from ecom.runtime.dead_letters import (
@@ -29,7 +28,6 @@ from ecom.runtime.dead_letters import (
     USER,
     plain,
 )
-from ecom.settings import shown
 from ecom.telemetry.logs import one_line
 
 _WORD = re.compile(r"[\w-]+")
@@ -84,28 +82,16 @@ class DeadLetter(Struct, frozen=True):
         ]
         return "\n".join(map(one_line, lines))
 
-    def edited(self, headers: Mapping[str, Any], body: bytes | None) -> "DeadLetter":
-        """The letter with another body, or other headers: one of None is taken out.
-
-        Raises `ShopError` if that would change its event id, by which the service recognises
-        duplicates, for a header that is no attribute of an event, and for a body that is no JSON,
-        which would come back at once.
-        """
-        if not isinstance(headers, Mapping):
-            raise ShopError(f"headers must be a dictionary, not {shown(headers)}.")
-        new = {k: v for k, v in (self.headers | dict(headers)).items() if v is not None}
-        if other := [name for name in headers if name in new and name not in plain(new)]:
-            raise ShopError(
-                f"A dead letter has attributes of its event only, and no {shown(other[0])}."
-            )
-        id_ = self.headers.get("ce-id")
-        if is_id(id_) and new.get("ce-id") != id_:
-            raise ShopError("An edit cannot change ce-id: it is how duplicates are known.")
+    def edited(self, body: bytes | None) -> "DeadLetter":
+        """The letter with another body, unless that is None; its headers stay, above all its event
+        id, by which the service recognises duplicates. Raises `ShopError` for a body that is no
+        JSON, which would come back at once."""
         if body is None:
-            return replace(self, headers=_kept(new))
-        if replace(self, body=body).data is None:
+            return self
+        new = replace(self, body=body, is_edited=True)
+        if new.data is None:
             raise ShopError("An event or an effect is a JSON object, and null is none.")
-        return replace(self, headers=_kept(new), body=body, is_edited=True)
+        return new
 
     def as_forged(self) -> "DeadLetter":
         """The letter, marked as what neither its service nor the broker has set aside: nothing that

@@ -79,12 +79,10 @@ class DeadLetters:
                     return letter
         raise _no_letter(id)
 
-    def dry_run(
-        self, id: str, *, body: Body | None = None, headers: Mapping[str, Any] | None = None
-    ) -> DryRun:
-        """What a replay would do as the service stands now, changing nothing; edited first, if
-        `body` or `headers` are given. Effects are named, not performed."""
-        letter = self.show(id).edited(headers or {}, as_bytes(body))
+    def dry_run(self, id: str, *, body: Body | None = None) -> DryRun:
+        """What a replay would do as the service stands now, changing nothing; with another `body`,
+        if that is given. Effects are named, not performed."""
+        letter = self.show(id).edited(as_bytes(body))
         if letter.forged:
             return DryRun("would not be replayed", letter.exception)
         wire = letter.to_replay(), letter.body
@@ -102,18 +100,11 @@ class DeadLetters:
         return {it.headers.get("ce-id", "") for it in letters}
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────
-    def replay(
-        self,
-        which: Which,
-        *,
-        body: Body | None = None,
-        headers: Mapping[str, Any] | None = None,
-        override: str = "",
-    ) -> int:
+    def replay(self, which: Which, *, body: Body | None = None, override: str = "") -> int:
         """Deliver dead letters to their services again; returns how many. Each has its effect once,
         however often it is replayed. An effect that failed for good is performed again.
 
-        With `body` or `headers` (one of None is taken out), they are replayed as edited.
+        With a `body`, they are replayed as edited.
 
         Forged letters stay where they are: then it raises `ShopError`, when all others are
         replayed. A service refuses an event that its producer did not publish, also when it is
@@ -126,7 +117,7 @@ class DeadLetters:
             if letter.forged and not override:
                 forged.append(letter.id)
                 return False
-            new = letter.edited(headers or {}, as_bytes(body))
+            new = letter.edited(as_bytes(body))
             if override:
                 self._write("overridden", override, new)
             at.send(queue(self._shop, new.service), new.to_replay(override), new.body)
