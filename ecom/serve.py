@@ -29,26 +29,19 @@ def _performers(service: str, settings: Settings) -> Performers | None:
     """The performers of this service's effects: on the network if settings name it, else files."""
     # Imported where needed: each service pays for its own imports only.
     if service == "payment":
-        if settings.gateway_url is None:
-            from ecom.sandbox.gateway import SandboxGateway
+        from ecom.effects.http_gateway import HttpGateway
+        from ecom.sandbox.gateway import SandboxGateway
 
-            folder = settings.folder_for("ledger to practise on", "ECOM_GATEWAY_URL")
-            gateway: Any = SandboxGateway(folder)
-        else:
-            from ecom.effects.http_gateway import HttpGateway
-
-            gateway = HttpGateway(settings.gateway_url)
+        url, its = settings.gateway_url, ("ledger to practise on", "ECOM_GATEWAY_URL")
+        gateway: Any = HttpGateway(url) if url else SandboxGateway(settings.folder_for(*its))
         return Performers({Capture: gateway.capture, Refund: gateway.refund}, gateway.close)
     if service == "notification":
-        if settings.smtp_url is None:
-            from ecom.sandbox.mailbox import Mailbox
+        from ecom.effects.smtp import SmtpMailer
+        from ecom.sandbox.mailbox import Mailbox
 
-            folder = settings.folder_for("mailbox to practise on", "ECOM_SMTP_URL")
-            mailer: Any = Mailbox(folder, settings.shop)
-        else:
-            from ecom.effects.smtp import SmtpMailer
-
-            mailer = SmtpMailer(settings.smtp_url, settings.shop)
+        url, its = settings.smtp_url, ("mailbox to practise on", "ECOM_SMTP_URL")
+        shop = settings.shop
+        mailer: Any = SmtpMailer(url, shop) if url else Mailbox(settings.folder_for(*its), shop)
         return Performers({SendMail: mailer.send}, mailer.close)
     return None
 
