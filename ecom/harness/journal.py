@@ -21,7 +21,7 @@ class Journal(Generic[R]):
         prepare(path, [kind])
         self._store, self._kind = SqliteStore(path), kind
         self._rows: dict[Key, R] = {}  # of the next commit
-        self._asked: list[tuple[Key, asyncio.Future[R]]] = []  # who waits for it
+        self._written: asyncio.Future[dict[Key, R]]  # what will be there, once it is made
         self._is_closed = False
 
     def read(self, key: Key) -> R | None:
@@ -42,13 +42,13 @@ class Journal(Generic[R]):
         """
         if self._is_closed:
             raise OutcomeUnknown("the journal is closed")
-        loop, key = asyncio.get_running_loop(), key_of(row)
-        if not self._asked:
+        if not self._rows:
+            loop = asyncio.get_running_loop()
+            self._written = loop.create_future()
             loop.call_soon(self._write)
-        self._rows.setdefault(key, row)
-        answer: asyncio.Future[R] = loop.create_future()
-        self._asked.append((key, answer))
-        return await answer
+        self._rows.setdefault(key_of(row), row)
+        written = await asyncio.shield(self._written)  # whoever gives up does so for itself alone
+        return written[key_of(row)]
 
     def close(self) -> None:
         """Write what was asked for until now, and close the file."""
@@ -57,10 +57,9 @@ class Journal(Generic[R]):
         self._store.close()
 
     def _write(self) -> None:
-        (asked, rows), self._asked, self._rows = (self._asked, self._rows), [], {}
-        if not asked:
+        rows, self._rows = self._rows, {}
+        if not rows:
             return  # `close` came first, and has written them
-        error: OutcomeUnknown | None = None
         try:
             transaction = Transaction(self._store)
             table = transaction[self._kind]
@@ -71,11 +70,6 @@ class Journal(Generic[R]):
             transaction.commit()
         except (StoreUnavailable, StoreBroken) as failure:
             self._store.rollback()
-            error = OutcomeUnknown(str(failure))
-        for key, answer in asked:
-            if answer.done():
-                continue  # who asked does not wait any more
-            if error is None:
-                answer.set_result(table[key])
-            else:
-                answer.set_exception(error)
+            self._written.set_exception(OutcomeUnknown(str(failure)))
+        else:
+            self._written.set_result({key: table[key] for key in rows})
