@@ -51,7 +51,8 @@ class Open:
     def __init__(self, runtime: "Own", it: Any, now: float) -> None:
         self._runtime, self._it, self._now = runtime, it, now
         self._tx = Transaction(runtime._store)
-        self._rest: list[Output] = []  # what the shipped machinery does at the end
+        # What the shipped machinery publishes and performs at the end, if anything is committed.
+        self._chosen: tuple[list[Outbox], list[messages.Perform]] | None = None
         runtime._announcements, runtime._replies, runtime._notes = [], [], []
 
     def handle(self, _: Message) -> Any:
@@ -126,7 +127,14 @@ class Open:
                 yield from runtime._replies
                 runtime._replies = []
         self._tx.rollback()
-        yield from (*self._rest, *runtime._announcements)
+        # Only here are they under way: if a commit fails, what the one before it has chosen is
+        # chosen anew, as it is by the next one.
+        if self._chosen:
+            publishing, performing = self._chosen
+            runtime._outbox.started(publishing)
+            runtime._effects.started(it.row for it in performing)
+            yield from (*map(messages.Publish, publishing), *performing)
+        yield from runtime._announcements
 
     def _commit(self) -> Iterator[Output]:
         """Commit, with what the shipped machinery does then, and open another transaction."""
@@ -135,9 +143,7 @@ class Open:
         chosen = runtime._effects.choose(tx, *about)
         performing = [it for row in chosen if (it := runtime._to_perform(row, tx, self._now))]
         yield messages.Commit(tx)
-        runtime._outbox.started(publishing)
-        runtime._effects.started(it.row for it in performing)
-        self._rest += [*map(messages.Publish, publishing), *performing]
+        self._chosen = publishing, performing
         self._tx = Transaction(runtime._store)
 
 

@@ -176,6 +176,26 @@ def test_a_cache_of_what_depends_on_nothing_else_passes():
     assert grade("calm", payment=cell(source)["mine"])
 
 
+def test_a_commit_of_nothing_loses_nothing():
+    """Whatever fails at it: what the commit before it has requested is done all the same."""
+    source = """
+    def on_message(message, tx):
+        for event in tx.handle(message):
+            tx.put(event)
+        yield COMMIT
+        yield ACK
+        yield from relay(tx)
+
+    def relay(tx):
+        for event in tx.unsent():
+            yield Publish(event)
+        yield COMMIT
+
+    mine = {"on_message": on_message, "relay": relay}
+    """
+    assert grade("unconfirmed", outbox=cell(source, wrong_parts.BEGIN)["mine"])
+
+
 def test_a_state_that_nobody_asks_for_is_missed_by_no_stage():
     """DECLINED is for people. Nor need two handlers look at the state: each answer comes once, and
     nothing is to be done afterwards; not even where the customer cancels with a bad card."""
