@@ -9,6 +9,7 @@ crash would.
 import gc
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -31,6 +32,7 @@ from ecom.harness.carried import CACHE
 from ecom.runtime.service import Handler, Service, Work
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Timer
 from ecom.settings import shown
+from ecom.stores.base import Transaction
 from ecom_lab.grading.machinery import ACK, COMMIT
 
 SECONDS = 2  # of computing that one call may take
@@ -41,6 +43,7 @@ MISTAKES = (
     *(ImportError, NotImplementedError, AssertionError, RecursionError, MemoryError, OSError),
 )
 PLAIN = (bool, int, float, str, list, dict, set, deque)  # globals that can be seen to change
+WRONG_TYPE = re.compile(r"Expected `(.+?)`, got `(.+?)` - at `\$\.(.+)`")  # as msgspec says it
 OUTSIDE = ("open", "input", "system", "fork_exec", "connect", "getaddrinfo", "unlink", "mkdir")
 # Whose code is not the reader's: ours, the interpreter's, and that of installed packages.
 OURS = (str(Path(__file__).parents[2] / "ecom"), str(Path(os.__file__).parent), sys.prefix, "<")
@@ -84,7 +87,7 @@ class _Guard:
 
     def _run(self, message: Any, work: Work) -> tuple[Any, ...]:
         """What it returns, and all that is written by then."""
-        with _explained(self._name, self._place), _watching():
+        with _explained(self._name, self._place), _watching(self._name):
             answer = self._handler(message, work)
         if isinstance(answer, (Event, *self._service.effects)):
             raise self._complaint(f"returns a {type(answer).__name__}, which nobody reads")
@@ -95,24 +98,29 @@ class _Guard:
         written = {kind: rows for kind, rows in tables.items() if rows}
         for kind, rows in written.items():
             for row in filter(None, rows.values()):
-                self._check(kind, row)
+                if problem := self._problem(kind, row):
+                    work.undo()
+                    place = _writing(row, work._tx, partial(self._handler, message, work))
+                    raise Complaint(f"{self._name} {problem}", *(place or self._place))
         return answer, written, dict(work._tx._counts)
 
-    def _check(self, kind: type, row: Any) -> None:
-        """Complain about a row, event, effect or timer that nobody could read."""
+    def _problem(self, kind: type, row: Any) -> str:
+        """Why nobody could read this row, event, effect or timer, if so."""
         try:
             if type(row) is not kind:
                 raise Refused(f"it is a {type(row).__name__}")
-            msgspec.json.decode(msgspec.json.encode(row), type=kind)
             if kind is Outbox:
                 msgspec.json.decode(row.body, type=self._events[row.type])
                 if self._service.name != (producer := self._events[row.type].producer):
-                    raise self._complaint(f"emits {row.type}, which only {producer} may")
+                    return f"emits {row.type}, which only {producer} may"
             elif kind in (Effect, Timer):
                 self._service.message_of(row)
+            msgspec.json.decode(msgspec.json.encode(row), type=kind)
         except (Refused, msgspec.ValidationError) as error:
-            what = getattr(row, "type", kind.__name__)
-            raise self._complaint(f"writes a {what} that nobody can read: {error}") from None
+            what, wrong = getattr(row, "type", kind.__name__), WRONG_TYPE.search(str(error))
+            why = wrong.expand(r"its `\3` is `\2`, and must be `\1`") if wrong else error
+            return f"writes a {what} that nobody can read: {why}"
+        return ""
 
     def _surroundings(self, message: Any, work: Work) -> dict[str, str]:
         """What it must leave as it is."""
@@ -130,12 +138,12 @@ def stepping(name: str, function: Any) -> Callable[..., Iterator[Any]]:
 
     def watched(*about: Any) -> Iterator[Any]:
         before, tx = _plain(known), about[-1]
-        with _explained(name, place, Exception), _watching():
+        with _explained(name, place, Exception), _watching(name):
             steps = iter(function(*about) or ())
         while True:
             for cache in caches:
                 cache.cache_clear()
-            with _explained(name, place, Exception), _watching():
+            with _explained(name, place, Exception), _watching(name):
                 what = next(steps, None)
             if changed := [it for it, value in _plain(known).items() if before.get(it) != value]:
                 raise Complaint(f"{name} changes {changed[0]}, which a crash would lose", *place)
@@ -190,16 +198,36 @@ def _explained(name: str, place: tuple[Any, ...], mistakes: Any = MISTAKES) -> I
         raise Complaint(f"{name} {said}", *found[0]) from None
 
 
+def _line(frame: FrameType | None) -> tuple[Any, ...]:
+    """The file and line of the reader's from which this was called."""
+    while frame is not None and frame.f_code.co_filename.startswith(OURS):
+        frame = frame.f_back
+    return (frame.f_code.co_filename, frame.f_lineno) if frame else ()
+
+
+def _writing(row: Any, tx: Transaction, again: Callable[[], Any]) -> tuple[Any, ...]:
+    """The file and line where this row is written, if the same happens `again`."""
+    found: list[tuple[Any, ...]] = []
+
+    def on_return(frame: FrameType, event: str, _: Any) -> None:
+        if event == "return" and not found:
+            found.extend(_line(frame) for it in tx._tables.values() if row in it.written())
+
+    sys.setprofile(on_return)
+    try:
+        again()
+    finally:
+        sys.setprofile(None)
+    return found[0] if found else ()
+
+
 @contextmanager
-def _watching() -> Iterator[None]:
-    """Refuse clock, chance and I/O meanwhile, and whatever takes too long."""
+def _watching(name: str) -> Iterator[None]:
+    """Refuse clock, chance and I/O in the code of this name, and whatever takes too long."""
     noted: list[Complaint] = []
 
     def refuse(problem: str, frame: FrameType | None) -> NoReturn:
-        while frame is not None and frame.f_code.co_filename.startswith(OURS):
-            frame = frame.f_back
-        place = (frame.f_code.co_filename, frame.f_lineno) if frame else ()
-        noted.append(Complaint(f"a handler {problem}", *place))
+        noted.append(Complaint(f"{name} {problem}", *_line(frame)))
         raise noted[0]
 
     def on_call(frame: FrameType, event: str, called: Any) -> None:

@@ -41,7 +41,7 @@ ANSWERS = {
         mine = {Captured: captured}
         """,
         "calm",
-        "A handler asks the clock (time)",
+        "asks the clock (time)",
         "return time.time()",
     ),
     "fetches a row once for all transactions": (
@@ -204,7 +204,7 @@ ANSWERS = {
         mine = {InventoryProcessed: capture}
         """,
         "calm",
-        "A handler asks the clock (time); run again, it must do the same again.",
+        "of InventoryProcessed asks the clock (time); run again, it must do the same again.",
         "row = Payment(held.order_id, PENDING, held.customer, held.total, time.time())",
     ),
     "asks another clock, and catches everything": (
@@ -221,7 +221,7 @@ ANSWERS = {
         mine = {Captured: captured}
         """,
         "calm",
-        "A handler asks the clock (now)",
+        "asks the clock (now)",
         "datetime.now()",
     ),
     "makes a key by chance": (
@@ -237,7 +237,7 @@ ANSWERS = {
         mine = {InventoryProcessed: capture}
         """,
         "calm",
-        "A handler asks chance (urandom)",
+        "asks chance (urandom)",
         "key = str(uuid4())",
     ),
     "writes a log file": (
@@ -249,7 +249,7 @@ ANSWERS = {
         mine = {Captured: captured}
         """,
         "calm",
-        "A handler asks the world outside (open)",
+        "asks the world outside (open)",
         'with open("payments.log", "a") as log:',
     ),
     "calls the provider itself": (
@@ -262,7 +262,7 @@ ANSWERS = {
         mine = {InventoryProcessed: capture}
         """,
         "calm",
-        "A handler asks the world outside",
+        "asks the world outside",
         'urlopen("http://127.0.0.1:1/capture")',
     ),
     "remembers in a global": (
@@ -385,7 +385,7 @@ ANSWERS = {
         """,
         "calm",
         "emits order.confirmed, which only order may.",
-        "def captured(answer, work):",
+        "work.emit(OrderConfirmed(row.order_id, row.customer, row.amount))",
     ),
     "emits pounds for pence": (
         """
@@ -396,8 +396,36 @@ ANSWERS = {
         mine = {Captured: captured}
         """,
         "calm",
-        "Expected `int`, got `str` - at `$.amount`.",
-        "def captured(answer, work):",
+        "payment.processed that nobody can read: its `amount` is `str`, and must be `int`.",
+        'work.emit(PaymentProcessed(row.order_id, row.customer, f"£{row.amount / 100:.2f}"))',
+    ),
+    "has a number as the key": (
+        """
+        def capture(held, work):
+            row = Payment(held.order_id, PENDING, held.customer, held.total, work.now, work.saga)
+            work[Payment].put(row)
+            asked = Capture(held.order_id, held.total, held.card)
+            work.request(asked, key=int(held.order_id))
+
+        mine = {InventoryProcessed: capture}
+        """,
+        "calm",
+        "writes a Capture that nobody can read: its `key` is `int`, and must be `str`.",
+        "work.request(asked, key=int(held.order_id))",
+    ),
+    "keeps the half of a penny": (
+        """
+        def undo(cancelled, work):
+            row = work[Payment].get(cancelled.order_id)
+            if row is not None:
+                half = row.amount / 2
+                work[Payment].put(replace(row, state=CANCELLED, amount=half))
+
+        mine = {OrderCancelled: undo}
+        """,
+        "cancelled",
+        "writes a Payment that nobody can read: its `amount` is `float`, and must be `int`.",
+        "work[Payment].put(replace(row, state=CANCELLED, amount=half))",
     ),
     "puts the event among the rows": (
         """
@@ -408,7 +436,7 @@ ANSWERS = {
         """,
         "calm",
         "writes a Payment that nobody can read: it is a InventoryProcessed.",
-        "def capture(held, work):",
+        "work[Payment].put(held)",
     ),
     "asks for what payment cannot do": (
         """
@@ -419,7 +447,7 @@ ANSWERS = {
         """,
         "calm",
         "writes a PaymentRefunded that nobody can read: payment knows no PaymentRefunded.",
-        "def capture(held, work):",
+        'work.request(PaymentRefunded(held.order_id, held.customer, 1), key="refund")',
     ),
     "never ends": (
         """
@@ -430,7 +458,7 @@ ANSWERS = {
         mine = {Captured: captured}
         """,
         "calm",
-        "A handler has not come to its end after 2 s of computing.",
+        "has not come to its end after 2 s of computing.",
         "while work[Payment][answer.order_id].state == PENDING:",
     ),
     "tries a bad card for ever": (
