@@ -6,11 +6,19 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ecom.contract.contract import Contract
-from ecom.events import OrderCancelled, OrderCreated, PaymentProcessed
+from ecom.events import (
+    InventoryCommitted,
+    InventoryExpired,
+    InventoryProcessed,
+    OrderCancelled,
+    OrderCreated,
+    PaymentProcessed,
+)
 from ecom.runtime.saga import Saga
+from ecom.runtime.service import Impossible, Work
 from ecom.runtime.tables import Effect, Inbox
-from ecom.sandbox.cards import DECLINED_CARD
-from ecom.services.inventory import HELD, Reservation, Stock
+from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
+from ecom.services.inventory import COMMITTED, HELD, Reservation, Stock
 from ecom.services.payment import Refund
 from ecom_lab.simulator.ablations.ablation import answering, performing
 from ecom_lab.simulator.ablations.handling import ForgetsAtOnce
@@ -20,7 +28,7 @@ from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import domain, outside
 from ecom_lab.simulator.shop.ablations import CALM, RACE, SOLD_OUT, STRAYED, TWO_LINES, one
 from ecom_lab.simulator.shop.properties import LOGGED
-from ecom_lab.simulator.shop.scenario import CORE, Wish, shop, stray
+from ecom_lab.simulator.shop.scenario import CORE, TEAPOT, Wish, shop, stray
 
 ALL = ("order", "inventory", "payment", "notification", "audit")
 CRASHES = ("crash", "power", "line", "return", "store", "unknown", "handler")
@@ -98,6 +106,26 @@ def replay_handled(view: View) -> Iterator[str]:
             yield f"order {row.order_id} is cancelled, its stock is {row.state}"
 
 
+def done_is_not_dead(view: View) -> Iterator[str]:
+    """What was handled is no dead letter."""
+    dead = [row for row in view.rows("inventory", Inbox).values() if row.state == "dead"]
+    for row in dead:
+        held = view.rows("inventory", Reservation).get(row.subject)
+        if row.type == PaymentProcessed.key and held and held.state == COMMITTED:
+            yield f"order {row.subject}: its stock is {held.state}, its {row.type} a dead letter"
+
+
+def dead_once(view: View) -> Iterator[str]:
+    """Of one message there is one dead letter."""
+    if view.dead > view.strays:
+        yield f"an operator finds {view.dead} dead letters of {view.strays} message"
+
+
+def mistaken(cancelled: OrderCancelled, work: Work) -> None:
+    """A handler with a mistake that nobody has mended yet."""
+    raise Impossible("to release stock is not written yet")
+
+
 def _core(world: Scenario) -> Scenario:
     whole = world.saga
     services = {name: whole.services[name] for name in CORE}
@@ -115,6 +143,18 @@ TRUSTING = answering("inventory", {OrderCreated: domain.hold_trusting})
 TWO = replace(shop(stock=(("TEAPOT", 2),)), kinds=("duplicate",), is_counted=True, limit=None)
 DYING = replace(one("crash", "line"), is_counted=True, limit=None)
 EARLY = stray("inventory", PaymentProcessed("4711", "ada@example.org", 1250), "earlier")
+CREATED = OrderCreated("4711", "ada@example.org", GOOD_CARD, 1250, (TEAPOT,))
+# Its order never comes; or it does, and then nobody else is concerned.
+NEVER = replace(STRAYED, strays=(EARLY,))
+IGNORED = dict.fromkeys((InventoryCommitted, InventoryExpired), domain.ignore)
+COMES = answering("payment", {InventoryProcessed: domain.ignore})(
+    answering("order", IGNORED)(
+        replace(
+            shop(wishes=(), faults=0, strays=(EARLY, stray("inventory", CREATED, "earlier"))),
+            properties=tuple(promises(ALWAYS, done_is_not_dead)),
+        )
+    )
+)
 REPLAYED = {"dead-letter": "1", "dead-exchange": "events"}
 CANCELLED = OrderCancelled("1001", "ada@example.org", "cancelled by customer")
 HOLDING = (
@@ -126,6 +166,14 @@ REPLAY = replace(
     shop(wishes=(), faults=0, strays=(stray("inventory", CANCELLED, "earlier", **REPLAYED),)),
     rows={"inventory": HOLDING},
     properties=tuple(promises(SETTLED, replay_handled)),
+)
+# Nobody replays it, but the broker delivers it once more.
+MISTAKEN = answering("inventory", {OrderCancelled: mistaken})(
+    replace(
+        shop(wishes=(), strays=(stray("inventory", CANCELLED, "earlier"),)),
+        kinds=("duplicate",),
+        properties=tuple(promises(SETTLED, dead_once)),
+    )
 )
 UNREADABLE = replace(STRAYED, properties=(*CALM.properties, *promises(ALWAYS, not_tried_again)))
 
@@ -161,6 +209,12 @@ STAGES = (
     _of("inbox", "redelivery", "A process dies, or loses its connection.", TRUSTING(DYING)),
     _of("retries", "unreadable", "A message is no event.", UNREADABLE),
     _of("retries", "hiccup", "A handler fails, once.", one("handler")),
-    _of("retries", "hopeless", "A handler fails, whenever.", replace(STRAYED, strays=(EARLY,))),
-    _of("retries", "replay", "An operator replays a dead letter.", REPLAY),
+    _of(
+        "retries",
+        "hopeless",
+        "A handler fails, whenever.",
+        NEVER,
+        COMES,
+    ),
+    _of("retries", "replay", "An operator replays a dead letter.", REPLAY, MISTAKEN),
 )

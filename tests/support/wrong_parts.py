@@ -398,7 +398,7 @@ ANSWERS = {
         mine = {"on_message": on_message}
         """,
         "unreadable",
-        "asks the clock (sleep)",
+        "Retries's on_message asks the clock (sleep)",
         "time.sleep(1.0)",
     ),
     "sets aside whatever fails": (
@@ -432,6 +432,43 @@ ANSWERS = {
         """,
         "hopeless",
         "and so on for ever: it never becomes quiet",
+        "",
+    ),
+    "sets aside what has succeeded": (
+        "retries",
+        """
+        def on_message(message, tx):
+            error = tx.handle(message)
+            if isinstance(error, Refused | Impossible) or message.attempts > 5:
+                tx.set_aside(message, error)
+            elif error:
+                tx.later(message, 1.0)
+            yield COMMIT
+            yield ACK
+
+        mine = {"on_message": on_message}
+        """,
+        "hopeless",
+        "order 4711: its stock is COMMITTED, its payment.processed a dead letter",
+        "",
+    ),
+    "takes a duplicate for a replay": (
+        "retries",
+        """
+        def on_message(message, tx):
+            if tx.state(message) != "done":
+                error = tx.handle(message)
+                if isinstance(error, Refused | Impossible) or (error and message.attempts > 5):
+                    tx.set_aside(message, error)
+                elif error:
+                    tx.later(message, 1.0)
+            yield COMMIT
+            yield ACK
+
+        mine = {"on_message": on_message}
+        """,
+        "replay",
+        "an operator finds 2 dead letters of 1 message",
         "",
     ),
     "swallows a replay": (

@@ -82,8 +82,9 @@ USUAL = tuple(kind for kind in FAULTS if kind not in ("gone", "disorder", *ALONE
 def stray(listener: str, event: Event, saga: str, **headers: str) -> tuple[str, Message]:
     """An event in a service's queue, as its producer published it in this saga, which nobody here
     has begun; with `headers`, an operator replays it."""
-    about = "order.1", event.key, event.version, rfc3339(0.0), event.producer, subject_of(event)
-    envelope = Envelope(*about, saga, saga, trace_after("", saga, "order.1"))
+    id_ = f"{event.producer}.1"
+    about = id_, event.key, event.version, rfc3339(0.0), event.producer, subject_of(event)
+    envelope = Envelope(*about, saga, saga, trace_after("", saga, id_))
     attributes, body = encode(envelope, event, 1)
     it = "" if headers else "events", event.key, attributes | headers, body
     return listener, Message(*it, user(SAGA.contract.name, event.producer))
