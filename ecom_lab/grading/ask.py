@@ -54,8 +54,9 @@ class Question:
             return Mark(OPEN, "answer the question above, then run this cell again.")
         if _words(self.answer) == _words(model):
             return Mark(RIGHT, f"{self.answer}. {why}".rstrip())
-        said = f"you have answered {self.answer}"
-        return Mark(WRONG, f"{said}. {hint}" if hint else f"{said}; it is {model}. {why}".rstrip())
+        said = f'you have answered "{self.answer}"'
+        right = f'{said}; right is "{model}". {why}'.rstrip()
+        return Mark(WRONG, f"{said}. {hint}" if hint else right)
 
     @property
     def _foot(self) -> str:

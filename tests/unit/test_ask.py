@@ -23,8 +23,8 @@ def test_an_answer_is_right_if_it_has_the_words_of_the_model(answer, model, righ
     """In any order, and however they are written."""
     mark = ask("Who?", answer).mark(model)
     assert bool(mark) == right
-    assert repr(mark).startswith("Right: " if right else "Not so: you have answered ")
-    assert right or f"; it is {model}." in repr(mark)
+    assert repr(mark).startswith("Right: " if right else 'Not so: you have answered "')
+    assert right or f'; right is "{model}".' in repr(mark)
 
 
 @pytest.mark.parametrize("answer", ["b", "B", "none of them", " None of them ", "none"])
@@ -56,7 +56,7 @@ def test_a_wrong_answer_is_given_the_hint_in_place_of_the_model():
     """So that it can be mended; a right one is given the reason."""
     told = {"why": "It was handled twice.", "hint": "What came twice?"}
     said = repr(ask("What is missing?", "an outbox").mark("an inbox", **told))
-    assert said == "Not so: you have answered an outbox. What came twice?"
+    assert said == 'Not so: you have answered "an outbox". What came twice?'
     said = repr(ask("What is missing?", "the inbox").mark("an inbox", **told))
     assert said == "Right: the inbox. It was handled twice."
 
