@@ -74,13 +74,11 @@ class PostgresStore(PostgresReader):
         self._alone_on = db
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
-        if kind not in self._alone:
-            known = [*self._together.get(kind, ())]
-            self._alone[kind] = {key_of(row): row for row in self.fetch_many(kind, known)}
-        alone = self._alone[kind]
+        together = () if kind in self._alone else self._together.get(kind, ())
+        alone = self._alone.setdefault(kind, {})
         if key not in alone:
             alone[key] = None  # also if it is this one that we wait for in vain
-            alone[key] = next(iter(self.fetch_many(kind, [key])), None)
+            alone |= {key_of(row): row for row in self.fetch_many(kind, [*together, key])}
         return alone[key]
 
     def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
