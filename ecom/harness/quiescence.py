@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled, ShopError
+from ecom.harness.lifecycles import states_of
 from ecom.harness.processes import EMPTY, Processes
 from ecom.harness.progress import progress, waits_for
 from ecom.runtime import streams
@@ -166,7 +167,7 @@ class Monitor(Reader):
     def states(self) -> dict[str, int]:
         """How many sagas are in each of their states."""
         found = self[self.counted.service].tally(self.counted.kind, "state")
-        return {after: 0 for *_, after in self.counted.lifecycle.transitions} | found
+        return dict.fromkeys(states_of(self.counted.lifecycle), 0) | found
 
     def ended(self) -> tuple[int, int]:
         """How many sagas have ended, of how many."""

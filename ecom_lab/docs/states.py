@@ -21,6 +21,7 @@ from matplotlib.path import Path
 from ecom.contract.contract import Event
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import MARGIN, Picture, paper, width_of_text, write
+from ecom.harness.lifecycles import hopeful, states_of
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import NOTHING, Lifecycle
 from ecom.stores.base import Row
@@ -202,17 +203,3 @@ def _across(
         off = fmean(x[node] - wish[node] for node in nodes)
         x |= {node: x[node] - off for node in nodes}
     return x
-
-
-def states_of(lifecycle: Lifecycle) -> list[str]:
-    """All states, in the order in which they are named."""
-    return list(dict.fromkeys(after for _, _, after in lifecycle.transitions))
-
-
-def hopeful(lifecycle: Lifecycle) -> set[str]:
-    """Success, and the states that can still lead to it: in all others something failed."""
-    found, before = {lifecycle.success}, set[str]()
-    while found != before:
-        before = set(found)
-        found |= {source for source, _, target in lifecycle.transitions if target in found}
-    return found

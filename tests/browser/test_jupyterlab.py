@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 from conftest import ALL
-from lab import Notebook, until
+from lab import PICTURES, Notebook, until
 from looks import is_drawn, run_and_look
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -30,7 +30,7 @@ def test_the_live_view_is_drawn_while_an_order_waits(lab, browser):
     notebook.choose("Run", "runmenu:run-all")
     page.wait_for_selector("text=[1]:")
     # Where it is, not the element: each update puts a new one there.
-    place = page.locator(".jp-OutputArea-output table").last.bounding_box()
+    place = page.locator(PICTURES).first.bounding_box()
     assert is_drawn(page.screenshot(clip=place))
     assert page.locator("text=[*]:").count() == 2
     page.close()

@@ -11,12 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
 from ecom.harness.history.diagram import Diagram, Step
+from ecom.harness.lifecycles import hopeful, states_of
 from ecom.sagas.orchestration import steps
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom_lab.docs import pictures_command as documents
 from ecom_lab.docs.choreography import Choreography
 from ecom_lab.docs.coordination import machine as coordination
-from ecom_lab.docs.states import hopeful, layered, state_machines, states_of
+from ecom_lab.docs.states import layered, state_machines
 from ecom_lab.shop import SAGA
 from ecom_lab.timeline import CONFIRMED, OPEN, Timeline, timeline
 

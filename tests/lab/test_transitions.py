@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from ecom.harness.lifecycles import hopeful
 from ecom.runtime.service import NOTHING, Handler, Service
 from ecom.sagas.orchestration import HOLD_SECONDS, steps
 from ecom.services import payment
 from ecom.services.coordinator import Coordination
 from ecom_lab.docs.coordination import transitions
-from ecom_lab.docs.states import hopeful
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.checker import Explorer
 from ecom_lab.simulator.model import Model

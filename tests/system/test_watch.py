@@ -1,7 +1,9 @@
 """Watching a shop: seen while orders flow, nothing stored of how long it took, words at the end."""
 
+import base64
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -16,7 +18,7 @@ from displaying import displayed
 
 from ecom import Shop
 from ecom.errors import NotSettled, ServiceDown
-from ecom.harness.diagrams.live import WAITING, Glance, glance, watched
+from ecom.harness.diagrams.live import SHOWN, WAITING, Glance, glance, line, watched
 from ecom.harness.quiescence import counted
 from ecom.harness.workspace import Workspace
 from ecom.shop.folder import monitor
@@ -24,6 +26,7 @@ from ecom.shop.provision import provision
 from ecom_lab.shop import SAGA, SERVICES
 
 ORDERS = [{"customer": f"buyer{n}@example.com", "lines": {"MOON": 1}} for n in range(5)]
+SVG = "{http://www.w3.org/2000/svg}"
 ENDED = "5 orders: 3 CONFIRMED, 2 CANCELLED. All is settled."
 
 CELL = """
@@ -150,33 +153,53 @@ def test_a_notebook_stores_the_same_however_long_it_watched(shop):
     empty, last = slow.stored
     assert empty == {"text/html": "", "text/plain": ""}
     assert last["text/plain"] == ENDED
-    assert any("orders" in html and "All is settled" in html for html in slow.drawn)
+    assert any("Events a second" in html for html in slow.drawn)
 
 
-def test_the_last_glance_is_tables_and_words(busy):
-    """What a notebook shows that runs no foreign HTML, and whoever sees no tables."""
-    assert busy._repr_mimebundle_() == {"text/html": busy.html(), "text/plain": busy.text}
+def test_the_last_glance_needs_no_trust(busy):
+    """An image with its words: a notebook that runs no foreign HTML shows it, too."""
+    data = busy._repr_mimebundle_()
+    assert set(data) == {"text/html", "text/plain"}
+    found = re.fullmatch('<img [^>]*src="data:image/svg[+]xml;base64,([^"]+)"/>', data["text/html"])
+    svg = base64.b64decode(found[1]).decode()
+    assert svg == busy.svg()
+    assert data["text/plain"] == busy.text
 
 
-def test_the_tables_say_it_all(busy):
-    """Orders by state; all that waits, by service; events a second; and what for, as text."""
-    html = replace(busy, awaited=("payment has not handled 1 <b>",)).html(4_000.0)
-    rows = [[cell.text for cell in row] for row in ET.fromstring(f"<div>{html}</div>").iter("tr")]
-    assert rows[:2] == [
-        [None, "PENDING", "CONFIRMED", "CANCELLED"],
-        ["orders", "700", "200", "100"],
+def test_the_picture_says_it_all(busy):
+    """Orders by state; all that waits, by service; events a second; in words as well."""
+    svg = busy.svg([4_000.0])
+    root = ET.fromstring(svg)
+    words = [text.text for text in root.iter(f"{SVG}text")]
+    for each in ("PENDING", "700", "1,200", "34", "5", "2", "1", "dead letters", "4,000"):
+        assert each in words
+    assert "Waits for: payment has not handled 1200 x" in words
+    assert "All is settled" in replace(busy, awaited=()).svg()
+    assert root.find(f"{SVG}desc").text == busy.text
+    assert "<script" not in svg
+
+
+def test_the_picture_stays_in_its_frame(busy):
+    """However long it is watched, and however much waits: no number leaves the paper."""
+    busy.services["audit"]["unhandled"] = 10**7
+    root = ET.fromstring(busy.svg([n**3 for n in range(3 * SHOWN)]))
+    line = root.find(f"{SVG}polyline").get("points")
+    places = [tuple(map(float, point.split(","))) for point in line.split()]
+    assert len(places) == SHOWN
+    boxes = [
+        [float(rect.get(name)) for name in ("x", "y", "width", "height")]
+        for rect in root.iter(f"{SVG}rect")
+        if rect.get("x")
     ]
-    assert rows[2] == [None, "queue", "outbox", "effects", "retries", "dead letters"]
-    assert ["payment", "1,200", "34", "5", "2", "1"] in rows
-    assert ["audit", "·", "·", "·", "·", "·"] in rows
-    assert "<p>4,000 events a second; waits for: payment has not handled 1 &lt;b&gt;</p>" in html
-    assert "All is settled" in replace(busy, awaited=()).html()
+    places += [(x, y) for x, y, _, _ in boxes] + [(x + w, y + h) for x, y, w, h in boxes]
+    right, bottom = float(root.get("width")), float(root.get("height"))
+    assert all(0 <= x <= right and 0 <= y <= bottom for x, y in places)
 
 
 # ── in a terminal ─────────────────────────────────────────────────────────────────────────────
 def test_a_terminal_gets_one_line(busy):
     """Orders, what waits, and the pace."""
-    assert busy.line(400.0) == (
+    assert line([replace(busy, published=3_900), busy]) == (
         "700 pending, 200 confirmed, 100 cancelled | "
         "1,200 unhandled, 34 unsent, 5 effects, 2 retries, 1 dead | 400 events/s | "
         "waits for: payment has not handled 1200 x"
