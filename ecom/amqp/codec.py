@@ -10,8 +10,9 @@ tests/unit/test_codec.py compares them.
 from functools import lru_cache
 from struct import Struct as Layout
 from struct import error as LayoutError
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from pika import frame, spec
 from pika.data import encode_table
 
@@ -46,7 +47,7 @@ class Unsendable(Exception):
     """This message cannot be sent over this connection; the text says why."""
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True):
     """A message as the broker delivered it."""
 
     tag: int
@@ -69,14 +70,14 @@ def read_message(data: bytes, at: int) -> tuple[int, bytes, Message] | None:
         tag, redelivered = _TAG.unpack_from(data, i)
         exchange, i = _short(data, i + _TAG.size)
         key, i = _short(data, i)
-        found = _properties(data, header + _HEADER.size)
-        if found is None or i != header - 1 or found[2] != content - 1:
+        headers, user, last = _properties(data, header + _HEADER.size)
+        if i != header - 1 or last != content - 1:
             return None
-        again, (headers, user, _) = redelivered & 1 == 1, found
+        again = redelivered & 1 == 1
         body = data[content + _FRAME.size : end - 1]
         it = Message(tag, again, _name(exchange), _name(key), headers, user, body)
         return end, consumer, it
-    except (LayoutError, IndexError, UnicodeDecodeError):
+    except (LayoutError, IndexError, ValueError):
         return None
 
 
@@ -104,31 +105,44 @@ def _short(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at + 1 : end], end
 
 
-def _properties(data: bytes, at: int) -> tuple[dict[str, str], str, int] | None:
-    """Headers, user, and where they end; None if a header is no text, or long."""
+def _properties(data: bytes, at: int) -> tuple[dict[str, str], str, int]:
+    """Headers, user, and where they end. Raises `ValueError` if a header is no text, or long."""
     at += 1 + data[at]  # the content type
     (size,) = _LONG.unpack_from(data, at)
     at += 4
     end = at + size
-    headers = {}
-    while at < end:
-        value = at + 5 + data[at]
-        if (name := _named(data[at:value])) is None:
-            return None
-        at = value + 1 + data[value]
-        headers[name] = data[value + 1 : at].decode()
-    if at != end:
-        return None
-    at += 1  # the delivery mode
+    layout, begins, names = _shapes.get(size) or _shape(data, at, end)
+    parts = layout.unpack_from(data, at)
+    if parts[::2] != begins:  # another that is as long
+        layout, _, names = _shape(data, at, end)
+        parts = layout.unpack_from(data, at)
+    headers = dict(zip(names, map(bytes.decode, parts[1::2]), strict=True))
+    at = end + 1  # the delivery mode
     at += 1 + data[at]  # the message's id
     user, at = _short(data, at)
     return headers, _name(user), at
 
 
-@lru_cache(maxsize=1024)
-def _named(begin: bytes) -> str | None:
-    """The name of a header, from all that comes before the last byte of its length."""
-    return begin[1:-4].decode() if begin.endswith(_SHORT_TEXT) else None
+# How to read a table at once: its layout, what headers have before their values, their names.
+Shape = tuple[Layout, tuple[bytes, ...], list[str]]
+_shapes: dict[int, Shape] = {}  # by the table's size: that of the last one that was as long
+
+
+def _shape(data: bytes, at: int, end: int) -> Shape:
+    """The shape of the table between these, known from now on. Raises `ValueError`."""
+    begins, layout, size = [], ">", end - at
+    while at < end:
+        value = at + 6 + data[at]
+        begins.append(data[at:value])
+        layout += f"{value - at}s{data[value - 1]}s"
+        at = value + data[value - 1]
+    if at != end or not all(it[:-1].endswith(_SHORT_TEXT) for it in begins):
+        raise ValueError
+    if len(_shapes) > 1024:
+        _shapes.clear()
+    names = [it[1:-5].decode() for it in begins]
+    shape = _shapes[size] = Layout(layout), tuple(begins), names
+    return shape
 
 
 def write_message(
@@ -165,7 +179,7 @@ def _table(headers: dict[str, Any]) -> bytes:
     try:
         for name, value in headers.items():
             text = value.encode()
-            parts += _begin(name), _LONG.pack(len(text)), text
+            parts += _begin(name, len(text)), text
         table = b"".join(parts)
         return _LONG.pack(len(table)) + table
     except AttributeError:  # no text, but a type of its own
@@ -175,9 +189,9 @@ def _table(headers: dict[str, Any]) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _begin(name: str) -> bytes:
-    """How a header of text begins."""
-    return _brief(name) + b"S"
+def _begin(name: str, size: int) -> bytes:
+    """How a header of text of this size begins."""
+    return _brief(name) + b"S" + _LONG.pack(size)
 
 
 @lru_cache(maxsize=1024)

@@ -88,7 +88,7 @@ class Process:
         user = self.bus.user
         self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
         self._inputs: list[Input] = []
-        self._wake = asyncio.Event()
+        self._wake, self._is_due = asyncio.Event(), False  # a confirm wakes us a little later
         self.put(messages.PublisherDown())  # siblings know of us before we are sent anything
         self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
@@ -111,10 +111,15 @@ class Process:
         """Add an input; it is handled in the next batch. A confirm may wait for the
         next batch for a while, and so costs no commit of its own."""
         self._inputs.append(what)
-        if type(what) is Confirmed:
-            asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._wake.set)
-        else:
+        if type(what) is not Confirmed:
             self._wake.set()
+        elif not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._note_confirms)
+
+    def _note_confirms(self) -> None:
+        self._is_due = False
+        self._wake.set()
 
     def ask(self, id: str, message: Any, traceparent: str = "") -> asyncio.Future:
         """Have a command handled; await the result for its handler's answer, or its exception."""

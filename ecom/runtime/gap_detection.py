@@ -16,7 +16,7 @@ page at a time, and more and more seldom what it has sent before: an event, or a
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -88,17 +88,18 @@ class GapDetection:
         self._contract = contract
         self.known = Gaps()
 
-    def note(self, inputs: Iterable[Any], sender: Callable[[str], str], tx: Transaction) -> None:
+    def note(self, inputs: Iterable[Any], users: Mapping[str, str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers
-        have sent, as the broker's users tell. Of each stream a replica has a row: all it knows."""
+        have sent, as the broker's `users` tell. Of each stream a replica has one row."""
         fresh: defaultdict[str, list[Range]] = defaultdict(list)
         for it in inputs:
             if type(it) is Delivery:
-                said, mark = apart(str((it.headers or {}).get(SEQUENCE)))
-                _, key, user = came(it)
-                kind, number = self._contract.by_key.get(key), to_int(said)
-                if number and kind is not None and user == sender(kind.producer):
-                    fresh[key + mark].append((number, number))
+                key, user = came(it)[1:]
+                kind = self._contract.by_key.get(key)
+                if kind is not None and user == users[kind.producer]:
+                    said, at, mark = str((it.headers or {}).get(SEQUENCE)).partition("@")
+                    if number := to_int(said):
+                        fresh[key + at + mark].append((number, number))
         known = streams.came(tx[Received].look()) if fresh else {}
         for stream, ranges in fresh.items():
             row = Received(stream + self._mine, merged([*known.get(stream, ()), *ranges]))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ecom.contract.contract import Contract, subject_of
-from ecom.contract.envelope import Envelope, is_id
+from ecom.contract.envelope import Envelope
 from ecom.runtime.messages import Command, Delivery, Performed
 from ecom.runtime.service import Service
 from ecom.runtime.tables import Effect, Inbox
@@ -25,14 +25,14 @@ def find(envelope: Envelope, contract: Contract, tx: Transaction) -> tuple[str, 
 
 def read_ahead(inputs: Iterable[Any], service: Service, tx: Transaction) -> None:
     """Load inbox rows by id, effects by number, others by id, by saga or by a command's key."""
-    headers = [each.headers for each in inputs if type(each) is Delivery and each.headers]
+    said = [each.headers for each in inputs if type(each) is Delivery and each.headers]
     performed = [each for each in inputs if type(each) is Performed]
     keys = {getattr(each.message, "key", None) for each in inputs if type(each) is Command}
-    if len(headers) + len(performed) + len(keys) < 2:
+    if len(said) + len(performed) + len(keys) < 2:
         return
     ids, subjects = (
-        {found for each in headers if is_id(found := each.get(header))}
-        for header in ("ce-id", "ce-subject")
+        {it[:128] for each in said if isinstance(it := each.get(name), str) and it.isprintable()}
+        for name in ("ce-id", "ce-subject")  # no id is longer, or what is not printed
     )
     subjects.update(subject_of(each.result) for each in performed)
     wanted: dict[str, set[Any]] = dict.fromkeys(service.subject_fields, subjects)

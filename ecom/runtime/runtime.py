@@ -8,7 +8,6 @@ crash between any two, the next start recovers.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
 from typing import Any, assert_never
 
 from msgspec import Struct
@@ -65,7 +64,7 @@ class Runtime:
         self._contract, self._store = saga.contract, store
         self._replica, self._jitter = replica, jitter
         self._keeps_log = saga.contract.consumes_all(name)  # which has an order of its own
-        self._sender = lru_cache(maxsize=64)(partial(sender, user, name))
+        self._users = {it: sender(user, name, it) for it in saga.contract.services}
         self._mark = streams.mark(replica, store.is_shared)
         self._gaps = GapDetection(saga.contract, name, self._mark)
         self._announcements: list[messages.Announce] = []  # in this step
@@ -104,7 +103,7 @@ class Runtime:
         try:
             leased = replicas.renewed(self._leased, self._replica, tx, now)
             inbox.read_ahead(inputs, self.service, tx)
-            self._gaps.note(inputs, self._sender, tx)
+            self._gaps.note(inputs, self._users, tx)
             for each in inputs:
                 self._take(each, tx, now)
             if self._notes and not self._keeps_log:
@@ -165,7 +164,8 @@ class Runtime:
     def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
         headers = delivery.headers or {}
         if is_control(delivery.key):
-            if delivery.user == self._sender(delivery.key.rpartition(".")[0]):
+            who = delivery.key.rpartition(".")[0]
+            if who in self._users and delivery.user == self._users[who]:
                 if delivery.key == echo(self.service.name):
                     replicas.heard(self._replica, delivery.body, tx)
                 self._announcements += self._gaps.answer(delivery, tx, now)
@@ -177,7 +177,7 @@ class Runtime:
                 dead_letters.replay_effect(delivery, self.service, tx, now)
                 return
             envelope, event = read = decode(self._contract, headers, delivery.body)
-            dead_letters.check(delivery, envelope.type, self._sender(event.producer))
+            dead_letters.check(delivery, envelope.type, self._users[event.producer])
         except Refused as refused:
             work = self._work(Cause("", "", ""), tx, now)
             dead_letters.refuse(work, delivery, str(refused))
@@ -298,4 +298,5 @@ class Runtime:
         return answer, error
 
     def _work(self, cause: Cause, tx: Transaction, now: float, *event: Any) -> Work:
-        return Work(self.service.name, self._replica, self._mark, tx, cause, now, *event)
+        who = self.service.name, self._replica, self._mark
+        return Work(*who, tx, tx.savepoint(), cause, now, *event)

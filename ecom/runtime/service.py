@@ -122,7 +122,7 @@ class Service:
         """Raise `Impossible` for an event of another saga than the one whose rows are here."""
         for kind in self._kept_by_saga:
             row: Any = work[kind].get(subject)
-            if row is not None and "" not in (row.saga, work.saga) and row.saga != work.saga:
+            if row is not None and row.saga not in ("", work.cause.correlation) and work.saga:
                 raise Impossible(f"another has this number here: {subject} is of {row.saga}")
 
     @cached_property
@@ -151,21 +151,18 @@ class Cause(Struct, frozen=True):
     traceparent: str
 
 
-@dataclass(eq=False)
-class Work:
+class Work(Struct, eq=False, dict=True):
     """One message's unit of work, all or nothing, inside the batch's transaction."""
 
     _service: str
     _replica: str
     _stream: str  # the mark of its own
     _tx: Transaction
+    _begun: int  # the savepoint
     cause: Cause
     now: float  # epoch seconds; the only clock a handler may read
     envelope: Envelope | None = None  # of the event being handled, if it is one
     body: bytes = b""  # of that event, as it came
-
-    def __post_init__(self) -> None:
-        self._mark = self._tx.savepoint()
 
     @property
     def saga(self) -> str:
@@ -184,7 +181,7 @@ class Work:
 
     def undo(self) -> None:
         """Undo all changes of this unit of work."""
-        self._tx.undo_to(self._mark)
+        self._tx.undo_to(self._begun)
 
     def count(self, name: str) -> int:
         """Add one to the service's own counter of this name; its new value."""

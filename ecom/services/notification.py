@@ -85,7 +85,7 @@ def send_next(ended: MailSent | MailGivenUp, work: Work) -> None:
     if not told.mails or ended.key not in ("", told.mails[0][0]):
         return
     left = told.mails[1:]
-    work[Told].put(replace(told, mails=left))
+    work[Told].change(told, mails=left)
     if left:
         work.request(left[0][1], key=left[0][0])
 

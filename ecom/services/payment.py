@@ -4,8 +4,6 @@ A payment that is CANCELLED is a tombstone: the cancellation came first. If it c
 was under way, the money is refunded once it is captured.
 """
 
-from msgspec.structs import replace
-
 from ecom import events
 from ecom.runtime.service import NOTHING, Lifecycle, Retry, Service, Work, key_for
 from ecom.stores.base import Row
@@ -69,7 +67,7 @@ def money_captured(captured: Captured, work: Work) -> None:
     """Report it to inventory; or, if the order was cancelled meanwhile, refund the money."""
     payment = work[Payment][captured.order_id]
     if payment.state == PENDING:
-        work[Payment].put(replace(payment, state=CAPTURED))
+        work[Payment].change(payment, state=CAPTURED)
         work.emit(events.PaymentProcessed(payment.order_id, payment.customer, payment.amount))
     elif payment.state == CANCELLED:
         _refund(payment, work)
@@ -79,7 +77,7 @@ def card_declined(declined: Declined, work: Work) -> None:
     """No money moved: the payment failed, unless the order was cancelled meanwhile."""
     payment = work[Payment][declined.order_id]
     if payment.state == PENDING:
-        work[Payment].put(replace(payment, state=DECLINED))
+        work[Payment].change(payment, state=DECLINED)
         work.emit(events.PaymentFailed(payment.order_id, payment.customer, declined.reason))
 
 
@@ -90,7 +88,7 @@ def undo_payment(cancelled: events.OrderCancelled, work: Work) -> None:
         tombstone = cancelled.order_id, CANCELLED, cancelled.customer, 0, work.now, work.saga
         work[Payment].put(Payment(*tombstone))
     elif payment.state == PENDING:
-        work[Payment].put(replace(payment, state=CANCELLED))
+        work[Payment].change(payment, state=CANCELLED)
     elif payment.state == CAPTURED:
         _refund(payment, work)
 
@@ -99,12 +97,12 @@ def money_refunded(refunded: Refunded, work: Work) -> None:
     """The compensation is complete."""
     payment = work[Payment][refunded.order_id]
     if payment.state == REFUNDING:
-        work[Payment].put(replace(payment, state=REFUNDED))
+        work[Payment].change(payment, state=REFUNDED)
         work.emit(events.PaymentRefunded(payment.order_id, payment.customer, payment.amount))
 
 
 def _refund(payment: Payment, work: Work) -> None:
-    work[Payment].put(replace(payment, state=REFUNDING))
+    work[Payment].change(payment, state=REFUNDING)
     refund = Refund(payment.order_id, payment.amount, key_for("capture", payment))
     work.request(refund, key=key_for("refund", payment))
 

@@ -221,10 +221,11 @@ class Transaction:
 
     def count(self, name: str, by: int = 1) -> int:
         """Add to a counter; its new value. Plain numbers, for there are many: rows at the end."""
-        before = self.counted(name)
-        self._undo.append((self._counts, name, before))
-        self._counts[name] = before + by
-        return before + by
+        counts = self._counts
+        before = counts[name] if name in counts else self.counted(name)
+        self._undo.append((counts, name, before))
+        counts[name] = after = before + by
+        return after
 
     def counted(self, name: str) -> int:
         """The value of a counter."""

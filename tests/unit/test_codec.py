@@ -118,6 +118,14 @@ def test_a_message_is_read_as_pika_reads_it(
         assert found is None
 
 
+@given(st.lists(st.permutations(["a", "bc", "def", "é"]), min_size=4, max_size=4), BODY)
+def test_messages_that_are_as_long_are_told_apart(orders, body):
+    """The same names or others, the same lengths of values or others: none is read as another."""
+    for names, values in pairwise(orders):
+        data = delivered(dict(zip(names, values, strict=True)), body)
+        assert read_message(data, 0) == as_pika_reads(data)
+
+
 @given(HEADERS, BODY, st.data())
 def test_a_message_that_is_not_all_there_is_not_read(headers, body, data):
     """However far it has come."""

@@ -204,7 +204,7 @@ class Replay:
     def _handle(self, how: str, cause: Cause, message: Struct, now: float) -> Handling:
         before = self._rows()
         outbox, effects = self.tx.counted("outbox"), self.tx.counted("effects")
-        work = Work(self._name, "1", "", self.tx, cause, now)
+        work = Work(self._name, "1", "", self.tx, 0, cause, now)
         self._service.handlers[type(message)](message, work)
         kinds = self._past.saga.contract.by_key
         requested, sent = self._added(Effect, effects), self._added(Outbox, outbox)
