@@ -423,7 +423,7 @@ ANSWERS = {
 
         mine = {OrderCancelled: undo}
         """,
-        "cancelled",
+        "declined",
         "writes a Payment that nobody can read: its `amount` is `float`, and must be `int`.",
         "work[Payment].put(replace(row, state=CANCELLED, amount=half))",
     ),
