@@ -680,7 +680,7 @@ def test_a_dry_run_changes_nothing(cluster, tmp_path):
     headers |= {OVERRIDE: "it is to be tried"}
     found = run_here(pickle.dumps((SAGA, tmp_path, "inventory", "", headers, body)))
     assert found.outcome == "would be handled"
-    assert ("stock", "TEA-COSY", "available", 3, 1) in found.changed
+    assert ("stock", "TEA-COSY", "available", 3, 1) in found.changes
     with closing(server.reading("inventory")) as reading:
         assert reading.rows(Stock) == [stock]
         assert reading.rows(Reservation) == []
