@@ -61,7 +61,8 @@ class Letter(Struct, frozen=True):
 
     def check(self) -> None:
         """Raise `Impossible` for a value that cannot stand in a header."""
-        for value in self._headers().values():
+        said = self.message_id, self.order_id, self.sender, self.to, self.subject, self.traceparent
+        for value in said if _UNFIT.search("".join(said)) else ():
             if _UNFIT.search(value):
                 raise Impossible(f"{value!r} cannot stand in a header")
         for address in (self.sender, self.to):

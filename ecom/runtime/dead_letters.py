@@ -112,8 +112,7 @@ def check(delivery: Delivery, type_: str, publisher: str) -> None:
     key: brokers grant rights by routing key, and a type must not evade them. So is a replay's
     original, unless an operator says why it is to be handled all the same."""
     exchange, key, user = came(delivery)
-    why = None if delivery.exchange else (delivery.headers or {}).get(OVERRIDE)
-    if why:
+    if not delivery.exchange and (why := (delivery.headers or {}).get(OVERRIDE)):
         log.warning("Handling %s that %r published to %r: %s", type_, user, exchange, why)
     elif key != type_:
         raise Refused(f"{type_} came under the routing key {key[:100]!r}")

@@ -82,8 +82,8 @@ class Relay(Generic[OutRow]):
         table, owner = tx[self._kind], self._owner
         if search:
             return table.where(limit=room, seq=MoreThan(last), owner=owner, done_at=None, due=None)
-        new = (row for row in table.written() if row.seq > last and row.owner == owner)
-        waits = (row for row in new if row.done_at is None and row.due is None)
+        new = [row for row in table.written() if row.seq > last and row.owner == owner]
+        waits = [row for row in new if row.done_at is None and row.due is None]
         return sorted(waits, key=attrgetter("seq"))
 
     def _due(self, tx: Transaction, now: float, room: int, dead: Iterable[str]) -> Iterator[OutRow]:

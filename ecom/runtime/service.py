@@ -198,12 +198,12 @@ class Work(Struct, eq=False, dict=True):
         trace = trace_after(cause.traceparent, cause.correlation, id_)
         what = event.key, event.version, rfc3339(self.now), self._service, subject
         envelope = Envelope(id_, *what, cause.correlation, cause.id, trace)
-        place = self.count(f"emitted:{event.key}{self._stream}"), self._stream
+        place = self._tx.count(f"emitted:{event.key}{self._stream}"), self._stream
         self.send("events", id_, event.key, subject, encode(envelope, event, *place), *place)
 
     def send(self, exchange: str, id: str, type: str, subject: str, wire: Wire, *at: Any) -> None:
         """Put one message into the outbox; `at` are an event's number and its stream's mark."""
-        message = self.number(Outbox), id, type, subject, exchange, *wire
+        message = self._tx.number(Outbox), id, type, subject, exchange, *wire
         self._tx[Outbox].put(Outbox(*message, self.now, self._replica, *at))
 
     def request(self, effect: Struct, key: str) -> None:
@@ -211,7 +211,7 @@ class Work(Struct, eq=False, dict=True):
         this idempotency key (see `key_for`) the provider must do it once, however often asked."""
         kind, body, cause = type(effect).__name__, msgspec.json.encode(effect), self.cause
         id_ = derived_id(cause.correlation, f"{kind}/{key}")  # whatever it was requested for
-        what = self.number(Effect), id_, kind, subject_of(effect), key
+        what = self._tx.number(Effect), id_, kind, subject_of(effect), key
         why = cause.correlation, cause.traceparent
         self._tx[Effect].put(Effect(*what, body, *why, self.now, self._replica))
 

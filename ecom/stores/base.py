@@ -189,11 +189,11 @@ class Table(Generic[R]):
         deletes: list[Key] = []
         changes: dict[tuple[tuple[str, Any], ...], list[R]] = {}
         for key, row in self._written.items():
-            changed, columns = self._changed.get(key, (None, {}))
+            changed = self._changed.get(key)
             if row is None:
                 deletes.append(key)
-            elif row is changed:
-                changes.setdefault(tuple(columns.items()), []).append(row)
+            elif changed is not None and row is changed[0]:
+                changes.setdefault(tuple(changed[1].items()), []).append(row)
             else:
                 puts.append(row)
         if puts or deletes:
