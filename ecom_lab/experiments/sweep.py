@@ -130,9 +130,7 @@ def play(run: Run, folder: Path) -> Row:
         row |= recorded(done, {*COLUMNS, *notebook.parameters}) | {"status": "done"}
     except PapermillExecutionError as error:
         row["error"] = f"{error.ename}: {error.evalue}"
-    except (
-        Exception
-    ) as error:  # whatever it is, a kernel that was killed perhaps: of this run alone
+    except Exception as error:  # a kernel that was killed, perhaps: a failure of this run alone
         row["error"] = str(error)
     return row | {"seconds": round(time.perf_counter() - began, 3)}
 
