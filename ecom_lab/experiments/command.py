@@ -55,5 +55,8 @@ def sweep(
     except KeyboardInterrupt:
         click.echo("Interrupted. The same command goes on where it was.", err=True)
         sys.exit(130)
-    click.echo(done.report(["ecom", *sys.argv[1:]]))
+    swept = [word for name, values in parameters for word in ("-p", name, values)]
+    seeded = ["--seeds", str(seeds)] if seeds else []
+    command = ["ecom", "sweep", str(notebook), *swept, *seeded, "--into", str(into)]
+    click.echo(done.report(command))
     sys.exit(1 if failed else 0)

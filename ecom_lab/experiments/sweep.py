@@ -1,30 +1,19 @@
 """A sweep: a notebook at every combination of parameters, a row of SQLite a run."""
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from signal import SIGINT
 from typing import Any
 
-import psutil
-from nbformat import NotebookNode
-from papermill import execute_notebook
-from papermill.exceptions import PapermillExecutionError
 from sqlite_utils import Database
 
 from ecom.broker.lease import lease
 from ecom.errors import ShopError
 from ecom.harness.progress import progress
 from ecom_lab.experiments import COLUMNS, report, results
-from ecom_lab.experiments.kernel import Kernel
-from ecom_lab.experiments.notebook import Run, braced, read
-
-STOP_SECONDS = 20.0  # for a kernel that is stopping: it may have a shop to close
-
-Row = dict[str, Any]  # `COLUMNS`, the parameters and what the run has shown
+from ecom_lab.experiments.notebook import read
+from ecom_lab.experiments.worker import side_by_side
 
 
 class Sweep:
@@ -54,7 +43,6 @@ class Sweep:
             left = [run for key, run in self._runs.items() if key not in done]
             if not left:
                 return 0
-            folder.mkdir(parents=True, exist_ok=True)
             # The lease is held over all of them, so that their shops share one broker.
             with (
                 lease(),
@@ -91,65 +79,3 @@ def _opened(path: Path) -> Database:
     if strange:
         raise ShopError(f"{path} has a table `runs` that is not ours: name another file.")
     return database
-
-
-def side_by_side(runs: list[Run], folder: Path, number: int) -> Iterator[tuple[Run, Row]]:
-    """Each run and its row, once it has ended; up to `number` at a time, each in a kernel of its
-    own, which ends when we do. Interrupted, all that still run are stopped."""
-    with ThreadPoolExecutor(number) as pool:
-        begun = {pool.submit(play, run, folder): run for run in runs}
-        try:
-            yield from ((begun[each], each.result()) for each in as_completed(begun))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            ours = psutil.Process().children()
-            kernels = [it for it in ours if "ipykernel_launcher" in it.cmdline()]
-            for kernel in kernels:  # whose cell is interrupted, on which papermill ends it
-                kernel.send_signal(SIGINT)
-            for kernel in psutil.wait_procs(kernels, STOP_SECONDS)[1]:
-                kernel.kill()
-
-
-def play(run: Run, folder: Path) -> Row:
-    """Run the notebook by papermill, in its own folder; what there is to know of that.
-
-    The executed notebook stays in `folder`.
-    """
-    notebook, began = run.notebook, time.perf_counter()
-    row = {"key": run.key, "notebook": notebook.path.name, "code": notebook.code}
-    row |= {"status": "failed", "seconds": None, "error": None, **run.parameters}
-    try:
-        done = execute_notebook(
-            notebook.node,
-            braced(folder / f"{run.key}.ipynb"),
-            run.given,
-            cwd=notebook.path.absolute().parent,
-            progress_bar=False,
-            kernel_manager_class=Kernel,
-        )
-        row |= recorded(done, {*COLUMNS, *notebook.parameters}) | {"status": "done"}
-    except PapermillExecutionError as error:
-        row["error"] = f"{error.ename}: {error.evalue}"
-    except Exception as error:  # a kernel that was killed, perhaps: a failure of this run alone
-        row["error"] = str(error)
-    return row | {"seconds": round(time.perf_counter() - began, 3)}
-
-
-def recorded(notebook: NotebookNode, columns: set[str]) -> Row:
-    """The scalars in all that the notebook shows as JSON objects. Raises `ShopError`.
-
-    `columns` are the names that are taken already.
-    """
-    found: dict[str, Any] = {}
-    for output in (out for cell in notebook.cells for out in cell.get("outputs", [])):
-        shown = output.get("data", {}).get("application/json")
-        found |= shown if isinstance(shown, dict) else {}
-    if not found:
-        raise ShopError("The notebook shows no results: show IPython.display.JSON({…}) of them.")
-    taken = {name.lower() for name in columns}
-    for name, value in found.items():
-        if name.lower() in taken:
-            raise ShopError(f"The result {name!r} has the name of a parameter or of a column.")
-        if isinstance(value, list | dict):
-            raise ShopError(f"The result {name!r} is no number, text or truth, but {value!r}.")
-    return found
