@@ -62,10 +62,14 @@ def clustered() -> Iterator[tuple[str, "Cluster"]]:
     """A cluster, whose clients come through a proxy to any node that answers."""
     with passing_folder() as folder:
         cluster = Cluster(folder)
-        for node in cluster.nodes:  # the first begins a cluster, the others join it
-            node.start()
-        with closing(Proxy(*(node.url for node in cluster.nodes))) as proxy:
-            yield proxy.url + "?heartbeat=2", cluster
+        try:
+            for node in cluster.nodes:  # the first begins a cluster, the others join it
+                node.start()
+            with closing(Proxy(*(node.url for node in cluster.nodes))) as proxy:
+                yield proxy.url + "?heartbeat=2", cluster
+        finally:
+            for node in cluster.nodes:
+                node.kill()
 
 
 @contextmanager
