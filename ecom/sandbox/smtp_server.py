@@ -1,6 +1,7 @@
 """A mail server: takes every mail over SMTP and keeps it, once, in the mailbox."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -70,6 +71,8 @@ async def serve(folder: Path, listening: socket.socket, secret: str = "") -> Asy
         authenticator=handler.known,
         auth_require_tls=False,  # it listens on this machine only
     )
+    # It warns at every login of what it does itself.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     server = await asyncio.get_running_loop().create_server(talk, sock=listening, backlog=128)
     yield
     server.close()

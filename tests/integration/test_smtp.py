@@ -8,6 +8,7 @@ from posting import ID, OverSmtp, kept, mail, tried, use
 
 from ecom.effects.smtp import SmtpMailer
 from ecom.errors import ShopError
+from ecom.harness.processes import log_file
 from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
 
@@ -30,6 +31,12 @@ def test_a_server_that_is_gone_is_an_error_and_found_again_where_it_was(smtp, ou
     )
     assert [sent[0], sent[2], sent[4]] == [None, NotDone, None]
     assert [row[0] for row in kept(smtp)] == [ID, "<two@tea.ecom.example>"]
+
+
+def test_a_mail_that_is_taken_is_nothing_to_warn_of(smtp, tmp_path):
+    """In its log there is what somebody should know."""
+    assert use(smtp, mail()) == [None]
+    assert " WARNING " not in log_file(tmp_path, ("mail", "1")).read_text()
 
 
 class Script:
