@@ -44,6 +44,18 @@ def test_a_running_deadline_is_awaited(world):
     assert deadline == "inventory the hold runs out [awaited] (unless payment comes first)"
 
 
+def test_what_an_earlier_release_handled_and_forgot_is_awaited_by_nobody(world):
+    """It noted nothing, so nothing can be replayed; and its rows are gone since."""
+    world.run()
+    world.finish()
+    for name in ("order", "inventory", "payment", "notification"):
+        meddle(world, name, "DELETE FROM handled")
+        meddle(world, name, "DELETE FROM inbox")
+    for name in ("order", "inventory", "payment"):
+        meddle(world, name, "DELETE FROM outbox")
+    assert history(world.folder, "1001").awaited == []
+
+
 def test_a_message_that_waits_for_another_try_is_awaited(world):
     """Its tries so far are told, and why they failed."""
     world.hold_back("order.created")

@@ -103,8 +103,8 @@ class _Account:
         self._inbox = {(name, row.id): row for name, row in past.all_rows(Inbox, subject)}
         self._requested = {row.id: row for _, row in past.all_rows(Effect, subject)}
         self._outbox, self._timers = past.all_rows(Outbox, subject), past.all_rows(Timer, subject)
-        # Without a replay, of events that were handled long ago there is no more than a note.
-        self._noted = {} if handled else {it: {*past.noted(it)} for it in past.services}
+        # Without a replay, it takes a look at the counters to know what was handled long ago.
+        self._forgotten = {} if handled else {it: {*past.forgotten(it)} for it in past.services}
         self._handled = [*handled, *self._unhandled({(it.service, it.cause) for it in handled})]
         # What led to each: by its id, the number of what published it, or requested it.
         self._led = {id_: i for i, each in enumerate(self._handled) for id_ in each.published}
@@ -155,7 +155,7 @@ class _Account:
     def _steps(self, each: Handling) -> list[Step]:
         """What a service consumed, how often it was tried, what changed, and what came of it."""
         service, row = each.service, self._inbox.get((each.service, each.cause))
-        if each.cause in self._noted.get(service, ()):
+        if each.cause in self._forgotten.get(service, ()):
             return [Step("event", each.message.producer, service, each.message.key)]
         if not each.how:
             return self._words.unhandled(each.message, service, row)
