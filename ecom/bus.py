@@ -108,9 +108,10 @@ class Bus:
             self._session.ack(output.tag)
 
 
-def declare(contract: Contract, url: str, shop: str) -> None:
-    """Declare the shop's topology. Raises pika's errors if it exists in another shape."""
-    with closing(pika.BlockingConnection(parameters(url))) as connection:
+def declare(contract: Contract, url: str, shop: str, patience: float | None = None) -> None:
+    """Declare the shop's topology. Raises pika's errors if it exists in another shape. `patience`
+    is as in `parameters`."""
+    with closing(pika.BlockingConnection(parameters(url, patience))) as connection:
         channel = connection.channel()
         events, dead = topology.exchange(shop), topology.dead_exchange(shop)
         for name in (events, dead):

@@ -14,9 +14,10 @@ CONNECT_SECONDS = 10  # how long each step on the way to a connection may take
 BLOCKED_SECONDS = 300  # how long an alarm may block us before we connect anew
 
 
-def parameters(url: str) -> list[URLParameters]:
+def parameters(url: str, patience: float | None = None) -> list[URLParameters]:
     """Connection parameters for each of the `brokers`, with the settings that pika leaves unset.
 
+    Each step on the way to a connection may take `patience` seconds, without it `CONNECT_SECONDS`.
     For `amqps://…` the broker's certificate must be valid for this host: signed by the
     authority in the PEM file `ECOM_AMQP_CA`, if set, or else by one that the system trusts. Where
     the broker asks for a certificate, too, `ECOM_AMQP_CERT` and `ECOM_AMQP_KEY` name ours. Raises
@@ -27,7 +28,7 @@ def parameters(url: str) -> list[URLParameters]:
         if it.heartbeat is None:  # the URL may say `?heartbeat=…`
             it.heartbeat = HEARTBEAT
         it.blocked_connection_timeout = BLOCKED_SECONDS
-        it.socket_timeout = it.stack_timeout = CONNECT_SECONDS
+        it.socket_timeout = it.stack_timeout = patience or CONNECT_SECONDS
         if it.ssl_options is not None:
             it.ssl_options = SSLOptions(_certificates(), server_hostname=it.host)
     return results

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ecom.amqp.connection import TROUBLE, why
+from ecom.broker import management
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import Lease, lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
@@ -36,8 +37,10 @@ def prepare(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
     """Make the shop's exchanges and queues, and before them, at the private broker, its vhost and
     users, with new passwords; the address for each service. Raises `BrokerUnavailable`."""
     urls = _admit(contract, amqp_url, shop)
+    # The private one lives: on a machine that is busy it only takes longer to say who it is.
+    patience = management.SECONDS if private_node(amqp_url) else None
     try:
-        declare(contract, urls[PROVISIONER], shop)
+        declare(contract, urls[PROVISIONER], shop, patience)
     except TROUBLE as error:
         place = urlsplit(amqp_url).netloc.rpartition("@")[2]  # never the password
         raise BrokerUnavailable(

@@ -5,7 +5,9 @@ import uuid
 
 import pytest
 
+from ecom.amqp import address as connecting
 from ecom.amqp.blocking import operator
+from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import shared_node
 from ecom.contract.permissions import users
 from ecom.contract.topology import queue
@@ -42,6 +44,14 @@ def test_exchanges_are_there_before_the_rights_to_them():
     assert {(it["vhost"], it["exchange"]) for it in then["topic_permissions"]} == {
         (it["vhost"], it["name"]) for it in first["exchanges"]
     }
+
+
+def test_the_private_broker_is_given_longer_than_a_service_gives_it(folder, broker, monkeypatch):
+    """A service may have another node to go to, and tries again; an opening would only fail."""
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 1e-6)
+    with pytest.raises(BrokerUnavailable, match="cannot be used"):
+        prepare(CONTRACT, f"{broker}?heartbeat=30".replace("127.0.0.1", "localhost"), folder.name)
+    assert prepare(CONTRACT, broker, folder.name)
 
 
 def exists(folder, broker):
