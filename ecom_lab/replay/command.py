@@ -3,7 +3,6 @@
 import json
 import math
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -44,8 +43,8 @@ def replay(file: Path, stock: float, dates: str | None, lenient: bool, as_json: 
 
     The exit status is 1 if the file is refused, the books are off or an order never ended.
     """
-    from ecom_lab.replay.report import replay as run
+    from ecom_lab.replay import report
 
-    report = run(file, stock, dates, lenient)
-    click.echo(json.dumps(asdict(report)) if as_json else str(report))
-    sys.exit(0 if report.is_good else 1)
+    found = report.replay(file, stock, dates, lenient)
+    click.echo(json.dumps(found) if as_json else report.in_words(found))
+    sys.exit(0 if report.is_good(found) else 1)

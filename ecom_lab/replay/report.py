@@ -3,8 +3,8 @@
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ecom.errors import NotSettled
 from ecom.harness.progress import progress
@@ -13,50 +13,7 @@ from ecom.shop.api_client import AT_ONCE
 from ecom.shop.shop import Shop
 from ecom_lab.replay.order_file import Cancellation, Purchase, Story, read
 
-
-@dataclass(frozen=True)
-class Report:
-    """How a replay ended."""
-
-    orders: int
-    confirmed: int
-    cancelled: int
-    never_ended: int
-    cancelled_because: dict[str, int]  # reason → orders
-    taken_back: int  # orders that a whole `C` invoice cancels
-    adjustments: int  # of the orders, stock adjustments: placed at a price of zero
-    understood: tuple[str, ...]  # how the file was read, in words
-    lines: int  # of the file
-    skipped: dict[str, int]  # reason → lines of the file
-    first_skipped: dict[str, str]  # reason → the first of them: its number, column and value
-    seconds: float  # from the first order sent until all was settled
-    orders_per_second: float
-    books: str  # "balanced", or what is off
-
-    @property
-    def is_good(self) -> bool:
-        """Every order ended and the books balance."""
-        return self.books == "balanced" and not self.never_ended
-
-    def __str__(self) -> str:
-        first = self.first_skipped
-        rows = {
-            "orders": f"{self.orders:,}",
-            "confirmed": f"{self.confirmed:,}",
-            "cancelled": f"{self.cancelled:,}",
-            **{f"  {reason}": f"{n:,}" for reason, n in self.cancelled_because.items()},
-            **({"never ended": f"{self.never_ended:,}"} if self.never_ended else {}),
-            "stock adjustments among the orders": f"{self.adjustments:,}",
-            "file read as": ", ".join(self.understood),
-            "lines of the file": f"{self.lines:,}",
-            "lines skipped": f"{sum(self.skipped.values()):,}",
-            **{f"  {why}": f"{n:,}, e.g. {first[why]}" for why, n in self.skipped.items()},
-            "seconds": f"{self.seconds:.1f}",
-            "orders per second": f"{self.orders_per_second:,.0f}",
-            "books": self.books,
-        }
-        width = max(map(len, rows))
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+Report = dict[str, Any]  # what `--json` prints
 
 
 def replay(path: Path, share: float, dates: str | None = None, lenient: bool = False) -> Report:
@@ -94,22 +51,47 @@ def _act(story: Story, shop: Shop) -> None:
 
 
 def _report(story: Story, shop: Shop, seconds: float) -> Report:
-    books = shop.books()
-    orders = shop.orders()
-    cancelled = orders[orders.state == "CANCELLED"]
-    return Report(
-        orders=books.orders,
-        confirmed=books.confirmed,
-        cancelled=books.cancelled,
-        never_ended=books.orders - books.confirmed - books.cancelled,
-        cancelled_because=dict(Counter(cancelled.reason).most_common()),
-        taken_back=len(story.actions) - len(story.purchases),
-        adjustments=story.adjustments,
-        understood=story.understood,
-        lines=story.lines,
-        skipped=dict(story.skipped.most_common()),
-        first_skipped=story.first_skipped,
-        seconds=round(seconds, 3),
-        orders_per_second=round(books.orders / seconds, 1) if seconds else 0.0,
-        books="balanced" if books.balanced else str(books),
-    )
+    """How a replay ended, in `seconds` from the first order sent until all was settled."""
+    books, orders = shop.books(), shop.orders()
+    why = orders[orders.state == "CANCELLED"].reason
+    return {
+        "orders": books.orders,
+        "confirmed": books.confirmed,
+        "cancelled": books.cancelled,
+        "never_ended": books.orders - books.confirmed - books.cancelled,
+        "cancelled_because": dict(Counter(why).most_common()),
+        "taken_back": len(story.actions) - len(story.purchases),  # by a whole `C` invoice
+        "adjustments": story.adjustments,
+        "understood": story.understood,
+        "lines": story.lines,
+        "skipped": dict(story.skipped.most_common()),
+        "first_skipped": story.first_skipped,
+        "seconds": round(seconds, 3),
+        "orders_per_second": round(books.orders / seconds, 1) if seconds else 0.0,
+        "books": "balanced" if books.balanced else str(books),
+    }
+
+
+def is_good(report: Report) -> bool:
+    """Whether every order ended and the books balance."""
+    return report["books"] == "balanced" and not report["never_ended"]
+
+
+def in_words(report: Report) -> str:
+    """The report as people read it: a line each number, and each reason."""
+    first, skipped = report["first_skipped"], report["skipped"]
+    rows = {
+        **{name: f"{report[name]:,}" for name in ("orders", "confirmed", "cancelled")},
+        **{f"  {reason}": f"{n:,}" for reason, n in report["cancelled_because"].items()},
+        **({"never ended": f"{report['never_ended']:,}"} if report["never_ended"] else {}),
+        "stock adjustments among the orders": f"{report['adjustments']:,}",
+        "file read as": ", ".join(report["understood"]),
+        "lines of the file": f"{report['lines']:,}",
+        "lines skipped": f"{sum(skipped.values()):,}",
+        **{f"  {why}": f"{n:,}, e.g. {first[why]}" for why, n in skipped.items()},
+        "seconds": f"{report['seconds']:.1f}",
+        "orders per second": f"{report['orders_per_second']:,.0f}",
+        "books": report["books"],
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())

@@ -1,6 +1,7 @@
 """Replaying real orders: every line of the file is ordered, cancels, or is skipped for a reason."""
 
 import gzip
+import re
 
 import pytest
 
@@ -15,7 +16,7 @@ from ecom_lab.replay.order_file import (
     Purchase,
     read,
 )
-from ecom_lab.replay.report import replay
+from ecom_lab.replay.report import in_words, is_good, replay
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
 DAY = "2010-12-{:02} 08:26:00"
@@ -199,10 +200,11 @@ def test_a_replay_runs_to_the_end_and_reports(retail_file, broker, monkeypatch):
         line("C61", "LAMP", -3, day=30, customer="7"),
     ]
     report = replay(retail_file(*rows), 1.0)
-    assert (report.orders, report.confirmed, report.cancelled) == (51, 50, 1)
-    assert report.cancelled_because == {"cancelled by customer": 1}
-    assert report.taken_back == 1
-    assert report.skipped == {NOTHING: 1}
-    assert report.books == "balanced"
-    assert report.orders_per_second > 0
-    assert report.is_good
+    counts = ("orders", "confirmed", "cancelled", "taken_back")
+    assert [report[name] for name in counts] == [51, 50, 1, 1]
+    assert report["cancelled_because"] == {"cancelled by customer": 1}
+    assert report["skipped"] == {NOTHING: 1}
+    assert report["books"] == "balanced"
+    assert report["orders_per_second"] > 0
+    assert is_good(report)
+    assert re.match("orders +51\nconfirmed +50\ncancelled +1\n", in_words(report))
