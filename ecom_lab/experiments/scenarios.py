@@ -1,55 +1,34 @@
-"""Small scenes from the life of a shop, and how each should end: `data/scenarios.csv`, played."""
+"""Small scenes from the life of a shop, and how each should end: `data/scenarios.csv`, played.
+
+Of a scene's orders it is promised how many end how: where they compete, no winner is named.
+"""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ecom.errors import ShopError
+from ecom.settings import one_of
 from ecom.shop.catalogue import price_of
 from ecom_lab.experiments import data_file
 
 if TYPE_CHECKING:
     from ecom.shop.shop import Shop
 
-AT_ONCE, IN_THE_END = "cancels at once", "cancels in the end"
-
-
-class Wish(NamedTuple):
-    """One order of a scenario, and what should become of it.
-
-    Of a scenario's orders it is promised how many end how. Where they compete, the promise names
-    no winner.
-    """
-
-    scenario: str
-    step: int  # orders of one step come together, those of the next when all is quiet
-    customer: str
-    lines: str  # `2 TEAPOT, 1 KITE`
-    then: str  # what the customer does next: nothing, or one of the two above
-    state: str
-    reason: str
-    because: str
-
-    def order(self) -> dict[str, Any]:
-        """As `Shop.place_many` takes it."""
-        wanted = [line.split(" ") for line in self.lines.split(", ")]
-        lines = [
-            {"sku": sku, "quantity": int(quantity), "unit_price": price_of(sku)}
-            for quantity, sku in wanted
-        ]
-        return {"customer": self.customer, "lines": lines}
+ENDS = ["scenario", "state", "reason"]
+THEN = ("cancels at once", "cancels in the end")  # what a customer may do next
 
 
 def table() -> pd.DataFrame:
-    """All scenarios as they stand in the file, one order a row."""
+    """All scenarios as they stand in the file, one order a row, for a shop with the catalogue's
+    stock. Orders of one step come together, those of the next when all is quiet."""
     return pd.read_csv(data_file("scenarios.csv"), keep_default_na=False)
 
 
-def scenarios() -> dict[str, list[Wish]]:
-    """All scenarios by name, in the order of the file, for a shop with the catalogue's stock."""
-    by_name = table().groupby("scenario", sort=False)
-    return {name: [Wish(*row) for row in rows.values.tolist()] for name, rows in by_name}
+def lines_of(words: str) -> list[dict[str, Any]]:
+    """The lines of an order, `2 TEAPOT, 1 KITE`, as `Shop.place_many` takes them."""
+    wanted = (line.split(" ") for line in words.split(", "))
+    return [{"sku": sku, "quantity": int(n), "unit_price": price_of(sku)} for n, sku in wanted]
 
 
 def play(shop: "Shop", *names: str) -> pd.DataFrame:
@@ -59,34 +38,26 @@ def play(shop: "Shop", *names: str) -> pd.DataFrame:
     in the order of the file.
     Raises `ShopError` for a scenario there is not, and as `Shop.place` and `Shop.settle` do.
     """
-    known = scenarios()
-    if unknown := [name for name in names if name not in known]:
-        raise ShopError(f"There is no scenario {unknown[0]!r}: choose of {', '.join(known)}.")
-    wishes = [wish for name in names or known for wish in known[name]]
-    placed: dict[str, Wish] = {}
-    for step in sorted({wish.step for wish in wishes}):
-        placed |= _place(shop, [wish for wish in wishes if wish.step == step])
-    return _compared(shop, dict(sorted(placed.items(), key=lambda item: wishes.index(item[1]))))
+    wishes = table()
+    known = wishes.scenario.unique()
+    chosen = [one_of("scenario", name, known) for name in names or known]
+    wishes = wishes[wishes.scenario.isin(chosen)]
+    placed = pd.concat([_placed(shop, step) for _, step in wishes.groupby("step")]).sort_index()
+    ended = shop.orders().set_index("order_id").loc[placed.order_id].drop(columns="total")
+    ended.insert(0, "scenario", placed.scenario.array)
+    promised, outcomes = (Counter(it[ENDS].itertuples(index=False)) for it in (placed, ended))
+    broken = {scenario for scenario, *_ in promised - outcomes}
+    ended["as_promised"] = ~ended.scenario.isin(broken)
+    ended["because"] = placed.because.array
+    return ended.reset_index()
 
 
-def _place(shop: "Shop", wishes: list[Wish]) -> dict[str, Wish]:
-    """Place the orders of one step, and let their customers do what they do next."""
-    numbers = shop.place_many(wish.order() for wish in wishes)
-    placed = dict(zip(numbers, wishes, strict=True))
-    for when in (AT_ONCE, IN_THE_END):
-        for number in [number for number, wish in placed.items() if wish.then == when]:
+def _placed(shop: "Shop", wishes: pd.DataFrame) -> pd.DataFrame:
+    """The orders of one step and their numbers, once customers have done what they do next."""
+    orders = ({"customer": it.customer, "lines": lines_of(it.lines)} for it in wishes.itertuples())
+    placed = wishes.assign(order_id=shop.place_many(orders))
+    for when in THEN:
+        for number in placed.order_id[placed.then == when]:
             shop.cancel(number)
         shop.settle()
     return placed
-
-
-def _compared(shop: "Shop", placed: dict[str, Wish]) -> pd.DataFrame:
-    """What became of each order, beside what was promised."""
-    ended = shop.orders().set_index("order_id").loc[list(placed)].drop(columns="total")
-    ended.insert(0, "scenario", [wish.scenario for wish in placed.values()])
-    outcomes = Counter(zip(ended.scenario, ended.state, ended.reason, strict=True))
-    promised = Counter((wish.scenario, wish.state, wish.reason) for wish in placed.values())
-    broken = {name for name, *_ in promised - outcomes}
-    ended["as_promised"] = ~ended.scenario.isin(broken)
-    ended["because"] = [wish.because for wish in placed.values()]
-    return ended.reset_index()

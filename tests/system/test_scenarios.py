@@ -6,7 +6,7 @@ import pytest
 from ecom import Shop
 from ecom.errors import ShopError
 from ecom.shop.catalogue import cards, products, stock
-from ecom_lab.experiments.scenarios import play, scenarios
+from ecom_lab.experiments.scenarios import lines_of, play, table
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,11 @@ def played(shop):
     return play(shop)
 
 
-@pytest.mark.parametrize("name", scenarios())
+@pytest.mark.parametrize("name", table().scenario.unique())
 def test_a_scenario_ends_as_it_promises(played, name):
     """As many orders in each state, for each reason, as the file says."""
     mine = played[played.scenario == name]
-    assert len(mine) == len(scenarios()[name])
+    assert len(mine) == (table().scenario == name).sum()
     assert mine.as_promised.all(), mine.to_string()
 
 
@@ -42,13 +42,13 @@ def test_what_one_order_takes_and_gives_back_does_not_touch_another(shop, played
 
 def test_every_scenario_is_worth_reading():
     """Known customers and products (but for the one that is about it), a reason, a sentence."""
-    wishes = [wish for scenario in scenarios().values() for wish in scenario]
-    skus = {line["sku"] for wish in wishes for line in wish.order()["lines"]}
+    wishes = table()
+    skus = {line["sku"] for words in wishes.lines for line in lines_of(words)}
     assert skus - products().keys() == {"UNICORN"}
-    assert {wish.customer for wish in wishes} <= cards().keys()
-    assert all(bool(wish.reason) == (wish.state == "CANCELLED") for wish in wishes)
-    assert all(wish.because.endswith(".") for wish in wishes)
-    assert len({wish.because for wish in wishes}) == len(wishes)
+    assert set(wishes.customer) <= cards().keys()
+    assert ((wishes.reason != "") == (wishes.state == "CANCELLED")).all()
+    assert wishes.because.str.endswith(".").all()
+    assert wishes.because.is_unique
 
 
 def test_a_broken_promise_is_told(shop, played):
