@@ -39,14 +39,13 @@ def results(path: Path | str) -> "pd.DataFrame":
     """
     import pandas as pd  # here: a command that does not sweep need not wait for it
 
-    missing = f"There are no results in {path}: `ecom sweep … --into {path}` makes them."
-    if not Path(path).is_file():
-        raise ShopError(missing)
     uri = Path(path).absolute().as_uri() + "?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             frame = pd.read_sql_query("SELECT * FROM runs", connection)
-    except pd.errors.DatabaseError as error:
-        raise ShopError(missing) from error
+    except (sqlite3.OperationalError, pd.errors.DatabaseError) as error:
+        raise ShopError(
+            f"There are no results in {path}: `ecom sweep … --into {path}` makes them."
+        ) from error
     wanted = ["notebook", *(name for name in frame if name not in COLUMNS)]
     return frame.sort_values(wanted, ignore_index=True)

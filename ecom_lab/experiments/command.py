@@ -47,16 +47,24 @@ def sweep(
     Its results are the scalars in what it shows as IPython.display.JSON. A sweep that was
     interrupted goes on where it was; a run that failed is tried again. Exit status 1 if any failed.
     """
-    from ecom_lab.experiments.sweep import Sweep
+    from ecom_lab.experiments import report
+    from ecom_lab.experiments.notebook import read
+    from ecom_lab.experiments.sweep import found, run
 
-    done = Sweep(notebook, parameters, seeds, into)
+    swept, page = read(notebook), into.with_suffix(".html")
+    axes = swept.axes(parameters, seeds)
+    runs = swept.runs(axes)
     try:
-        failed = done.run(workers, lambda line: click.echo(line, err=True))
+        failed = run(runs, workers, into)
     except KeyboardInterrupt:
         click.echo("Interrupted. The same command goes on where it was.", err=True)
         sys.exit(130)
-    swept = [word for name, values in parameters for word in ("-p", name, values)]
-    seeded = ["--seeds", str(seeds)] if seeds else []
-    command = ["ecom", "sweep", str(notebook), *swept, *seeded, "--into", str(into)]
-    click.echo(done.report(command))
+    words = [word for name, values in parameters for word in ("-p", name, values)]
+    words += ["--seeds", str(seeds)] if seeds else []
+    frame = found(runs, into)
+    report.write(
+        page, swept, axes, frame, ["ecom", "sweep", str(notebook), *words, "--into", str(into)]
+    )
+    done = (frame.status == "done").sum()
+    click.echo(f"{done} of {len(frame)} runs done. Results: {into}; report: {page}.")
     sys.exit(1 if failed else 0)
