@@ -58,29 +58,19 @@ class Proxy:
         netloc = f"{credentials}@127.0.0.1:{self._server.server_address[1]}"
         self.url = self._brokers[0]._replace(netloc=netloc).geturl()
 
+    @property
+    def valves(self) -> list[Valve]:
+        """Those of all lines there are now, for a fault to turn."""
+        return [*self._valves]
+
     def cut(self) -> None:
         """End every line."""
-        for valve in [*self._valves]:
+        for valve in self.valves:
             valve.cut()
-
-    def deafen(self) -> None:
-        """What the broker says is lost from now on: confirms, too. What is sent to it arrives."""
-        for valve in [*self._valves]:
-            valve.leaking |= valve.is_back
-
-    def forget(self) -> None:
-        """Half-open: nothing passes any more, either way, and nobody is told."""
-        for valve in [*self._valves]:
-            valve.leaking = True
-
-    def slow(self, seconds: float) -> None:
-        """Every chunk takes that long, on every line."""
-        for valve in [*self._valves]:
-            valve.delay = seconds
 
     def clog(self, random: Random, seconds: float) -> None:
         """Nothing passes for so long; then the lines are released one by one, in random order."""
-        valves = [*self._valves]
+        valves = self.valves
         for valve in valves:
             valve.open.clear()
         time.sleep(seconds)

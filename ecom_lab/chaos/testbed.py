@@ -41,6 +41,7 @@ class Testbed:
         database: Cluster | None,
     ) -> None:
         self.runner, self.broker, self.database = runner, broker, database
+        self.processes: Processes = runner.processes
         self.trial, self.is_shop = fault.trial, fault.trial is SHOP
         self.orders, self.rounds, self.seconds = size
         self.hold_seconds = fault.hold_seconds
@@ -50,11 +51,6 @@ class Testbed:
         self.random = Random(seed + 1)  # not the customers' own
         self.problems: list[str] = []  # promises that were broken on the way
         self.workload = fault.trial.workload(runner, fault, size, seed)
-
-    @property
-    def processes(self) -> Processes:
-        """The processes of all services."""
-        return self.runner.processes
 
     def start(self, *services: str) -> None:
         """Start all replicas of these services, but for those that run."""

@@ -104,7 +104,8 @@ def cut(bed: Testbed) -> str:
 
 def cut_before_confirm(bed: Testbed) -> str:
     """What is published arrives, its confirm never does."""
-    bed.broker.deafen()
+    for valve in bed.broker.valves:
+        valve.leaking |= valve.is_back
     bed.burst()
     bed.broker.cut()
     return "lines cut before confirms"
@@ -112,14 +113,16 @@ def cut_before_confirm(bed: Testbed) -> str:
 
 def half_open(bed: Testbed) -> str:
     """All lines fall silent and nobody is told: heartbeats must find it out."""
-    bed.broker.forget()
+    for valve in bed.broker.valves:
+        valve.leaking = True
     bed.burst()
     return "lines half-open"
 
 
 def slow(bed: Testbed) -> str:
     """Everything crawls; then the lines are cut amid what is on its way."""
-    bed.broker.slow(0.05)
+    for valve in bed.broker.valves:
+        valve.delay = 0.05
     bed.burst()
     bed.wait(0.2, 0.6)
     bed.broker.cut()
