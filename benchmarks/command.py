@@ -55,14 +55,10 @@ def bench(
     up (benchmarks/peers/setup). All of it takes about half an hour; --orders 500 --runs 1 a few
     minutes.
     """
-    from benchmarks.contender import BenchFailed
     from benchmarks.report import tables, write
     from benchmarks.suite import measure
 
-    try:
-        results = measure(orders, runs, samples, only or PARTS, against)
-    except BenchFailed as error:
-        raise click.ClickException(str(error)) from error
+    results = measure(orders, runs, samples, only or PARTS, against)
     if report:
         write(results, report)
     told = (f"{title}\n{table}" for title, table in tables(results).items())

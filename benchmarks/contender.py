@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from ecom.bus import declare, remove_topology
+from ecom.errors import ShopError
 from ecom.settings import home
 from ecom_lab.shop import CONTRACT, SERVICES
 
@@ -30,7 +31,7 @@ STOP_SECONDS = 20.0
 LOOK_SECONDS = 0.01
 
 
-class BenchFailed(Exception):
+class BenchFailed(ShopError):
     """A contender did not do its work; the text says which, and what its log ended with."""
 
 
@@ -87,11 +88,8 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
-        told = {
-            "ECOM_AMQP_URL": self.url,
-            "ECOM_FOLDER": str(self.folder),
-            "ECOM_SHOP": self.shop,
-        }
+        folder = str(self.folder)
+        told = {"ECOM_AMQP_URL": self.url, "ECOM_FOLDER": folder, "ECOM_SHOP": self.shop}
         for service in self.contender.processes:
             with open(self.folder / f"{service}.log", "ab") as log:
                 self.processes[f"{service}-1"] = subprocess.Popen(

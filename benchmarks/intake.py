@@ -10,28 +10,30 @@ import json
 import os
 import re
 import time
-from statistics import median
 from typing import Any
 
+import pandas as pd
 import psutil
 
 from benchmarks.api_floor import API_FLOOR
 from benchmarks.contender import Bench, BenchFailed, Run
 from benchmarks.contenders import ECOM, tell
 from benchmarks.shop import order
-from benchmarks.stats import percentiles, ratio
+from benchmarks.stats import percentiles
 
 ROUNDS = 5  # that both take in turns
 MANY = 16  # callers, where it is not told
 LISTS = (10, 100, 1_000)  # orders in one request
 OTHERS = ("inventory", "payment", "notification", "audit")
+ORDER = "POST /orders"
 # What is asked, and by how many at a time.
 ASKED = {
-    "`POST /orders`, one": (("POST", "/orders"), (1, MANY, 64)),
-    "`GET /orders/1001`": (("GET", "/orders/1001"), (1, MANY)),
-    "`GET /orders`, a hundred": (("GET", "/orders?limit=100"), (1, MANY)),
+    "`POST /orders`, one": (ORDER, (1, MANY, 64)),
+    "`GET /orders/1001`": ("GET /orders/1001", (1, MANY)),
+    "`GET /orders`, a hundred": ("GET /orders?limit=100", (1, MANY)),
 }
 CASES = [(what, callers) for what, (_, several) in ASKED.items() for callers in several]
+Took = tuple[float, list[float]]  # seconds of all, milliseconds of each
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)\r\n")
 
 
@@ -44,20 +46,12 @@ class Api:
         self._host, _, port = note["http"].removeprefix("http://").partition(":")
         self._port, self._server = int(port), psutil.Process(note["pid"])
 
-    def ask(
-        self,
-        verb: str,
-        path: str,
-        callers: int,
-        number: int,
-        rate: float | None = None,
-        size: int = 1,
-    ) -> dict[str, Any]:
+    def ask(self, what: str, callers: int, number: int, rate: float = 0.0, size: int = 1) -> dict:
         """Requests a second, milliseconds of one, and CPU milliseconds of server and callers, of so
         many requests, of `size` orders each if they place any. With a `rate`, each has its moment,
         so many a second, from which its time counts, however late it is sent."""
         body = json.dumps([order(n) for n in range(size)] if size > 1 else order(0)).encode()
-        asked = self._request(verb, path, body if verb == "POST" else b"")
+        asked = self._request(what, body if what == ORDER else b"")
         before = self._cpu()
         seconds, took = asyncio.run(self._load(asked, callers, number, rate))
         server, caller = (b - a for a, b in zip(before, self._cpu(), strict=True))
@@ -67,25 +61,22 @@ class Api:
     def _cpu(self) -> tuple[float, float]:
         return sum(self._server.cpu_times()[:2]), sum(os.times()[:2])
 
-    def _request(self, method: str, path: str, body: bytes) -> bytes:
+    def _request(self, what: str, body: bytes) -> bytes:
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._token}"
+            f"{what} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._token}"
             f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
 
-    async def _load(
-        self, asked: bytes, callers: int, number: int, rate: float | None
-    ) -> tuple[float, list[float]]:
-        """The seconds that all took, and each in milliseconds. Raises `BenchFailed` for an answer
-        that is no success."""
+    async def _load(self, asked: bytes, callers: int, number: int, rate: float) -> Took:
+        """Raises `BenchFailed` for an answer that is no success."""
         opened = [await asyncio.open_connection(self._host, self._port) for _ in range(callers)]
         took: list[float] = []
         left, begun = iter(range(number)), time.perf_counter()
 
         async def caller(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             for n in left:
-                since = time.perf_counter() if rate is None else begun + n / rate
+                since = begun + n / rate if rate else time.perf_counter()
                 await asyncio.sleep(max(0.0, since - time.perf_counter())) if rate else None
                 writer.write(asked)
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -109,26 +100,26 @@ def intake(bench: Bench) -> dict[str, Any]:
             tell(run, f"kill {service}")
         apis = {"ecom": Api(run), "floor": Api(floor)}
         for api in apis.values():
-            api.ask("POST", "/orders", MANY, 20 + 100)
+            api.ask(ORDER, MANY, 20 + 100)
         for _ in range(ROUNDS):
             for what, callers in CASES:
                 number = max(1, min(orders, 2_000 if callers > 1 else 500) // 2)
                 for name, api in apis.items():
-                    found = api.ask(*ASKED[what][0], callers, number)
+                    found = api.ask(ASKED[what][0], callers, number)
                     seen[what, callers].setdefault(name, []).append(found)
         rows = [{"what": what, "callers": n, **_summary(seen[what, n])} for what, n in CASES]
         half = rows[1]["per_second"] / 2
-        calm = apis["ecom"].ask("POST", "/orders", MANY, min(orders, 2_000), rate=half)
+        calm = apis["ecom"].ask(ORDER, MANY, min(orders, 2_000), rate=half)
         for size in LISTS:
             number = max(1, min(orders, 50 * MANY * size) // size)
-            rate = apis["ecom"].ask("POST", "/orders", MANY, number, size=size)["per_second"]
+            rate = apis["ecom"].ask(ORDER, MANY, number, size=size)["per_second"]
             lists.append({"in_one_request": size, "orders_per_second": round(rate * size, 1)})
     return {"requests": rows, "half": calm, "lists": lists}
 
 
-def _summary(found: dict[str, list[dict]]) -> dict[str, Any]:
-    ours, floors = found["ecom"], found["floor"]
-    told = {name: round(median(each[name] for each in ours), 3) for name in ours[0]}
-    speeds = [[each["per_second"] for each in side] for side in (ours, floors)]
-    costs = [[each["cpu_ms"] or 1e-9 for each in side] for side in (ours, floors)]
-    return {**told, "floor_ratio": ratio(*speeds), "floor_cpu_ratio": ratio(*costs)}
+def _summary(found: dict[str, list[dict]]) -> dict[str, float]:
+    """Medians of ours, and of their ratios to the floor's."""
+    ours, floors = (pd.DataFrame(found[name]).replace(0, 1e-9) for name in ("ecom", "floor"))
+    ratios = (ours / floors).median().round(3)
+    beside = {"floor_ratio": ratios.per_second, "floor_cpu_ratio": ratios.cpu_ms}
+    return ours.median().round(3).to_dict() | beside
