@@ -11,7 +11,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -78,11 +77,12 @@ class StateMachine(Picture):
         }
         states = states_of(self.lifecycle)
         sizes |= {state: (width_of_text(state, weight="bold") + 0.2, BOX) for state in states}
-        layout = layered(self.arrows, sizes)
-        at = {node: (MARGIN + x, HEAD + y) for node, (x, y) in layout.at.items()}
-        width, height = layout.width + 2 * MARGIN, HEAD + layout.height + MARGIN
+        middles, ways = layered(self.arrows, sizes)
+        at = {node: (MARGIN + x, HEAD + y) for node, (x, y) in middles.items()}
+        width = max(x + sizes.get(node, (0, 0))[0] / 2 for node, (x, _) in at.items()) + MARGIN
+        height = max(at[node][1] + tall / 2 for node, (_, tall) in sizes.items()) + MARGIN
         with paper(self.title, width, height, KEY) as axes:
-            for arrow, way in layout.ways.items():
+            for arrow, way in ways.items():
                 _arrow(axes, [at[node] for node in way], self._colour(arrow[1]))
                 self._label(axes, at[arrow], arrow)
             axes.plot(*at[NOTHING], "o", ms=9, color=palette.INK, zorder=4)
@@ -133,17 +133,11 @@ def state_machines(saga: Saga) -> dict[str, StateMachine]:
 
 
 # ── where to draw what ────────────────────────────────────────────────────────────────────────
-class Layout(NamedTuple):
-    """Where the middle of each node is, and what nodes each arrow passes."""
-
-    at: dict[Node, Place]
-    ways: dict[Arrow, list[Node]]
-    width: float
-    height: float
-
-
-def layered(arrows: Iterable[Arrow], sizes: Mapping[Node, Place]) -> Layout:
-    """Where to draw these arrows; `sizes` are the widths and heights of states and labels.
+def layered(
+    arrows: Iterable[Arrow], sizes: Mapping[Node, Place]
+) -> tuple[dict[Node, Place], dict[Arrow, list[Node]]]:
+    """Where the middle of each node is, and what nodes each arrow passes; `sizes` are the widths
+    and heights of states and labels.
 
     A state stands beneath those that lead to it and were named before it. So an arrow to one that
     was named before its source leads back up: circles are welcome.
@@ -162,7 +156,7 @@ def layered(arrows: Iterable[Arrow], sizes: Mapping[Node, Place]) -> Layout:
         height = max(sizes.get(node, (0, 0))[1] for node in nodes)
         at |= {node: (x[node] - left, y + height / 2) for node in nodes}
         y += height + BENEATH
-    return Layout(at, ways, max(at[node][0] + widths[node] / 2 for node in at), y - BENEATH)
+    return at, ways
 
 
 def _rows(arrows: list[Arrow]) -> dict[Node, int]:

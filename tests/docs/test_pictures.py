@@ -97,9 +97,9 @@ def test_states_may_lead_in_a_circle():
     """Back up, to themselves, and to what was named before: everything has a place of its own."""
     arrows = [("", "a"), ("a", "b"), ("b", "a"), ("b", "b"), ("b", "c"), ("c", "a")]
     sizes = dict.fromkeys(["", "a", "b", "c", *arrows], (1.0, 0.2))
-    layout = layered(arrows, sizes)
-    assert len(set(layout.at.values())) == len(layout.at)
-    for (x, y), (other, level) in combinations([layout.at[node] for node in sizes], 2):
+    at, _ = layered(arrows, sizes)
+    assert len(set(at.values())) == len(at)
+    for (x, y), (other, level) in combinations([at[node] for node in sizes], 2):
         assert abs(x - other) >= 1 or abs(y - level) >= 0.2
 
 
