@@ -27,15 +27,9 @@ EXCEL = (
 )
 ENCODINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-# What we call a column: how the two published shapes of the data set do, in small letters.
-COLUMNS = {
-    "InvoiceNo": ("invoiceno", "invoice"),
-    "StockCode": ("stockcode",),
-    "Quantity": ("quantity",),
-    "InvoiceDate": ("invoicedate",),
-    "UnitPrice": ("unitprice", "price"),
-    "CustomerID": ("customerid",),
-}
+COLUMNS = ["InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"]
+# How the two published shapes of the data set call them, in small letters.
+KNOWN = {name.lower(): name for name in COLUMNS} | {"invoice": "InvoiceNo", "price": "UnitPrice"}
 UNREADABLE = (
     *(OSError, EOFError, ValueError, RuntimeError),
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
@@ -71,13 +65,11 @@ def sheet(path: Path) -> Sheet:
         raise ShopError(f"{path} cannot be read as CSV: {why}.") from error
     if "\0" in text:
         raise ShopError(f"{path} cannot be read as CSV: it holds bytes of zero, so it is no text.")
-    separator, header, places = _header(path, text)
-    table = _lines(path, text, separator, len(header))
-    lines = table[list(places.values())].set_axis(list(places), axis="columns")
-    lines = lines.apply(lambda column: column.str.strip()).assign(
-        line=table.line, broken=table.broken
-    )
-    names = {column: header[place] for column, place in places.items()}
+    separator, header, ours = _header(path, text)
+    table = _lines(path, text, separator, ours)
+    lines = table[COLUMNS].apply(lambda column: column.str.strip())
+    lines = lines.assign(line=table.line, broken=table.broken)
+    names = dict(zip(ours, header, strict=True))
     read = Sheet(path, lines, names, (encoding, f"columns separated by {SEPARATORS[separator]}"))
     if not encoding.startswith("UTF"):
         _check_ascii(read)
@@ -129,9 +121,9 @@ def _check_ascii(read: Sheet) -> None:
             )
 
 
-def _header(path: Path, text: str) -> tuple[str, list[str], dict[str, int]]:
-    """The separator, the first line, and where in it our columns are."""
-    missing = list(COLUMNS)
+def _header(path: Path, text: str) -> tuple[str, list[str], list[str]]:
+    """The separator, the first line, and what we call its columns: "" for those we do not need."""
+    missing = COLUMNS
     for separator in SEPARATORS:
         try:
             header = next(_reader(text, separator), [])
@@ -139,16 +131,12 @@ def _header(path: Path, text: str) -> tuple[str, list[str], dict[str, int]]:
             continue
         while header and not header[-1].strip():
             header.pop()
-        found = [re.sub(r"[\s_\ufeff-]", "", name).lower() for name in header]
-        places = {
-            column: [at for at, name in enumerate(found) if name in names]
-            for column, names in COLUMNS.items()
-        }
-        if twice := [column for column, ats in places.items() if len(ats) > 1]:
+        ours = [KNOWN.get(re.sub(r"[\s_\ufeff-]", "", name).lower(), "") for name in header]
+        if twice := [name for name in COLUMNS if ours.count(name) > 1]:
             raise ShopError(f"{path} has more than one column that may be {twice[0]}.")
-        missing = min(missing, [column for column, ats in places.items() if not ats], key=len)
+        missing = min(missing, [name for name in COLUMNS if name not in ours], key=len)
         if not missing:
-            return separator, header, {column: at for column, (at,) in places.items()}
+            return separator, header, ours
     raise ShopError(
         f"{path} is not of the Online Retail shape: no {', '.join(missing)} in its first line, "
         f"{shown(text[:100].partition(chr(10))[0])}."
@@ -159,10 +147,10 @@ def _reader(text: str, separator: str) -> "csv._reader":
     return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
 
 
-def _lines(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
-    """The lines below the header by place, with `line` and `broken`. Blank ones are left out."""
+def _lines(path: Path, text: str, separator: str, columns: list[str]) -> pd.DataFrame:
+    """The lines below the header, with `line` and `broken`. Blank ones are left out."""
     rows: list[list[str]] = []
-    lines = _reader(text, separator)
+    lines, width = _reader(text, separator), len(columns)
     try:
         next(lines)
         end = lines.line_num
@@ -178,7 +166,7 @@ def _lines(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
         ) from error
     if not rows:
         raise ShopError(f"{path} has no lines below its header.")
-    return pd.DataFrame(rows, columns=[*range(width), "broken", "line"], dtype=str)
+    return pd.DataFrame(rows, columns=[*columns, "broken", "line"], dtype=str)
 
 
 def _fitted(row: list[str], separator: str, width: int, swallowed: bool) -> list[str]:

@@ -7,7 +7,7 @@ is Chen, D. (2015), UCI Machine Learning Repository, DOI 10.24432/C5BW33; so is 
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -82,10 +82,7 @@ class Story:
 
     def demand(self) -> Counter[str]:
         """Units of each product that all the orders together ask for."""
-        units: Counter[str] = Counter()
-        for order in self.purchases:
-            units.update(_units(order.lines))
-        return units
+        return _units(line for order in self.purchases for line in order.lines)
 
     def shelves(self, share: float) -> dict[str, int]:
         """Initial stock: that share of each product's demand, rounded up."""
@@ -226,7 +223,7 @@ def _invoices(table: pd.DataFrame) -> Iterator[tuple[str, str, bool, list[Line]]
     return invoices.sort_values("at", kind="stable").drop(columns="at").itertuples(name=None)
 
 
-def _units(lines: list[Line]) -> Counter[str]:
+def _units(lines: Iterable[Line]) -> Counter[str]:
     units: Counter[str] = Counter()
     for line in lines:
         units[line["sku"]] += line["quantity"]
