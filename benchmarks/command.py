@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,6 +31,7 @@ MANY = click.IntRange(min=1)
 )
 @click.option(
     "--against",
+    "other",
     type=Place(exists=True, file_okay=False),
     help="Measure this shop beside that of another checkout, and nothing else.",
 )
@@ -39,15 +41,7 @@ MANY = click.IntRange(min=1)
     help="Write PERFORMANCE.md and its plots into this folder.",
 )
 @as_json
-def bench(
-    orders: int,
-    runs: int,
-    samples: int,
-    only: tuple[str, ...],
-    against: Path | None,
-    report: Path | None,
-    as_json: bool,
-) -> None:
+def bench(only: tuple[str, ...], report: Path | None, as_json: bool, **asked: Any) -> None:
     """Measure throughput, latency, scale, intake, start and stages, against the broker's own speed.
 
     Beside the shop run, in turns: the same messages with nothing else done (the floor), and the
@@ -58,7 +52,7 @@ def bench(
     from benchmarks.report import tables, write
     from benchmarks.suite import measure
 
-    results = measure(orders, runs, samples, only or PARTS, against)
+    results = measure(only or PARTS, **asked)
     if report:
         write(results, report)
     told = (f"{title}\n{table}" for title, table in tables(results).items())

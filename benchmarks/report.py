@@ -1,9 +1,10 @@
 """Results for people: tables on a terminal, and `PERFORMANCE.md` with its plots."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 Results = dict[str, Any]
 
@@ -158,16 +159,11 @@ def _start(results: Results) -> str:
 
 def _stages(results: Results) -> str:
     """Of each service, what makes up its CPU time; the dearest stage of all first."""
-    found = results["stages"]
-    whole = Counter[str]()
-    for stages in found.values():
-        whole.update(stages)
-    rows = [
-        (stage, *(stages.get(stage, 0.0) for stages in found.values()), round(sum_, 1))
-        for stage, sum_ in whole.most_common()
-    ]
-    sums = [round(sum(column), 1) for column in [*zip(*rows, strict=True)][1:]]
-    return table(("", *found, "all"), [*rows, ("all", *sums)])
+    found = pd.DataFrame(results["stages"]).fillna(0.0)
+    found["all"] = found.sum(axis="columns")
+    found = found.sort_values("all", ascending=False)
+    found.loc["all"] = found.sum()
+    return table(("", *found), found.round(1).itertuples())
 
 
 def _explorer(results: Results) -> str:

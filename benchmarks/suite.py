@@ -35,7 +35,7 @@ _KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
 
 def measure(
-    orders: int, runs: int, samples: int, parts: Iterable[str], other: Path | None = None
+    parts: Iterable[str], orders: int, runs: int, samples: int, other: Path | None
 ) -> dict[str, Any]:
     """One object with all results; what `throughput` tells stands at its top. With an `other`
     checkout, it is measured beside that alone.
