@@ -5,15 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from ecom import events
 from ecom.contract.contract import Contract
-from ecom.events import (
-    InventoryCommitted,
-    InventoryExpired,
-    InventoryProcessed,
-    OrderCancelled,
-    OrderCreated,
-    PaymentProcessed,
-)
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Impossible, Work
 from ecom.runtime.tables import Effect, Inbox
@@ -111,7 +104,7 @@ def done_is_not_dead(view: View) -> Iterator[str]:
     dead = [row for row in view.rows("inventory", Inbox).values() if row.state == "dead"]
     for row in dead:
         held = view.rows("inventory", Reservation).get(row.subject)
-        if row.type == PaymentProcessed.key and held and held.state == COMMITTED:
+        if row.type == events.PaymentProcessed.key and held and held.state == COMMITTED:
             yield f"order {row.subject}: its stock is {held.state}, its {row.type} a dead letter"
 
 
@@ -121,7 +114,7 @@ def dead_once(view: View) -> Iterator[str]:
         yield f"an operator finds {view.dead} dead letters of {view.strays} message"
 
 
-def mistaken(cancelled: OrderCancelled, work: Work) -> None:
+def mistaken(cancelled: events.OrderCancelled, work: Work) -> None:
     """A handler with a mistake that nobody has mended yet."""
     raise Impossible("to release stock is not written yet")
 
@@ -137,17 +130,17 @@ def _core(world: Scenario) -> Scenario:
 
 
 # Inventory keeps no tombstone: a cancellation must not come before its order.
-IN_ORDER = answering("inventory", {OrderCancelled: domain.release_known_only})(one("line"))
+IN_ORDER = answering("inventory", {events.OrderCancelled: domain.release_known_only})(one("line"))
 # Inventory does not look whether it has held stock before: the inbox must see to that.
-TRUSTING = answering("inventory", {OrderCreated: domain.hold_trusting})
+TRUSTING = answering("inventory", {events.OrderCreated: domain.hold_trusting})
 TWO = replace(shop(stock=(("TEAPOT", 2),)), kinds=("duplicate",), is_counted=True, limit=None)
 DYING = replace(one("crash", "line"), is_counted=True, limit=None)
-EARLY = stray("inventory", PaymentProcessed("4711", "ada@example.org", 1250), "earlier")
-CREATED = OrderCreated("4711", "ada@example.org", GOOD_CARD, 1250, (TEAPOT,))
+EARLY = stray("inventory", events.PaymentProcessed("4711", "ada@example.org", 1250), "earlier")
+CREATED = events.OrderCreated("4711", "ada@example.org", GOOD_CARD, 1250, (TEAPOT,))
 # Its order never comes; or it does, and then nobody else is concerned.
 NEVER = replace(STRAYED, strays=(EARLY,))
-IGNORED = dict.fromkeys((InventoryCommitted, InventoryExpired), domain.ignore)
-COMES = answering("payment", {InventoryProcessed: domain.ignore})(
+IGNORED = dict.fromkeys((events.InventoryCommitted, events.InventoryExpired), domain.ignore)
+COMES = answering("payment", {events.InventoryProcessed: domain.ignore})(
     answering("order", IGNORED)(
         replace(
             shop(wishes=(), faults=0, strays=(EARLY, stray("inventory", CREATED, "earlier"))),
@@ -156,11 +149,11 @@ COMES = answering("payment", {InventoryProcessed: domain.ignore})(
     )
 )
 REPLAYED = {"dead-letter": "1", "dead-exchange": "events"}
-CANCELLED = OrderCancelled("1001", "ada@example.org", "cancelled by customer")
+CANCELLED = events.OrderCancelled("1001", "ada@example.org", "cancelled by customer")
 HOLDING = (
     Stock("TEAPOT", 1, 0, held=1),
     Reservation("1001", HELD, "ada@example.org", {"TEAPOT": 1}, None, 0.0, "earlier"),
-    Inbox("order.1", OrderCancelled.key, "1001", "dead", 0.0),
+    Inbox("order.1", events.OrderCancelled.key, "1001", "dead", 0.0),
 )
 REPLAY = replace(
     shop(wishes=(), faults=0, strays=(stray("inventory", CANCELLED, "earlier", **REPLAYED),)),
@@ -168,7 +161,7 @@ REPLAY = replace(
     properties=tuple(promises(SETTLED, replay_handled)),
 )
 # Nobody replays it, but the broker delivers it once more.
-MISTAKEN = answering("inventory", {OrderCancelled: mistaken})(
+MISTAKEN = answering("inventory", {events.OrderCancelled: mistaken})(
     replace(
         shop(wishes=(), strays=(stray("inventory", CANCELLED, "earlier"),)),
         kinds=("duplicate",),
@@ -209,12 +202,6 @@ STAGES = (
     _of("inbox", "redelivery", "A process dies, or loses its connection.", TRUSTING(DYING)),
     _of("retries", "unreadable", "A message is no event.", UNREADABLE),
     _of("retries", "hiccup", "A handler fails, once.", one("handler")),
-    _of(
-        "retries",
-        "hopeless",
-        "A handler fails, whenever.",
-        NEVER,
-        COMES,
-    ),
+    _of("retries", "hopeless", "A handler fails, whenever.", NEVER, COMES),
     _of("retries", "replay", "An operator replays a dead letter.", REPLAY, MISTAKEN),
 )

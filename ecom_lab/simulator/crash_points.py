@@ -15,19 +15,7 @@ from typing import Any, NamedTuple, get_args
 from msgspec import Struct
 
 from ecom.contract.contract import subject_of
-from ecom.runtime.messages import (
-    Ack,
-    Announce,
-    Commit,
-    Confirmed,
-    Failed,
-    Output,
-    Perform,
-    Publish,
-    PublisherDown,
-    Rejected,
-    Reply,
-)
+from ecom.runtime import messages
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import StoreUnavailable
@@ -96,7 +84,7 @@ class StepDriver:
     eager: bool  # confirms come back in the same step
     at_once: bool  # so do answers of the outside
     cuts: list[CrashPoint] = field(default_factory=list)
-    said: list[Outbox | Announce] = field(default_factory=list)
+    said: list[Outbox | messages.Announce] = field(default_factory=list)
     acked: int = 0  # deliveries: all up to this tag
     replies: tuple[tuple[int, str], ...] = ()
     _now: deque[Any] = field(default_factory=deque)  # what comes back at once
@@ -107,13 +95,13 @@ class StepDriver:
         self._step(inputs, point)
         while self._now:
             news = self._now.popleft()
-            confirm = isinstance(news, Confirmed | Rejected)
+            confirm = isinstance(news, messages.Confirmed | messages.Rejected)
             if confirm and self._reach("confirm") == "line":
                 self._lost = True
             if not (confirm and self._lost):
                 self._step([news], "mark sent" if confirm else "commit")
         if self._lost:
-            self._step([PublisherDown()], "commit")
+            self._step([messages.PublisherDown()], "commit")
         self._reach("end")
 
     def _step(self, inputs: Iterable[Any], point: str) -> None:
@@ -130,7 +118,7 @@ class StepDriver:
         self.cuts.append(CrashPoint(point, disk.snapshot(), disk.synced, *done))
         return self.fault[0] if self.fault and self.fault[1] == number else None
 
-    def _commit(self, output: Commit, point: str) -> None:
+    def _commit(self, output: messages.Commit, point: str) -> None:
         fault = self._reach(point)
         is_made = fault != "store"
         if is_made:
@@ -141,13 +129,13 @@ class StepDriver:
         if fault in ("store", "unknown") and not believed:
             raise StoreUnavailable("the disk is full for a moment, or the connection is gone")
 
-    def _ack(self, output: Ack, _: str) -> None:
+    def _ack(self, output: messages.Ack, _: str) -> None:
         if self._reach("ack") == "line":
             self._lost = True
         if not self._lost:
             self.acked = output.tag
 
-    def _reply(self, output: Reply, _: str) -> None:
+    def _reply(self, output: messages.Reply, _: str) -> None:
         self._reach("reply")
         value = output.value
         if isinstance(value, BUGS):
@@ -155,7 +143,7 @@ class StepDriver:
         answer = subject_of(value) if isinstance(value, Struct) else repr(value)
         self.replies = (*self.replies, (output.token, answer))
 
-    def _publish(self, output: Publish, _: str) -> None:
+    def _publish(self, output: messages.Publish, _: str) -> None:
         fault = self._reach("publish")
         self._lost = self._lost or fault == "line"
         if self._lost:
@@ -164,22 +152,22 @@ class StepDriver:
         if not is_returned:
             self.said.append(output.row)
         # Without `mandatory`, the broker confirms it all the same.
-        news = Rejected if is_returned and self.mandatory else Confirmed
+        news = messages.Rejected if is_returned and self.mandatory else messages.Confirmed
         self._comes(news([output.row.seq]), self.eager)
 
-    def _announce(self, output: Announce, _: str) -> None:
+    def _announce(self, output: messages.Announce, _: str) -> None:
         if not self._lost:
             self.said.append(output)
 
-    def _perform(self, output: Perform, _: str) -> None:
+    def _perform(self, output: messages.Perform, _: str) -> None:
         row, outside = output.row, self.outside
         assert outside is not None, f"nobody performs {row.type}"
         fault = self._reach(outside.call)
-        answer = Failed(row.seq, "no connection", unknown=outside.is_open)
+        answer = messages.Failed(row.seq, "no connection", unknown=outside.is_open)
         if fault != "fails":
             self.ledger, answer = outside.perform(self.ledger, row.seq, row.key, output.effect)
         if fault == "late":
-            answer = Failed(row.seq, "no answer", unknown=outside.is_open)
+            answer = messages.Failed(row.seq, "no answer", unknown=outside.is_open)
         self._comes(answer, self.at_once)
 
     def _comes(self, news: Any, at_once: bool) -> None:
@@ -187,4 +175,4 @@ class StepDriver:
 
 
 # By type of output: the method of its name.
-_DOING = {it: getattr(StepDriver, f"_{it.__name__.lower()}") for it in get_args(Output)}
+_DOING = {it: getattr(StepDriver, f"_{it.__name__.lower()}") for it in get_args(messages.Output)}

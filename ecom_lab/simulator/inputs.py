@@ -16,11 +16,7 @@ from ecom_lab.simulator.interning import MessageTable
 from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, row_of
 
 DELIVERED = ("deliver", "overtake", "write")
-AWAITED: dict[str, type[Row]] = {
-    "retry": Inbox,
-    "again outbox": Outbox,
-    "again effects": Effect,
-}
+AWAITED: dict[str, type[Row]] = {"retry": Inbox, "again outbox": Outbox, "again effects": Effect}
 
 
 def prepared(

@@ -1,6 +1,7 @@
 """Numbers for values, so that states are small; above all, for messages and queues."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 from ecom.contract.permissions import user
@@ -19,17 +20,7 @@ class Message(NamedTuple):
     user: str | None = None
 
 
-class Change(dict[int, int]):
-    """What a change makes of values, by their numbers: each is found out when it is first asked
-    for, and then costs no more than a look into a dictionary."""
-
-    def __init__(self, of: "Numbers", how: Callable[..., Any], what: tuple[Any, ...]) -> None:
-        self._of, self._how, self._what = of, how, what
-
-    def __missing__(self, number: int) -> int:
-        it = self._of
-        self[number] = after = it.number(self._how(it.values[number], *self._what))
-        return after
+Change = Callable[[int], int]  # what a change makes of values, by their numbers
 
 
 class Numbers:
@@ -39,7 +30,7 @@ class Numbers:
         self.values: list[Any] = []
         self._key = key
         self._numbers: dict[Any, int] = {}
-        self._changes: dict[tuple[Any, ...], Change] = {}
+        self.change = cache(self._change)
 
     def number(self, value: Any) -> int:
         """The number of this value."""
@@ -48,12 +39,10 @@ class Numbers:
             self.values.append(value)
         return number
 
-    def change(self, how: Callable[..., Any], *what: Any) -> Change:
-        """The change of a value to `how(value, *what)`; equal changes are one."""
-        key = how, what
-        if key not in self._changes:
-            self._changes[key] = Change(self, how, what)
-        return self._changes[key]
+    def _change(self, how: Callable[..., Any], *what: Any) -> Change:
+        """The change of a value to `how(value, *what)`; equal changes are one. What it makes of
+        each is found out when it is first asked for."""
+        return cache(lambda number: self.number(how(self.values[number], *what)))
 
 
 class MessageTable(Numbers):

@@ -15,18 +15,11 @@ Each has a name in `REDUCTIONS`; a test leaves them out one by one, and finds th
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from functools import cache
+from typing import NamedTuple
 
 from ecom_lab.simulator.broker import STRAY, Changed, Held, Queue, Routing
-from ecom_lab.simulator.choices import (
-    Crowd,
-    Progress,
-    What,
-    answered,
-    is_consuming,
-    missed,
-    steps,
-)
+from ecom_lab.simulator.choices import Crowd, Progress, What, answered, is_consuming, missed, steps
 from ecom_lab.simulator.inputs import DELIVERED
 from ecom_lab.simulator.interning import MessageTable, Numbers
 from ecom_lab.simulator.scenario import Scenario
@@ -88,7 +81,7 @@ class Model:
         self._asked = [
             not asked.isdisjoint(scenario.saga.services[it].handlers) for it in self.names
         ]
-        self._outcomes: dict[tuple[Any, ...], list[Move]] = {}
+        self.known = cache(self._known)
         self._moves: list[dict[tuple[int, ...], list[Move]]] = [{} for _ in places]
         self._dues: list[dict[tuple[int, ...], bool]] = [{} for _ in places]
         self._alone = all(member.replicas == 1 for member in self.members)
@@ -229,21 +222,15 @@ class Model:
         first = min((subject for subject, (_, cost, _) in about if not cost), default="")
         return [each for subject, each in about if subject in (first, "")]
 
-    def known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
+    def _known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
         """The moves that an input leads to: one without a fault; then, where more may strike, those
         with one. Each is found out when it is first asked for."""
-        key = who, local, what, cost, faulty
-        moves = self._outcomes.get(key)
-        if moves is None:
-            member = self.members[who]
-            if faulty:
-                moves = self.known(local, who, what, cost, False)
-                struck = member.struck(local, what, moves[0].outcome)
-                moves = [*moves, *(self._move(who, what, each, cost) for each in struck)]
-            else:
-                moves = [self._move(who, what, member.calm(local, what), cost)]
-            self._outcomes[key] = moves
-        return moves
+        member = self.members[who]
+        if not faulty:
+            return [self._move(who, what, member.calm(local, what), cost)]
+        moves = self.known(local, who, what, cost, False)
+        struck = member.struck(local, what, moves[0].outcome)
+        return [*moves, *(self._move(who, what, each, cost) for each in struck)]
 
     def _move(self, who: int, what: What, outcome: Outcome, cost: int) -> Move:
         (replica, inputs), routing = what, self._routing
@@ -279,7 +266,7 @@ class Model:
         new = list(state)
         new[move.who] = move.outcome.local
         for where, change in move.changes:
-            new[where] = change[new[where]]
+            new[where] = change(new[where])
         if (phase := self._phases[move.who]) > new[-1]:
             new[-1] = phase
         return tuple(new)

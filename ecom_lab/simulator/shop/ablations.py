@@ -8,43 +8,19 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from ecom.events import (
-    InventoryCommitted,
-    InventoryExpired,
-    Line,
-    OrderCancelled,
-    OrderCreated,
-    PaymentProcessed,
-)
+from ecom import events
 from ecom.runtime.service import Retry
 from ecom.sandbox.cards import ERROR_CARD
 from ecom.services.inventory import HoldDeadline
 from ecom.services.order import CancelOrder
 from ecom.services.payment import Capture, Captured, Refund
+from ecom_lab.simulator import durability
 from ecom_lab.simulator.ablations import handling, sending
 from ecom_lab.simulator.ablations.ablation import ablation, answering, having, performing
-from ecom_lab.simulator.durability import (
-    ForgetfulDisk,
-    LazyDisk,
-    Optimist,
-    Overwriting,
-    Pessimist,
-    SharedDisk,
-    StaleDisk,
-    UnlockedRows,
-)
-from ecom_lab.simulator.scenario import Scenario
+from ecom_lab.simulator.interning import Message
+from ecom_lab.simulator.scenario import POISON, Scenario
 from ecom_lab.simulator.shop import domain, outside
-from ecom_lab.simulator.shop.scenario import (
-    DEADLY,
-    STRAY,
-    TEAPOT,
-    Wish,
-    in_time,
-    race,
-    restored,
-    shop,
-)
+from ecom_lab.simulator.shop.scenario import STRAY, TEAPOT, Wish, in_time, race, restored, shop
 
 CALM, RACE = race(1, faults=0), race(2, faults=0)
 
@@ -57,10 +33,11 @@ def one(*kinds: str, world: Scenario = CALM, faults: int = 1) -> Scenario:
 CRASH = one("crash")
 COUNTED = replace(CRASH, is_counted=True)
 STRAYED = shop(wishes=(), faults=0, strays=(STRAY,))
+DEADLY = ("inventory", Message("events", "order.created", {}, POISON))
 POISONED = shop(wishes=(), faults=0, strays=(DEADLY,), is_counted=True)
 PAIR = replace(RACE, replicas={"inventory": 2})
 TWO_LINES = shop(
-    (Wish(lines=(TEAPOT, Line("TEACUP", 1, 400))),), (("TEAPOT", 1), ("TEACUP", 0)), faults=0
+    (Wish(lines=(TEAPOT, events.Line("TEACUP", 1, 400))),), (("TEAPOT", 1), ("TEACUP", 0)), faults=0
 )
 # Three customers who are soon done with, as nothing is on the shelf.
 SOLD_OUT = shop((Wish(), Wish(), Wish()), stock=(), faults=0)
@@ -71,17 +48,17 @@ SLOW = performing("payment", outside.Strict())(one(world=replace(CALM, replicas=
 FORGETFUL = one(
     *("duplicate", "lost"),
     faults=2,
-    world=replace(shop((Wish(), Wish()), stock=()), disk=ForgetfulDisk),
+    world=replace(shop((Wish(), Wish()), stock=()), disk=durability.ForgetfulDisk),
 )
 PAIRED = replace(SOLD_OUT, replicas={"order": 2})
 # Two replicas whose rows are in PostgreSQL: one where a customer pays and cancels at once, one with
 # a deadline, one of whom one stays dead.
-SHARED = replace(CALM, replicas={"inventory": 2}, disk=SharedDisk)
-TIMED = replace(in_time(), replicas={"inventory": 2}, disk=SharedDisk)
+SHARED = replace(CALM, replicas={"inventory": 2}, disk=durability.SharedDisk)
+TIMED = replace(in_time(), replicas={"inventory": 2}, disk=durability.SharedDisk)
 LEFT = replace(
     shop((Wish(), Wish()), stock=(), faults=1, kinds=("gone",)),
     replicas={"inventory": 2},
-    disk=SharedDisk,
+    disk=durability.SharedDisk,
 )
 
 
@@ -106,10 +83,10 @@ def _keyless(scenario: Scenario) -> Scenario:
 
 
 # Who orders without a key must not be asked to order again.
-KEYLESS = _keyless(one("unknown", world=shop(disk=SharedDisk)))
+KEYLESS = _keyless(one("unknown", world=shop(disk=durability.SharedDisk)))
 GIVEN_UP = _impatient(one("crash", world=shop((Wish(card=ERROR_CARD),))))
 # Inventory does not look whether it has held the stock before: the inbox must see to that.
-TRUSTING = answering("inventory", {OrderCreated: domain.hold_trusting})(
+TRUSTING = answering("inventory", {events.OrderCreated: domain.hold_trusting})(
     one("duplicate", world=shop())
 )
 
@@ -159,12 +136,16 @@ RUNTIMES = {
 # Databases without a safeguard, the broker, the API, the outside world; and their story, if they
 # do not tell it themselves.
 AROUND = {
-    "synchronous-full": (LazyDisk, one("power"), "The database runs with synchronous=NORMAL."),
-    "write-lock": (StaleDisk, PAIR, "Two replicas read the shelf, then write it."),
-    "row-locks": (UnlockedRows, SHARED),
-    "insert-conflicts": (Overwriting, SHARED),
-    "commit-asked-for": (Pessimist, KEYLESS),
-    "commit-not-assumed": (Optimist, replace(one("store"), disk=SharedDisk)),
+    "synchronous-full": (
+        durability.LazyDisk,
+        one("power"),
+        "The database runs with synchronous=NORMAL.",
+    ),
+    "write-lock": (durability.StaleDisk, PAIR, "Two replicas read the shelf, then write it."),
+    "row-locks": (durability.UnlockedRows, SHARED),
+    "insert-conflicts": (durability.Overwriting, SHARED),
+    "commit-asked-for": (durability.Pessimist, KEYLESS),
+    "commit-not-assumed": (durability.Optimist, replace(one("store"), disk=durability.SharedDisk)),
     "replica-names": (having(names="11"), DOUBLES, "Two replicas have one name."),
     "mandatory": (
         having(mandatory=False),
@@ -187,25 +168,25 @@ AROUND = {
 # Handlers of a service without a safeguard, and a world that shows it.
 HANDLERS = {
     "arbiter": ("order", domain.CONFIRM_ON_PAYMENT, CALM),
-    "confirm-pending-only": ("order", {InventoryCommitted: domain.confirm_anyway}, CALM),
-    "tell-of-timeout": ("order", {InventoryExpired: domain.cancel_silently}, CALM),
+    "confirm-pending-only": ("order", {events.InventoryCommitted: domain.confirm_anyway}, CALM),
+    "tell-of-timeout": ("order", {events.InventoryExpired: domain.cancel_silently}, CALM),
     "undo-confirmed": ("order", {CancelOrder: domain.cancel_pending_only}, CALM),
-    "stock-check": ("inventory", {OrderCreated: domain.hold_unchecked}, RACE),
-    "all-or-nothing": ("inventory", {OrderCreated: domain.hold_line_by_line}, TWO_LINES),
-    "commit-held-only": ("inventory", {PaymentProcessed: domain.commit_unchecked}, CALM),
+    "stock-check": ("inventory", {events.OrderCreated: domain.hold_unchecked}, RACE),
+    "all-or-nothing": ("inventory", {events.OrderCreated: domain.hold_line_by_line}, TWO_LINES),
+    "commit-held-only": ("inventory", {events.PaymentProcessed: domain.commit_unchecked}, CALM),
     "deadline-looks": ("inventory", domain.BLIND_DEADLINE, CALM),
     "tell-of-expiry": ("inventory", {HoldDeadline: domain.expire_silently}, CALM),
-    "release-looks": ("inventory", {OrderCancelled: domain.release_unchecked}, CALM),
-    "release-moves": ("inventory", {OrderCancelled: domain.release_out_of_nowhere}, CALM),
-    "release-committed": ("inventory", {OrderCancelled: domain.release_held_only}, CALM),
+    "release-looks": ("inventory", {events.OrderCancelled: domain.release_unchecked}, CALM),
+    "release-moves": ("inventory", {events.OrderCancelled: domain.release_out_of_nowhere}, CALM),
+    "release-committed": ("inventory", {events.OrderCancelled: domain.release_held_only}, CALM),
     "tombstone-inventory": (
         "inventory",
-        {OrderCancelled: domain.release_known_only},
+        {events.OrderCancelled: domain.release_known_only},
         one("disorder"),
     ),
-    "tombstone-payment": ("payment", {OrderCancelled: domain.undo_known_only}, CALM),
+    "tombstone-payment": ("payment", {events.OrderCancelled: domain.undo_known_only}, CALM),
     "refund-late-capture": ("payment", {Captured: domain.keep_late_money}, CALM),
-    "refund": ("payment", {OrderCancelled: domain.undo_pending_only}, CALM),
+    "refund": ("payment", {events.OrderCancelled: domain.undo_pending_only}, CALM),
     "told-once": ("notification", dict.fromkeys(domain.TELLING, domain.tell_everything), CALM),
 }
 

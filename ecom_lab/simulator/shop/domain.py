@@ -6,16 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from ecom.events import (
-    CUSTOMER_CANCELLED,
-    InventoryCommitted,
-    InventoryExpired,
-    InventoryFailed,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderCreated,
-    PaymentProcessed,
-)
+from ecom import events
 from ecom.runtime.service import Handler, Work
 from ecom.services import inventory, order, payment
 from ecom.services.inventory import COMMITTED, HELD, HoldDeadline, Reservation, Stock
@@ -25,16 +16,16 @@ from ecom.services.payment import Captured, Payment
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.scenario import Scenario
 
-_hold_stock = SAGA.services["inventory"].handlers[OrderCreated]
+_hold_stock = SAGA.services["inventory"].handlers[events.OrderCreated]
 
 
 # ── order ─────────────────────────────────────────────────────────────────────────────────────
-def confirm_on_payment(paid: PaymentProcessed, work: Work) -> None:
+def confirm_on_payment(paid: events.PaymentProcessed, work: Work) -> None:
     """An order is confirmed when it is paid."""
     Orders(work).confirm(paid.order_id)
 
 
-def expire_pending_only(expired: InventoryExpired, work: Work) -> None:
+def expire_pending_only(expired: events.InventoryExpired, work: Work) -> None:
     """What is paid and confirmed cannot have expired, can it?"""
     if work[Order][expired.order_id].state == PENDING:
         Orders(work).cancel(expired.order_id, expired.reason)
@@ -45,19 +36,19 @@ def ignore(*_: Any) -> None:
 
 
 CONFIRM_ON_PAYMENT = {
-    PaymentProcessed: confirm_on_payment,
-    InventoryExpired: expire_pending_only,
-    InventoryCommitted: ignore,
+    events.PaymentProcessed: confirm_on_payment,
+    events.InventoryExpired: expire_pending_only,
+    events.InventoryCommitted: ignore,
 }
 
 
-def confirm_anyway(committed: InventoryCommitted, work: Work) -> None:
+def confirm_anyway(committed: events.InventoryCommitted, work: Work) -> None:
     """An order is confirmed whatever it is by then."""
     work[Order].put(structs.replace(work[Order][committed.order_id], state=PENDING))
     Orders(work).confirm(committed.order_id)
 
 
-def cancel_silently(expired: InventoryExpired, work: Work) -> None:
+def cancel_silently(expired: events.InventoryExpired, work: Work) -> None:
     """The order times out, and nobody is told."""
     work.emit = ignore
     Orders(work).cancel(expired.order_id, expired.reason)
@@ -67,13 +58,13 @@ def cancel_pending_only(command: order.CancelOrder, work: Work) -> Order:
     """A confirmed order is cancelled in the order service alone."""
     row = work[Order][command.order_id]
     if row.state == CONFIRMED:
-        work[Order].put(structs.replace(row, state=CANCELLED, reason=CUSTOMER_CANCELLED))
+        work[Order].put(structs.replace(row, state=CANCELLED, reason=events.CUSTOMER_CANCELLED))
         return row
     return order.cancel_order(command, work)
 
 
 # ── inventory ─────────────────────────────────────────────────────────────────────────────────
-def hold_unchecked(created: OrderCreated, work: Work) -> None:
+def hold_unchecked(created: events.OrderCreated, work: Work) -> None:
     """Stock is taken without a look at how much there is."""
     units = {line.sku: line.quantity for line in created.lines}
     inventory._move(units, "initial", "available", work)  # there seems to be enough
@@ -81,13 +72,13 @@ def hold_unchecked(created: OrderCreated, work: Work) -> None:
     inventory._move(units, "available", "initial", work)
 
 
-def hold_trusting(created: OrderCreated, work: Work) -> None:
+def hold_trusting(created: events.OrderCreated, work: Work) -> None:
     """Holds what is wanted, without a look whether it has done so before: the inbox knows."""
     work[Reservation].delete(created.order_id)
     _hold_stock(created, work)
 
 
-def hold_line_by_line(created: OrderCreated, work: Work) -> None:
+def hold_line_by_line(created: events.OrderCreated, work: Work) -> None:
     """Lines are held one by one, and stay held when a later one fails."""
     is_known = work[Reservation].get(created.order_id) is not None
     _hold_stock(created, work)
@@ -99,7 +90,7 @@ def hold_line_by_line(created: OrderCreated, work: Work) -> None:
         inventory._move({line.sku: line.quantity}, "available", "held", work)
 
 
-def commit_unchecked(paid: PaymentProcessed, work: Work) -> None:
+def commit_unchecked(paid: events.PaymentProcessed, work: Work) -> None:
     """Stock is committed though the hold has expired."""
     _hold_again(paid.order_id, work)
     inventory.commit_stock(paid, work)
@@ -110,7 +101,7 @@ def _hold_again(order_id: str, work: Work) -> None:
     work[Reservation].put(structs.replace(work[Reservation][order_id], state=HELD))
 
 
-def commit_and_keep_deadline(paid: PaymentProcessed, work: Work) -> None:
+def commit_and_keep_deadline(paid: events.PaymentProcessed, work: Work) -> None:
     """Commits, and does not stop the clock."""
     work.cancel_timer = ignore
     inventory.commit_stock(paid, work)
@@ -121,10 +112,10 @@ def expire_unchecked(deadline: HoldDeadline, work: Work) -> None:
     row = work[Reservation][deadline.order_id]
     inventory._move(row.units, row.state.lower(), "available", work)
     work[Reservation].put(structs.replace(row, state=inventory.EXPIRED))
-    work.emit(InventoryExpired(deadline.order_id, row.customer))
+    work.emit(events.InventoryExpired(deadline.order_id, row.customer))
 
 
-BLIND_DEADLINE = {HoldDeadline: expire_unchecked, PaymentProcessed: commit_and_keep_deadline}
+BLIND_DEADLINE = {HoldDeadline: expire_unchecked, events.PaymentProcessed: commit_and_keep_deadline}
 
 
 def expire_silently(deadline: HoldDeadline, work: Work) -> None:
@@ -133,14 +124,14 @@ def expire_silently(deadline: HoldDeadline, work: Work) -> None:
     inventory.expire_hold(deadline, work)
 
 
-def release_unchecked(cancelled: OrderCancelled, work: Work) -> None:
+def release_unchecked(cancelled: events.OrderCancelled, work: Work) -> None:
     """Stock is released without a look at what has become of it."""
     if work[Reservation].get(cancelled.order_id) is not None:
         _hold_again(cancelled.order_id, work)
     inventory.release_stock(cancelled, work)
 
 
-def release_out_of_nowhere(cancelled: OrderCancelled, work: Work) -> None:
+def release_out_of_nowhere(cancelled: events.OrderCancelled, work: Work) -> None:
     """Released units are put on the shelf, and stay held as well."""
     row = work[Reservation].get(cancelled.order_id)
     inventory.release_stock(cancelled, work)
@@ -150,21 +141,21 @@ def release_out_of_nowhere(cancelled: OrderCancelled, work: Work) -> None:
             work[Stock].put(structs.replace(stock, held=stock.held + quantity))
 
 
-def release_held_only(cancelled: OrderCancelled, work: Work) -> None:
+def release_held_only(cancelled: events.OrderCancelled, work: Work) -> None:
     """Only held stock is released."""
     row = work[Reservation].get(cancelled.order_id)
     if row is None or row.state != COMMITTED:
         inventory.release_stock(cancelled, work)
 
 
-def release_known_only(cancelled: OrderCancelled, work: Work) -> None:
+def release_known_only(cancelled: events.OrderCancelled, work: Work) -> None:
     """A cancellation that overtakes its order leaves no trace."""
     if work[Reservation].get(cancelled.order_id) is not None:
         inventory.release_stock(cancelled, work)
 
 
 # ── payment ───────────────────────────────────────────────────────────────────────────────────
-def undo_known_only(cancelled: OrderCancelled, work: Work) -> None:
+def undo_known_only(cancelled: events.OrderCancelled, work: Work) -> None:
     """A cancellation that overtakes the payment leaves no trace."""
     if work[Payment].get(cancelled.order_id) is not None:
         payment.undo_payment(cancelled, work)
@@ -176,7 +167,7 @@ def keep_late_money(captured: Captured, work: Work) -> None:
         payment.money_captured(captured, work)
 
 
-def undo_pending_only(cancelled: OrderCancelled, work: Work) -> None:
+def undo_pending_only(cancelled: events.OrderCancelled, work: Work) -> None:
     """Money is captured and never given back."""
     row = work[Payment].get(cancelled.order_id)
     if row is None or row.state == PENDING:
@@ -186,7 +177,7 @@ def undo_pending_only(cancelled: OrderCancelled, work: Work) -> None:
 # ── notification ──────────────────────────────────────────────────────────────────────────────
 def tell_everything(event: Any, work: Work) -> None:
     """Every event is mailed, whatever was told before."""
-    confirmed = isinstance(event, OrderConfirmed)
+    confirmed = isinstance(event, events.OrderConfirmed)
     told = work[Told].get(event.order_id) or Told(event.order_id, event.customer)
     what = "Confirmed" if confirmed else "Cancelled"
     key = f"{type(event).__name__}/{event.order_id}"
@@ -196,7 +187,12 @@ def tell_everything(event: Any, work: Work) -> None:
         work.request(mail, key=key)
 
 
-TELLING = (OrderConfirmed, OrderCancelled, InventoryFailed, InventoryExpired)
+TELLING = (
+    events.OrderConfirmed,
+    events.OrderCancelled,
+    events.InventoryFailed,
+    events.InventoryExpired,
+)
 
 
 def send_in_any_order(scenario: Scenario) -> Scenario:

@@ -16,7 +16,7 @@ from ecom.services.payment import CAPTURED, Payment
 from ecom_lab.shop import SAGA
 from ecom_lab.simulator.interning import Message
 from ecom_lab.simulator.properties import ALWAYS, View, promises
-from ecom_lab.simulator.scenario import FAULTS, POISON, Client, Scenario
+from ecom_lab.simulator.scenario import FAULTS, Client, Scenario
 from ecom_lab.simulator.shop.outside import Mailer, Provider
 from ecom_lab.simulator.shop.properties import PROPERTIES, losses
 from ecom_lab.simulator.suites import Job
@@ -26,7 +26,6 @@ CALLS = (Provider.call, Mailer.call)
 CRASH_POINTS = frozenset(f"{when} {it}" for it in POINTS + CALLS for when in ("before", "after"))
 TEAPOT = Line("TEAPOT", 1, 1250)
 STRAY = ("inventory", Message("events", "order.created", {}, b"no event"))
-DEADLY = ("inventory", Message("events", "order.created", {}, POISON))
 
 
 @dataclass(frozen=True)
