@@ -9,9 +9,8 @@ their own. A suite holds all this to the behaviour of a real RabbitMQ.
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ecom.contract.topology import bindings, echo, is_control
-from ecom_lab.simulator.interning import Change, MessageTable, Numbers
-from ecom_lab.simulator.scenario import Scenario
+from ecom.contract.topology import echo, is_control
+from ecom_lab.simulator.interning import Change
 
 COUNTED = 7  # deliveries that came back are counted up to here
 
@@ -20,6 +19,7 @@ Lane = tuple[int, int, str]  # of one process's messages: service, replica; perh
 # had been published then.
 LAST: Lane = (99, 0, "")
 STRAY: Lane = (-1, 0, "")  # of what nobody here has published
+Model = Any  # that of `ecom_lab.simulator.model`, which asks this
 Changed = tuple[int, Change]  # where in a state, and how
 
 
@@ -78,58 +78,48 @@ def route(key: str, bindings: Iterable[tuple[str, str]]) -> list[str]:
     return list(dict.fromkeys(queue for queue, pattern in bindings if pattern in patterns))
 
 
-class Routing:
-    """A broker's part in a world: every change of a queue."""
+# ── how that changes the state of a world ─────────────────────────────────────────────────────
+def leaves(world: Model, who: int, held: Held) -> Changed:
+    """A message is delivered to a service."""
+    return world.first + who, world.queues.change(deliver, held)
 
-    def __init__(
-        self, scenario: Scenario, messages: MessageTable, queues: Numbers, core: list[int]
-    ) -> None:
-        self._scenario, self._messages, self._core = scenario, messages, core
-        self._change = queues.change
-        contract = scenario.saga.contract
-        self._names = contract.services
-        self._bindings = [
-            (queue.partition(".")[2], key) for queue, key in bindings(contract, contract.name)
-        ]
-        self.first = len(self._names)  # where in a state the first queue is
-        self.dead = 2 * self.first
 
-    def leaves(self, who: int, held: Held) -> Changed:
-        """A message is delivered to a service."""
-        return self.first + who, self._change(deliver, held)
+def lost(world: Model, who: int) -> Changed:
+    """A queue is deleted with all that is in it, and made anew."""
+    return world.first + who, world.queues.change(delete)
 
-    def lost(self, who: int) -> Changed:
-        """A queue is deleted with all that is in it, and made anew."""
-        return self.first + who, self._change(delete)
 
-    def comes_back(self, who: int, held: Held) -> Changed:
-        """A delivery that was not acknowledged returns to its queue, or is set aside."""
-        it = self._scenario
-        if it.is_counted and is_set_aside(held, it.limit):
-            return self._set_aside(held.message)
-        counts = it.is_counted and held.returned < COUNTED
-        back = held if counts else held._replace(returned=held.returned - 1)
-        return self.first + who, self._change(give_back, back)
+def comes_back(world: Model, who: int, held: Held) -> Changed:
+    """A delivery that was not acknowledged returns to its queue, or is set aside."""
+    it = world.scenario
+    if it.is_counted and is_set_aside(held, it.limit):
+        return _set_aside(world, held.message)
+    counts = it.is_counted and held.returned < COUNTED
+    back = held if counts else held._replace(returned=held.returned - 1)
+    return world.first + who, world.queues.change(give_back, back)
 
-    def published(self, message: int, who: int, replica: int) -> Iterator[Changed]:
-        """A message comes into the queues that are bound for it."""
-        it = self._messages.values[message]
-        if not it.exchange:
-            yield self._set_aside(message)
-            return
-        for name in route(it.key, self._bindings):
-            listener = self._names.index(name)
-            if not is_control(it.key) or listener in self._core:
-                held = Held(message, self._lane(name, message, who, replica))
-                yield self.first + listener, self._change(publish, held)
 
-    def _set_aside(self, message: int) -> Changed:
-        return self.dead, self._change(publish, Held(message, (message, 0, "")))
+def published(world: Model, message: int, who: int, replica: int) -> Iterator[Changed]:
+    """A message comes into the queues that are bound for it."""
+    it = world.messages.values[message]
+    if not it.exchange:
+        yield _set_aside(world, message)
+        return
+    for name in route(it.key, world.bindings):
+        listener = world.names.index(name)
+        if not is_control(it.key) or listener in world.core:
+            held = Held(message, _lane(world, name, message, who, replica))
+            yield world.first + listener, world.queues.change(publish, held)
 
-    def _lane(self, listener: str, message: int, who: int, replica: int) -> Lane:
-        if listener in self._scenario.unordered:
-            return message, 0, ""
-        if self._messages.values[message].key == echo(listener):
-            return LAST
-        split = listener in self._scenario.by_subject
-        return who, replica, self._messages.subject(message) if split else ""
+
+def _set_aside(world: Model, message: int) -> Changed:
+    return world.dead, world.queues.change(publish, Held(message, (message, 0, "")))
+
+
+def _lane(world: Model, listener: str, message: int, who: int, replica: int) -> Lane:
+    if listener in world.scenario.unordered:
+        return message, 0, ""
+    if world.messages.values[message].key == echo(listener):
+        return LAST
+    split = listener in world.scenario.by_subject
+    return who, replica, world.messages.subject(message) if split else ""

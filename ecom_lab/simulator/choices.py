@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 from ecom.contract.topology import echo, is_control
 from ecom.runtime import streams
 from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Timer
-from ecom_lab.simulator.broker import LAST
+from ecom_lab.simulator.broker import LAST, Model
 from ecom_lab.simulator.scenario import Client, Scenario
 from ecom_lab.simulator.service_state import ProcessState, ServiceState, row_of
 
-Model = Any  # that of `ecom_lab.simulator.model`, which asks this
 State = tuple[int, ...]
 Input = tuple[Any, ...]  # its kind, and what it is about
 What = tuple[int, tuple[Input, ...]]  # the number of a replica, and what it is given at once
@@ -28,20 +27,19 @@ class Choice(NamedTuple):
     after: int | None = None  # only with this other choice, in the same step
 
 
-def steps(
-    world: Model, state: State, who: int, replica: int
-) -> Iterator[tuple[tuple[Input, ...], int, bool]]:
+def steps(world: Model, state: State, who: int, replica: int) -> Iterator[tuple[What, int, bool]]:
     """What a replica may be given in one step: inputs, faults, and whether it is optional."""
     found = _choices(world, state, who, replica)
     for it in found:
         if it.after is None:
-            yield (it.input,), it.cost, it.optional
+            yield (replica, (it.input,)), it.cost, it.optional
     together = [i for i, it in enumerate(found) if not it.cost and it.input[0] not in ALONE]
     for size in range(2, world.scenario.batch + 1):
         for chosen in combinations(together, size):
             its = [found[i] for i in chosen]
             if all(it.after is None or it.after in chosen for it in its):
-                yield tuple(it.input for it in its), 0, any(it.optional for it in its)
+                inputs = tuple(it.input for it in its)
+                yield (replica, inputs), 0, any(it.optional for it in its)
 
 
 def _choices(world: Model, state: State, who: int, replica: int) -> list[Choice]:

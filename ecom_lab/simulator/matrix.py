@@ -58,8 +58,11 @@ class HeatMap(Picture):
     @property
     def text(self) -> str:
         """For each safeguard, the promises that are violated without it, and in how many steps."""
-        rows = (_in_words(str(name), row[row > 0]) for name, row in self._frame.iterrows())
-        return "\n".join([self.title, *rows])
+        lines = [self.title]
+        for name, row in self._frame.iterrows():
+            steps = (f"{promise} {count}" for promise, count in row[row > 0].items())
+            lines.append(f"  {name}: {', '.join(steps)}")
+        return "\n".join(lines)
 
     def figure(self) -> Figure:
         """A new matplotlib figure of it."""
@@ -79,7 +82,3 @@ class HeatMap(Picture):
                 axes.text(x, y, frame.iat[y, x], ha="center", va="center_baseline", size=7)
             figure.suptitle(self.title, x=0.15 / size[0], ha="left", weight="bold", size=10)
         return figure
-
-
-def _in_words(name: str, steps: pd.Series) -> str:
-    return f"  {name}: " + ", ".join(f"{promise} {count}" for promise, count in steps.items())

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from ecom_lab.simulator.broker import STRAY, Changed, Held, Queue, Routing
+from ecom.contract.topology import bindings
+from ecom_lab.simulator import broker
+from ecom_lab.simulator.broker import STRAY, Changed, Held, Queue
 from ecom_lab.simulator.choices import Crowd, Progress, What, answered, is_consuming, missed, steps
 from ecom_lab.simulator.inputs import DELIVERED
 from ecom_lab.simulator.interning import MessageTable, Numbers
@@ -72,8 +74,11 @@ class Model:
         last = self.sinks if "sinks last" in reductions else []
         self._phases = [1 + last.index(who) if who in last else 0 for who in places]
         self.queues, self.crowds = Numbers(), Numbers()
-        self._routing = Routing(scenario, self.messages, self.queues, self.core)
-        self.dead = self._routing.dead
+        self.first = len(self.names)  # where in a state the first queue is
+        self.dead = 2 * self.first
+        self.bindings = [
+            (queue.partition(".")[2], key) for queue, key in bindings(contract, contract.name)
+        ]
         requests = [it for client in scenario.clients for it in client.requests]
         asked = {it if isinstance(it, type) else type(it) for it in requests}
         if unknown := asked.difference(*(it.handlers for it in scenario.saga.services.values())):
@@ -106,7 +111,7 @@ class Model:
 
     def queue(self, state: State, who: int) -> Queue:
         """What lies in a service's queue."""
-        return self.queues.values[state[self._routing.first + who]]
+        return self.queues.values[state[self.first + who]]
 
     def crowd(self, state: State) -> Crowd:
         """How far the clients are."""
@@ -176,7 +181,7 @@ class Model:
 
     def _key(self, state: State, who: int) -> tuple[int, ...]:
         """What the moves of a service depend on: itself, its queue, and perhaps its clients."""
-        local, queue = state[who], state[self._routing.first + who]
+        local, queue = state[who], state[self.first + who]
         return (local, queue, state[-2]) if self._asked[who] else (local, queue)
 
     def _is_due(self, state: State, who: int, budget: int) -> bool:
@@ -209,11 +214,8 @@ class Model:
         if is_last and listens and member.name in it.unordered:
             batch = tuple(("deliver", held) for held in sorted(queue, key=self._by_name))
             return [((0, batch), 0, False)]
-        given = [
-            ((replica, inputs), cost, optional)
-            for replica in range(member.replicas)
-            for inputs, cost, optional in steps(self, state, who, replica)
-        ]
+        replicas = range(member.replicas)
+        given = [each for replica in replicas for each in steps(self, state, who, replica)]
         by_subject = member.name in it.by_subject and "by subject" in reductions
         if not (is_last and by_subject):
             return given
@@ -233,14 +235,14 @@ class Model:
         return [*moves, *(self._move(who, what, each, cost) for each in struck)]
 
     def _move(self, who: int, what: What, outcome: Outcome, cost: int) -> Move:
-        (replica, inputs), routing = what, self._routing
+        replica, inputs = what
         taken = [it for kind, *it in inputs if kind in ("deliver", "overtake", "read")]
         given = [it for kind, *it in inputs if kind in DELIVERED]
-        changes: list[Changed] = [routing.leaves(who, held) for [held] in taken]
+        changes: list[Changed] = [broker.leaves(self, who, held) for [held] in taken]
         back = [held for helds in given for held in helds][outcome.acked :]
-        changes += [routing.comes_back(who, held) for held in reversed(back)]
+        changes += [broker.comes_back(self, who, held) for held in reversed(back)]
         for message in outcome.said:
-            changes += routing.published(message, who, replica)
+            changes += broker.published(self, message, who, replica)
         if asked := tuple(about[2] for kind, *about in inputs if kind == "command"):
             changes.append((-2, self.crowds.change(answered, asked, outcome.replies)))
         free = inputs[0][0] in ("crash", "gone", "cut off") or outcome.fault in FREE
@@ -251,7 +253,7 @@ class Model:
         for who in self.core if budget else ():
             if self.queue(state, who):
                 outcome = Outcome(("lost", "idle"), state[who])
-                yield Move(who, LOST, outcome, 1, (self._routing.lost(who),))
+                yield Move(who, LOST, outcome, 1, (broker.lost(self, who),))
 
     def _tallies(self, state: State, budget: int) -> Iterator[Move]:
         """Those whose events are missed say how many there were, if not now then later."""

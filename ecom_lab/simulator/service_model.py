@@ -200,7 +200,8 @@ class ServiceModel:
         then = (begun.tables, begun.drawn) if begun else (None, self._drawn(local))
         given, local, process = prepared(local, process, inputs, self._messages)
         disk = it.disk(local.tables, local.synced, *then)
-        about = self.name, disk, it.names[replica], _half, self._user, it.windows
+        # The jitter: any number would do, as time stands still.
+        about = self.name, disk, it.names[replica], lambda: 0.5, self._user, it.windows
         runtime = it.runtime(self._saga, *about)
         runtime.restore(process.memory)
         self.steps += 1
@@ -217,11 +218,6 @@ class ServiceModel:
             return 0
         open = (it.drawn + DRAWN for it in local.begun)
         return max(last_number(local.tables), *open, 0)
-
-
-def _half() -> float:
-    """The jitter: any number would do, as time stands still."""
-    return 0.5
 
 
 def _names(cuts: list[CrashPoint]) -> Iterator[str]:

@@ -4,6 +4,7 @@ random walks through worlds too large to exhaust."""
 import random
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache, partial
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -85,44 +86,33 @@ def walks(scenario: Scenario, seeds: Iterable[int], are_patient: bool = False) -
     """Random walks through one world. The same seed takes the same way, whatever came before. Where
     all are patient, customers ask, and deadlines come, when there is nothing else to do: more often
     in one walk, less in another."""
-    walker = _Walker(Model(scenario))
+    world = Model(scenario)
+    about = world, Judge(world), cache(partial(step_of, world))
     for seed in seeds:
-        yield quietly(lambda seed=seed: walker.walk(seed, are_patient))
+        yield quietly(partial(_walk, *about, seed, are_patient))
 
 
-class _Walker:
-    """Walks one world again and again."""
-
-    def __init__(self, world: Model) -> None:
-        self._world = world
-        self._judge = Judge(world)
-        self._names: dict[tuple, Step] = {}
-
-    def walk(self, seed: int, is_patient: bool) -> Walk:
-        """From the start until all is quiet, or until a promise is violated."""
-        world, chance = self._world, random.Random(seed)
-        patience = chance.random() if is_patient else 0.0
-        state, left, steps = world.start(), world.scenario.faults, []
-        while len(steps) < LONGEST:
-            for problem in self._judge.problems(state, world.quiet(state)):
-                return Walk(seed, steps, problem.name, problem.text)
-            moves = world.moves(state, left if chance.random() < FAULT_CHANCE else 0)
-            if not moves:
-                break
-            if is_patient and chance.random() < patience:
-                moves = [move for move in moves if not _can_wait(move)] or moves
-            faulty = [move for move in moves if move.cost]
-            move = chance.choice(sorted(faulty or moves, key=self._name))
-            left -= move.cost
-            steps.append(self._name(move))
-            state = world.after(state, move)
-        return Walk(seed, steps)
-
-    def _name(self, move: Move) -> Step:
-        key = move.who, move.what, move.outcome.fault
-        if key not in self._names:
-            self._names[key] = step_of(self._world, move)
-        return self._names[key]
+def _walk(
+    world: Model, judge: Judge, name: Callable[[Move], Step], seed: int, is_patient: bool
+) -> Walk:
+    """From the start until all is quiet, or until a promise is violated."""
+    chance = random.Random(seed)
+    patience = chance.random() if is_patient else 0.0
+    state, left, steps = world.start(), world.scenario.faults, list[Step]()
+    while len(steps) < LONGEST:
+        for problem in judge.problems(state, world.quiet(state)):
+            return Walk(seed, steps, problem.name, problem.text)
+        moves = world.moves(state, left if chance.random() < FAULT_CHANCE else 0)
+        if not moves:
+            break
+        if is_patient and chance.random() < patience:
+            moves = [move for move in moves if not _can_wait(move)] or moves
+        faulty = [move for move in moves if move.cost]
+        move = chance.choice(sorted(faulty or moves, key=name))
+        left -= move.cost
+        steps.append(name(move))
+        state = world.after(state, move)
+    return Walk(seed, steps)
 
 
 def _can_wait(move: Move) -> bool:

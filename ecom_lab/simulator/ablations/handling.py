@@ -20,9 +20,8 @@ class HastyRuntime(Runtime):
     first: type
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        outputs = list(super().step(inputs, now))
-        yield from (output for output in outputs if type(output) is self.first)
-        yield from (output for output in outputs if type(output) is not self.first)
+        outputs = super().step(inputs, now)
+        yield from sorted(outputs, key=lambda output: type(output) is not self.first)
 
 
 class SpoilingRuntime(Runtime):

@@ -45,21 +45,15 @@ CROWDED = replace(SOLD_OUT, batch=2, windows=(1, 1))
 # One of two payments is slow, and the other asks the provider as well.
 SLOW = performing("payment", outside.Strict())(one(world=replace(CALM, replicas={"payment": 2})))
 # One event comes again when nobody remembers it, and another never does.
-FORGETFUL = one(
-    *("duplicate", "lost"),
-    faults=2,
-    world=replace(shop((Wish(), Wish()), stock=()), disk=durability.ForgetfulDisk),
-)
+TWO = shop((Wish(), Wish()), stock=())
+BRIEF = replace(TWO, disk=durability.ForgetfulDisk)
+FORGETFUL = one("duplicate", "lost", world=BRIEF, faults=2)
 PAIRED = replace(SOLD_OUT, replicas={"order": 2})
 # Two replicas whose rows are in PostgreSQL: one where a customer pays and cancels at once, one with
 # a deadline, one of whom one stays dead.
 SHARED = replace(CALM, replicas={"inventory": 2}, disk=durability.SharedDisk)
 TIMED = replace(in_time(), replicas={"inventory": 2}, disk=durability.SharedDisk)
-LEFT = replace(
-    shop((Wish(), Wish()), stock=(), faults=1, kinds=("gone",)),
-    replicas={"inventory": 2},
-    disk=durability.SharedDisk,
-)
+LEFT = replace(one("gone", world=TWO), replicas={"inventory": 2}, disk=durability.SharedDisk)
 
 
 def _impatient(scenario: Scenario) -> Scenario:

@@ -24,6 +24,7 @@ from ecom_lab.simulator.durability import StaleDisk
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.shop import outside
+from ecom_lab.simulator.shop.ablations import one
 from ecom_lab.simulator.shop.properties import PROPERTIES, orders
 from ecom_lab.simulator.shop.scenario import USUAL, jobs, race
 from ecom_lab.simulator.suites import Job
@@ -121,10 +122,6 @@ def orchestrated_jobs(count: int, faults: int) -> list[Job]:
 CALM = orchestrated(race(1, faults=0))
 # Two customers, of whom one can pay.
 APART = orchestrated(race(2, faults=0, declined=1))
-
-
-def _one(*kinds: str, world: Scenario = CALM) -> Scenario:
-    return replace(world, faults=1, kinds=kinds)
 
 
 # ── ways to build it wrong ────────────────────────────────────────────────────────────────────
@@ -255,9 +252,9 @@ _ROWS = {
     "last-only": (_led_by(LastOnly), CALM),
     "undo-untold": (_led_by(UndoUntold), CALM),
     "deaf-to-customers": (_led_by(DeafToCustomers), CALM),
-    "begins-anyway": (_led_by(BeginsAnyway), _one("disorder")),
+    "begins-anyway": (_led_by(BeginsAnyway), one("disorder", world=CALM)),
     "sure-of-silence": (_led_by(SureOfSilence), CALM),
-    "forgetful": (Forgetful, _one("crash")),
+    "forgetful": (Forgetful, one("crash", world=CALM)),
     "pivot-retried": (_led_by(Steps, _impatient), CALM),
     "confirmed-first": (_led_by(Steps, _confirming_first), CALM),
     "two-coordinators": (
@@ -267,7 +264,7 @@ _ROWS = {
     ),
     "command-twice": (
         performing("payment", outside.Keyless(Capture)),
-        _one("late"),
+        one("late", world=CALM),
         "A command carries no idempotency key to the provider.",
     ),
     "nothing-released": (
@@ -277,7 +274,7 @@ _ROWS = {
     ),
     "nothing-refunded": (
         ("payment", {RefundMoney: payment.undo_payment}),
-        _one("disorder"),
+        one("disorder", world=CALM),
         "Payment does not answer when there is nothing to refund.",
     ),
     "declined-meanwhile": (
