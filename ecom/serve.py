@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ecom.contract.permissions import PROVISIONER
+from ecom.contract.topology import PROVISIONER
 from ecom.errors import ShopError
 from ecom.process.databases import Server, databases
 from ecom.process.driver import OpenApi, Process, main

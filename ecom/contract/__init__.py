@@ -1,1 +1,1 @@
-"""What services may publish and consume: events, envelopes, queues and permissions."""
+"""What services may publish and consume: events, envelopes, queues and users."""

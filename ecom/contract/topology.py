@@ -1,14 +1,20 @@
-"""The names and arguments of a shop's exchanges and queues: the same on every RabbitMQ version.
+"""The names and arguments of a shop's exchanges and queues, the same on every RabbitMQ version; and
+the names of its users there.
 
 One topic exchange carries the events, another the dead letters; each service has one quorum queue
 for what it consumes, and one for its dead letters. The provisioner declares all of them before a
 service starts, and again and again; services declare nothing.
+
+Each service has a user, and so has the provisioner. As the broker checks the `user_id` of a
+message, its consumers know who published it. What each may do is said by
+`ecom.harness.tenancy.grant`.
 """
 
 from typing import Any
 
 from ecom.contract.contract import EVERYTHING, Contract
 
+PROVISIONER = "provisioner"
 DELIVERY_LIMIT = 5  # crashes a message may cause before the broker sets it aside
 NO_LIMIT = 1_000_000  # from 4.0 the default is 20, and then looking at a dead letter would kill it
 
@@ -78,3 +84,20 @@ def _control_keys(contract: Contract, service: str) -> list[str]:
     heard = contract.consumed_by(service)
     tallies = sorted({f"{contract.by_key[key].producer}.tally" for key in heard})
     return [echo(service), "*.missing", *tallies]
+
+
+def users(contract: Contract) -> tuple[str, ...]:
+    """Who has a user at the broker: each service, and the provisioner."""
+    return (*contract.services, PROVISIONER)
+
+
+def user(shop: str, service: str) -> str:
+    """The name of a service's user; it begins with the shop's, as shops may share a broker."""
+    return f"{shop}.{service}"
+
+
+def sender(own: str, service: str, producer: str) -> str:
+    """The user of `producer`, as seen by a `service` that is connected as user `own`. Names of
+    users differ in the service only: for `x.lamp`, the sensor is `x.sensor`. If `own` does not end
+    in the service's name, all services share that user."""
+    return own.removesuffix(service) + producer if own.endswith(service) else own

@@ -20,7 +20,7 @@ from ecom.broker.lease import Lease, lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract
-from ecom.contract.permissions import PROVISIONER, user, users
+from ecom.contract.topology import PROVISIONER, user, users
 from ecom.settings import keep_secret, kept_secret
 
 log = logging.getLogger("ecom")

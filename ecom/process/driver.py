@@ -19,7 +19,7 @@ from itertools import count
 from typing import Any
 
 from ecom.bus import Bus
-from ecom.contract.permissions import PROVISIONER
+from ecom.contract.topology import PROVISIONER
 from ecom.errors import ShopError
 from ecom.process.clock import Clock
 from ecom.process.databases import databases

@@ -12,7 +12,7 @@ from contextlib import suppress
 from ecom.amqp.connection import TROUBLE, why
 from ecom.bus import declare
 from ecom.contract.contract import Contract
-from ecom.contract.permissions import PROVISIONER
+from ecom.contract.topology import PROVISIONER
 from ecom.process.lifecycle import write_note
 from ecom.settings import Settings
 

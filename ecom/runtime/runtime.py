@@ -15,8 +15,7 @@ from msgspec.structs import replace
 
 from ecom.contract.contract import Event
 from ecom.contract.envelope import Envelope, Refused, decode, derived_id
-from ecom.contract.permissions import sender
-from ecom.contract.topology import echo, is_control
+from ecom.contract.topology import echo, is_control, sender
 from ecom.runtime import dead_letters, inbox, messages, replicas, retention, streams
 from ecom.runtime.gap_detection import GapDetection, Gaps
 from ecom.runtime.messages import Delivery
@@ -48,7 +47,7 @@ class Memory(Struct, frozen=True):
 
 class Runtime:
     """One replica of one service. `jitter` returns numbers in [0, 1) for the backoff; `user` is as
-    whom we are connected to the broker (see `ecom.contract.permissions`)."""
+    whom we are connected to the broker (see `ecom.contract.topology`)."""
 
     def __init__(
         self,

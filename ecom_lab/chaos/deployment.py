@@ -19,7 +19,7 @@ import psycopg
 
 from ecom.broker.installation import environment, find_rabbitmq
 from ecom.broker.node import CONFIGURATION, FILES
-from ecom.contract.permissions import PROVISIONER
+from ecom.contract.topology import PROVISIONER
 from ecom.harness.postgres import OPTIONS, find_postgres, other_user
 from ecom.harness.processes import Member
 from ecom.process.databases import Server

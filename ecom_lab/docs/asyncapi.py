@@ -17,7 +17,7 @@ import msgspec
 from ecom.contract import topology
 from ecom.contract.contract import Contract, Event
 from ecom.contract.envelope import MAX_BODY, Headers
-from ecom.contract.permissions import user
+from ecom.contract.topology import user
 
 Document = dict[str, Any]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
-from ecom.contract.permissions import user
+from ecom.contract.topology import user
 from ecom.runtime.messages import Announce
 from ecom.runtime.tables import Outbox
 

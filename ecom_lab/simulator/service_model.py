@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from ecom.contract.permissions import user
+from ecom.contract.topology import user
 from ecom.runtime.messages import Confirmed, Tick
 from ecom.runtime.relay import Window
 from ecom.runtime.runtime import Memory

@@ -10,7 +10,7 @@ from lamps import STREETS, Reading, Report, SetLevel, Street
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract, Event
-from ecom.contract.permissions import users
+from ecom.contract.topology import users
 from ecom.harness.tenancy import grant
 from ecom.process import child
 from ecom.process.databases import Files

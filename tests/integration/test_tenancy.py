@@ -9,8 +9,7 @@ from ecom.amqp import address as connecting
 from ecom.amqp.blocking import operator
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.lease import shared_node
-from ecom.contract.permissions import users
-from ecom.contract.topology import queue
+from ecom.contract.topology import queue, users
 from ecom.errors import ShopError
 from ecom.harness import tenancy
 from ecom.harness.tenancy import (

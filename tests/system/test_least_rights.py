@@ -10,8 +10,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from ecom import Shop
 from ecom.bus import parameters
-from ecom.contract.permissions import user
-from ecom.contract.topology import dead_exchange, exchange, queue
+from ecom.contract.topology import dead_exchange, exchange, queue, user
 from ecom.errors import ShopError
 from ecom.harness.processes import log_file
 from ecom_lab.shop import SERVICES

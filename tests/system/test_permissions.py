@@ -16,8 +16,16 @@ from ecom import Shop
 from ecom.broker.lease import private_node
 from ecom.bus import parameters
 from ecom.cli.main import main
-from ecom.contract.permissions import PROVISIONER, sender, user, users
-from ecom.contract.topology import dead_exchange, dead_queue, exchange, queue
+from ecom.contract.topology import (
+    PROVISIONER,
+    dead_exchange,
+    dead_queue,
+    exchange,
+    queue,
+    sender,
+    user,
+    users,
+)
 from ecom.harness.processes import log_file, note_file
 from ecom.harness.tenancy import grant
 from ecom_lab.shop import CONTRACT, EVENTS, SERVICES

@@ -11,7 +11,7 @@ from seeing import linux
 from ecom import Shop
 from ecom.broker.lease import private_node
 from ecom.bus import parameters
-from ecom.contract.permissions import user, users
+from ecom.contract.topology import user, users
 from ecom.harness.processes import log_file, read_note
 from ecom.settings import Settings
 from ecom_lab.shop import CONTRACT

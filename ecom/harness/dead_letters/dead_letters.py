@@ -23,8 +23,7 @@ from ecom.amqp.blocking import Operator, operator
 from ecom.amqp.codec import Message
 from ecom.broker.lease import private_node
 from ecom.contract.envelope import rfc3339
-from ecom.contract.permissions import sender, user
-from ecom.contract.topology import dead_queue, queue
+from ecom.contract.topology import dead_queue, queue, sender, user
 from ecom.errors import ShopError
 from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
 from ecom.harness.dead_letters.dry_run import DryRun, dry_run

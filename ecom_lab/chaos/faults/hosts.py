@@ -6,7 +6,7 @@ What an operator does is what docs/DEPLOY.md says, and no more.
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from ecom.contract.permissions import PROVISIONER
+from ecom.contract.topology import PROVISIONER
 from ecom_lab.chaos.deployment import HOSTS
 from ecom_lab.chaos.fault import salvo
 from ecom_lab.chaos.hosts import LINES, Host

@@ -6,7 +6,7 @@ from typing import Any
 
 from ecom.contract.contract import Event, subject_of
 from ecom.contract.envelope import Envelope, encode, rfc3339, trace_after
-from ecom.contract.permissions import user
+from ecom.contract.topology import user
 from ecom.events import InventoryCommitted, Line, PaymentProcessed
 from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.services.audit import Entry
