@@ -18,13 +18,14 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, UnroutableError
 
 from ecom.amqp.address import parameters
-from ecom.amqp.codec import JSON, PERSISTENT, Message
+from ecom.amqp.codec import JSON, PERSISTENT
 from ecom.amqp.connection import TROUBLE, from_pika, why
 from ecom.errors import ShopError
+from ecom.runtime.messages import Delivery
 
 SLICE = 2_000  # messages fetched at once: with many more, a small broker runs out of memory
 PATIENCE = 5.0  # seconds to wait for messages that the broker has, or for another operator
-Held = tuple[Message, Callable[[], None]]  # one in hand, and what removes it from its queue
+Held = tuple[Delivery, Callable[[], None]]  # one in hand, and what removes it from its queue
 
 
 class Operator:
@@ -45,15 +46,20 @@ class Operator:
 
         What is not removed lies there again when this ends.
         """
-        ready, pile = self._ready(queue), _Pile(self._reading.channel(), queue)
+        ready, removed, channel = self._ready(queue), list[int](), self._reading.channel()
+
+        def remove(tag: int) -> None:
+            channel.basic_ack(tag)
+            removed.append(tag)
+
         try:
-            with pile.channel:  # closed, it gives back what is not acknowledged
-                for held in pile.take(ready):
-                    yield held
+            with channel:  # closed, it gives back what is not acknowledged
+                for message in _messages(channel, queue, ready, removed):
+                    yield message, partial(remove, message.tag)
                     self._sending.process_data_events(0)  # or its heartbeats would go unanswered
         finally:
             deadline = time.monotonic() + PATIENCE  # the broker has them back soon
-            while self._control.is_open and self._ready(queue) < ready - pile.done:
+            while self._control.is_open and self._ready(queue) < ready - len(removed):
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.002)
@@ -108,38 +114,21 @@ def _lock(connection: pika.BlockingConnection, name: str) -> None:
             time.sleep(0.05)
 
 
-class _Pile:
-    """A channel's unacknowledged messages, fetched from one queue bit by bit."""
-
-    def __init__(self, channel: BlockingChannel, name: str) -> None:
-        self.channel, self._name = channel, name
-        self._arrived: deque[Held] = deque()
-        self.done = 0
-
-    def take(self, count: int) -> Iterator[Held]:
-        """Up to `count` messages: fewer if somebody else takes them."""
-        allowed = 0
-        for taken in range(count):
-            if taken - self.done == allowed:
-                share = min(SLICE, count - taken)
-                allowed += share
-                # Another consumer, as each may hold so many and a limit cannot be raised later.
-                self.channel.basic_qos(prefetch_count=share)
-                self.channel.basic_consume(self._name, self._on_message)
-            if not self._await():
-                return
-            yield self._arrived.popleft()
-
-    def _await(self) -> bool:
+def _messages(
+    channel: BlockingChannel, queue: str, count: int, removed: list[int]
+) -> Iterator[Delivery]:
+    """Up to `count` messages, unacknowledged: fewer if somebody else takes them."""
+    allowed, arrived = 0, deque[Delivery]()
+    for taken in range(count):
+        if taken - len(removed) == allowed:
+            share = min(SLICE, count - taken)
+            allowed += share
+            # Another consumer, as each may hold so many and a limit cannot be raised later.
+            channel.basic_qos(prefetch_count=share)
+            channel.basic_consume(queue, lambda _, *it: arrived.append(from_pika(0, *it)))
         deadline = time.monotonic() + PATIENCE
-        while not self._arrived and time.monotonic() < deadline:
-            self.channel.connection.process_data_events(time_limit=0.1)
-        return bool(self._arrived)
-
-    def _on_message(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
-        message = from_pika(method, properties, body)
-        self._arrived.append((message, partial(self._acknowledge, message.tag)))
-
-    def _acknowledge(self, tag: int) -> None:
-        self.channel.basic_ack(tag)
-        self.done += 1
+        while not arrived and time.monotonic() < deadline:
+            channel.connection.process_data_events(time_limit=0.1)
+        if not arrived:
+            return
+        yield arrived.popleft()

@@ -12,9 +12,10 @@ from struct import Struct as Layout
 from struct import error as LayoutError
 from typing import Any
 
-from msgspec import Struct
 from pika import frame, spec
 from pika.data import encode_table
+
+from ecom.runtime.messages import Delivery
 
 OURS = (
     spec.BasicProperties.FLAG_CONTENT_TYPE
@@ -47,21 +48,9 @@ class Unsendable(Exception):
     """This message cannot be sent over this connection; the text says why."""
 
 
-class Message(Struct, frozen=True):
-    """A message as the broker delivered it."""
-
-    tag: int
-    redelivered: bool
-    exchange: str
-    key: str
-    headers: dict[str, Any] | None
-    user: str | None  # who published it; None if it does not say
-    body: bytes
-
-
-def read_message(data: bytes, at: int) -> tuple[int, bytes, Message] | None:
+def read_message(data: bytes, at: int, channel: int) -> tuple[int, bytes, Delivery] | None:
     """The message of ours that begins at `at`, after where it ends, and its consumer; None if it is
-    another, or not all of it is there."""
+    another, or not all of it is there. `channel` is the delivery's."""
     try:
         if (extent := _extent(data, at)) is None:
             return None
@@ -75,8 +64,8 @@ def read_message(data: bytes, at: int) -> tuple[int, bytes, Message] | None:
             return None
         again = redelivered & 1 == 1
         body = data[content + _FRAME.size : end - 1]
-        it = Message(tag, again, _name(exchange), _name(key), headers, user, body)
-        return end, consumer, it
+        came = channel, tag, _name(exchange), _name(key)
+        return end, consumer, Delivery(*came, headers, body, user, again)
     except (LayoutError, IndexError, ValueError):
         return None
 

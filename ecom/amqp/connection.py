@@ -19,7 +19,8 @@ from pika.exceptions import (
 )
 from pika.frame import Header
 
-from ecom.amqp.codec import Message, read_message, write_message
+from ecom.amqp.codec import read_message, write_message
+from ecom.runtime.messages import Delivery
 
 UNREADABLE = "unreadable-headers"  # the header that says why there are no others
 # Of the socket, in one call and in one turn of the loop; with pika it is 4,096 and 102,400 bytes.
@@ -65,7 +66,7 @@ def _untrusted(error: object) -> str | None:
     return next((said for said in found if said is not None), None)
 
 
-OnMessage = Callable[[Message], None]
+OnMessage = Callable[[Delivery], None]
 
 
 class Connection(AsyncioConnection):
@@ -78,17 +79,18 @@ class Connection(AsyncioConnection):
     """
 
     _corked: list[bytes] | None = None
-    _consumer: tuple[bytes, OnMessage] | None = None  # whose messages go past pika's codec
+    # Whose messages go past pika's codec, and what is their deliveries' channel.
+    _consumer: tuple[bytes, OnMessage, int] | None = None
 
-    def consume(self, channel: Channel, queue: str, on_message: OnMessage) -> str:
-        """Give the queue's messages to `on_message`, and no more to an earlier consumer, which the
-        caller cancels; returns the consumer's tag."""
+    def consume(self, channel: Channel, queue: str, on_message: OnMessage, epoch: int = 0) -> str:
+        """Give the queue's messages to `on_message`, with this `epoch` as their channel, and no
+        more to an earlier consumer, which the caller cancels; returns the consumer's tag."""
 
         def by_pika(_: Channel, method: Any, properties: Any, body: bytes) -> None:
-            on_message(from_pika(method, properties, body))
+            on_message(from_pika(epoch, method, properties, body))
 
         tag: str = channel.basic_consume(queue, by_pika)
-        self._consumer = tag.encode(), on_message
+        self._consumer = tag.encode(), on_message, epoch
         return tag
 
     def publish(
@@ -123,11 +125,11 @@ class Connection(AsyncioConnection):
 
     def _take(self, data: bytes) -> int:
         """Hand on the messages that `data` begins with; where they end."""
-        at, (consumer, on_message) = 0, self._consumer
-        while (found := read_message(data, at)) is not None and found[1] == consumer:
+        at, (consumer, on_message, epoch) = 0, self._consumer
+        while (found := read_message(data, at, epoch)) is not None and found[1] == consumer:
             at, _, message = found
             on_message(message)
-            consumer, on_message = self._consumer
+            consumer, on_message, epoch = self._consumer
         return at
 
     def _adapter_emit_data(self, data: bytes) -> None:
@@ -151,15 +153,15 @@ class Connection(AsyncioConnection):
             return _without_headers(self._frame_buffer, error)
 
 
-def from_pika(method: Any, properties: Any, body: bytes) -> Message:
+def from_pika(epoch: int, method: Any, properties: Any, body: bytes) -> Delivery:
     """A message as pika reads it, which leaves as bytes the names that are not UTF-8."""
     names = method.exchange, method.routing_key, properties.user_id
     exchange, key, user = (
         name.decode(errors="backslashreplace") if isinstance(name, bytes) else name
         for name in names
     )
-    tag, again = method.delivery_tag, method.redelivered
-    return Message(tag, again, exchange, key, properties.headers, user, body)
+    came, again = (epoch, method.delivery_tag, exchange, key), method.redelivered
+    return Delivery(*came, properties.headers, body, user, again)
 
 
 def _without_headers(data: bytes, error: Exception) -> tuple[int, Header]:

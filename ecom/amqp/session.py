@@ -15,7 +15,7 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
-from ecom.amqp.codec import Message, Unsendable
+from ecom.amqp.codec import Unsendable
 from ecom.amqp.connection import Connection, is_refusal
 from ecom.contract import topology
 from ecom.runtime.messages import Announce, Confirmed, Delivery, Rejected
@@ -201,9 +201,9 @@ class Session:
         except pika.exceptions.AMQPError as error:
             self._end(error)
 
-    def _on_message(self, it: Message) -> None:
+    def _on_message(self, it: Delivery) -> None:
         self._delivered = it.tag
-        self._put(Delivery(self._epoch, it.tag, it.exchange, it.key, it.headers, it.body, it.user))
+        self._put(it)
         deaths = (it.headers or {}).get(DEATHS) if it.redelivered else 0
         if self._careful and (deaths == 0 or (deaths == 1 and self._is_alone)):
             self._careful = False
@@ -214,7 +214,8 @@ class Session:
 
     def _listen(self) -> None:
         """Consume our queue."""
-        self._consumer = self._in.connection.consume(self._in, self._queue, self._on_message)
+        what = self._in, self._queue, self._on_message, self._epoch
+        self._consumer = self._in.connection.consume(*what)
 
     def _on_return(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
         log.warning("Returned: no queue is bound for %s", method.routing_key)

@@ -20,6 +20,7 @@ class Delivery(Struct, frozen=True):
     headers: dict[str, Any] | None
     body: bytes
     user: str | None = ""
+    redelivered: bool = False
 
 
 class Command(Struct, frozen=True):

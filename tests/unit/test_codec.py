@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pika import frame, spec
 from pika.compat import as_bytes
 
-from ecom.amqp.codec import Message, Unsendable, read_message, write_message
+from ecom.amqp.codec import Unsendable, read_message, write_message
 from ecom.amqp.connection import Connection
+from ecom.runtime.messages import Delivery
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 NAME = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=30)
@@ -63,14 +64,15 @@ def as_pika_reads(data):
     method, header, body = frames
     assert header.body_size == len(body.fragment)
     it, props = method.method, header.properties
-    message = Message(
+    message = Delivery(
+        3,
         it.delivery_tag,
-        it.redelivered,
         it.exchange,
         it.routing_key,
         props.headers,
-        props.user_id,
         body.fragment,
+        props.user_id,
+        it.redelivered,
     )
     return at, as_bytes(it.consumer_tag), message
 
@@ -111,7 +113,7 @@ def test_a_message_is_read_as_pika_reads_it(
         id_=id_,
         user=user,
     )
-    found = read_message(more + data + more, len(more))
+    found = read_message(more + data + more, len(more), 3)
     if all(len(each.encode()) < 256 for each in headers.values()):
         assert found == (len(more) + len(data), *as_pika_reads(data)[1:])
     else:
@@ -123,14 +125,14 @@ def test_messages_that_are_as_long_are_told_apart(orders, body):
     """The same names or others, the same lengths of values or others: none is read as another."""
     for names, values in pairwise(orders):
         data = delivered(dict(zip(names, values, strict=True)), body)
-        assert read_message(data, 0) == as_pika_reads(data)
+        assert read_message(data, 0, 3) == as_pika_reads(data)
 
 
 @given(HEADERS, BODY, st.data())
 def test_a_message_that_is_not_all_there_is_not_read(headers, body, data):
     """However far it has come."""
     whole = delivered(headers, body)
-    assert read_message(whole[: data.draw(st.integers(0, len(whole) - 1))], 0) is None
+    assert read_message(whole[: data.draw(st.integers(0, len(whole) - 1))], 0, 3) is None
 
 
 @given(HEADERS, BODY, st.data())
@@ -139,7 +141,7 @@ def test_a_damaged_message_is_read_as_pika_reads_it_or_not_at_all(headers, body,
     whole = bytearray(delivered(headers, body))
     for _ in range(data.draw(st.integers(1, 3))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    found = read_message(bytes(whole), 0)
+    found = read_message(bytes(whole), 0, 3)
     if found is not None:
         assert found == as_pika_reads(bytes(whole))
 
@@ -147,7 +149,7 @@ def test_a_damaged_message_is_read_as_pika_reads_it_or_not_at_all(headers, body,
 @given(ANY_HEADERS.filter(lambda headers: not all(isinstance(it, str) for it in headers.values())))
 def test_a_message_with_other_headers_is_left_to_pika(headers):
     """As the broker's own `x-delivery-count`, a number, in what it delivers again."""
-    assert read_message(delivered(headers, b"{}"), 0) is None
+    assert read_message(delivered(headers, b"{}"), 0, 3) is None
 
 
 def test_what_is_no_message_of_ours_is_left_to_pika():
@@ -166,8 +168,8 @@ def test_what_is_no_message_of_ours_is_left_to_pika():
         frame.Heartbeat().marshal(),
         b"",
     ):
-        assert read_message(data, 0) is None
-    assert read_message(marshalled(deliver, ours, b"{}"), 0) is not None
+        assert read_message(data, 0, 3) is None
+    assert read_message(marshalled(deliver, ours, b"{}"), 0, 3) is not None
 
 
 class Line(Connection):
@@ -176,7 +178,7 @@ class Line(Connection):
     def __init__(self):
         self._frame_buffer, self.bytes_received = b"", 0
         self.heard, self.frames = [], []
-        self._consumer = b"ctag1.x", self.heard.append
+        self._consumer = b"ctag1.x", self.heard.append, 3
 
     def _process_frame(self, found):
         self.frames.append(found)
@@ -204,7 +206,7 @@ def test_messages_arrive_whole_and_in_order_however_they_are_cut(messages, data)
 def test_another_consumers_messages_are_left_to_pika():
     """As those on their way to one that was cancelled: pika rejects them."""
     line = Line()
-    line._consumer = b"ctag2.x", line.heard.append
+    line._consumer = b"ctag2.x", line.heard.append, 3
     line._on_data_available(delivered({}, b"{}"))
     assert len(line.frames) == 3
     assert not line.heard

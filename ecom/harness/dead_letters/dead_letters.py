@@ -20,7 +20,6 @@ import pandas as pd
 from msgspec.structs import replace
 
 from ecom.amqp.blocking import Operator, operator
-from ecom.amqp.codec import Message
 from ecom.broker.lease import private_node
 from ecom.contract.envelope import rfc3339
 from ecom.contract.topology import dead_queue, queue, sender, user
@@ -29,6 +28,7 @@ from ecom.harness.dead_letters.dead_letter import DeadLetter, read_letter
 from ecom.harness.dead_letters.dry_run import DryRun, dry_run
 from ecom.harness.quiescence import taken_back
 from ecom.runtime.dead_letters import DROPPED_HEADER, MAX_TEXT, USER
+from ecom.runtime.messages import Delivery
 from ecom.runtime.saga import Saga
 from ecom.settings import one_of, private, shown, text
 from ecom.stores.reader import Reader
@@ -202,7 +202,7 @@ class DeadLetters:
             for message, done in at.look(dead_queue(self._shop, name)):
                 yield self._read(name, message, at.user), done
 
-    def _read(self, service: str, it: Message, operator: str) -> DeadLetter:
+    def _read(self, service: str, it: Delivery, operator: str) -> DeadLetter:
         """A letter in this service's queue: as it is, if the service or an operator published it,
         or the broker, on whose own letters is the name of the event's producer."""
         letter, who = read_letter(service, it.headers, it.body, it.user), it.user
