@@ -38,13 +38,9 @@ class Child:
 
     def __init__(self, news: Connection) -> None:
         self._news = news
-        self._told: list[int] = []  # its pid, then its status
+        self._status: int | None = None
         self._hearing = threading.Lock()
-
-    @property
-    def pid(self) -> int:
-        """Its process id; 0 if it could not be started."""
-        return self._hear(1)[0]
+        self.pid = self._hear(0)  # its process id; 0 if it could not be started
 
     def poll(self) -> int | None:
         """Its exit status, below 0 if a signal ended it; None while it runs."""
@@ -54,7 +50,12 @@ class Child:
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status, once it has ended. Raises `TimeoutError`."""
-        return self._hear(2, timeout)[1]
+        if self._status is None and not self._news.poll(timeout):
+            raise TimeoutError(f"process {self.pid} has not ended")
+        with self._hearing:
+            if self._status is None:  # no other thread was told meanwhile
+                self._status = self._hear(WITH_ITS_SERVER)
+        return self._status
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it has not ended."""
@@ -70,18 +71,12 @@ class Child:
         """SIGKILL: it ends at once."""
         self.send_signal(signal.SIGKILL)
 
-    def _hear(self, numbers: int, seconds: float | None = None) -> list[int]:
-        """So many numbers, each within so many seconds."""
-        while (known := len(self._told)) < numbers:
-            if not self._news.poll(seconds):
-                raise TimeoutError(f"process {self._told or ''} has not ended")
-            with self._hearing:
-                if len(self._told) == known:  # no other thread was told meanwhile
-                    try:
-                        self._told.append(self._news.recv())
-                    except (EOFError, OSError):  # the fork server was killed
-                        self._told += [0, WITH_ITS_SERVER][len(self._told) :]
-        return self._told
+    def _hear(self, instead: int) -> int:
+        """The next number that the fork server tells; if it was killed, another one."""
+        try:
+            return self._news.recv()
+        except (EOFError, OSError):
+            return instead
 
 
 class _Server:
