@@ -9,7 +9,6 @@ before. What a lost connection gives back to the queue comes first again: only e
 that count.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import msgspec
@@ -46,11 +45,6 @@ def left(name: str, tx: Transaction, now: float) -> None:
     tx[Replica].change(_row(name, tx), until=now - LEASE)
 
 
-def others(name: str, tx: Transaction) -> list[Replica]:
-    """The other replicas, those whose leases have run out among them."""
-    return [row for row in tx[Replica].look() if row.name != name]
-
-
 def heard(name: str, echo: bytes, tx: Transaction) -> None:
     """We were delivered an echo: it says when it was published, if a deadline waits for it."""
     with suppress(ValueError, RecursionError):
@@ -77,31 +71,21 @@ def handled_until(tx: Transaction, now: float) -> float:
     return known if known >= max(begun, default=0.0) else BEFORE
 
 
-class Deadlines:
-    """One replica's part in the deadlines of its service; `asked` is when it last published an
-    echo, on this connection: on an earlier one it may be lost."""
-
-    def __init__(self, service: str) -> None:
-        self._key = echo(service)
-        self.asked = BEFORE
-
-    def come(self, tx: Transaction, now: float, announcements: list[Announce]) -> Iterator[Timer]:
-        """The timers to handle. If the queue has to tell, an echo is among the announcements."""
-        due = tx[Timer].take(limit=AT_ONCE, due=AtMost(now))
-        until = handled_until(tx, now) if due else now
-        if due and due[-1].due > until:
-            answered = any(row.heard >= self.asked for row in tx[Replica].look())
-            if answered or now >= self.asked + PATIENCE:
-                self.asked = now
-                announcements.append(Announce(self._key, msgspec.json.encode(now)))
-        for timer in due:
-            if timer.due > until:
-                return
-            if rows := self._retries(timer, tx):
-                tx[Timer].put(replace(timer, due=max(now, rows[0].due or now)))
-            else:
-                yield timer
-
-    def _retries(self, timer: Timer, tx: Transaction) -> list[Inbox]:
-        """What was perhaps in the queue before, and is to be tried again."""
-        return tx[Inbox].look(limit=1, subject=timer.subject, state="waiting")
+def deadlines(
+    service: str, asked: float, tx: Transaction, now: float
+) -> tuple[list[Timer], list[Announce]]:
+    """The timers to handle; and an echo, if the queue has to tell of more. `asked` is when we last
+    published one, on this connection: on an earlier one it may be lost."""
+    due = tx[Timer].take(limit=AT_ONCE, due=AtMost(now))
+    until, found, echoes = handled_until(tx, now) if due else now, [], []
+    if due and due[-1].due > until:
+        answered = any(row.heard >= asked for row in tx[Replica].look())
+        if answered or now >= asked + PATIENCE:
+            echoes = [Announce(echo(service), msgspec.json.encode(now))]
+    for timer in (it for it in due if it.due <= until):
+        # What was perhaps in the queue before, and is to be tried again.
+        if retries := tx[Inbox].look(limit=1, subject=timer.subject, state="waiting"):
+            tx[Timer].put(replace(timer, due=max(now, retries[0].due or now)))
+        else:
+            found.append(timer)
+    return found, echoes

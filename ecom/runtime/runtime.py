@@ -22,7 +22,7 @@ from ecom.runtime.messages import Delivery
 from ecom.runtime.relay import Relay, Window
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import LEASE, Cause, Impossible, Work, about
-from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Timer
+from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Replica, Timer
 from ecom.stores.base import Store, Transaction
 from ecom.stores.query import AtMost
 
@@ -72,19 +72,19 @@ class Runtime:
         self._outbox = Relay(Outbox, replica, windows[0])
         self._effects = Relay(Effect, replica, windows[1], is_open=True)
         self._leased = self._untidy = 0.0  # until when; when there may be something to forget
-        self._deadlines = replicas.Deadlines(name)
+        self._asked = replicas.BEFORE  # when we last published an echo, on this connection
         self.replicas = 1  # that are alive, with us, at our last tick; only for whoever drives us
 
     def volatile(self) -> Memory:
         """What is in memory between two steps."""
         windows = self._outbox.window.copy(), self._effects.window.copy()
-        return Memory(*windows, self._gaps.known, self._leased, self._deadlines.asked)
+        return Memory(*windows, self._gaps.known, self._leased, self._asked)
 
     def restore(self, memory: Memory) -> None:
         """Remember what another runtime of this service had in memory, over the same tables."""
         self._outbox.window, self._effects.window = memory.outbox.copy(), memory.effects.copy()
         self._gaps.known = memory.gaps
-        self._leased, self._deadlines.asked = memory.leased, memory.asked
+        self._leased, self._asked = memory.leased, memory.asked
 
     def leave(self, now: float) -> None:
         """Let the others take what we have not done: we end, and our connection is closed. Raises
@@ -151,7 +151,7 @@ class Runtime:
                 # Whatever is not known to be sent is sent (again), oldest first.
                 self._outbox.window = Window(is_open=True)
                 replicas.reconnected(self._replica, tx, now)
-                self._deadlines.asked = replicas.BEFORE
+                self._asked = replicas.BEFORE
             case messages.PublisherDown():
                 self._outbox.window = replace(self._outbox.window, is_open=False)
                 replicas.reconnected(self._replica, tx, now)
@@ -265,7 +265,10 @@ class Runtime:
             it = Delivery(0, 0, "", row.type, row.headers, row.body or b"")
             again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
             self._event(again, None, it, tx, now)
-        for timer in self._deadlines.come(tx, now, self._announcements):
+        timers, echoes = replicas.deadlines(self.service.name, self._asked, tx, now)
+        self._asked = now if echoes else self._asked
+        self._announcements += echoes
+        for timer in timers:
             id_ = derived_id(timer.correlation, timer.id)
             work = self._work(Cause(id_, timer.correlation, timer.traceparent), tx, now)
             try:
@@ -283,7 +286,7 @@ class Runtime:
 
     def _lapsed(self, tx: Transaction, now: float) -> list[str]:
         """The replicas whose leases have run out."""
-        others = replicas.others(self._replica, tx)
+        others = [row for row in tx[Replica].look() if row.name != self._replica]
         dead = [row.name for row in others if row.until <= now]
         self.replicas = 1 + len(others) - len(dead)
         return dead
