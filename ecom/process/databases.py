@@ -12,10 +12,10 @@ from ecom.stores.base import Row, Store, Transaction
 from ecom.stores.query import key_of
 from ecom.stores.reader import Database, schema_of
 from ecom.stores.reading import Reading
-from ecom.stores.sqlite import BUSY_SECONDS, SqliteStore, prepare, try_write
+from ecom.stores.sqlite import BUSY_SECONDS, SqliteStore, prepare
 from ecom.stores.views import views_of
 
-GLANCE_SECONDS = 1.0  # in which a server has to answer whoever only looks
+GLANCE_SECONDS = 1.0  # in which a database has to answer whoever only looks
 
 
 class Files(NamedTuple):
@@ -41,8 +41,9 @@ class Files(NamedTuple):
         return Database(self.folder, service, BUSY_SECONDS)
 
     def try_write(self, service: str) -> None:
-        """Begin to write, and take it back. Raises `StoreUnavailable`."""
-        try_write(self.path(service))
+        """Begin to write, and take it back. Raises `StoreUnavailable` if that fails for a while."""
+        with closing(SqliteStore(self.path(service), patience=GLANCE_SECONDS)) as store:
+            store.begin()
 
 
 class Server(NamedTuple):

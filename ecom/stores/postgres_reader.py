@@ -9,12 +9,11 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from ecom.errors import ShopError
 from ecom.settings import all_installed
-from ecom.stores import sql
-from ecom.stores.base import Hold, R, StoreBroken, StoreUnavailable, Where
+from ecom.stores.base import StoreBroken, StoreUnavailable
 from ecom.stores.migrations import SchemaVersion, check_readable
 from ecom.stores.reading import Reading
 from ecom.stores.sql import columns_of
@@ -29,7 +28,6 @@ LOCK_SECONDS = 3  # for so long we wait for another transaction: less, as it mea
 ABSENT_SECONDS = 20  # after which a server ends what a client holds who says nothing, or is cut off
 
 _SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) it(name, value)"
-_HOLD = {"keep": " FOR UPDATE", "take": " FOR UPDATE SKIP LOCKED", "look": ""}
 # Classes of errors that may be gone a moment later: no connection, a transaction that only reads or
 # has failed, a conflict, no resources, a lock, a shutdown, no I/O; another has inserted that row.
 _PASSING = ("08", "25", "40", "53", "55", "57", "58", "23505")
@@ -81,6 +79,7 @@ class PostgresReader(Reading):
     longer than `patience` seconds never comes."""
 
     _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+    _HOLD: ClassVar = {"keep": " FOR UPDATE", "take": " FOR UPDATE SKIP LOCKED", "look": ""}
     _wall = staticmethod(time.time)
 
     def __init__(self, url: str, schema: str, patience: float = ANSWER_SECONDS) -> None:
@@ -88,11 +87,6 @@ class PostgresReader(Reading):
         self._db: _Connection | None = None
         self._ahead = 0.0  # seconds by which the database's clock is ahead of ours
         self._closed = threading.Event()
-
-    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
-        statement = sql.where(kind, sql.shape_of(want)) + _HOLD[hold]
-        found = self._run(statement, (*sql.values_of(want), limit))
-        return [columns_of(kind).to_row(row) for row in found]
 
     @contextmanager
     def moment(self) -> Iterator[None]:

@@ -2,20 +2,27 @@
 
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, get_args
 
 from ecom.stores import sql
-from ecom.stores.base import Counter, R, Row
+from ecom.stores.base import Counter, Hold, R, Row, Where
 from ecom.stores.query import Key
 from ecom.stores.sql import columns_of
+
+ALL = 2**62  # rows: as many as there are
 
 
 class Reading:
     """A database, to be read. Conditions are those of `Table.where`."""
 
-    select: Callable[..., list[Any]]  # as in `Store`
     _run: Callable[..., Any]  # a statement, whose values are marked by `?`
     _TABLES: str  # the statement that lists the names of all tables
+    _HOLD: ClassVar = dict.fromkeys(get_args(Hold), "")  # how each is said in SQL
+
+    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
+        statement = sql.where(kind, sql.shape_of(want)) + self._HOLD[hold]
+        found = self._run(statement, (*sql.values_of(want), ALL if limit is None else limit))
+        return [columns_of(kind).to_row(row) for row in found]
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
         columns = columns_of(kind)

@@ -17,7 +17,7 @@ import msgspec
 
 from ecom.settings import made, private
 from ecom.stores import sql
-from ecom.stores.base import Hold, R, Row, Store, StoreBroken, StoreUnavailable, Where
+from ecom.stores.base import R, Row, Store, StoreBroken, StoreUnavailable
 from ecom.stores.migrations import Found, migrate, version_in
 from ecom.stores.query import Key, key_of
 from ecom.stores.reading import Reading
@@ -41,7 +41,9 @@ class SqliteStore(Reading, Store):
     _name: IO[bytes] | None = None
     _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 
-    def __init__(self, path: Path, replica: str | None = None) -> None:
+    def __init__(
+        self, path: Path, replica: str | None = None, patience: float = BUSY_SECONDS
+    ) -> None:
         if replica is not None:
             self._name = path.with_name(f"{path.stem}-{replica}.lock").open("ab")
             try:
@@ -49,7 +51,7 @@ class SqliteStore(Reading, Store):
             except BlockingIOError:
                 self._name.close()
                 raise taken(replica, path) from None
-        self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
         self._run("PRAGMA synchronous = FULL")  # which looks into the file
         self._run(f"PRAGMA journal_size_limit = {WAL_BYTES}")
 
@@ -61,11 +63,6 @@ class SqliteStore(Reading, Store):
         columns = columns_of(kind)
         found = self._run(columns.fetch_many, (msgspec.json.encode(keys).decode(),))
         return [columns.to_row(row) for row in found]
-
-    def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
-        statement = sql.where(kind, sql.shape_of(want))
-        values = (*sql.values_of(want), -1 if limit is None else limit)
-        return [columns_of(kind).to_row(row) for row in self._run(statement, values)]
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         columns = columns_of(kind)
@@ -115,18 +112,6 @@ class SqliteStore(Reading, Store):
             self._db.executemany(statement, values)
         except sqlite3.DatabaseError as error:
             raise meaning(error) from error
-
-
-def try_write(path: Path) -> None:
-    """Begin to write, and take it back. Raises `StoreUnavailable` if that fails for a second."""
-    deadline = time.monotonic() + 1.0
-    while True:
-        try:
-            with closing(SqliteStore(path)) as store:
-                return store.begin()  # and, by closing, back
-        except StoreUnavailable:
-            if time.monotonic() > deadline:
-                raise
 
 
 def meaning(error: sqlite3.DatabaseError) -> Exception:

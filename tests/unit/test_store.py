@@ -13,9 +13,10 @@ from hypothesis import given
 from store_contract import *  # noqa: F403
 from store_contract import Lamp, actions, done, saved
 
+from ecom.process.databases import Files
 from ecom.stores.base import Counter, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
-from ecom.stores.sqlite import WAL_BYTES, SqliteStore, prepare, try_write
+from ecom.stores.sqlite import WAL_BYTES, SqliteStore, prepare
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -171,14 +172,14 @@ def test_a_database_that_another_has_for_itself_is_unavailable_and_then_is_not(t
     """Not even to be opened: whoever tries is told so, as of a lock that somebody holds."""
     path = tmp_path / "order.db"
     prepare(path, [])
-    try_write(path)
+    Files(tmp_path).try_write("order")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         other.execute("CREATE TABLE theirs (x)")
         with pytest.raises(StoreUnavailable):
-            try_write(path)
-    try_write(path)
+            Files(tmp_path).try_write("order")
+    Files(tmp_path).try_write("order")
 
 
 def test_no_two_processes_have_one_name(tmp_path):
