@@ -107,14 +107,9 @@ def _callers_trace(request: Request) -> str:
 @router.get("/orders/{order_id}", response_model=OrderOut, **responses(404))
 async def get_order(request: Request, order_id: OrderPath) -> Order:
     """One order as it stands."""
-    return await _visible(request, order_id)
-
-
-async def _visible(request: Request, order_id: str) -> Order:
-    """This order. Raises `NoSuchOrder`, in the same words if it is another customer's."""
     order = await _read(request, lambda store: store.fetch(Order, order_id))
     if order is None or customer_of(request) not in (None, order.customer):
-        raise NoSuchOrder(f"there is no order {order_id}")
+        raise NoSuchOrder(f"there is no order {order_id}")  # in the same words for both
     return order
 
 
@@ -137,7 +132,7 @@ async def list_orders(
 )
 async def cancel_order(request: Request, order_id: OrderPath) -> Order:
     """Cancel an order at its customer's wish; compensation follows. Repeating it is harmless."""
-    process, saga = _process(request), (await _visible(request, order_id)).saga
+    process, saga = _process(request), (await get_order(request, order_id)).saga
     id_ = command_id(saga or process.settings.shop, order_id)
     trace = await _read(request, partial(_trace_of, order_id)) or _callers_trace(request)
     return await in_time(request, process.ask(id_, CancelOrder(order_id), trace))
@@ -152,7 +147,7 @@ def _trace_of(order_id: str, store: Reading) -> str:
 @router.get("/orders/{order_id}/history", **responses(404))
 async def get_order_history(request: Request, order_id: OrderPath) -> list[HistoryEntry]:
     """The events about an order that the order service published and consumed, oldest first."""
-    await _visible(request, order_id)
+    await get_order(request, order_id)
     ours = {"subject": order_id, "exchange": "events"}
     published = await _read(request, lambda store: store.select(Outbox, ours, None))
     consumed = await _read(request, lambda store: store.select(Inbox, {"subject": order_id}, None))

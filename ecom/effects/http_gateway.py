@@ -6,19 +6,18 @@ money again. So what is that old is asked for instead: `GET /captures?key=…`.
 
 import ssl
 import time
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
-from ecom.effects import TIMEOUT
-from ecom.errors import ShopError
+from ecom.effects import TIMEOUT, parts_of
 from ecom.process.performers import NotDone, OutcomeUnknown, requested_at
 from ecom.runtime.service import Impossible, traceparent
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
 
 KEY_LIFE = 20 * 3600.0  # seconds that a key can be relied on: a day, less what clocks may be off
+FORM = "https://user:password@host:8443/path"
 UNKNOWN = 404  # no call under this key is known
 TOO_OLD = (
     f"was requested over {KEY_LIFE / 3600:g} hours ago, and the provider does not know it: look at "
@@ -49,7 +48,8 @@ class HttpGateway:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _checked(url).rstrip("/")
+        parts_of("ECOM_GATEWAY_URL", url, ("http", "https"), FORM)
+        self._url = url.rstrip("/")
         # aiohttp itself reads certificates when it is imported; where children are forked from,
         # there are none (see `ecom.process.child`).
         proof = ssl.create_default_context() if url.startswith("https:") else True
@@ -106,19 +106,6 @@ class HttpGateway:
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
             raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return url
-    except ValueError:  # whose text may quote a part of the password
-        pass
-    raise ShopError(
-        "ECOM_GATEWAY_URL must be like https://user:password@host:8443/path, with all that is not "
-        "a letter or a digit in user and password written as %40 and so on."
-    )
 
 
 def _answer(status: int, text: bytes) -> Answer:

@@ -8,9 +8,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
 
-from ecom.effects import TIMEOUT
+from ecom.effects import TIMEOUT, parts_of
 from ecom.effects.mime import SENDER, Letter
-from ecom.errors import ShopError
 from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
 from ecom.services.notification import MailSent, SendMail
@@ -74,21 +73,12 @@ class SmtpMailer:
 
 def _parse(url: str) -> dict:
     """The arguments of `aiosmtplib.SMTP`. Raises `ShopError` for what is no SMTP address."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or PORTS[parts.scheme]
-        if not parts.hostname:
-            raise ValueError
-    except (ValueError, KeyError):  # whose text may quote a part of the password
-        raise ShopError(
-            "ECOM_SMTP_URL must be like smtp://user:password@host:587 or smtps://…, with all that "
-            "is not a letter or a digit written as %40 and so on."
-        ) from None
+    parts = parts_of("ECOM_SMTP_URL", url, PORTS, "smtp://user:password@host:587 or smtps://…")
     user = unquote(parts.username) if parts.username else None
     is_here = parts.hostname in LOOPBACK and parse_qs(parts.query).get("tls") == ["no"]
     return {
         "hostname": parts.hostname,
-        "port": port,
+        "port": parts.port or PORTS[parts.scheme],
         "username": user,
         "password": unquote(parts.password) if parts.password else None,
         "use_tls": parts.scheme == "smtps",

@@ -137,13 +137,9 @@ class Process:
             begun = time.monotonic()
             if batch:
                 await self._step(batch)
-            await asyncio.sleep(self._pause(batch, time.monotonic() - begun))  # for the sockets
-
-    def _pause(self, batch: list[Input], took: float) -> float:
-        """How long to wait for company after a step that took so long; not if callers wait, who
-        bring none meanwhile."""
-        called = any(type(it) is Command for it in batch)
-        return 0.0 if called else pause(len(batch), took, self._sharing)
+            took = time.monotonic() - begun
+            called = any(type(it) is Command for it in batch)  # who brings none meanwhile
+            await asyncio.sleep(0.0 if called else pause(len(batch), took, self._sharing))
 
     @property
     def _sharing(self) -> int:

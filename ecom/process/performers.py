@@ -53,13 +53,10 @@ class Performers:
         try:
             result = await self.by_effect[type(output.effect)](row.key, output.effect)
             return Performed(row.seq, result)
-        except Impossible as error:
-            return Failed(row.seq, describe(error), final=True)
-        except NotDone as error:
-            return Failed(row.seq, describe(error))
-        except (OutcomeUnknown, TimeoutError, OSError) as error:
-            return Failed(row.seq, describe(error), unknown=True)
+        except (Impossible, NotDone) as error:
+            return Failed(row.seq, describe(error), final=isinstance(error, Impossible))
         except Exception as error:
-            what = "Performing %s failed in a way nobody foresaw"
-            log.exception(what, row.key, extra=about(row))
+            if not isinstance(error, OutcomeUnknown | TimeoutError | OSError):
+                what = "Performing %s failed in a way nobody foresaw"
+                log.exception(what, row.key, extra=about(row))
             return Failed(row.seq, describe(error), unknown=True)
