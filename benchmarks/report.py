@@ -63,21 +63,17 @@ def _plots(results: Results, folder: Path) -> dict[str, str]:
 
 
 def _plot_throughput(axes: Any, contenders: dict[str, Any]) -> None:
-    speeds = {name: it["median"] for name, it in contenders.items()}
-    names = sorted(speeds, key=speeds.get)
-    colours = [OURS if name == "ecom" else OTHERS for name in names]
-    bars = axes.barh(names, [speeds[name] for name in names], color=colours)
-    axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+    speeds = pd.Series({name: it["median"] for name, it in contenders.items()}).sort_values()
+    colours = [OURS if name == "ecom" else OTHERS for name in speeds.index]
+    axes.bar_label(axes.barh(speeds.index, speeds, color=colours), fmt="{:,.0f}", padding=3)
     axes.set_xlabel("orders per second")
 
 
 def _plot_latency(axes: Any, latency: dict[str, Any]) -> None:
-    for i, (name, colour) in enumerate((("ecom", OURS), ("pika", OTHERS))):
-        places = [j + (i - 0.5) * 0.35 for j in range(len(SHARES))]
-        values = [latency[name][share] for share in SHARES]
-        axes.bar_label(axes.bar(places, values, 0.35, color=colour, label=name))
-    axes.set_xticks(range(len(SHARES)), SHARES)
-    axes.set_ylabel("milliseconds")
+    shown = pd.DataFrame({name: latency[name] for name in ("ecom", "pika")})
+    shown.plot.bar(ax=axes, color=[OURS, OTHERS], width=0.7, rot=0, ylabel="milliseconds")
+    for bars in axes.containers:
+        axes.bar_label(bars)
     axes.legend(frameon=False)
 
 

@@ -107,16 +107,14 @@ def _against(frame: pd.DataFrame, name: str, by: list[str], found: list[str]) ->
     columns = min(3, len(found))
     rows = -(-len(found) // columns)
     figure = sheet(f"By {name}", width=3.0 * columns + 1, height=0.9 + 2.3 * rows)
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, result in zip(panels, found, strict=False):
+    for place, result in enumerate(found, 1):
+        axes = figure.add_subplot(rows, columns, place)
         for i, (value, part) in enumerate(frame.groupby(by[0]) if by else [("", frame)]):
             _line(axes, part, name, result, i, plain(value))
         dress(axes, xlabel=name, title=result)
         axes.ticklabel_format(axis="y", style="plain", useOffset=False)
-    for axes in panels[len(found) :]:
-        axes.set_visible(False)
     if by:
-        lines, labels = panels[0].get_legend_handles_labels()
+        lines, labels = axes.get_legend_handles_labels()
         look = {"loc": "outside lower left", "frameon": False, "ncols": 2 * columns}
         figure.legend(lines, labels, title=by[0], **look)
     return Plot(figure, _in_words(frame, name, found))
