@@ -5,7 +5,7 @@ tested by one contract suite. It has to `fetch` one row, `select` some, `write` 
 one; all else (tables, read-your-own-writes, undoing one message of many) is `Transaction`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -182,6 +182,10 @@ class Table(Generic[R]):
     def written(self) -> list[R]:
         """The rows that this transaction has put, in the order in which it put them first."""
         return [row for row in self._written.values() if row is not None]
+
+    def changes(self) -> Iterator[tuple[Key, R | None, R | None]]:
+        """The key of each row that this transaction has written, the row before, and after."""
+        return ((key, self._store.fetch(self._kind, key), it) for key, it in self._written.items())
 
     def flush(self) -> None:
         """Hand the changes to the store, inside its transaction."""

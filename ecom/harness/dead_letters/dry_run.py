@@ -1,8 +1,8 @@
 """A dry run: what a message would do if it were replayed now; nothing is kept.
 
-The real runtime handles it on the service's real database, opened read-only; its writes are
-compared instead of made. That happens in a process of its own, as the message may be one that
-kills.
+The real runtime handles it on the service's real database, opened read-only, in a transaction that
+nobody commits: its writes are compared instead of made. That happens in a process of its own, as
+the message may be one that kills.
 """
 
 import pickle
@@ -21,8 +21,8 @@ from ecom.runtime.messages import Delivery
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
-from ecom.stores.base import Hold, R, Row, Store, Where
-from ecom.stores.query import Key, key_of
+from ecom.stores.base import Hold, R, Row, Store, Transaction, Where
+from ecom.stores.query import Key
 from ecom.stores.reader import Reader
 from ecom.stores.reading import Reading
 from ecom.telemetry.logs import one_line
@@ -78,24 +78,17 @@ def run_here(pickled: bytes) -> DryRun:
     # Through the default exchange, as an operator's replay is.
     delivery = Delivery(1, 1, "", service, headers, body, None)
     with Reader(folder) as read, read[service].moment():
-        database = Unwritten(read[service])
-        runtime = Runtime(saga, service, database, "dry run", lambda: 0.0, user)
-        next(runtime.step([delivery], time.time())).transaction.commit()
-        found = _outcome(database, (*runtime.service.rows, Timer))
+        runtime = Runtime(saga, service, Unwritten(read[service]), "dry run", lambda: 0.0, user)
+        tx = next(runtime.step([delivery], time.time())).transaction
+        found = _outcome(tx, (*runtime.service.rows, Timer))
     return replace(found, noun=saga.contract.subject)
 
 
 class Unwritten(Store):
-    """A service's database as it is at one moment; what would be written is kept beside it."""
+    """A service's database as it is at one moment, of which a transaction only reads."""
 
     def __init__(self, read: Reading) -> None:
         self.fetch, self._select = read.fetch, read.select
-        self._written: dict[type[Row], dict[Key, Row | None]] = {}  # None: to be deleted
-
-    def begin(self) -> None:
-        """Do nothing: whoever made us has."""
-
-    commit = rollback = begin
 
     def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
         return [row for key in keys if (row := self.fetch(kind, key)) is not None]
@@ -103,43 +96,32 @@ class Unwritten(Store):
     def select(self, kind: type[R], want: Where, limit: int | None, hold: Hold = "look") -> list[R]:
         return self._select(kind, want, limit)
 
-    def write(self, kind: type[R], puts: list[R], deletes: list[Key]) -> None:
-        self._written[kind] = {key_of(row): row for row in puts} | dict.fromkeys(deletes)
 
-    def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
-        self._written.setdefault(kind, {}).update((key_of(row), row) for row in rows)
-
-    def puts(self, kind: type[R]) -> list[R]:
-        """The rows of this kind that would be written."""
-        return [row for row in self._written.get(kind, {}).values() if row is not None]
-
-    def changes(self, kind: type[Row]) -> Iterator[Cells]:
-        """Each column of each row of this kind that would differ, as `DryRun.changes` has them."""
-        for key, after in self._written.get(kind, {}).items():
-            before = self.fetch(kind, key)
-            for column in kind.__struct_fields__:
-                old, new = (row and _plain(getattr(row, column)) for row in (before, after))
-                if old != new:
-                    yield kind.table, str(key), column, old, new
-
-
-def _outcome(database: Unwritten, kinds: tuple[type[Row], ...]) -> DryRun:
-    sent, received = database.puts(Outbox), database.puts(Inbox)
+def _outcome(tx: Transaction, kinds: tuple[type[Row], ...]) -> DryRun:
+    sent, received, effects = (tx[kind].written() for kind in (Outbox, Inbox, Effect))
     for row in sent:
         if row.exchange == "dead":
             return DryRun("would be a dead letter again", row.headers["dead-exception"])
     if received and received[0].last_error:
         return DryRun("would fail, and be tried again", received[0].last_error)
-    effects = database.puts(Effect)
     requested = [(row.type, row.key, row.body.decode()) for row in effects]
     if not received and not requested:
         return DryRun("would do nothing: the service has dealt with it")
-    changed = [change for kind in kinds for change in database.changes(kind)]
+    changed = [change for kind in kinds for change in _changes(tx, kind)]
     published = [(row.type, row.subject, row.body.decode()) for row in sent]
     if not received:  # an effect: nobody is asked here
         unknown = "would be tried anew, and what is answered then nobody knows; the last answer was"
         return DryRun(unknown, effects[0].last_error or "none", changed, published, requested)
     return DryRun("would be handled", "", changed, published, requested)
+
+
+def _changes(tx: Transaction, kind: type[Row]) -> Iterator[Cells]:
+    """Each column of each row of this kind that would differ, as `DryRun.changes` has them."""
+    for key, before, after in tx[kind].changes():
+        for column in kind.__struct_fields__:
+            old, new = (row and _plain(getattr(row, column)) for row in (before, after))
+            if old != new:
+                yield kind.table, str(key), column, old, new
 
 
 def _plain(value: Any) -> Any:

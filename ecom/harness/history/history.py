@@ -14,7 +14,6 @@ import msgspec
 import pandas as pd
 from msgspec import Struct
 
-from ecom.contract.contract import Event
 from ecom.contract.envelope import derived_id
 from ecom.harness.history.diagram import Diagram, Step
 from ecom.harness.history.replay import CannotReplay, Handling, Past, Replay
@@ -63,16 +62,6 @@ class Words:
     def message(self, kind: type[Struct]) -> str:
         """What a command, a timer or an answer is called."""
         return self.messages.get(kind, kind.__name__)
-
-    def unhandled(self, event: Event, service: str, row: Inbox | None) -> list[Step]:
-        """An event that was not handled, or long ago: `row` is what the listener knows of it."""
-        key, producer = event.key, event.producer
-        if row is None or row.state == "waiting":
-            step = Step("event", producer, service, key, status="awaited")
-            return [step, retried(service, service, "tried", row)] if row else [step]
-        if row.state == "done":
-            return [Step("event", producer, service, key)]
-        return [Step("event", producer, service, key, status="dead"), given_up(service, row)]
 
 
 def history(past: Past, subject: str, title: str, words: Words) -> History:
@@ -155,10 +144,11 @@ class _Account:
     def _steps(self, each: Handling) -> list[Step]:
         """What a service consumed, how often it was tried, what changed, and what came of it."""
         service, row = each.service, self._inbox.get((each.service, each.cause))
-        if each.cause in self._forgotten.get(service, ()):
-            return [Step("event", each.message.producer, service, each.message.key)]
         if not each.how:
-            return self._words.unhandled(each.message, service, row)
+            step = Step("event", each.message.producer, service, each.message.key)
+            if each.cause in self._forgotten.get(service, ()):
+                return [step]
+            return tried(step, service, "tried", row) if row else [step._replace(status="awaited")]
         steps = list(self._consumed(each))
         steps += [
             dead_letter(service, letter, "replayed")
@@ -170,7 +160,9 @@ class _Account:
         changes = (self._words.change(before, after) for before, after in each.changes)
         steps += [Step("state", service, service, change) for change in changes if change]
         for effect in each.requested:
-            steps += requested(service, self._effect(effect), self._requested.get(effect.id))
+            kind, whom, what = self._effect(effect)
+            step, its = Step(kind, service, whom, what), self._requested.get(effect.id)
+            steps += tried(step, service, "asked", its, "no answer yet") if its else [step]
         keys = [event.key for event in each.published.values()]
         unconsumed = (key for key in keys if not self._contract.listeners(key))
         return steps + [Step("event", service, service, key) for key in unconsumed]
@@ -210,18 +202,16 @@ class _Account:
 
 
 # ── what each thing that can happen is called: one step, or a few ─────────────────────────────
-def requested(service: str, effect: tuple[str, str, str], row: Effect | None) -> list[Step]:
-    """An effect that a service requested, and how often it was tried: see `Words.effect`."""
-    kind, whom, what = effect
-    if row is None or row.state == "done":
-        steps = [Step(kind, service, whom, what)]
-    elif row.state == "dead":
-        return [Step(kind, service, whom, what, status="dead"), given_up(service, row)]
-    else:
-        steps = [Step(kind, service, whom, what, "no answer yet", "awaited")]
-    if row and row.attempts > (row.state == "done"):
-        steps.append(retried(service, whom, "asked", row))
-    return steps
+def tried(step: Step, by: str, verb: str, row: Inbox | Effect, note: str = "") -> list[Step]:
+    """A step as far as it has come by its row, and how often whoever tries it has done so; `note`
+    is for one that is still awaited."""
+    if row.state == "dead":
+        attempts = f"{row.attempts} attempts" if row.attempts > 1 else "1 attempt"
+        lost = Step("dead", by, by, f"dead letter after {attempts}", row.last_error or "", "dead")
+        return [step._replace(status="dead"), lost]
+    over = row.state == "done"
+    steps = [step if over else step._replace(note=note, status="awaited")]
+    return [*steps, retried(by, step.target, verb, row)] if row.attempts > over else steps
 
 
 def retried(service: str, whom: str, verb: str, row: Inbox | Effect) -> Step:
@@ -230,13 +220,6 @@ def retried(service: str, whom: str, verb: str, row: Inbox | Effect) -> Step:
     label = f"{verb} {row.attempts} times" if row.attempts > 1 else f"{verb} once"
     label, status = (label, "retried") if over else (f"{label} so far", "awaited")
     return Step("retry", service, whom, label, row.last_error or "", status)
-
-
-def given_up(service: str, row: Inbox | Effect) -> Step:
-    """The last of too many attempts."""
-    attempts = f"{row.attempts} attempts" if row.attempts > 1 else "1 attempt"
-    lost = f"dead letter after {attempts}"
-    return Step("dead", service, service, lost, row.last_error or "", "dead")
 
 
 def dead_letter(service: str, row: Outbox, afterwards: str = "") -> Step:
