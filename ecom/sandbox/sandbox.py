@@ -21,39 +21,28 @@ class Sandbox:
     """
 
     def __init__(self, as_processes: bool) -> None:
-        self._ports: dict[str, socket.socket] = {}
+        self._ports: list[socket.socket] = []
         self.environment: dict[str, str] = {}  # where the servers are; "": files
+        self.programs: dict[str, Program] = {}  # of the processes that are to be started, by name
         for name, server in SERVERS.items():
             address = os.environ.get(server.variable, "") if as_processes else ""
             if as_processes and not address:
-                self._ports[name] = _reserve()
+                self._ports.append(_reserve())
                 # Any user of this machine can reach the port: the password is the shop's own.
                 user = f"shop:{secrets.token_hex(16)}@"
-                address = server.url.format(user, *self._ports[name].getsockname())
+                address = server.url.format(user, *self._ports[-1].getsockname())
+                run, told = "ecom.sandbox.__main__:main", {server.variable: address}
+                self.programs[name] = Program(run, ([name],), (server.module,), told)
             self.environment[server.variable] = address
-
-    @property
-    def programs(self) -> dict[str, Program]:
-        """What the processes run that are to be started, by name."""
-        return {
-            name: Program(
-                "ecom.sandbox.__main__:main",
-                ([name],),
-                (server.module,),
-                {server.variable: self.environment[server.variable]},
-            )
-            for name, server in SERVERS.items()
-            if name in self._ports
-        }
 
     @property
     def gateway(self) -> str:
         """Where the payment provider of our own is; "" if there is none."""
-        return self.environment["ECOM_GATEWAY_URL"] if "gateway" in self._ports else ""
+        return self.environment["ECOM_GATEWAY_URL"] if "gateway" in self.programs else ""
 
     def close(self) -> None:
         """Give the ports back."""
-        for port in self._ports.values():
+        for port in self._ports:
             port.close()
 
 
