@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from operator import itemgetter
 
-import msgspec
 import pandas as pd
 from msgspec import Struct
 
@@ -160,7 +159,7 @@ class _Account:
         changes = (self._words.change(before, after) for before, after in each.changes)
         steps += [Step("state", service, service, change) for change in changes if change]
         for effect in each.requested:
-            kind, whom, what = self._effect(effect)
+            kind, whom, what = self._effect(service, effect)
             step, its = Step(kind, service, whom, what), self._requested.get(effect.id)
             steps += tried(step, service, "asked", its, "no answer yet") if its else [step]
         keys = [event.key for event in each.published.values()]
@@ -177,13 +176,12 @@ class _Account:
         elif each.how == "timer":
             yield Step("timer", service, service, word)
         elif word:
-            whom = self._effect(self._effects[each.cause])[1]
+            whom = self._effect(service, self._effects[each.cause])[1]
             yield Step("answer", whom, service, word, reason)
 
-    def _effect(self, row: Effect) -> tuple[str, str, str]:
+    def _effect(self, service: str, row: Effect) -> tuple[str, str, str]:
         """The kind of step, of whom it is requested, and what."""
-        kinds = {kind.__name__: kind for it in self._services.values() for kind in it.effects}
-        return self._words.effect(msgspec.json.decode(row.body, type=kinds[row.type]))
+        return self._words.effect(self._services[service].message_of(row))
 
     def _loose_ends(self) -> Iterator[Step]:
         """Dead letters of nothing known, events on their way to the log, timers that still run."""
