@@ -13,17 +13,8 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from ecom.cli import options
 from ecom.cli.dead import dead
-from ecom.cli.options import (
-    as_json,
-    folder_named,
-    given_folder,
-    of_shop,
-    plain,
-    shop_folder,
-    shop_name,
-    units,
-)
 from ecom.cli.records import COMMANDS
 from ecom.errors import ShopError
 from ecom.settings import Settings, all_installed
@@ -65,7 +56,7 @@ class Friendly(click.Group):
             with all_installed():
                 return super().invoke(ctx)
         except ShopError as error:
-            raise click.ClickException(plain(str(error))) from error
+            raise click.ClickException(options.plain(str(error))) from error
         except OSError as error:
             if error.filename is None:  # not about a file that was named
                 raise
@@ -95,7 +86,7 @@ for point in entry_points(group="ecom.commands"):  # study commands, which other
     "--stock", "lines", multiple=True, metavar="SKU=UNITS", help="Instead of the catalogue."
 )
 @click.option("--hold-seconds", type=float, default=Settings.hold_seconds, show_default=True)
-@of_shop
+@options.of_shop
 def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
     """Open a shop that keeps its orders, and keep it running.
 
@@ -108,8 +99,8 @@ def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        shelves = units(lines) or None
-        where = {"name": shop_name(name), "folder": given_folder()}
+        shelves = options.units(lines) or None
+        where = {"name": options.shop_name(name), "folder": options.given_folder()}
         with Shop(shelves, **where, hold_seconds=hold_seconds) as shop:
             click.echo(
                 f"{shop!r}.\nOrders are accepted at {shop.url}/orders, with the token "
@@ -123,12 +114,12 @@ def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
 
 
 @main.command()
-@of_shop
+@options.of_shop
 def down(name: str) -> None:
     """Close the shop that `ecom up` keeps running, wherever that is."""
     from ecom.harness.workspace import holder_of
 
-    folder = folder_named(name)
+    folder = options.folder_named(name)
     pid = holder_of(folder)
     if pid is None:
         click.echo(f"Shop {name!r} is not open.")
@@ -140,7 +131,7 @@ def down(name: str) -> None:
 
 
 @main.command()
-@of_shop
+@options.of_shop
 def watch(name: str) -> None:
     """Watch orders flow through a shop that is up, until it closes or Ctrl-C.
 
@@ -151,7 +142,7 @@ def watch(name: str) -> None:
     from ecom.harness.workspace import holder_of
     from ecom.shop.folder import monitor
 
-    folder = folder_named(name)
+    folder = options.folder_named(name)
     if holder_of(folder) is None:
         raise ShopError(f"Shop {name!r} is not open: `ecom up` opens it.")
     with monitor(folder) as looking:
@@ -163,8 +154,8 @@ def watch(name: str) -> None:
 
 
 @main.command()
-@of_shop
-@as_json
+@options.of_shop
+@options.as_json
 def status(name: str, as_json: bool) -> None:
     """Show what runs, what waits, and how the orders stand.
 
@@ -174,7 +165,7 @@ def status(name: str, as_json: bool) -> None:
     """
     from ecom.cli.status import status_of
 
-    state = status_of(shop_folder(name))
+    state = status_of(options.shop_folder(name))
     click.echo(json.dumps(asdict(state)) if as_json else str(state))
 
 

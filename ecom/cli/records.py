@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecom.cli.options import (
-    aligned,
-    as_json,
-    client_of,
-    of_shop,
-    plain,
-    records_of,
-    shop_folder,
-    units,
-)
+from ecom.cli import options
 from ecom.errors import ShopError
 
 if TYPE_CHECKING:
@@ -42,7 +33,7 @@ def show(frame: "pd.DataFrame", as_json: bool, none: str = "None.") -> None:
     for column in money:
         frame[column] = frame[column].map(pounds)
     short = frame.map(lambda it: f"{it[:59]}…" if isinstance(it, str) and len(it) > 60 else it)
-    click.echo(none if frame.empty else aligned(short, money))
+    click.echo(none if frame.empty else options.aligned(short, money))
 
 
 @click.command()
@@ -50,8 +41,8 @@ def show(frame: "pd.DataFrame", as_json: bool, none: str = "None.") -> None:
 @click.argument("lines", nargs=-1, required=True, metavar="SKU=UNITS...")
 @click.option("--card", help="A test card; without it, the customer's own.")
 @click.option("--wait", is_flag=True, help="Wait for its end: the exit status is 1 if it fails.")
-@of_shop
-@as_json
+@options.of_shop
+@options.as_json
 def place(
     customer: str, lines: tuple[str, ...], card: str | None, wait: bool, name: str, as_json: bool
 ) -> None:
@@ -61,15 +52,15 @@ def place(
     """
     from ecom.shop.catalogue import order_for, unknown_products
 
-    wanted = order_for(customer, units(lines), card)
-    with client_of(name) as client:
+    wanted = order_for(customer, options.units(lines), card)
+    with options.client_of(name) as client:
         order = client.place([wanted])[0]
     for sentence in unknown_products(wanted):
         click.echo(sentence, err=True)
     if not wait:
         click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
         return
-    found = _ended(records_of(name), order)
+    found = _ended(options.records_of(name), order)
     told = {"order_id": order, **found}
     because = f": {found['reason']}" if found["reason"] else ""
     click.echo(json.dumps(told) if as_json else f"Order {order} is {found['state']}{because}.")
@@ -89,11 +80,11 @@ def _ended(records: "Records", order: str) -> dict[str, str]:
 
 @click.command()
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only these.")
-@of_shop
-@as_json
+@options.of_shop
+@options.as_json
 def orders(state: str | None, name: str, as_json: bool) -> None:
     """List the orders and how each ended."""
-    records = records_of(name)
+    records = options.records_of(name)
     if as_json:
         click.echo(json.dumps(records.orders_as_json(state)))
     else:
@@ -102,26 +93,26 @@ def orders(state: str | None, name: str, as_json: bool) -> None:
 
 @click.command()
 @of_order
-@of_shop
-@as_json
+@options.of_shop
+@options.as_json
 def events(order: str | None, name: str, as_json: bool) -> None:
     """List the events, causes before effects."""
-    show(records_of(name).events(order), as_json)
+    show(options.records_of(name).events(order), as_json)
 
 
 @click.command()
 @of_order
-@of_shop
-@as_json
+@options.of_shop
+@options.as_json
 def emails(order: str | None, name: str, as_json: bool) -> None:
     """List what customers were told."""
-    show(records_of(name).emails(order), as_json)
+    show(options.records_of(name).emails(order), as_json)
 
 
 @click.command()
 @click.argument("lines", nargs=-1, metavar="[SKU=UNITS]...")
-@of_shop
-@as_json
+@options.of_shop
+@options.as_json
 def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
     """Show the shelves; with SKU=UNITS, put new products on them first.
 
@@ -130,7 +121,7 @@ def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
     from ecom.process.databases import Files
     from ecom.shop.provision import stock_shelves
 
-    records, wanted = records_of(name), units(lines)
+    records, wanted = options.records_of(name), options.units(lines)
     if known := wanted.keys() & {*records.stock().sku}:
         raise ShopError(f"{', '.join(sorted(known))} is on the shelves already: nothing was done.")
     stock_shelves(Files(records.folder), wanted)
@@ -138,7 +129,7 @@ def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
 
 
 @click.command()
-@as_json
+@options.as_json
 def catalogue(as_json: bool) -> None:
     """List what shops sell, at which price, and what is on the shelves at first."""
     import pandas as pd
@@ -149,36 +140,36 @@ def catalogue(as_json: bool) -> None:
 
 
 @click.command()
-@of_shop
-@as_json
+@options.of_shop
+@options.as_json
 def books(name: str, as_json: bool) -> None:
     """Say whether the books balance: the exit status is 1 if they do not."""
-    verdict = records_of(name).books()
+    verdict = options.records_of(name).books()
     click.echo(json.dumps(asdict(verdict)) if as_json else str(verdict))
     sys.exit(0 if verdict.balanced else 1)
 
 
 @click.command()
 @click.argument("order")
-@of_shop
+@options.of_shop
 def history(order: str, name: str) -> None:
     """Tell all that happened to one order, causes before effects."""
-    click.echo(plain(repr(records_of(name).history(order))))
+    click.echo(options.plain(repr(options.records_of(name).history(order))))
 
 
 @click.command()
 @click.argument("order")
-@of_shop
+@options.of_shop
 def cancel(order: str, name: str) -> None:
     """Cancel an order, as its customer."""
-    with client_of(name) as client:
+    with options.client_of(name) as client:
         client.cancel(order)
     click.echo(f"Order {order} will be undone.")
 
 
 @click.command()
 @click.argument("faults", nargs=-1, metavar="[FAULT=VALUE]...")
-@of_shop
+@options.of_shop
 def gateway(faults: tuple[str, ...], name: str) -> None:
     """Say what goes wrong at the shop's payment provider from now on; without faults, nothing.
 
@@ -189,7 +180,7 @@ def gateway(faults: tuple[str, ...], name: str) -> None:
     from ecom.shop.arguments import faults as checked
 
     wanted = {fault: _value(value) for fault, _, value in (it.partition("=") for it in faults)}
-    put_faults(kept_secret(shop_folder(name) / "gateway-url"), checked(wanted))
+    put_faults(kept_secret(options.shop_folder(name) / "gateway-url"), checked(wanted))
     click.echo(f"From now on: {', '.join(faults) or 'all is well'}.")
 
 

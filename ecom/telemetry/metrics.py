@@ -12,19 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread, active_count
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import (
-    CollectorRegistry,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-    make_wsgi_app,
-)
+import prometheus_client as prometheus
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from ecom.errors import ShopError
@@ -103,10 +98,11 @@ class Metrics:
     ) -> None:
         self._service, self._folder = service, folder
         self._connected, self._reading = connected, reading
-        self._registry = CollectorRegistry()
-        self._seconds = self._histogram("ecom_step_seconds", _SECONDS, STEP_SECONDS)
-        self._inputs = self._histogram("ecom_step_inputs", _INPUTS, STEP_INPUTS)
-        ProcessCollector(registry=self._registry)
+        self._registry = prometheus.CollectorRegistry()
+        steps = partial(prometheus.Histogram, labelnames=["service"], registry=self._registry)
+        self._seconds = steps("ecom_step_seconds", _SECONDS, buckets=STEP_SECONDS).labels(service)
+        self._inputs = steps("ecom_step_inputs", _INPUTS, buckets=STEP_INPUTS).labels(service)
+        prometheus.ProcessCollector(registry=self._registry)
         self._registry.register(self)
         self._oldest: tuple[Mapping[str, Any] | None, float] = (None, 0.0)
         self._wal_limit = WAL_LIMIT
@@ -149,13 +145,14 @@ class Metrics:
 
     def page(self) -> bytes:
         """All metrics, as `TYPE`."""
-        return generate_latest(self._registry)
+        return prometheus.generate_latest(self._registry)
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Serve pages on this port (0: any that is free), from threads that end with the process;
         their address. Raises `ShopError` if others have the port."""
         try:
-            server = make_server(host, port, make_wsgi_app(self._registry), _Server, _Handler)
+            pages = prometheus.make_wsgi_app(self._registry)
+            server = make_server(host, port, pages, _Server, _Handler)
         except OSError as error:
             raise ShopError(
                 f"Metrics of {self._service} cannot be served at {host}:{port} ({error.strerror}): "
@@ -208,10 +205,6 @@ class Metrics:
         family = kind(name, help, labels=["service"])
         family.add_metric([self._service], value)
         return family
-
-    def _histogram(self, name: str, help: str, bounds: Sequence[float]) -> Histogram:
-        made = Histogram(name, help, ["service"], buckets=bounds, registry=self._registry)
-        return made.labels(self._service)
 
 
 class _Handler(WSGIRequestHandler):

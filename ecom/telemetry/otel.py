@@ -8,19 +8,12 @@ import os
 import sys
 from typing import ClassVar
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    StatusCode,
-    TraceFlags,
-    set_span_in_context,
-)
 
 from ecom.errors import ShopError
 from ecom.telemetry.tracing import Span
@@ -71,20 +64,20 @@ class Exporter:
     def export(self, span: Span) -> None:
         """Hand one span over; it leaves with others, in a while, from a thread."""
         self._ids.trace, self._ids.span = span.trace, span.id
-        start, kind = int(span.start * 1e9), SpanKind[span.kind]
+        start, kind = int(span.start * 1e9), trace.SpanKind[span.kind]
         made = self._tracer.start_span(
             span.name, self._parent(span), kind, span.about, start_time=start
         )
         if span.error:
-            made.set_status(StatusCode.ERROR, span.error)
+            made.set_status(trace.StatusCode.ERROR, span.error)
         made.end(int(max(span.start, span.end) * 1e9))
 
     def _parent(self, span: Span) -> Context:
         if not span.parent:
             return Context()
-        sampled = TraceFlags(TraceFlags.SAMPLED)
-        parent = SpanContext(int(span.trace, 16), int(span.parent, 16), True, sampled)
-        return set_span_in_context(NonRecordingSpan(parent))
+        sampled = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+        parent = trace.SpanContext(int(span.trace, 16), int(span.parent, 16), True, sampled)
+        return trace.set_span_in_context(trace.NonRecordingSpan(parent))
 
     def close(self) -> None:
         """Send what is left, however long that takes."""
