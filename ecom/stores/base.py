@@ -5,7 +5,7 @@ tested by one contract suite. It has to `fetch` one row, `select` some, `write` 
 one; all else (tables, read-your-own-writes, undoing one message of many) is `Transaction`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -111,12 +111,12 @@ class Table(Generic[R]):
         self._key = attrgetter(kind.__struct_fields__[0])
         self._undo = undo
         self._read: dict[Key, R | None] = {}
-        self._written: dict[Key, R | None] = {}  # None: to be deleted
+        self.changes: dict[Key, R | None] = {}  # what was written; None: to be deleted
         self._changed: dict[Key, tuple[R, dict[str, Any]]] = {}  # what was written by `change`
 
     def get(self, key: Key) -> R | None:
         """The row with this key, or None."""
-        row = self._written.get(key, _MISSING)
+        row = self.changes.get(key, _MISSING)
         if row is _MISSING:
             row = self._read.get(key, _MISSING)
             if row is _MISSING:
@@ -145,7 +145,7 @@ class Table(Generic[R]):
     def change(self, row: R, **columns: Any) -> None:
         """Put a row that is stored with these columns changed: the others need not be written."""
         key, changed = self._key(row), replace(row, **columns)
-        if key not in self._written:
+        if key not in self.changes:
             self._changed[key] = changed, columns
         self._write(key, changed)
 
@@ -154,8 +154,8 @@ class Table(Generic[R]):
         self._write(key, None)
 
     def _write(self, key: Key, row: R | None) -> None:
-        self._undo.append((self._written, key, self._written.get(key, _MISSING)))
-        self._written[key] = row
+        self._undo.append((self.changes, key, self.changes.get(key, _MISSING)))
+        self.changes[key] = row
 
     def where(self, limit: int | None = None, **conditions: Any) -> list[R]:
         """The rows whose columns equal (or are `AtMost`, `MoreThan`) the values, `in_order`."""
@@ -170,7 +170,7 @@ class Table(Generic[R]):
         return self._where(limit, conditions, "look")
 
     def _where(self, limit: int | None, conditions: Where, hold: Hold) -> list[R]:
-        key_of, written = self._key, self._written
+        key_of, written = self._key, self.changes
         found = self._store.select(self._kind, conditions, limit, hold)
         fresh = [row for row in found if key_of(row) not in written]
         if len(fresh) < len(found) == limit:  # in place of the stale ones, others come into sight
@@ -181,18 +181,14 @@ class Table(Generic[R]):
 
     def written(self) -> list[R]:
         """The rows that this transaction has put, in the order in which it put them first."""
-        return [row for row in self._written.values() if row is not None]
-
-    def changes(self) -> Iterator[tuple[Key, R | None, R | None]]:
-        """The key of each row that this transaction has written, the row before, and after."""
-        return ((key, self._store.fetch(self._kind, key), it) for key, it in self._written.items())
+        return [row for row in self.changes.values() if row is not None]
 
     def flush(self) -> None:
         """Hand the changes to the store, inside its transaction."""
         puts: list[R] = []
         deletes: list[Key] = []
         changes: dict[tuple[tuple[str, Any], ...], list[R]] = {}
-        for key, row in self._written.items():
+        for key, row in self.changes.items():
             changed = self._changed.get(key)
             if row is None:
                 deletes.append(key)

@@ -91,7 +91,7 @@ class _Guard:
             answer = self._handler(message, work)
         if isinstance(answer, (Event, *self._service.effects)):
             raise self._complaint(f"returns a {type(answer).__name__}, which nobody reads")
-        tables = {kind: dict(table._written) for kind, table in work._tx._tables.items()}
+        tables = {kind: dict(table.changes) for kind, table in work._tx._tables.items()}
         if strange := tables.keys() - {*MACHINERY, *self._service.rows}:
             rows = f"rows {min(it.__name__ for it in strange)}"
             raise self._complaint(f"asks for {rows}, which its Service does not have")

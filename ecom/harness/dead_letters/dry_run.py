@@ -78,10 +78,11 @@ def run_here(pickled: bytes) -> DryRun:
     # Through the default exchange, as an operator's replay is.
     delivery = Delivery(1, 1, "", service, headers, body, None)
     with Reader(folder) as read, read[service].moment():
-        runtime = Runtime(saga, service, Unwritten(read[service]), "dry run", lambda: 0.0, user)
-        tx = next(runtime.step([delivery], time.time())).transaction
-        found = _outcome(tx, (*runtime.service.rows, Timer))
-    return replace(found, noun=saga.contract.subject)
+        database = Unwritten(read[service])
+        runtime = Runtime(saga, service, database, "dry run", lambda: 0.0, user)
+        tx, kinds = next(runtime.step([delivery], time.time())).transaction, runtime.service.rows
+        changed = [it for kind in (*kinds, Timer) for it in _changes(tx, kind, database)]
+    return replace(_outcome(tx, changed), noun=saga.contract.subject)
 
 
 class Unwritten(Store):
@@ -97,7 +98,7 @@ class Unwritten(Store):
         return self._select(kind, want, limit)
 
 
-def _outcome(tx: Transaction, kinds: tuple[type[Row], ...]) -> DryRun:
+def _outcome(tx: Transaction, changed: list[Cells]) -> DryRun:
     sent, received, effects = (tx[kind].written() for kind in (Outbox, Inbox, Effect))
     for row in sent:
         if row.exchange == "dead":
@@ -107,7 +108,6 @@ def _outcome(tx: Transaction, kinds: tuple[type[Row], ...]) -> DryRun:
     requested = [(row.type, row.key, row.body.decode()) for row in effects]
     if not received and not requested:
         return DryRun("would do nothing: the service has dealt with it")
-    changed = [change for kind in kinds for change in _changes(tx, kind)]
     published = [(row.type, row.subject, row.body.decode()) for row in sent]
     if not received:  # an effect: nobody is asked here
         unknown = "would be tried anew, and what is answered then nobody knows; the last answer was"
@@ -115,9 +115,10 @@ def _outcome(tx: Transaction, kinds: tuple[type[Row], ...]) -> DryRun:
     return DryRun("would be handled", "", changed, published, requested)
 
 
-def _changes(tx: Transaction, kind: type[Row]) -> Iterator[Cells]:
+def _changes(tx: Transaction, kind: type[Row], database: Store) -> Iterator[Cells]:
     """Each column of each row of this kind that would differ, as `DryRun.changes` has them."""
-    for key, before, after in tx[kind].changes():
+    for key, after in tx[kind].changes.items():
+        before = database.fetch(kind, key)
         for column in kind.__struct_fields__:
             old, new = (row and _plain(getattr(row, column)) for row in (before, after))
             if old != new:
