@@ -83,10 +83,8 @@ class GapDetection:
     """One process's part in gap detection; `known` is all that it keeps in memory."""
 
     def __init__(self, contract: Contract, service: str, mark: str = "") -> None:
-        self._service = service
+        self._contract, self._service, self.known = contract, service, Gaps()
         self._mine = mark.replace("@", "/")
-        self._contract = contract
-        self.known = Gaps()
 
     def note(self, inputs: Iterable[Any], users: Mapping[str, str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers

@@ -43,10 +43,10 @@ class Window(Struct, Generic[OutRow], frozen=True):
 class Relay(Generic[OutRow]):
     """One replica's view of one table of outgoing rows; `window` is all that it remembers."""
 
-    def __init__(self, kind: type[OutRow], owner: str, most: int, is_open: bool = False) -> None:
+    def __init__(self, kind: type[OutRow], owner: str, most: int) -> None:
         self._kind: type[OutRow] = kind
         self._owner, self._most = owner, most
-        self.window: Window[OutRow] = Window(is_open)
+        self.window: Window[OutRow] = Window(is_open=True)
         self._reached = 0, True  # what `last` and `behind` become if this choice is committed
 
     def choose(

@@ -42,7 +42,7 @@ class Memory(Struct, frozen=True):
     effects: Window[Effect] = Window(is_open=True)
     gaps: Gaps = Gaps()
     leased: float = 0.0  # until when its lease lasts
-    asked: float = -1.0  # when it last published an echo, for a deadline that waits
+    asked: float = replicas.BEFORE  # when it last published an echo, on this connection
 
 
 class Runtime:
@@ -70,9 +70,9 @@ class Runtime:
         self._replies: list[messages.Reply] = []
         self._notes: list[Any] = []
         self._outbox = Relay(Outbox, replica, windows[0])
-        self._effects = Relay(Effect, replica, windows[1], is_open=True)
-        self._leased = self._untidy = 0.0  # until when; when there may be something to forget
-        self._asked = replicas.BEFORE  # when we last published an echo, on this connection
+        self._effects = Relay(Effect, replica, windows[1])
+        self._untidy = 0.0  # when there may be something to forget
+        self.restore(Memory())
         self.replicas = 1  # that are alive, with us, at our last tick; only for whoever drives us
 
     def volatile(self) -> Memory:

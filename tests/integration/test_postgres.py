@@ -425,7 +425,7 @@ def test_no_row_is_passed_over_for_a_greater_number_of_anothers(opened):
     """Numbers are drawn in another order than transactions are committed; and what is taken over
     from a replica that has gone may have a greater one than a row that is written later."""
     stores = opened(*MACHINERY), opened()
-    first, second = (Relay(Outbox, name, 100, is_open=True) for name in ("R1", "R2"))
+    first, second = (Relay(Outbox, name, 100) for name in ("R1", "R2"))
     before, greater = numbers(stores[0], 3), numbers(stores[1], 1)
     assert sent(second, stores[1], *greater) == greater
     assert sent(first, stores[0], *before) == before

@@ -104,7 +104,7 @@ def test_a_late_confirm_after_a_reconnect_counts(hand):
 
 def outgoing(window=3):
     """A store with no rows, and one replica's view of its outbox."""
-    return MemoryStore(), Relay(Outbox, "1", window, is_open=True)
+    return MemoryStore(), Relay(Outbox, "1", window)
 
 
 def row(seq, owner="1", due=None):
