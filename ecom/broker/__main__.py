@@ -1,4 +1,4 @@
-"""`python -m ecom.broker run COMMAND …`: holds a private RabbitMQ while a command runs."""
+"""`python -m ecom.broker run COMMAND …`: becomes a command that holds a private RabbitMQ."""
 
 import sys
 

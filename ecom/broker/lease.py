@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 from urllib.parse import urlsplit
 
 from ecom.broker.installation import BrokerUnavailable
@@ -40,6 +40,14 @@ class Lease:
         """Give the lease back. Closing twice is harmless."""
         if self._lock is not None:
             self._lock.close()  # not LOCK_UN, which in a forked child would end its parent's lease
+
+    def become(self, command: list[str]) -> NoReturn:
+        """Go on as this command, which holds the lease to its end."""
+        if self._lock is not None:
+            os.set_inheritable(self._lock.fileno(), True)
+        for number in signal.SIGPIPE, signal.SIGXFSZ:  # which Python ignores
+            signal.signal(number, signal.SIG_DFL)
+        os.execvp(command[0], command)
 
     def __enter__(self) -> str:
         return self.url
@@ -183,28 +191,16 @@ def _look_after(node: Node, folder: Path) -> None:
         node.stop()
 
 
-def _run(command: list[str]) -> int:
-    """Hold a lease while a command runs; its exit status, 128 + n if signal n ended it."""
-    with lease():
-        child = subprocess.Popen(command)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, lambda n, _: child.send_signal(n))
-        if sys.stdin and sys.stdin.isatty():  # a terminal gives its Ctrl-C to the command itself
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        status = child.wait()
-    return status if status >= 0 else 128 - status
-
-
 def main(arguments: list[str]) -> int:
-    """`run COMMAND …` holds a lease while the command runs; `keep` is for this module alone."""
+    """`run COMMAND …` becomes the command, which holds a lease; `keep` is for this module alone."""
     match arguments:
         case ["run", *command] if command:
             try:
-                return _run(command)
+                held = lease()
             except BrokerUnavailable as error:
                 print(error, file=sys.stderr)
                 return 1
+            held.become(command)
         case ["keep"]:
             _keep()
             return 0

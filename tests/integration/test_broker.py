@@ -231,7 +231,7 @@ def test_a_forked_child_neither_ends_nor_prolongs_its_parents_lease(tmp_path: Pa
     os.close(other)
 
 
-def test_run_passes_on_exit_status_and_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_is_run_ends_as_it_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m ecom.broker run` is as if its command ran alone."""
     monkeypatch.setenv("ECOM_AMQP_URL", "amqp://elsewhere/%2F")
     run = [sys.executable, "-m", "ecom.broker", "run"]
@@ -242,7 +242,20 @@ def test_run_passes_on_exit_status_and_signals(monkeypatch: pytest.MonkeyPatch) 
         assert process.stdout
         assert process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 128 + signal.SIGTERM
+        assert process.wait(timeout=20) == -signal.SIGTERM
+
+
+def test_a_command_that_is_run_holds_a_lease_to_its_end(home: Path) -> None:
+    """The node serves while the command lives, and no longer."""
+    waits = "print('up', flush=True); input()"
+    command = [sys.executable, "-m", "ecom.broker", "run", sys.executable, "-c", waits]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert url_of(process) == "up"
+        url = Node(home / "broker" / "node").url
+        assert not until(lambda: not serves(url), seconds=1.0), "the command holds a lease"
+        end(process)
+    assert until(lambda: traces(home) == []), traces(home)
 
 
 def test_ports_are_kept_unless_taken() -> None:
