@@ -21,9 +21,6 @@ from ecom.services.notification import SendMail
 from ecom.services.payment import Capture, Refund
 from ecom.settings import Settings
 
-# Events of what did not go well, or was undone: logged when they are published.
-NEWS = ("failed", "expired", "cancelled", "released", "refunded")
-
 
 def _performers(service: str, settings: Settings) -> Performers | None:
     """The performers of this service's effects: on the network if settings name it, else files."""
@@ -73,7 +70,7 @@ def serve(
         open_api: OpenApi | None = None
         if name == "order":
             from ecom.api.app import open_api
-        return kind(saga, name, settings, _performers(name, settings), open_api, NEWS)
+        return kind(saga, name, settings, _performers(name, settings), open_api)
 
     main(saga, name, settings, make)
 

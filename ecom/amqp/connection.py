@@ -6,17 +6,10 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from pika import spec
+from pika import exceptions, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.channel import Channel
-from pika.exceptions import (
-    AMQPError,
-    ChannelClosedByBroker,
-    ChannelWrongStateError,
-    ConnectionClosedByBroker,
-    InvalidFrameError,
-)
 from pika.frame import Header
 
 from ecom.amqp.codec import read_message, write_message
@@ -27,33 +20,35 @@ UNREADABLE = "unreadable-headers"  # the header that says why there are no other
 # What comes in one turn makes one transaction.
 READ_AT_ONCE, READ_A_TURN = 262_144, 1_048_576
 # What is raised when the broker cannot be reached, refuses, or takes too long to say who it is.
-TROUBLE = (AMQPError, AMQPConnectorException, OSError)
+TROUBLE = (exceptions.AMQPError, AMQPConnectorException, OSError)
 FORCED, NOT_FOUND = 320, 404  # replies that say nothing about a message: shut down, not declared
 
 
 def why(error: object) -> str:
     """What is wrong with the broker, in words, and what to do about it if that is known."""
-    if isinstance(error, ChannelClosedByBroker) and error.reply_code == 404:
-        provisioner = "does it run? (python -m ecom.serve provisioner)"
-        return f"{error.reply_text}; the shop's provisioner declares it: {provisioner}"
-    if isinstance(error, ChannelClosedByBroker) and "inequivalent arg" in error.reply_text:
-        made = "it was made otherwise, perhaps by another release, and may hold orders"
-        return f"{error.reply_text}; {made}: leave it, and use another vhost or name for the shop"
-    if isinstance(error, ChannelClosedByBroker) and "acknowledgement" in error.reply_text:
-        late = "a message was in hand for longer than this broker's consumer_timeout allows"
-        return f"{error.reply_text}; {late}, and is delivered again"
-    if (said := _untrusted(error)) is not None:
+    if isinstance(error, exceptions.ChannelClosedByBroker):
+        said = error.reply_text
+        if error.reply_code == NOT_FOUND:
+            provisioner = "does it run? (python -m ecom.serve provisioner)"
+            return f"{said}; the shop's provisioner declares it: {provisioner}"
+        if "inequivalent arg" in said:
+            made = "it was made otherwise, perhaps by another release, and may hold orders"
+            return f"{said}; {made}: leave it, and use another vhost or name for the shop"
+        if "acknowledgement" in said:
+            late = "a message was in hand for longer than this broker's consumer_timeout allows"
+            return f"{said}; {late}, and is delivered again"
+    if (reason := _untrusted(error)) is not None:
         return (
-            f"its certificate is not trusted: {said.rstrip('.')}; ECOM_AMQP_CA names the PEM file "
-            "of the authority that must have signed it, for the host in the URL"
+            f"its certificate is not trusted: {reason.rstrip('.')}; ECOM_AMQP_CA names the PEM "
+            "file of the authority that must have signed it, for the host in the URL"
         )
     return repr(error)
 
 
 def is_refusal(error: object) -> bool:
     """Whether the broker closed a channel or connection for what was sent over it."""
-    closed = isinstance(error, ChannelClosedByBroker | ConnectionClosedByBroker)
-    return closed and error.reply_code not in (FORCED, NOT_FOUND)
+    closed = exceptions.ChannelClosedByBroker | exceptions.ConnectionClosedByBroker
+    return isinstance(error, closed) and error.reply_code not in (FORCED, NOT_FOUND)
 
 
 def _untrusted(error: object) -> str | None:
@@ -101,7 +96,7 @@ class Connection(AsyncioConnection):
         Raises `Unsendable`, or pika's error if the channel is closed.
         """
         if not channel.is_open:
-            raise ChannelWrongStateError("Channel is closed.")
+            raise exceptions.ChannelWrongStateError("Channel is closed.")
         number, user = channel.channel_number, self.params.credentials.username
         most = self._body_max_length
         frames = write_message(number, exchange, key, headers, body, id, user, most)
@@ -147,7 +142,7 @@ class Connection(AsyncioConnection):
     def _read_frame(self) -> tuple[int, Any]:
         try:
             return super()._read_frame()
-        except InvalidFrameError:
+        except exceptions.InvalidFrameError:
             raise
         except Exception as error:
             return _without_headers(self._frame_buffer, error)

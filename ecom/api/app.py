@@ -22,18 +22,10 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
 from pydantic import Field
 
+from ecom.api import schemas
 from ecom.api.auth import TOKEN_SECONDS, Authentication, check_token, customer_of, customer_token
 from ecom.api.errors import documented, handle_errors, responses
 from ecom.api.limits import MAX_CONNECTIONS, BodyLimit, Connection, StrictRoute, in_time
-from ecom.api.schemas import (
-    Health,
-    HistoryEntry,
-    OneOrMany,
-    OrderIn,
-    OrderOut,
-    OrderSummary,
-    TokenOut,
-)
 from ecom.contract.envelope import command_id, new_id, rfc3339
 from ecom.errors import ShopError
 from ecom.events import MAILABLE, Line
@@ -57,14 +49,14 @@ probes = APIRouter(**_NAMES)  # for machines, which may add to their questions w
 @router.post(
     "/orders",
     status_code=202,
-    response_model=OrderOut | list[OrderSummary],
+    response_model=schemas.OrderOut | list[schemas.OrderSummary],
     **responses(403, 408, 413),
 )
 async def place_orders(
-    request: Request, order: OneOrMany, idempotency_key: Key = None
+    request: Request, order: schemas.OneOrMany, idempotency_key: Key = None
 ) -> Order | list[Order]:
     """Place one order, or a list of them; once under one `Idempotency-Key`, for a week."""
-    is_one = isinstance(order, OrderIn)
+    is_one = isinstance(order, schemas.OrderIn)
     orders = [order] if is_one else order
     if (customer := customer_of(request)) and any(it.customer != customer for it in orders):
         raise HTTPException(403, f"this token places orders of {customer} only")
@@ -79,7 +71,7 @@ async def place_orders(
     return placed[0] if is_one else placed
 
 
-def _commands(orders: list[OrderIn], is_one: bool, key: str | None) -> list[PlaceOrder]:
+def _commands(orders: list[schemas.OrderIn], is_one: bool, key: str | None) -> list[PlaceOrder]:
     """What to do. The digest is that of the whole request: a key stands for all of it."""
     contents = [
         (it.customer, it.card, tuple(Line(**vars(line)) for line in it.lines)) for it in orders
@@ -104,7 +96,7 @@ def _callers_trace(request: Request) -> str:
     return context_from(request.headers.getlist("traceparent"))
 
 
-@router.get("/orders/{order_id}", response_model=OrderOut, **responses(404))
+@router.get("/orders/{order_id}", response_model=schemas.OrderOut, **responses(404))
 async def get_order(request: Request, order_id: OrderPath) -> Order:
     """One order as it stands."""
     order = await _read(request, lambda store: store.fetch(Order, order_id))
@@ -113,7 +105,7 @@ async def get_order(request: Request, order_id: OrderPath) -> Order:
     return order
 
 
-@router.get("/orders", response_model=list[OrderSummary], **responses())
+@router.get("/orders", response_model=list[schemas.OrderSummary], **responses())
 async def list_orders(
     request: Request,
     state: Literal["PENDING", "CONFIRMED", "CANCELLED"] | None = None,
@@ -128,7 +120,7 @@ async def list_orders(
 
 
 @router.post(
-    "/orders/{order_id}/cancel", status_code=202, response_model=OrderOut, **responses(404)
+    "/orders/{order_id}/cancel", status_code=202, response_model=schemas.OrderOut, **responses(404)
 )
 async def cancel_order(request: Request, order_id: OrderPath) -> Order:
     """Cancel an order at its customer's wish; compensation follows. Repeating it is harmless."""
@@ -145,7 +137,7 @@ def _trace_of(order_id: str, store: Reading) -> str:
 
 
 @router.get("/orders/{order_id}/history", **responses(404))
-async def get_order_history(request: Request, order_id: OrderPath) -> list[HistoryEntry]:
+async def get_order_history(request: Request, order_id: OrderPath) -> list[schemas.HistoryEntry]:
     """The events about an order that the order service published and consumed, oldest first."""
     await get_order(request, order_id)
     ours = {"subject": order_id, "exchange": "events"}
@@ -154,13 +146,13 @@ async def get_order_history(request: Request, order_id: OrderPath) -> list[Histo
     entries = [(row.created_at, "published", row.type, row.id) for row in published]
     entries += [(row.at, "consumed", row.type, row.id) for row in consumed]
     return [
-        HistoryEntry(at=rfc3339(at), what=what, type=type_, id=id_)
+        schemas.HistoryEntry(at=rfc3339(at), what=what, type=type_, id=id_)
         for at, what, type_, id_ in sorted(entries)
     ]
 
 
 @router.post("/customers/{customer:path}/token", **responses(403, 404, 409))
-async def create_customer_token(request: Request, customer: CustomerPath) -> TokenOut:
+async def create_customer_token(request: Request, customer: CustomerPath) -> schemas.TokenOut:
     """A token with which this customer meets their own orders, for a day. The checkout asks."""
     if customer_of(request):
         raise HTTPException(403, "customers' tokens are for the checkout to ask for")
@@ -169,15 +161,15 @@ async def create_customer_token(request: Request, customer: CustomerPath) -> Tok
         raise HTTPException(409, "no token is asked for here: with ECOM_HTTP_TOKEN set, it is")
     expires = int(time.time()) + TOKEN_SECONDS
     token = customer_token(secret, customer, expires, settings.shop)
-    return TokenOut(customer=customer, token=token, expires_at=rfc3339(expires))
+    return schemas.TokenOut(customer=customer, token=token, expires_at=rfc3339(expires))
 
 
 @probes.get("/health", responses={status: documented(status) for status in (400, 503)})
-def get_health(request: Request) -> Health:  # in a thread: it may have to wait
+def get_health(request: Request) -> schemas.Health:  # in a thread: it may have to wait
     """Whether orders are accepted, which it tries, and whether the broker is there."""
     process = _process(request)
     process.databases.try_write(process.name)
-    return Health(status="ok", broker=process.bus.connected)
+    return schemas.Health(status="ok", broker=process.bus.connected)
 
 
 @probes.get("/metrics", include_in_schema=False)

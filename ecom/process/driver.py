@@ -66,8 +66,8 @@ def pause(inputs: int, took: float, replicas: int) -> float:
 
 
 class Process:
-    """A service at work: inputs gather in a queue, and a batch of them is one step. Events whose
-    keys end with one of `news` are logged when they are published."""
+    """A service at work: inputs gather in a queue, and a batch of them is one step. Events of what
+    failed, or is undone, are logged when they are published."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class Process:
         settings: Settings,
         performers: Performers | None = None,
         api: OpenApi | None = None,
-        news: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.settings, self._api, self._news = name, settings, api, news
+        self.name, self.settings, self._api = name, settings, api
+        self._news = {it.key for it in saga.contract.events if it.failure}
         self.databases = databases(settings)
         self.databases.provide(saga.services[name])
         self.store: Any = self.databases.store(name, settings.replica)
@@ -210,7 +210,7 @@ class Process:
     def _publish(self, output: messages.Publish) -> None:
         self.bus.publish(output)
         row = output.row
-        if row.type.endswith(self._news):
+        if row.type in self._news:
             about = {"subject": row.subject, "event": row.id}
             log.info("Published %s event", row.type, extra=about)
         if self._tracer is not None:

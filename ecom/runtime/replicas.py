@@ -23,7 +23,7 @@ from ecom.stores.query import AtMost
 
 RENEWAL = LEASE / 3  # seconds between two renewals
 BEFORE = -1.0  # before any time
-AT_ONCE = 200  # timers in one transaction, at most
+AT_ONCE = 200  # timers, and retries, in one transaction, at most
 PATIENCE = 1.0  # seconds until the next echo, if the last one has not come back
 
 

@@ -28,7 +28,6 @@ from ecom.stores.query import AtMost
 
 WINDOW = 2_000  # messages published and not yet confirmed, at most
 CONCURRENCY = 200  # effects performed at a time, at most
-AT_ONCE = 200  # timers and retries handled in one transaction, at most
 
 Read = tuple[Envelope, Event] | None  # what a message is; None: it is still to be read
 
@@ -260,7 +259,7 @@ class Runtime:
         return self._run(result, self._work(cause, tx, now), row.seq)[1]
 
     def _tick(self, tx: Transaction, now: float) -> None:
-        for row in tx[Inbox].take(limit=AT_ONCE, due=AtMost(now)):
+        for row in tx[Inbox].take(limit=replicas.AT_ONCE, due=AtMost(now)):
             attempts = row.attempts + 1
             it = Delivery(0, 0, "", row.type, row.headers, row.body or b"")
             again = replace(row, state="done", attempts=attempts, due=None, headers=None, body=None)
