@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 
 from ecom.effects import TIMEOUT, parts_of
-from ecom.effects.mime import SENDER, Letter
+from ecom.effects.mime import SENDER, headers_of, letter
 from ecom.process.performers import NotDone
 from ecom.runtime.service import Impossible
 from ecom.services.notification import MailSent, SendMail
@@ -37,9 +37,8 @@ class SmtpMailer:
         """Hand one mail over. Raises `Impossible` for an address that the server refuses for good,
         and for text that would not stay within its header; for all else `NotDone`, also without an
         answer: under its Message-ID, a mail may come twice."""
-        letter = Letter.of(key, effect, self._shop, self._sender)
-        written = letter.as_bytes()
-        options = [] if letter.is_ascii else ["SMTPUTF8"]
+        written = letter(headers_of(key, effect, self._shop, self._sender), effect.body)
+        options = [] if (self._sender + effect.to).isascii() else ["SMTPUTF8"]
         connection = await self._free.get()  # the wait is none of the time for the dialogue
         is_broken_off = True
         try:

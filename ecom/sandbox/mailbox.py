@@ -1,8 +1,9 @@
 """Every customer's mailbox in one file, without a mail server between."""
 
 from pathlib import Path
+from time import time
 
-from ecom.effects.mime import Letter
+from ecom.effects.mime import headers_of
 from ecom.harness.journal import Journal
 from ecom.runtime.service import Impossible
 from ecom.sandbox.cards import BOUNCES
@@ -41,12 +42,11 @@ class Mailbox:
 
     async def send(self, key: str, effect: SendMail) -> MailSent:
         """Keep one mail."""
-        it = Letter.of(key, effect, self._shop)
-        it.check()
-        if bounces(it.to):
-            raise Impossible(f"there is no mailbox {it.to}")
-        mail = Mail(it.message_id, it.order_id, it.to, it.subject, it.body, it.date)
-        await self._mails.write_once(mail)
+        headers = headers_of(key, effect, self._shop)
+        if bounces(effect.to):
+            raise Impossible(f"there is no mailbox {effect.to}")
+        said = effect.order_id, effect.to, effect.subject, effect.body
+        await self._mails.write_once(Mail(headers["Message-ID"], *said, time()))
         return MailSent(effect.order_id, key)
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from posting import OverSmtp, mail, tried
 
 from ecom.effects.http_gateway import HttpGateway
-from ecom.effects.mime import Letter
+from ecom.effects.mime import headers_of, letter
 from ecom.harness.processes import STOP_SECONDS
 from ecom.process.performers import Performers
 from ecom.runtime.messages import Command, Failed, Perform, Performed, Publish, Tick
@@ -24,6 +24,7 @@ from ecom.runtime.service import Impossible, traceparent
 from ecom.runtime.tables import Effect
 from ecom.sagas.choreography import choreography
 from ecom.services.inventory import Stock
+from ecom.services.notification import SendMail
 from ecom.services.order import CancelOrder, NoSuchOrder, Order
 from ecom.services.payment import Capture, Captured
 from ecom.settings import Settings
@@ -244,8 +245,8 @@ def test_a_command_names_its_order_or_its_error():
 @pytest.mark.parametrize("to", ["ada@example.com", "päivi@example.com"])
 def test_a_mail_has_the_trace_context_in_a_header(to):
     """One header more, and nothing else changes."""
-    values = ("<a@b>", "1001", "shop@example.com", to, "Hello", "Text", 5.0)
-    plain, traced = Letter(*values).as_bytes(), Letter(*values, TRACEPARENT).as_bytes()
+    headers = headers_of("mail/1", SendMail("1001", to, "Hello", "Text"), "tea")
+    plain, traced = (letter(headers | more, "Text") for more in ({}, {"traceparent": TRACEPARENT}))
     line = f"traceparent: {TRACEPARENT}\r\n".encode()
     assert line in traced
     assert traced.replace(line, b"") == plain
