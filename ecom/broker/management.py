@@ -4,7 +4,7 @@
 """
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -24,40 +24,15 @@ def client(is_here: bool = True, timeout: float = SECONDS, **options: Any) -> ht
     )
 
 
-class Management:
-    """What an administrator asks of the node whose interface listens at this port."""
-
-    def __init__(self, port: int, user: str, password: str) -> None:
-        self._address = f"http://127.0.0.1:{port}/api"
-        self._credentials = (user, password)
-
-    def define(self, definitions: dict[str, Any]) -> None:
-        """Make virtual hosts, users and permissions, or make them so again. Raises
-        `BrokerUnavailable`.
-
-        Source of the format: https://www.rabbitmq.com/docs/definitions.
-        """
-        self._ask("POST", "/definitions", said=definitions)
-
-    def remove(self, vhost: str, users: Iterable[str]) -> bool:
-        """Delete a virtual host with all that is in it, and users; whether there was such a host.
-
-        Raises `BrokerUnavailable`.
-        """
-        # One by one: all at once are refused if one of them is gone already.
-        status, *_ = self._ask("DELETE", f"/vhosts/{vhost}", *(f"/users/{each}" for each in users))
-        return status != 404
-
-    def _ask(self, method: str, *paths: str, said: Any = None) -> list[int]:
-        """The status of each answer, which is good, or 404 for what is not there."""
-        try:
-            with client(base_url=self._address, auth=self._credentials) as http:
-                answers = [http.request(method, path, json=said) for path in paths]
-        except httpx.TransportError as error:
-            raise BrokerUnavailable(f"The private RabbitMQ does not answer: {error}.") from error
-        for path, answer in zip(paths, answers, strict=True):
-            if not (answer.is_success or answer.status_code == 404):
-                raise BrokerUnavailable(
-                    f"The private RabbitMQ refused {method} {path}: {answer.text}"
-                )
-        return [answer.status_code for answer in answers]
+def ask(where: Mapping[str, Any], method: str, *paths: str, said: Any = None) -> list[int]:
+    """Ask the node that is `where` its `http` says: the status of each answer, which is good, or
+    404 for what is not there. Raises `BrokerUnavailable`."""
+    try:
+        with client(**where) as http:
+            answers = [http.request(method, path, json=said) for path in paths]
+    except httpx.TransportError as error:
+        raise BrokerUnavailable(f"The private RabbitMQ does not answer: {error}.") from error
+    for path, answer in zip(paths, answers, strict=True):
+        if not (answer.is_success or answer.status_code == 404):
+            raise BrokerUnavailable(f"The private RabbitMQ refused {method} {path}: {answer.text}")
+    return [answer.status_code for answer in answers]

@@ -17,7 +17,6 @@ from typing import Any
 
 from ecom.broker import installation
 from ecom.broker.installation import BrokerUnavailable, find_rabbitmq
-from ecom.broker.management import Management
 from ecom.settings import keep_secret
 
 START_SECONDS = 90.0  # a boot takes 4 to 7 s on an idle machine
@@ -57,10 +56,11 @@ class Node:
         return f"amqp://ecom:{identity['password']}@127.0.0.1:{identity['ports']['amqp']}/%2F"
 
     @property
-    def management(self) -> Management:
-        """Its HTTP interface."""
+    def http(self) -> dict[str, Any]:
+        """Where its HTTP interface is, and as whom one asks there: see `management.ask`."""
         identity = self._identity()
-        return Management(identity["ports"]["http"], "ecom", identity["password"])
+        address = f"http://127.0.0.1:{identity['ports']['http']}/api"
+        return {"base_url": address, "auth": ("ecom", identity["password"])}
 
     @property
     def pages(self) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from ecom.amqp.connection import TROUBLE, why
 from ecom.broker import management
 from ecom.broker.installation import BrokerUnavailable
-from ecom.broker.lease import Lease, lease, private_node, shared_node
+from ecom.broker.lease import lease, private_node, shared_node
 from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract
@@ -57,7 +58,7 @@ def _admit(contract: Contract, amqp_url: str, shop: str) -> dict[str, str]:
     ours = urlsplit(address(amqp_url, shop))
     passwords = {service: secrets.token_hex(16) for service in users(contract)}
     for definitions in _definitions(contract, shop, passwords, ours.username):
-        node.management.define(definitions)
+        management.ask(node.http, "POST", "/definitions", said=definitions)
     place = ours.netloc.rpartition("@")[2]
     return {
         service: ours._replace(netloc=f"{user(shop, service)}:{password}@{place}").geturl()
@@ -69,7 +70,8 @@ def _definitions(
     contract: Contract, shop: str, passwords: Mapping[str, str], operator: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The shop's vhost with its users, as RabbitMQ's HTTP interface takes them, in two steps:
-    RabbitMQ 4.3 wants the exchanges to be there before the rights to their topics.
+    RabbitMQ 4.3 wants the exchanges to be there before the rights to their topics. Source of the
+    format: https://www.rabbitmq.com/docs/definitions.
 
     `passwords` are by service; `operator` is an existing user, who may do everything in the vhost.
     """
@@ -144,7 +146,7 @@ def pages_of(folder: Path) -> str:
     return node.pages if kept_broker(folder) == "" and node.alive() else ""
 
 
-def lease_for(folder: Path) -> Lease:
+def lease_for(folder: Path) -> AbstractContextManager[str]:
     """A lease on `ECOM_AMQP_URL`; if it is not set, on the broker at which this shop lives."""
     return lease(None if os.environ.get("ECOM_AMQP_URL") else kept_broker(folder))
 
@@ -164,8 +166,9 @@ def forget(contract: Contract, amqp_url: str, shop: str, level: int = logging.WA
     cannot be reached."""
     try:
         node = private_node(amqp_url)
-        names = [user(shop, each) for each in users(contract)]
-        if node is None or not node.management.remove(shop, names):
+        # One by one: all at once are refused if one of them is gone already.
+        whose = (f"/users/{user(shop, each)}" for each in users(contract))
+        if node is None or management.ask(node.http, "DELETE", f"/vhosts/{shop}", *whose)[0] == 404:
             remove_topology(contract, amqp_url, shop)
     except (*TROUBLE, BrokerUnavailable) as error:
         log.log(level, "The queues of shop %s are still at the broker: %s", shop, why(error))

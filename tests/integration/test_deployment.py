@@ -17,6 +17,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from ecom import attach
 from ecom.broker.lease import private_node
+from ecom.broker.management import ask
 from ecom.bus import remove_topology
 from ecom.contract.topology import queue
 from ecom.errors import OrderRefused, ShopError
@@ -220,6 +221,7 @@ def test_rabbitmq_takes_the_policy(broker):
     its = {"name": "ecom", "vhost": vhost, "pattern": pattern, "apply-to": about, "priority": 0}
     its["definition"] = json.loads(policy)
     try:
-        node.management.define({"vhosts": [{"name": vhost}], "policies": [its]})
+        said = {"vhosts": [{"name": vhost}], "policies": [its]}
+        ask(node.http, "POST", "/definitions", said=said)
     finally:
-        node.management.remove(vhost, ())
+        ask(node.http, "DELETE", f"/vhosts/{vhost}")

@@ -14,6 +14,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from ecom import Shop
 from ecom.broker.lease import private_node
+from ecom.broker.management import ask
 from ecom.bus import parameters
 from ecom.cli.main import main
 from ecom.contract.topology import (
@@ -168,13 +169,13 @@ def test_another_shops_vhost_is_closed(shop, broker):
     """To every user of this shop; nor do they get into the broker's own."""
     for vhost in ("somebody-else", "%2F"):
         node = private_node(broker)
-        node.management.define({"vhosts": [{"name": "somebody-else"}]})
+        ask(node.http, "POST", "/definitions", said={"vhosts": [{"name": "somebody-else"}]})
         for service in users(CONTRACT):
             own, _, _ = broker_url(shop, service).rpartition("/")
             there = parameters(f"{own}/{vhost}")
             with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match="refused"):
                 pika.BlockingConnection(there)
-    node.management.remove("somebody-else", [])
+    ask(node.http, "DELETE", "/vhosts/somebody-else")
 
 
 def test_nobody_gets_in_with_a_known_password(shop):

@@ -10,6 +10,7 @@ from seeing import linux
 
 from ecom import Shop
 from ecom.broker.lease import private_node
+from ecom.broker.management import ask
 from ecom.bus import parameters
 from ecom.contract.topology import user, users
 from ecom.harness.processes import log_file, read_note
@@ -29,7 +30,7 @@ def test_no_secret_can_be_read_by_others_or_in_a_log(broker, tmp_path, wait_for)
         secrets |= {(shop.folder / "http-token").read_text()}
         logs = [log_file(shop.folder, (name, "1")) for name in users(CONTRACT)]
         for name in users(CONTRACT):
-            node.management._ask("DELETE", f"/connections/username/{user(shop.name, name)}")
+            ask(node.http, "DELETE", f"/connections/username/{user(shop.name, name)}")
         wait_for(lambda: all("No connection" in log.read_text() for log in logs[:-1]))
         for folder in (shop.folder, node.folder):
             for place, _, names in os.walk(folder):  # from which others may be deleting queues
