@@ -11,69 +11,45 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 from urllib.parse import urlsplit
 
 from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.node import Node
 from ecom.settings import home, private
 
-__all__ = ["BrokerUnavailable", "Lease", "Node", "lease", "private_node"]
+__all__ = ["BrokerUnavailable", "Node", "lease", "private_node"]
 ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB  # or not at all
 LOOK_SECONDS = 0.2  # how often a keeper looks whether it is still needed
 
 
-class Lease:
-    """The right to use the broker at `url`, until `close` or the end of this process.
+@contextmanager
+def lease(url: str | None = None, inherited: bool = False) -> Iterator[str]:
+    """The right to use a broker, until the end of the block or of this process: that at `url`, or
+    else (None) at `ECOM_AMQP_URL`; if that is empty, or not set, the private node, started if need
+    be (about 7 s). Gives the AMQP URL.
 
-    Children do not inherit it: a subprocess that needs the broker for longer takes its own.
-    """
-
-    def __init__(self, url: str, lock: IO[bytes] | None = None) -> None:
-        self.url, self._lock = url, lock
-        if lock is not None:
-            os.register_at_fork(after_in_child=lock.close)
-
-    def close(self) -> None:
-        """Give the lease back. Closing twice is harmless."""
-        if self._lock is not None:
-            self._lock.close()  # not LOCK_UN, which in a forked child would end its parent's lease
-
-    def become(self, command: list[str]) -> NoReturn:
-        """Go on as this command, which holds the lease to its end."""
-        if self._lock is not None:
-            os.set_inheritable(self._lock.fileno(), True)
-        for number in signal.SIGPIPE, signal.SIGXFSZ:  # which Python ignores
-            signal.signal(number, signal.SIG_DFL)
-        os.execvp(command[0], command)
-
-    def __enter__(self) -> str:
-        return self.url
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def lease(url: str | None = None) -> Lease:
-    """A lease on `url`, or else (None) on `ECOM_AMQP_URL`; if that is empty, or not set, on the
-    private node, started if need be (about 7 s).
-
-    `with lease() as url:` gives the AMQP URL. Processes that ask at once share one node. Raises
-    `BrokerUnavailable`, and `ShopError` for a URL that is none.
+    Processes that ask at once share one node. Children do not inherit a lease: a subprocess that
+    needs the broker for longer takes its own. Only what this process becomes may have `inherited`
+    it. Raises `BrokerUnavailable`, and `ShopError` for a URL that is none.
     """
     if asked := os.environ.get("ECOM_AMQP_URL") if url is None else url:
         from ecom.amqp.address import check_url  # here: it takes 0.1 s that others need not wait
 
-        return Lease(check_url("ECOM_AMQP_URL", asked))
+        yield check_url("ECOM_AMQP_URL", asked)
+        return
     folder = _folder()
-    with _locked(folder / "start.lock", fcntl.LOCK_EX), ExitStack() as failing:
-        lock = _locked(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a keeper that is closing
-        failing.enter_context(lock)
-        found = Lease(_running(folder) or _start_keeper(folder), lock)
-        failing.pop_all()
-        return found
+    with ExitStack() as held:
+        with _locked(folder / "start.lock", fcntl.LOCK_EX):
+            lock = _locked(folder / "lease.lock", fcntl.LOCK_SH)  # waits for a closing keeper
+            held.enter_context(lock)  # closed, not unlocked: a child would end its parent's lease
+            found = _running(folder) or _start_keeper(folder)
+        os.register_at_fork(after_in_child=lock.close)
+        os.set_inheritable(lock.fileno(), inherited)
+        yield found
 
 
 def shared_node() -> Node:
@@ -196,11 +172,13 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["run", *command] if command:
             try:
-                held = lease()
+                with lease(inherited=True):
+                    for number in signal.SIGPIPE, signal.SIGXFSZ:  # which Python ignores
+                        signal.signal(number, signal.SIG_DFL)
+                    os.execvp(command[0], command)
             except BrokerUnavailable as error:
                 print(error, file=sys.stderr)
                 return 1
-            held.become(command)
         case ["keep"]:
             _keep()
             return 0

@@ -15,7 +15,7 @@ import pika
 import pytest
 
 from ecom.broker.installation import BrokerUnavailable, find_rabbitmq, version
-from ecom.broker.lease import Lease, lease
+from ecom.broker.lease import lease
 from ecom.broker.node import Node, free, usable
 
 pytestmark = pytest.mark.skipif(
@@ -23,7 +23,12 @@ pytestmark = pytest.mark.skipif(
     reason="looks at Linux's tables of processes and sockets",
 )
 
-HOLDER = "import ecom.broker.lease as b; l = b.lease(); print(l.url, flush=True); input()"
+HOLDER = """
+import ecom.broker.lease as b
+with b.lease() as url:
+    print(url, flush=True)
+    input()
+"""
 
 
 @pytest.fixture
@@ -214,19 +219,21 @@ def test_without_rabbitmq_one_sentence_says_what_to_do(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_forked_child_neither_ends_nor_prolongs_its_parents_lease(tmp_path: Path) -> None:
+def test_a_forked_child_neither_ends_nor_prolongs_its_parents_lease(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The lock is the parent's alone: the child has no descriptor of it, and does not unlock it."""
-    lock = (tmp_path / "lock").open("wb")
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    mine = Lease("amqp://here", lock)
-    child = os.fork()
-    if not child:
-        os._exit(0 if lock.closed else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    other = os.open(tmp_path / "lock", os.O_RDWR)
-    with pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    mine.close()
+    monkeypatch.setattr("ecom.broker.lease._running", lambda _: "amqp://here")
+    lock = home / "broker" / "lease.lock"
+    with lease():
+        child = os.fork()
+        if not child:
+            files = map(os.path.realpath, Path("/proc/self/fd").iterdir())
+            os._exit(1 if str(lock) in files else 0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        other = os.open(lock, os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
 

@@ -56,7 +56,7 @@ def test_a_home_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     for what, error in (
         (lambda: Workspace(None, None), ShopError),
         (lambda: Workspace("tea", None), ShopError),
-        (lease, BrokerUnavailable),
+        (lease().__enter__, BrokerUnavailable),
     ):
         with pytest.raises(error, match="ECOM_HOME") as refused:
             what()
@@ -73,7 +73,11 @@ def test_a_disk_without_locks_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(fcntl, "flock", flock)
     monkeypatch.setenv("ECOM_HOME", str(tmp_path))
     monkeypatch.delenv("ECOM_AMQP_URL", raising=False)
-    for what in (lambda: Workspace(None, None), lambda: Workspace(None, tmp_path / "x"), lease):
+    for what in (
+        lambda: Workspace(None, None),
+        lambda: Workspace(None, tmp_path / "x"),
+        lease().__enter__,
+    ):
         with pytest.raises(ShopError, match="No locks available"):
             what()
 
