@@ -21,7 +21,6 @@ from ecom.settings import one_of, private, shown
 
 Member = tuple[str, str]  # service, replica
 
-EMPTY: Mapping[str, str] = {}
 START_SECONDS = 120.0  # about one on an idle machine; a machine may be busy, a broker booting
 STOP_SECONDS = 10.0
 
@@ -32,7 +31,7 @@ class Program(NamedTuple):
     target: str
     arguments: tuple[Any, ...] = ()
     imports: tuple[str, ...] = ()
-    secrets: Mapping[str, str] = EMPTY  # of its environment, what no other service's process has
+    secrets: Mapping[str, str] = {}  # of its environment, what no other service's process has
 
 
 class Processes:
@@ -60,7 +59,7 @@ class Processes:
             )
         return service, str(replica)
 
-    def start(self, *members: Member, target: str = "", extra: Mapping[str, str] = EMPTY) -> None:
+    def start(self, *members: Member, target: str = "", extra: Mapping[str, str] = {}) -> None:
         """Start those that are not running, all at once, and wait until each is ready.
 
         `target` is to be called, for once, instead of the usual one; `extra` is more environment.
@@ -143,7 +142,7 @@ class Processes:
             f"The {service} service is not running; start it with start({service!r})."
         )
 
-    def _spawn(self, member: Member, target: str = "", extra: Mapping[str, str] = EMPTY) -> None:
+    def _spawn(self, member: Member, target: str = "", extra: Mapping[str, str] = {}) -> None:
         service, replica = member
         program = self._programs[service]
         # Of secrets its own only: none that we have, or that another program has.

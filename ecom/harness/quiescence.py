@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.lifecycles import states_of
-from ecom.harness.processes import EMPTY, Processes
+from ecom.harness.processes import Processes
 from ecom.harness.progress import progress, waits_for
 from ecom.runtime import streams
 from ecom.runtime.saga import Saga
@@ -104,7 +104,7 @@ class Look:
         """Whether nothing is awaited, and no dead letter lies there."""
         return not self.awaited() and not any(it["dead"] for it in self.backlog.values())
 
-    def under_way(self, errors: Mapping[str, str] = EMPTY) -> list[str]:
+    def under_way(self, errors: Mapping[str, str] = {}) -> list[str]:
         """One sentence about each thing to be sent, performed or tried again, and why it is, as
         `errors` say by service (see `Monitor.last_errors`)."""
         return [
@@ -114,7 +114,7 @@ class Look:
             if backlog[kind]
         ]
 
-    def awaited(self, errors: Mapping[str, str] = EMPTY) -> list[str]:
+    def awaited(self, errors: Mapping[str, str] = {}) -> list[str]:
         """One sentence about each thing that is not done; empty when this look shows none."""
         unhandled = self.missing().items()
         sentences = [f"{who} has not handled {size(them)} {key}" for (who, key), them in unhandled]

@@ -16,7 +16,7 @@ from ecom.errors import NotSettled, ShopError
 from ecom.harness.dead_letters.dead_letters import DeadLetters
 from ecom.harness.diagrams.live import Glance, watched
 from ecom.harness.postgres import Cluster
-from ecom.harness.processes import EMPTY, Processes, Program
+from ecom.harness.processes import Processes, Program
 from ecom.harness.quiescence import Monitor, wait_until_settled
 from ecom.harness.tenancy import address, forget, forget_abandoned, keep_broker, lease_for, prepare
 from ecom.harness.workspace import Workspace, clear_abandoned
@@ -38,7 +38,7 @@ class Runner:
 
     noun = "saga"  # what it is called when it is closed
     imports: tuple[str, ...] = ()  # modules that its processes need, loaded once for all
-    _environment: Mapping[str, str] = EMPTY  # what all of them have besides
+    _environment: Mapping[str, str] = {}  # what all of them have besides
     _workspace: Workspace | None = None  # while it is open
 
     def __init__(

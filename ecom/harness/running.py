@@ -20,7 +20,7 @@ from ecom.harness.history import history as told
 from ecom.harness.history.history import History, Words
 from ecom.harness.history.replay import Past, published
 from ecom.harness.outside import Answers, Booked, Booking, booking, ledger_of
-from ecom.harness.processes import EMPTY, Program
+from ecom.harness.processes import Program
 from ecom.harness.records import by_number, table
 from ecom.harness.runner import Runner
 from ecom.process.databases import Files, fill
@@ -76,8 +76,8 @@ class Running(Runner):
         self,
         saga: Saga,
         *,
-        rows: Mapping[str, Iterable[Row]] = EMPTY,
-        outside: Mapping[str, Answers] = EMPTY,
+        rows: Mapping[str, Iterable[Row]] = {},
+        outside: Mapping[str, Answers] = {},
         invariants: Iterable[Invariant] = (),
         name: str | None = None,
         folder: Path | str | None = None,

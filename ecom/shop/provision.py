@@ -14,14 +14,13 @@ from ecom.services.inventory import Stock
 from ecom.shop.restore import put_back_orders
 from ecom.stores import views
 
-EMPTY: Mapping[str, int] = {}
 # Views of the shop's own tables, for whoever opens a service's database by hand: a file a service
 # that has any. They come beside those of the machinery, in the same form.
 VIEWS = Path(__file__).parent / "data" / "views"
 
 
 def provision(
-    saga: Saga, folder: Path, stock: Mapping[str, int] = EMPTY, server: Server | None = None
+    saga: Saga, folder: Path, stock: Mapping[str, int] = {}, server: Server | None = None
 ) -> dict[str, str]:
     """Make every service's database with its views, and the sandbox's, or bring it up to date; put
     back what one that was restored lacks, and fill the shelves; harmless to repeat.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ecom.harness.carried import carried
-from ecom.harness.processes import EMPTY, Processes, Program
+from ecom.harness.processes import Processes, Program
 from ecom.harness.runner import Runner
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
@@ -59,7 +59,7 @@ class Shop(Records, Runner):
         amqp_url: str | None = None,
         outside: Literal["processes", "files"] = "processes",
         saga: Saga | None = None,
-        services: Mapping[str, Any] = EMPTY,
+        services: Mapping[str, Any] = {},
         database: str = "files",
     ) -> None:
         self._stock = catalogue.stock() if stock is None else arguments.units_of_stock(stock)

@@ -124,7 +124,9 @@ def read_letter(
     from_broker = "x-first-death-reason" in found
     story = _story_of_broker(said, found.get("x-death")) if from_broker else _story(said)
     publisher = (by or "") if from_broker else said.get(USER, "")
-    kept = _kept(found) if story["origin"] == "effects" else plain(found)
+    kept = plain(found)
+    if story["origin"] == "effects" and (number := said.get(EFFECT_HEADER)):
+        kept[EFFECT_HEADER] = number
     # Nobody else's letter has the same id, whatever it says.
     content = f"{by or ''}/{publisher}/{sorted(kept.items())}{body!r}"
     return DeadLetter(
@@ -139,11 +141,6 @@ def read_letter(
         body=body,
         **story,
     )
-
-
-def _kept(headers: dict[str, Any]) -> dict[str, str]:
-    number = headers.get(EFFECT_HEADER)
-    return plain(headers) | ({EFFECT_HEADER: number} if number and isinstance(number, str) else {})
 
 
 def _story(said: dict[str, str]) -> dict[str, Any]:
