@@ -8,9 +8,8 @@ import msgspec
 from ecom.contract.contract import Event
 from ecom.errors import NotInstalled
 from ecom.runtime.saga import Saga
-from ecom_lab.simulator.judge import view_of
 from ecom_lab.simulator.model import Model
-from ecom_lab.simulator.properties import View
+from ecom_lab.simulator.properties import View, view_of
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.suites import quietly
 from ecom_lab.simulator.trace import Step, step_of

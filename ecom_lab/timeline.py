@@ -44,12 +44,8 @@ class Timeline(Picture):
     @cached_property
     def bands(self) -> dict[str, pd.DataFrame]:
         """The orders by outcome: the confirmed first, then by how many there are."""
-        bands = {
-            name: band.sort_values(["accepted", "ended"], kind="stable")
-            for name, band in self.frame.groupby("outcome")
-        }
-        names = sorted(bands, key=lambda name: (name != CONFIRMED, name == OPEN, -len(bands[name])))
-        return {name: bands[name] for name in names}
+        bands = self.frame.sort_values(["accepted", "ended"], kind="stable").groupby("outcome")
+        return dict(sorted(bands, key=lambda it: (it[0] != CONFIRMED, it[0] == OPEN, -len(it[1]))))
 
     @property
     def text(self) -> str:

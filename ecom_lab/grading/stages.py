@@ -38,8 +38,9 @@ class Prompt(Model):
 class Patient(Prompt):
     """Such a world, in which no hold runs out, either."""
 
-    def _of(self, state: State, who: int, budget: int) -> list[Move]:
-        return [it for it in super()._of(state, who, budget) if it.what[1][0][0] != "timer"]
+    def _find(self, state: State, who: int, budget: int) -> Iterator[Move]:
+        found = super()._find(state, who, budget)
+        return (move for move in found if move.what[1][0][0] != "timer")
 
 
 class Outage(Model):

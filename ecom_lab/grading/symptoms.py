@@ -8,8 +8,8 @@ from ecom.services.inventory import Reservation, Stock
 from ecom.services.order import Order
 from ecom.services.payment import Payment
 from ecom_lab.simulator.counterexample import diagram, done
-from ecom_lab.simulator.judge import Judge, view_of
 from ecom_lab.simulator.model import Model, State, is_due
+from ecom_lab.simulator.properties import Judge, view_of
 from ecom_lab.simulator.trace import NO_EVENT, Step, replay, step_of
 
 MOST = 100  # further steps

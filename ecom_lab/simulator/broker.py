@@ -119,7 +119,8 @@ def _set_aside(world: Model, message: int) -> Changed:
 def _lane(world: Model, listener: str, message: int, who: int, replica: int) -> Lane:
     if listener in world.scenario.unordered:
         return message, 0, ""
-    if world.messages.values[message].key == echo(listener):
+    it = world.messages.values[message]
+    if it.key == echo(listener):
         return LAST
     split = listener in world.scenario.by_subject
-    return who, replica, world.messages.subject(message) if split else ""
+    return who, replica, it.subject if split else ""

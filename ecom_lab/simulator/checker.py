@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from ecom.runtime.tables import Letter
-from ecom_lab.simulator.judge import Judge, Problem
 from ecom_lab.simulator.model import Model, Move, State, is_due
-from ecom_lab.simulator.properties import QUIET_IS_REACHED
+from ecom_lab.simulator.properties import QUIET_IS_REACHED, Judge, Problem
 from ecom_lab.simulator.trace import Step, step_of
 
 MAX_STATES = 3_000_000  # about 1 GB

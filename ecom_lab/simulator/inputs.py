@@ -12,7 +12,7 @@ from ecom.runtime.tables import Effect, Inbox, Outbox, Replica, Timer
 from ecom.stores.base import Row
 from ecom_lab.simulator.broker import Held, headers_of
 from ecom_lab.simulator.choices import Input
-from ecom_lab.simulator.interning import MessageTable
+from ecom_lab.simulator.interning import Numbers
 from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, row_of
 
 DELIVERED = ("deliver", "overtake", "write")
@@ -20,7 +20,7 @@ AWAITED: dict[str, type[Row]] = {"retry": Inbox, "again outbox": Outbox, "again 
 
 
 def prepared(
-    local: ServiceState, process: ProcessState, inputs: tuple[Input, ...], messages: MessageTable
+    local: ServiceState, process: ProcessState, inputs: tuple[Input, ...], messages: Numbers
 ) -> tuple[list[Any], ServiceState, ProcessState]:
     """The inputs proper. What comes due is what the clock has reached: its time is now."""
     given: list[Any] = []
@@ -59,7 +59,7 @@ def prepared(
     return given, local, process
 
 
-def _delivery(messages: MessageTable, tag: int, held: Held) -> Delivery:
+def _delivery(messages: Numbers, tag: int, held: Held) -> Delivery:
     it = messages.values[held.message]
     headers = headers_of(it.headers, held.returned)
     return Delivery(1, tag, it.exchange, it.key, headers, it.body, it.user)

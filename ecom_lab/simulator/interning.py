@@ -1,12 +1,8 @@
 """Numbers for values, so that states are small; above all, for messages and queues."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
-
-from ecom.contract.topology import user
-from ecom.runtime.messages import Announce
-from ecom.runtime.tables import Outbox
 
 
 class Message(NamedTuple):
@@ -18,6 +14,11 @@ class Message(NamedTuple):
     headers: dict[str, Any]
     body: bytes
     user: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The saga that this message belongs to, if it says so."""
+        return self.headers.get("ce-subject", "")
 
 
 Change = Callable[[int], int]  # what a change makes of values, by their numbers
@@ -43,27 +44,3 @@ class Numbers:
         """The change of a value to `how(value, *what)`; equal changes are one. What it makes of
         each is found out when it is first asked for."""
         return cache(lambda number: self.number(how(self.values[number], *what)))
-
-
-class MessageTable(Numbers):
-    """Every message there has ever been in one shop, by number."""
-
-    def __init__(self, shop: str) -> None:
-        super().__init__(key=repr)
-        self._shop = shop
-
-    def subject(self, number: int) -> str:
-        """The saga that this message belongs to, if it says so."""
-        return self.values[number].headers.get("ce-subject", "")
-
-    def stamp(self, service: str, outputs: Iterable[Outbox | Announce]) -> tuple[int, ...]:
-        """The numbers of the messages that these are, as a service publishes them."""
-        return tuple(self.number(self._message(service, output)) for output in outputs)
-
-    def _message(self, service: str, output: Outbox | Announce) -> Message:
-        who = user(self._shop, service)
-        if isinstance(output, Announce):
-            return Message("events", output.key, {}, output.body, who)
-        events = output.exchange == "events"
-        where = ("events", output.type) if events else ("", f"{service}.dead")
-        return Message(*where, output.headers, output.body, who)

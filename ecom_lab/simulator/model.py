@@ -23,7 +23,7 @@ from ecom_lab.simulator import broker
 from ecom_lab.simulator.broker import STRAY, Changed, Held, Queue
 from ecom_lab.simulator.choices import Crowd, Progress, What, answered, is_consuming, missed, steps
 from ecom_lab.simulator.inputs import DELIVERED
-from ecom_lab.simulator.interning import MessageTable, Numbers
+from ecom_lab.simulator.interning import Numbers
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.service_model import Outcome, ServiceModel
 from ecom_lab.simulator.service_state import ServiceState
@@ -43,6 +43,8 @@ class Move(NamedTuple):
     optional: bool = False  # nobody has to: clients may come, and change their mind
 
 
+Moves = tuple[list[Move], bool]  # and whether any of them is due
+
 LOST: What = (0, (("lost",),))
 TALLY_DUE: What = (0, (("tally due",),))
 FREE = (None, ("poison", "delivery"))  # no fault of a history
@@ -61,7 +63,7 @@ class Model:
         contract = scenario.saga.contract
         self.names = contract.services
         self.noun = contract.events[0].__struct_fields__[0].removesuffix("_id")  # what a saga is of
-        self.messages = MessageTable(contract.name)
+        self.messages = Numbers(key=repr)  # every message there has ever been
         places = range(len(self.names))
         self.sinks = [who for who in places if not contract.published_by(self.names[who])]
         self.core = [who for who in places if who not in self.sinks]
@@ -87,8 +89,7 @@ class Model:
             not asked.isdisjoint(scenario.saga.services[it].handlers) for it in self.names
         ]
         self.known = cache(self._known)
-        self._moves: list[dict[tuple[int, ...], list[Move]]] = [{} for _ in places]
-        self._dues: list[dict[tuple[int, ...], bool]] = [{} for _ in places]
+        self._moves: list[dict[tuple[int, ...], Moves]] = [{} for _ in places]
         self._alone = all(member.replicas == 1 for member in self.members)
 
     def start(self) -> State:
@@ -130,27 +131,28 @@ class Model:
             if due:
                 break
             if number >= phase:
-                moves += self._of(state, who, budget)
-                due = self._is_due(state, who, budget)
+                its, due = self._of(state, who, budget)
+                moves += its
         return moves
 
     def quiet(self, state: State, budget: int = 0) -> int:
         """How much is quiet: 0 nothing, 1 all but the sinks, 2 the first of these too, …
         (The same whatever the budget: but `moves` of the same one is then known.)"""
         for who in self.core:
-            if self._is_due(state, who, budget):
+            if self._of(state, who, budget)[1]:
                 return 0
         if "lost" in self.scenario.kinds and any(self._tallies(state, budget)):
             return 0
         for number, who in enumerate(self.sinks, 1):
-            if self._is_due(state, who, budget):
+            if self._of(state, who, budget)[1]:
                 return number
         return self.all_quiet
 
-    def _of_all(self, state: State, members: Iterable[int], budget: int) -> tuple[list[Move], bool]:
-        """The moves of these services, and whether any of them is due."""
-        moves = [move for who in members for move in self._of(state, who, budget)]
-        due = any(self._is_due(state, who, budget) for who in members)
+    def _of_all(self, state: State, members: Iterable[int], budget: int) -> Moves:
+        """The moves of these services."""
+        found = [self._of(state, who, budget) for who in members]
+        moves = [move for its, _ in found for move in its]
+        due = any(it for _, it in found)
         if "lost" in self.scenario.kinds:
             moves += self._losses(state, budget)
             if not due:
@@ -177,26 +179,18 @@ class Model:
             return []
         members = zip(self.members, state, strict=False)
         begun = (i for i, (member, number) in enumerate(members) if member.locals[number].begun)
-        return [move for who in begun for move in self._of(state, who, budget)]
+        return [move for who in begun for move in self._of(state, who, budget)[0]]
 
-    def _key(self, state: State, who: int) -> tuple[int, ...]:
-        """What the moves of a service depend on: itself, its queue, and perhaps its clients."""
-        local, queue = state[who], state[self.first + who]
-        return (local, queue, state[-2]) if self._asked[who] else (local, queue)
-
-    def _is_due(self, state: State, who: int, budget: int) -> bool:
-        """Whether this service has something to do."""
-        key, known = self._key(state, who), self._dues[who]
-        if key not in known:
-            known[key] = any(map(is_due, self._of(state, who, budget)))
-        return known[key]
-
-    def _of(self, state: State, who: int, budget: int) -> list[Move]:
-        """The moves of one service: what its queue holds, its clients want, and it by itself."""
-        key, known = (min(budget, 2), *self._key(state, who)), self._moves[who]
-        if key not in known:
-            known[key] = list(self._find(state, who, budget))
-        return known[key]
+    def _of(self, state: State, who: int, budget: int) -> Moves:
+        """The moves of one service: what its queue holds, its clients want, and it by itself. They
+        depend on nothing else, nor do they on more than two faults."""
+        clients = state[-2] if self._asked[who] else 0
+        key = state[who], state[self.first + who], clients, min(budget, 2)
+        found = self._moves[who].get(key)
+        if found is None:
+            moves = list(self._find(state, who, budget))
+            found = self._moves[who][key] = moves, any(map(is_due, moves))
+        return found
 
     def _find(self, state: State, who: int, budget: int) -> Iterator[Move]:
         local = state[who]

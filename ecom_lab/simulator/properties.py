@@ -1,11 +1,13 @@
-"""What must hold of every state: properties, and what they see of it."""
+"""What must hold of every state: properties, what they see of it, and who judges it by them."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ecom_lab.simulator.service_state import ServiceState
 
+Model = Any  # that of `ecom_lab.simulator.model`, whose states are judged
 ALWAYS, SETTLED = 0, 1  # in every state; once nothing is under way but in the sinks
 
 
@@ -63,3 +65,51 @@ Losses = Callable[[View, bool], Mapping[str, float]]  # what is not where it bel
 def nothing_lost(view: View, quiet: bool) -> Mapping[str, float]:
     """Of a saga in which nothing can be lost."""
     return {}
+
+
+# ── judging ───────────────────────────────────────────────────────────────────────────────────
+class Problem(NamedTuple):
+    """One promise that a state violates, how, and what is not where it belongs."""
+
+    name: str
+    text: str
+    lost: Mapping[str, float]
+
+
+class Judge:
+    """Judges states. What a property looks at comes again and again, so verdicts are kept: of all
+    that can be looked at, and for each property of the services that it has asked for."""
+
+    def __init__(self, world: Model) -> None:
+        self._world = world
+        self._known: dict[Any, list[Problem]] = {}
+        core, sinks = world.core, world.sinks
+        # What is looked at when so much is quiet. (Two at least, as `itemgetter` gives a tuple.)
+        self._looked_at = [
+            itemgetter(*core, *sinks[: max(0, quiet - 1)], *((world.dead, -2) if quiet else core))
+            for quiet in range(world.all_quiet + 1)
+        ]
+
+    def problems(self, state: tuple[int, ...], quiet: int) -> list[Problem]:
+        """Every promise that this state violates; `quiet` is how much of it is."""
+        if state[-1] and quiet < 2:
+            quiet = 0  # it is in the sinks' hands: all else was judged before
+        seen = quiet, self._looked_at[quiet](state)
+        verdict = self._known.get(seen)
+        if verdict is None:
+            verdict = self._known[seen] = list(self._find(state, quiet))
+        return verdict
+
+    def _find(self, state: tuple[int, ...], quiet: int) -> Iterator[Problem]:
+        scenario, view = self._world.scenario, view_of(self._world, state)
+        for each in scenario.properties:
+            if each.when <= quiet:
+                for text in each.check(view):
+                    yield Problem(each.name, text, scenario.losses(view, quiet > 0))
+
+
+def view_of(world: Model, state: tuple[int, ...]) -> View:
+    """The state as the properties see it."""
+    services = {name: world.local(state, who) for who, name in enumerate(world.names)}
+    dead, strays = world.queues.values[state[world.dead]], world.scenario.strays
+    return View(services, len(dead), len(strays), world.crowd(state))

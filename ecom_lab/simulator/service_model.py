@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from ecom.contract.topology import user
-from ecom.runtime.messages import Confirmed, Tick
+from ecom.runtime.messages import Announce, Confirmed, Tick
 from ecom.runtime.relay import Window
 from ecom.runtime.runtime import Memory
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Replica
@@ -21,7 +21,7 @@ from ecom_lab.simulator.choices import What
 from ecom_lab.simulator.crash_points import CrashPoint, Fault, StepDriver, Tripwire
 from ecom_lab.simulator.durability import Tables, last_number
 from ecom_lab.simulator.inputs import AWAITED, DELIVERED, prepared
-from ecom_lab.simulator.interning import MessageTable
+from ecom_lab.simulator.interning import Message, Numbers
 from ecom_lab.simulator.scenario import POISON, Scenario
 from ecom_lab.simulator.service_state import GONE, Begun, Canon, ProcessState, ServiceState
 
@@ -54,7 +54,7 @@ class ServiceModel:
     """A service of the scenario: local states by number, and what each can lead to."""
 
     def __init__(
-        self, name: str, scenario: Scenario, messages: MessageTable, eager: bool, is_sink: bool
+        self, name: str, scenario: Scenario, messages: Numbers, eager: bool, is_sink: bool
     ) -> None:
         self.name, self._scenario, self._messages = name, scenario, messages
         self._tripwire = Tripwire()
@@ -102,7 +102,7 @@ class ServiceModel:
         """The saga that an input is about; empty for what concerns the whole process."""
         kind, *about = what[1][0]
         if kind == "deliver":
-            return self._messages.subject(about[0].message)
+            return self._messages.values[about[0].message].subject
         if kind != "answer":
             return about[-1] if kind in AWAITED else ""
         tables = self.locals[number].tables
@@ -183,12 +183,23 @@ class ServiceModel:
                 continue
             left = local.replacing(replica, GONE if kind == "gone" else None)
             left = left._replace(tables=tables, synced=tables, ledger=cut.ledger)
-            said = self._messages.stamp(self.name, drive.said[: cut.said])
+            said = self._stamp(drive.said[: cut.said])
             yield Outcome((kind, before), self._number(left), said, cut.acked, cut.replies)
 
     def _outcome(self, fault: Any, drive: StepDriver, local: ServiceState) -> Outcome:
-        said = self._messages.stamp(self.name, drive.said)
-        return Outcome(fault, self._number(local), said, drive.acked, drive.replies)
+        about = self._number(local), self._stamp(drive.said), drive.acked, drive.replies
+        return Outcome(fault, *about)
+
+    def _stamp(self, outputs: list[Outbox | Announce]) -> tuple[int, ...]:
+        """The numbers of the messages that these are, as the service publishes them."""
+        return tuple(self._messages.number(self._message(output)) for output in outputs)
+
+    def _message(self, output: Outbox | Announce) -> Message:
+        if isinstance(output, Announce):
+            return Message("events", output.key, {}, output.body, self._user)
+        events = output.exchange == "events"
+        where = ("events", output.type) if events else ("", f"{self.name}.dead")
+        return Message(*where, output.headers, output.body, self._user)
 
     def _drive(
         self, local: ServiceState, what: What, fault: Fault | None = None

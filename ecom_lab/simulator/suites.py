@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from ecom.runtime.runtime import log
 from ecom_lab.simulator.checker import MAX_STATES, Explorer, Result
-from ecom_lab.simulator.judge import Judge
 from ecom_lab.simulator.model import Model, Move
+from ecom_lab.simulator.properties import Judge
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.trace import Step, step_of
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from ecom.contract.topology import is_control
 from ecom_lab.simulator.choices import Input
 from ecom_lab.simulator.inputs import AWAITED
-from ecom_lab.simulator.judge import Judge
 from ecom_lab.simulator.model import Model, Move, State
+from ecom_lab.simulator.properties import Judge
 from ecom_lab.simulator.scenario import FAULTS
 
 DELIVERED = ("deliver", "overtake", "read", "write")

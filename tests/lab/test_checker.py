@@ -7,8 +7,8 @@ import pytest
 
 from ecom.shop.balance import judge
 from ecom_lab.simulator.checker import Explorer
-from ecom_lab.simulator.judge import view_of
 from ecom_lab.simulator.model import REDUCTIONS, Model
+from ecom_lab.simulator.properties import view_of
 from ecom_lab.simulator.shop.properties import accounts
 from ecom_lab.simulator.shop.scenario import CRASH_POINTS, Wish, jobs, race, shop
 from ecom_lab.simulator.suites import Job, explore, explore_all, together, walks
