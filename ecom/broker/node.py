@@ -62,12 +62,6 @@ class Node:
         address = f"http://127.0.0.1:{identity['ports']['http']}/api"
         return {"base_url": address, "auth": ("ecom", identity["password"])}
 
-    @property
-    def pages(self) -> str:
-        """Where RabbitMQ's own pages are, and the login."""
-        place, port = self.folder / "identity.json", self._identity()["ports"]["http"]
-        return f"http://127.0.0.1:{port} (user ecom, its password is in {place})"
-
     def start(self) -> None:
         """Return once the node serves clients; at once if it runs already. Raises
         `BrokerUnavailable`, and leaves nothing."""

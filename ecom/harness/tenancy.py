@@ -143,7 +143,10 @@ def pages_of(folder: Path) -> str:
     """Where RabbitMQ's own pages are for the shop in `folder`; "" unless it lives at the private
     one, and that runs."""
     node = shared_node()
-    return node.pages if kept_broker(folder) == "" and node.alive() else ""
+    if kept_broker(folder) != "" or not node.alive():
+        return ""
+    place, login = node.http["base_url"].removesuffix("/api"), node.folder / "identity.json"
+    return f"{place} (user ecom, its password is in {login})"
 
 
 def lease_for(folder: Path) -> AbstractContextManager[str]:

@@ -6,7 +6,7 @@ columns are named by `Row` classes, from which the statements are made.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def schema_of(shop: str, service: str) -> str:
     return name
 
 
-class Reader(dict[str, Any]):
+class Reader(dict[str, Any], AbstractContextManager["Reader"]):
     """The databases of the shop in `folder`, by name; to be closed, or used by `with`.
 
     Raises `ShopError` for a database that there is not, or that this release cannot read.
@@ -79,9 +79,6 @@ class Reader(dict[str, Any]):
         """Close what was opened."""
         while self:
             self.popitem()[1].close()
-
-    def __enter__(self) -> "Reader":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
