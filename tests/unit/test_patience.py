@@ -8,7 +8,7 @@ from helpers import published
 from tower import Bell, Tower, order
 
 from ecom.runtime.messages import Ack, Tick
-from ecom.runtime.runtime import AT_ONCE
+from ecom.runtime.replicas import AT_ONCE
 from ecom.runtime.tables import MACHINERY, Inbox
 from ecom.stores.base import StoreUnavailable
 from ecom.stores.sqlite import SqliteStore, prepare
