@@ -8,13 +8,13 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import cycle
 from typing import Any
 
 import pika
 
-from ecom.amqp.address import parameters
+from ecom.amqp.address import CONNECT_SECONDS, parameters
 from ecom.amqp.connection import TROUBLE, why
 from ecom.amqp.session import Session
 from ecom.contract import topology
@@ -22,6 +22,7 @@ from ecom.contract.contract import Contract
 from ecom.runtime.messages import Ack, Announce, Publish, PublisherDown, PublisherUp, Rejected
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
+INTERNAL_ERROR = 541  # the broker's reply to what it may well do a little later
 STEADY = 30.0  # seconds after which a session was a good one, though nothing was confirmed
 
 log = logging.getLogger("ecom.bus")
@@ -109,9 +110,21 @@ class Bus:
 
 
 def declare(contract: Contract, url: str, shop: str, patience: float | None = None) -> None:
-    """Declare the shop's topology. Raises pika's errors if it exists in another shape. `patience`
-    is as in `parameters`."""
-    with closing(pika.BlockingConnection(parameters(url, patience))) as connection:
+    """Declare the shop's topology; again, while a broker that is busy cannot form a queue's cluster
+    in time. Raises pika's errors: at once, if it exists in another shape. `patience` is as in
+    `parameters`."""
+    until = time.monotonic() + (patience or CONNECT_SECONDS)
+    while True:
+        try:
+            return _declare(contract, url, shop, patience)
+        except pika.exceptions.ConnectionClosedByBroker as error:
+            if error.reply_code != INTERNAL_ERROR or time.monotonic() > until:
+                raise
+        time.sleep(FIRST_WAIT)
+
+
+def _declare(contract: Contract, url: str, shop: str, patience: float | None) -> None:
+    with pika.BlockingConnection(parameters(url, patience)) as connection:
         channel = connection.channel()
         events, dead = topology.exchange(shop), topology.dead_exchange(shop)
         for name in (events, dead):
@@ -126,7 +139,7 @@ def declare(contract: Contract, url: str, shop: str, patience: float | None = No
 
 def remove_topology(contract: Contract, url: str, shop: str) -> None:
     """Delete the shop's exchanges and queues with all that is in them; harmless to repeat."""
-    with closing(pika.BlockingConnection(parameters(url))) as connection:
+    with pika.BlockingConnection(parameters(url)) as connection:
         channel = connection.channel()
         for name in (topology.exchange(shop), topology.dead_exchange(shop)):
             channel.exchange_delete(name)

@@ -11,6 +11,8 @@ import pika
 import pytest
 from helpers import EXAMPLES, wire
 from msgspec.structs import replace
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ConnectionClosedByBroker
 from pika.frame import Method
 from wiretap import Proxy, Tap, publish, tapped
 
@@ -64,6 +66,26 @@ def test_declaring_again_changes_nothing(broker, shop):
     with closing(pika.BlockingConnection(parameters(broker))) as connection:
         queue = connection.channel().queue_declare(topology.queue(shop, "inventory"), passive=True)
         assert queue.method.message_count == 1
+
+
+def test_a_broker_that_cannot_make_a_queue_just_now_is_asked_again(broker, shop, monkeypatch):
+    """As one on a busy machine, whose queue has not elected its leader in time."""
+    replies, declare_queue = [541, 541], BlockingChannel.queue_declare
+
+    def failing(channel, *about, **more):
+        if replies:
+            raise ConnectionClosedByBroker(replies.pop(), "not just now")
+        return declare_queue(channel, *about, **more)
+
+    monkeypatch.setattr(BlockingChannel, "queue_declare", failing)
+    declare(CONTRACT, broker, shop)
+    assert not replies
+    replies += [504]  # which would come again
+    with pytest.raises(ConnectionClosedByBroker, match="504"):
+        declare(CONTRACT, broker, shop)
+    replies += [541] * 1_000
+    with pytest.raises(ConnectionClosedByBroker, match="541"):
+        declare(CONTRACT, broker, shop, patience=0.5)
 
 
 def test_a_topology_of_another_shape_is_an_error_and_not_overwritten(broker, shop):
