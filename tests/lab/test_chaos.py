@@ -15,7 +15,7 @@ from ecom.sagas.orchestration import orchestration
 from ecom_lab.chaos import trial
 from ecom_lab.chaos.environments import Cluster
 from ecom_lab.chaos.fault import Fault, Size, attempt, play
-from ecom_lab.chaos.faults import databases
+from ecom_lab.chaos.faults import brokers, databases
 from ecom_lab.chaos.report import write
 from ecom_lab.chaos.scorecard import FAULTS
 from ecom_lab.chaos.trial import SHOP
@@ -74,6 +74,20 @@ def test_nor_does_one_of_a_shop_whose_server_is_killed_or_frozen(broker, cluster
     fault = replace(FAULTS["database-kills"].on(database="postgres"), inject=kill_and_freeze)
     verdict = play(fault, Size(60, 2), 1)
     assert (verdict.fault, verdict.violations) == ("database-kills-postgres", []), verdict
+    assert verdict.acknowledged == verdict.attempted == 60
+
+
+def fall_silent_and_freeze(bed):
+    """The server says nothing, while heartbeats find out that the lines to the broker do not."""
+    yield brokers.half_open(bed)
+    yield databases.freeze(bed)
+
+
+def test_sessions_that_a_bad_line_has_ended_are_not_the_databases_fault(broker, cluster):
+    """As in a soak, where one fault comes before another has been noticed."""
+    fault = replace(FAULTS["bad-lines"].on(database="postgres"), inject=fall_silent_and_freeze)
+    verdict = play(fault, Size(60, 2), 1)
+    assert (verdict.injected, verdict.violations) == (2, []), verdict
     assert verdict.acknowledged == verdict.attempted == 60
 
 
