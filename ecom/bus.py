@@ -14,7 +14,7 @@ from typing import Any
 
 import pika
 
-from ecom.amqp.address import CONNECT_SECONDS, parameters
+from ecom.amqp.address import parameters
 from ecom.amqp.connection import TROUBLE, why
 from ecom.amqp.session import Session
 from ecom.contract import topology
@@ -113,18 +113,19 @@ def declare(contract: Contract, url: str, shop: str, patience: float | None = No
     """Declare the shop's topology; again, while a broker that is busy cannot form a queue's cluster
     in time. Raises pika's errors: at once, if it exists in another shape. `patience` is as in
     `parameters`."""
-    until = time.monotonic() + (patience or CONNECT_SECONDS)
+    where = parameters(url, patience)
+    until = time.monotonic() + where[0].socket_timeout
     while True:
         try:
-            return _declare(contract, url, shop, patience)
+            return _declare(contract, where, shop)
         except pika.exceptions.ConnectionClosedByBroker as error:
             if error.reply_code != INTERNAL_ERROR or time.monotonic() > until:
                 raise
         time.sleep(FIRST_WAIT)
 
 
-def _declare(contract: Contract, url: str, shop: str, patience: float | None) -> None:
-    with pika.BlockingConnection(parameters(url, patience)) as connection:
+def _declare(contract: Contract, where: list[pika.URLParameters], shop: str) -> None:
+    with pika.BlockingConnection(where) as connection:
         channel = connection.channel()
         events, dead = topology.exchange(shop), topology.dead_exchange(shop)
         for name in (events, dead):

@@ -6,6 +6,7 @@ import re
 import socket
 import uuid
 from contextlib import closing
+from types import SimpleNamespace
 
 import pika
 import pytest
@@ -16,6 +17,7 @@ from pika.exceptions import ConnectionClosedByBroker
 from pika.frame import Method
 from wiretap import Proxy, Tap, publish, tapped
 
+from ecom import bus
 from ecom.amqp import address
 from ecom.amqp.blocking import operator
 from ecom.amqp.connection import TROUBLE
@@ -83,9 +85,11 @@ def test_a_broker_that_cannot_make_a_queue_just_now_is_asked_again(broker, shop,
     replies += [504]  # which would come again
     with pytest.raises(ConnectionClosedByBroker, match="504"):
         declare(CONTRACT, broker, shop)
+    clock = SimpleNamespace(monotonic=itertools.count(0, 5).__next__, sleep=lambda _: None)
+    monkeypatch.setattr(bus, "time", clock)  # each look at it takes five seconds
     replies += [541] * 1_000
     with pytest.raises(ConnectionClosedByBroker, match="541"):
-        declare(CONTRACT, broker, shop, patience=0.5)
+        declare(CONTRACT, broker, shop)
 
 
 def test_a_topology_of_another_shape_is_an_error_and_not_overwritten(broker, shop):
