@@ -102,6 +102,11 @@ class Connection(AsyncioConnection):
         frames = write_message(number, exchange, key, headers, body, id, user, most)
         self._output_marshaled_frames([frames])
 
+    def abort(self) -> None:
+        """End at once, without a word to the broker; harmless to repeat."""
+        if not self.is_closed and self._transport is not None:
+            self._transport.abort()
+
     def _proto_connection_made(self, transport: Any) -> None:
         transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES = READ_AT_ONCE, READ_A_TURN
         super()._proto_connection_made(transport)

@@ -6,6 +6,7 @@ consumer sharing one would be blocked with it.
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,6 +27,7 @@ PREFETCH = 1_000  # messages in hand, at most
 ACK_SECONDS = 0.02
 DEATHS = "x-delivery-count"  # the header in which the broker says how often a message came back
 GOODBYE_SECONDS = 1.0  # how long closing may take
+ANSWER_SECONDS = 20.0  # how long the broker may take to confirm, or to answer, unless it blocks us
 SILENCE = 2  # messages to ourselves without an echo, after which our consumer counts as dead
 
 log = logging.getLogger("ecom.bus")
@@ -50,6 +52,8 @@ class Session:
         self._unconfirmed: dict[int, tuple[int, str]] = {}
         self._returned: Counter[str] = Counter()  # by message id, until their confirms come
         self._published = 0
+        self._oldest, self._since = 0, 0.0  # first unconfirmed tag; when a check saw it first
+        self._is_blocked = False  # whether the broker takes nothing now, and has said so
         self._one_by_one = one_by_one  # publish each row only when the one before is confirmed
         self._waiting: deque[Outbox] = deque()  # rows that wait for that
         self._is_refused = False  # whether the broker closed our channel for what we published
@@ -64,6 +68,9 @@ class Session:
         """Connect and consume. Raises pika's errors, also if our queue is not there."""
         self._out = await self._connect(parameters)
         self._in = await self._connect(parameters)
+        publishing = self._out.connection
+        publishing.add_on_connection_blocked_callback(lambda *_: self._block(True))
+        publishing.add_on_connection_unblocked_callback(lambda *_: self._block(False))
         self._is_alone = await self._consumers() == 0
         self._out.add_on_return_callback(self._on_return)
         await self._call(
@@ -78,7 +85,11 @@ class Session:
         self._listen()
 
     async def check_queue(self) -> None:
-        """End the session if our queue is gone or delivers no more: the next one starts afresh.
+        """End the session if our queue is gone or delivers no more, or the broker owes us an answer
+        for too long: the next one starts afresh.
+
+        A channel may hang within the broker, or one confirm get lost there, while its connection
+        lives: the row would wait for ever, and so would all behind it that leave one by one.
 
         A queue that is deleted and declared again may keep a consumer that receives nothing (seen
         with RabbitMQ 3.10). So the session publishes messages to itself, echoes, one for each
@@ -86,6 +97,10 @@ class Session:
         its siblings' echoes, is deaf. To suspect a live one costs it a reconnect, and nothing while
         messages are in hand: ending would count against their delivery limit.
         """
+        if self._is_blocked:
+            return  # until that ends, or has lasted too long for pika
+        if self._is_late():
+            self._end(ConnectionError("the broker confirms nothing"))
         consumers = await self._consumers()
         silent = self._delivered == self._delivered_before == self._acked
         self._silence = self._silence + 1 if silent else 0
@@ -95,20 +110,36 @@ class Session:
         for _ in range(consumers):
             self.announce(Announce(topology.echo(self._service), b""))
 
+    def _is_late(self) -> bool:
+        """Whether what is unconfirmed the longest has been so at earlier checks, for too long."""
+        now, tag = time.monotonic(), next(iter(self._unconfirmed), 0)
+        if tag != self._oldest:
+            self._oldest, self._since = tag, now
+        return tag > 0 and now - self._since > ANSWER_SECONDS
+
+    def _block(self, is_blocked: bool) -> None:
+        """The broker takes nothing from us from now on, or takes everything again."""
+        self._is_blocked, self._oldest = is_blocked, 0
+
     async def _consumers(self) -> int:
         """The number of our queue's consumers. A passive declare needs no right, but the queue must
         exist: otherwise the broker closes the channel, which ends the session."""
         found = await self._call(self._out.queue_declare, queue=self._queue, passive=True)
         return found.method.consumer_count
 
-    async def _call(self, method: Callable, seconds: float | None = 30.0, **options: Any) -> Any:
-        """Call a pika method that takes a callback, and wait for that, or for the session's end."""
+    async def _call(self, method: Callable, is_timed: bool = True, **options: Any) -> Any:
+        """Call a pika method that takes a callback, and wait for that, or for the session's end,
+        which comes if there is no answer in time."""
+        seconds = ANSWER_SECONDS if is_timed else None
         done = asyncio.get_running_loop().create_future()
         method(callback=lambda *frames: done.done() or done.set_result(frames[0]), **options)
         ends = {done, self.ended}
         await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
-            raise self.ended.result() if self.ended.done() else ConnectionError("no answer")
+            error = ConnectionError("the broker does not answer")
+            if not self._is_blocked:
+                self._end(error)
+            raise self.ended.result() if self.ended.done() else error
         return done.result()
 
     async def _connect(self, parameters: pika.URLParameters) -> Channel:
@@ -120,7 +151,7 @@ class Session:
         def begin(callback: Callable) -> None:
             self._connections.append(Connection(parameters, callback, lost, lost))
 
-        connection = await self._call(begin, seconds=None)  # pika gives up by itself
+        connection = await self._call(begin, is_timed=False)  # pika gives up by itself
         channel = await self._call(lambda callback: connection.channel(on_open_callback=callback))
         channel.add_on_close_callback(self._on_close)
         channel.add_on_cancel_callback(lambda _: self._end(ConnectionError("our queue is gone")))
@@ -142,7 +173,8 @@ class Session:
             self.ended.set_result(error)
 
     async def close(self) -> None:
-        """Close the connections; returns when the last bytes, perhaps an ack, have been sent."""
+        """Close the connections; returns when the last bytes, perhaps an ack, have been sent, or
+        the broker has had its time to say goodbye."""
         self._ack()
         self._end(ConnectionError("closed"))
         for connection in self._connections:
@@ -152,6 +184,8 @@ class Session:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 while not all(connection.is_closed for connection in self._connections):
                     await asyncio.sleep(0.005)
+        for connection in self._connections:
+            connection.abort()
 
     def publish(self, row: Outbox) -> None:
         if self._one_by_one and self._unconfirmed:

@@ -14,12 +14,12 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Outbox
 from ecom.stores.base import Transaction
 from ecom.stores.query import AtMost, MoreThan
 
-SOON, LONGEST_PAUSE = 1.0, 600.0  # seconds until what was returned, or refused, is tried again
+SOON = 1.0  # seconds until what was returned is tried again
+PAUSES = 5.0, 600.0  # what ended a session waits for as many seconds as it is old, within these
 NOBODY = ""  # the owner of a row that no replica takes on before it is due
 
 OutRow = TypeVar("OutRow", Outbox, Effect)
@@ -132,15 +132,15 @@ class Relay(Generic[OutRow]):
 
     def rejected(self, seqs: Iterable[int], error: str, tx: Transaction, now: float) -> None:
         """The broker did not take these: try again soon. What ended a connection, with this error,
-        is set aside in the table, where nothing takes it on until it is due: it waits as long as it
-        is old."""
+        is set aside in the table, where nothing takes it on until it is due. At first that is soon,
+        as it may be innocent: a broker that deletes a queue may end whoever publishes to it."""
         for seq in seqs:
             if (row := self.failing(seq, tx)) is None:
                 continue
             if not error:
                 self.later(row, now + SOON, tx)
                 continue
-            pause = min(max(LEASE, now - row.created_at), LONGEST_PAUSE)
+            pause = min(max(PAUSES[0], now - row.created_at), PAUSES[1])
             about = {"subject": row.subject, "event": row.id}
             log.error("Cannot send %s; next try in %d s: %s", row.type, pause, error, extra=about)
             self.later(replace(row, owner=NOBODY), now + pause, tx)

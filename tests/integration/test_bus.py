@@ -18,10 +18,11 @@ from pika.frame import Method
 from wiretap import Proxy, Tap, publish, tapped
 
 from ecom import bus
-from ecom.amqp import address
+from ecom.amqp import address, session
 from ecom.amqp.blocking import operator
 from ecom.amqp.connection import TROUBLE
 from ecom.amqp.session import Session
+from ecom.broker.lease import private_node
 from ecom.bus import declare, parameters, remove_topology
 from ecom.contract import topology
 from ecom.errors import ShopError
@@ -298,6 +299,65 @@ def test_a_cut_connection_is_made_anew_and_unacked_messages_come_again(broker, s
             assert tap.of(Delivery)[0].headers["ce-id"] == "event-2"
 
     asyncio.run(scene())
+
+
+def test_a_channel_that_hangs_within_the_broker_is_given_up(broker, shop, monkeypatch):
+    """Nothing is confirmed and nothing answered any more, while the connection lives: a session
+    that waited would publish nothing until somebody restarts the service."""
+    if (node := private_node(broker)) is None:
+        pytest.skip("needs the private broker, as its operator")
+    hang = """[sys:suspend(It) || It <- rabbit_channel:list(),
+        rabbit_networking:connection_info(
+            proplists:get_value(connection, rabbit_channel:info(It, [connection])), [peer_port]
+        ) == [{peer_port, %d}]]."""
+    monkeypatch.setattr(session, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(session, "GOODBYE_SECONDS", 0.1)
+
+    async def scene():
+        async with tapped(broker, shop, "order") as tap:
+            out = tap.bus._session._out
+            port = out.connection._transport._sock.getsockname()[1]
+            assert "ok" in await asyncio.to_thread(node.control, "eval", hang % port)
+            tap.bus.publish(Publish(row(1)))
+            await tap.bus.check_queue()
+            await tap.until(lambda: len(tap.of(PublisherUp)) == 2)
+            assert out.connection.is_closed
+            tap.bus.publish(Publish(row(1)))
+            await tap.until(lambda: fates(tap)[0] == [1])
+
+    asyncio.run(scene())
+
+
+def test_a_session_ends_if_its_oldest_message_is_not_confirmed_in_time(monkeypatch):
+    """Though the broker answers all else, and confirms what is younger; but not while it blocks us,
+    and not for what became the oldest a moment ago."""
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(session, "time", clock)
+    now = 0.0
+
+    async def scene():
+        nonlocal now
+        it = Session("shop", "order", 1, lambda _: None)
+        it._out = Swallow()
+        it._consumers = lambda: asyncio.sleep(0, 1)
+        it.announce = lambda _: setattr(it, "_delivered", it._delivered + 1)
+        late = session.ANSWER_SECONDS + 1
+        for tag in (1, 2, 3):
+            it.publish(row(tag))
+        await it.check_queue()
+        for tag, is_blocked in ((1, False), (None, True), (None, False)):
+            now += late
+            if tag is not None:
+                it._on_confirm(Method(1, pika.spec.Basic.Ack(tag)))
+            it._block(is_blocked)
+            await it.check_queue()
+            assert not it.ended.done()
+        it._on_confirm(Method(1, pika.spec.Basic.Ack(3)))
+        now += late
+        await it.check_queue()
+        return it.ended.result()
+
+    assert "confirms nothing" in str(asyncio.run(scene()))
 
 
 def test_only_a_confirm_ends_the_pauses_between_connections(broker, shop, caplog):
