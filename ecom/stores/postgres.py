@@ -39,7 +39,8 @@ class PostgresStore(PostgresReader):
         super().__init__(*where, **options)
         self._replica, self._alone_on = replica, self._db  # on which connection we hold its name
         self._numbers: dict[type[Row], deque[int]] = {}
-        self._drawn: dict[type[Row], int] = {}  # how many numbers, in this transaction
+        self._drawn: dict[type[Row], int] = {}  # how many numbers, in this transaction …
+        self._used: dict[type[Row], int] = {}  # … and how many were needed in the last one
         self._absent: set[tuple[type[Row], Key]] = set()  # what was looked for in vain
         self._alone: dict[type[Row], dict[Key, Any]] = {}  # what was fetched row by row
         # Several of one kind in a transaction that another one has waited for in a circle: from
@@ -48,6 +49,11 @@ class PostgresStore(PostgresReader):
         # again; without a conflict, whoever needs one would wait for those who need another.
         self._together: dict[type[Row], dict[Key, None]] = {}
         self._in_circle = False
+        # Those that this transaction and the last have asked for row by row, and those that two in
+        # a row have: the next one needs them, too, and each alone would cost a round trip.
+        self._asked: dict[type[Row], set[Key]] = {}
+        self._last: dict[type[Row], set[Key]] = {}
+        self._usual: dict[type[Row], set[Key]] = {}
         self._writes: list[tuple[str, Iterable[Any]]] = []
 
     def begin(self) -> None:
@@ -74,8 +80,10 @@ class PostgresStore(PostgresReader):
         self._alone_on = db
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
-        together = () if kind in self._alone else self._together.get(kind, ())
+        expected = self._together.get(kind) or self._usual.get(kind, ())
+        together = () if kind in self._alone else expected
         alone = self._alone.setdefault(kind, {})
+        self._asked.setdefault(kind, set()).add(key)
         if key not in alone:
             alone[key] = None  # also if it is this one that we wait for in vain
             alone |= {key_of(row): row for row in self.fetch_many(kind, [*together, key])}
@@ -110,7 +118,8 @@ class PostgresStore(PostgresReader):
     def number(self, kind: type[Row]) -> int | None:
         numbers, drawn = self._numbers.setdefault(kind, deque()), self._drawn.get(kind, 0)
         if not numbers:  # as many as were drawn before: none is kept, as others' would be greater
-            more = self._run(_statements(kind).numbers, (max(1, drawn),)).fetchall()
+            few = drawn or self._used.get(kind) or 1
+            more = self._run(_statements(kind).numbers, (few,)).fetchall()
             numbers.extend(number for (number,) in more)
             self._drawn[kind] = drawn + len(more)
         return numbers.popleft()
@@ -165,11 +174,17 @@ class PostgresStore(PostgresReader):
 
     def _forget(self) -> None:
         """A transaction has ended: remember which rows it has fetched one by one, if they were
-        locked in another order than someone else's; and from then on, all of their kind."""
+        locked in another order than someone else's; and from then on, all of their kind. And what
+        the next one will need, if it is like this one."""
         for kind, rows in self._alone.items():
             if kind in self._together or (len(rows) > 1 and self._in_circle):
                 known = self._together.get(kind, {}) | dict.fromkeys(rows)
                 self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
+        for kind, asked in self._asked.items():
+            self._usual[kind] = asked & self._last.get(kind, set())
+        self._last |= self._asked
+        self._used |= {it: n - len(self._numbers[it]) for it, n in self._drawn.items()}
+        self._asked = {}
         self._in_circle = False
         for each in self._numbers, self._drawn, self._absent, self._alone, self._writes:
             each.clear()

@@ -279,6 +279,31 @@ def test_without_a_conflict_nobody_waits_for_rows_that_another_does_not_need(sto
     assert Transaction(other)[Lamp].get("A") == Lamp("A")
 
 
+def round_trips(store, monkeypatch, do):
+    """How often the server is asked, meanwhile, for rows or numbers."""
+    asked, run = [], store._run
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_run", lambda *it: asked.append(it) or run(*it))
+        transaction = Transaction(store)
+        do(transaction)
+        transaction.commit()
+    return len(asked)
+
+
+def test_what_two_transactions_in_a_row_needed_costs_the_third_one_round_trip(store, monkeypatch):
+    """Batches need the same few products and counters again and again; what only one needed is not
+    fetched, nor locked, before it is needed."""
+    saved(store, *map(Lamp, "ABC"))
+
+    def needing(names):
+        def do(transaction):
+            assert [transaction[Lamp][name].name for name in names] == [*names]
+
+        return round_trips(store, monkeypatch, do)
+
+    assert [needing(names) for names in ("AB", "BA", "BCA", "CA", "AB")] == [2, 2, 2, 1, 2]
+
+
 def test_a_row_is_found_by_its_key_however_small_the_table_was(store, admin):
     """Plans are kept: one that reads the whole of a table with one row would read it for ever."""
     saved(store, Lamp("A"))
@@ -291,6 +316,22 @@ class Ticket(Row, frozen=True):
     table = numbers = "tickets"
 
     n: int
+
+
+def test_as_many_numbers_as_the_last_transaction_needed_are_drawn_at_once(opened, monkeypatch):
+    """Or more, if that was too few; what is not needed is not kept for the next."""
+    store = opened(Ticket, Counter)
+
+    def drawing(numbers):
+        def do(transaction):
+            drawn.extend(transaction.number(Ticket) for _ in range(numbers))
+
+        return round_trips(store, monkeypatch, do)
+
+    drawn = []
+    assert [drawing(n) for n in (9, 9, 1, 1, 2)] == [5, 1, 1, 1, 2]
+    assert drawn == sorted(drawn)
+    assert drawn[-1] < 50
 
 
 def test_nobody_waits_for_a_number(opened):
