@@ -116,7 +116,7 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def keep_secret(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read; whole or not at all."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)  # whatever its mode was
@@ -125,7 +125,7 @@ def keep_secret(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def kept_secret(path: Path) -> str | None:
+def read_private(path: Path) -> str | None:
     """What was kept there, if it was."""
     with suppress(FileNotFoundError):
         return path.read_text()

@@ -17,7 +17,7 @@ from typing import Any
 
 from ecom.broker import installation
 from ecom.broker.installation import BrokerUnavailable, find_rabbitmq
-from ecom.settings import keep_secret
+from ecom.settings import write_private
 
 START_SECONDS = 90.0  # a boot takes 4 to 7 s on an idle machine
 STOP_SECONDS = 30.0
@@ -80,7 +80,7 @@ class Node:
                 stderr=console,
                 start_new_session=True,
             )
-        keep_secret(self.folder / "running", str(self._process.pid))
+        write_private(self.folder / "running", str(self._process.pid))
         try:
             self._await_ready()
         except BaseException:
@@ -162,7 +162,7 @@ class Node:
         options = CONFIGURATION.read_text().format(**told, more=self.config)
         texts = {"identity.json": json.dumps(identity), ".erlang.cookie": identity["cookie"]}
         for name, text in {**texts, "rabbitmq.conf": options, **FILES}.items():
-            keep_secret(self.folder / name, text)
+            write_private(self.folder / name, text)
 
     def _await_ready(self) -> None:
         """An open port is not readiness: RabbitMQ itself says when its boot is over."""

@@ -176,11 +176,11 @@ def gateway(faults: tuple[str, ...], name: str) -> None:
     Example: ecom gateway fail_before=0.1 delay=2.5 down=true
     """
     from ecom.sandbox.sandbox import put_faults
-    from ecom.settings import kept_secret
+    from ecom.settings import read_private
     from ecom.shop.arguments import faults as checked
 
     wanted = {fault: _value(value) for fault, _, value in (it.partition("=") for it in faults)}
-    put_faults(kept_secret(options.shop_folder(name) / "gateway-url"), checked(wanted))
+    put_faults(read_private(options.shop_folder(name) / "gateway-url"), checked(wanted))
     click.echo(f"From now on: {', '.join(faults) or 'all is well'}.")
 
 

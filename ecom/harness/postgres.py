@@ -21,7 +21,7 @@ from urllib.parse import quote
 from ecom.errors import ShopError
 from ecom.process import child
 from ecom.process.child import Child
-from ecom.settings import keep_secret
+from ecom.settings import write_private
 
 START_SECONDS = 120.0  # about one on an idle machine; a machine may be busy
 # Deadlocks are found sooner than after a second: there are few, and those who wait are ours.
@@ -66,7 +66,7 @@ class Cluster(AbstractContextManager):
     def _make(self, password: str) -> None:
         self.url = f"postgresql://ecom:{password}@/postgres?host={quote(str(self.folder), safe='')}"
         secret = self.folder / "password"
-        keep_secret(secret, password)
+        write_private(secret, password)
         if self._user:
             os.chown(secret, self._user["user"], self._user["group"])
         told = ["--username=ecom", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]

@@ -23,7 +23,7 @@ from ecom.harness.workspace import Workspace, clear_abandoned
 from ecom.process import child
 from ecom.process.databases import Server
 from ecom.runtime.saga import Saga
-from ecom.settings import folder_named, keep_secret, number, text
+from ecom.settings import folder_named, number, text, write_private
 from ecom.stores.base import StoreUnavailable
 from ecom.stores.reader import SERVER
 
@@ -97,7 +97,7 @@ class Runner:
             is_private = self._database == "postgres"
             url = closing.enter_context(Cluster()).url if is_private else self._database
             self._server = Server(url, self.name)
-            keep_secret(self.folder / SERVER, f"{self._server.url}\n{self.name}")
+            write_private(self.folder / SERVER, f"{self._server.url}\n{self.name}")
         elif (self.folder / SERVER).exists():
             raise ShopError(f"This {self.noun} has its rows on a server: say its URL by database=.")
         self._begin(closing)

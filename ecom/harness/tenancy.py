@@ -22,7 +22,7 @@ from ecom.bus import declare, remove_topology
 from ecom.contract import topology
 from ecom.contract.contract import Contract
 from ecom.contract.topology import PROVISIONER, user, users
-from ecom.settings import keep_secret, kept_secret
+from ecom.settings import read_private, write_private
 
 log = logging.getLogger("ecom")
 
@@ -131,12 +131,12 @@ def keep_broker(folder: Path, amqp_url: str) -> None:
     """Note in the shop's folder at which broker it lives, for its owner only: a URL, or nothing,
     which is the private one, wherever that listens."""
     private = private_node(amqp_url) is not None
-    keep_secret(folder / "broker", "" if private else amqp_url)
+    write_private(folder / "broker", "" if private else amqp_url)
 
 
 def kept_broker(folder: Path) -> str | None:
     """The URL at which the shop in `folder` lives; "": the private broker; None: unknown."""
-    return kept_secret(folder / "broker")
+    return read_private(folder / "broker")
 
 
 def pages_of(folder: Path) -> str:

@@ -8,7 +8,7 @@ import os
 import signal
 from pathlib import Path
 
-from ecom.settings import keep_secret, made
+from ecom.settings import made, write_private
 
 log = logging.getLogger("ecom.process")
 
@@ -41,4 +41,4 @@ def write_note(folder: Path | None, service: str, replica: str = "1", **more: st
         log.info(" ".join(["Ready", *(f"{what}={where}" for what, where in more.items())]))
         return
     note = {"service": service, "replica": replica, "pid": os.getpid(), **more}
-    keep_secret(made(folder) / f"{service}-{replica}.json", json.dumps(note))
+    write_private(made(folder) / f"{service}-{replica}.json", json.dumps(note))

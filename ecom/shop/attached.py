@@ -21,7 +21,7 @@ from ecom.runtime.tables import Letter
 from ecom.sandbox.gateway import Movement
 from ecom.services.notification import Told
 from ecom.services.order import CANCELLED, CONFIRMED, Order
-from ecom.settings import Settings, keep_secret, shown, text
+from ecom.settings import Settings, shown, text, write_private
 from ecom.shop.api_client import Client
 from ecom.shop.records import LEDGER, MAILS, Records, frame
 from ecom.shop.shop import Shop
@@ -54,7 +54,7 @@ class Attached(Records, AbstractContextManager):
         server, where = _only_reading(database_url), check_url("amqp_url", amqp_url)
         self._notes = TemporaryDirectory(prefix="ecom-attached-")  # only we may look into it
         super().__init__(self._notes.name)
-        keep_secret(self.folder / SERVER, f"{server}\n{shop}")
+        write_private(self.folder / SERVER, f"{server}\n{shop}")
         try:
             with Reader(self.folder) as read:
                 read["order"].count(Order)

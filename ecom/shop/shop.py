@@ -12,7 +12,7 @@ from ecom.harness.runner import Runner
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sandbox.sandbox import Sandbox, put_faults
-from ecom.settings import LONGEST_HOLD, Settings, keep_secret, number, one_of
+from ecom.settings import LONGEST_HOLD, Settings, number, one_of, write_private
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
 from ecom.shop.catalogue import Lines, orders_for
@@ -75,7 +75,7 @@ class Shop(Records, Runner):
     def _begin(self, closing: ExitStack) -> None:
         self._sandbox = Sandbox(self._as_processes)
         closing.callback(self._sandbox.close)
-        keep_secret(self.folder / "gateway-url", self._sandbox.gateway)
+        write_private(self.folder / "gateway-url", self._sandbox.gateway)
         keep_saga(self.folder, self.saga)
         self._token = keep_token(self.folder)
 

@@ -25,7 +25,7 @@ from ecom.harness.processes import Member
 from ecom.process.databases import Server
 from ecom.runtime.saga import Saga
 from ecom.sandbox import SERVERS
-from ecom.settings import keep_secret, made
+from ecom.settings import made, write_private
 from ecom.shop.attached import attach
 from ecom.shop.folder import keep_token
 from ecom.shop.provision import provision
@@ -159,7 +159,7 @@ class Deployment:
         server = Server(self.database.url(), self.name)
         urls = provision(self.saga, self.folder, self._stock, server)
         self._urls = {PROVISIONER: server.url, **urls}
-        keep_secret(self.folder / SERVER, f"{server.url}\n{self.name}")
+        write_private(self.folder / SERVER, f"{server.url}\n{self.name}")
         for name in SERVERS:
             told = {**self._python, "ECOM_FOLDER": str(self.folder), **self._outside}
             command = sys.executable, "-m", "ecom.sandbox", name
@@ -182,7 +182,7 @@ class Deployment:
         names = "\n".join([*places, FILES["inetrc"]])
         more = {".erlang.cookie": self._cookie, "rabbitmq.conf": options, "inetrc": names}
         for name, text in (FILES | more).items():
-            keep_secret(folder / name, text)
+            write_private(folder / name, text)
         told = environment(scripts, folder, "ecom", PORTS, "hosts")
         told |= {"RABBITMQ_NODENAME": f"ecom@host{number}", "RABBITMQ_NODE_IP_ADDRESS": "0.0.0.0"}
         told |= {"RABBITMQ_CTL_ERL_ARGS": "", "ERL_EPMD_ADDRESS": address(number)}

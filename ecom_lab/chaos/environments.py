@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 
 from ecom.broker.lease import lease
 from ecom.broker.node import Node, usable
-from ecom.settings import keep_secret
+from ecom.settings import write_private
 from ecom_lab.chaos.proxy import Proxy
 
 QUICK = "?heartbeat=1"  # seconds: so that a silent peer is found dead while we watch
@@ -120,7 +120,7 @@ class Cluster:
         for name in self.names:
             (folder / name).mkdir(mode=0o700)
             identity = common | {"ports": usable(None) | {"epmd": epmd}}
-            keep_secret(folder / name / "identity.json", json.dumps(identity))
+            write_private(folder / name / "identity.json", json.dumps(identity))
             before = [f"{node.name}@localhost" for node in self.nodes]
             config = clustering([*before, f"{name}@localhost"])
             self.nodes.append(Node(folder / name, name, config))

@@ -30,7 +30,7 @@ from ecom.runtime.relay import Relay
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import MACHINERY, Outbox
 from ecom.services.inventory import COMMITTED, Reservation, Stock
-from ecom.settings import keep_secret
+from ecom.settings import write_private
 from ecom.stores.base import Counter, Row, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.migrations import VERSION, SchemaVersion
@@ -716,7 +716,7 @@ def test_a_dry_run_changes_nothing(cluster, tmp_path):
     server, stock = Server(cluster.url, "dry"), Stock("TEA-COSY", 3, 3)
     server.provision(SAGA.services["inventory"])
     fill(server, "inventory", [stock])
-    keep_secret(tmp_path / SERVER, f"{cluster.url}\ndry")
+    write_private(tmp_path / SERVER, f"{cluster.url}\ndry")
     headers, body = wire(ORDER)
     headers |= {OVERRIDE: "it is to be tried"}
     found = run_here(pickle.dumps((SAGA, tmp_path, "inventory", "", headers, body)))
