@@ -25,7 +25,12 @@ from ecom.settings import write_private
 
 START_SECONDS = 120.0  # about one on an idle machine; a machine may be busy
 # Deadlocks are found sooner than after a second: there are few, and those who wait are ours.
-OPTIONS = {"listen_addresses": "", "max_connections": "200", "deadlock_timeout": "100ms"}
+OPTIONS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "deadlock_timeout": "100ms",
+    "dynamic_shared_memory_type": "mmap",  # in its folder, so that a killed one leaves none behind
+}
 
 
 class NoPostgres(ShopError, RuntimeError):

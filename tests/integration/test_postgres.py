@@ -791,7 +791,9 @@ def test_without_psycopg_one_sentence_says_what_to_install():
 
 
 def test_a_private_server_ends_with_whoever_started_it(cluster, wait_for):
-    """However that ends; and nothing of it is left. (Of `cluster`: there can be one.)"""
+    """However that ends; and nothing of it is left: what processes share of memory, which a killed
+    server does not take away, is in its folder, too. (Of `cluster`: there can be one.)"""
+    assert any((cluster.folder / "data" / "pg_dynshmem").iterdir())
     code = (
         "import os; from ecom.harness.postgres import Cluster; it = Cluster();"
         "print(it.pid, it.folder, flush=True); os.kill(os.getpid(), 9)"
