@@ -28,7 +28,7 @@ from ecom.process.performers import Performers
 from ecom.process.provisioner import provide
 from ecom.runtime import messages
 from ecom.runtime.gap_detection import HELLO
-from ecom.runtime.messages import Command, Confirmed, Input, Output, Tick
+from ecom.runtime.messages import Command, Confirmed, Input, Output, Performed, Tick
 from ecom.runtime.runtime import Runtime
 from ecom.runtime.saga import Saga
 from ecom.settings import Settings
@@ -38,7 +38,8 @@ from ecom.telemetry.metrics import Metrics, port_of
 from ecom.telemetry.tracing import tracer_for
 
 BATCH = 1_000  # inputs in one transaction, at most
-CONFIRM_SECONDS = 0.02  # the longest that a confirm waits to be noted
+# Seconds: the longest that a confirm waits to be noted, or an answer while others are awaited.
+PATIENCE = 0.02
 BUSY, CROWDED = 32, 256  # inputs in one step: between these, waiting for more makes fewer commits
 COMPANY_SECONDS = 0.04  # how long a busy process waits for more, unless it is behind
 LONGEST_WAIT = 0.25  # seconds, also if there are many replicas
@@ -88,7 +89,8 @@ class Process:
         user = self.bus.user
         self._runtime = Runtime(saga, name, self.store, settings.replica, random.random, user)
         self._inputs: list[Input] = []
-        self._wake, self._is_due = asyncio.Event(), False  # a confirm wakes us a little later
+        self._wake, self._is_due = asyncio.Event(), False  # what can wait wakes us a little later
+        self._performing = 0  # effects
         self.put(messages.PublisherDown())  # siblings know of us before we are sent anything
         self._performers = performers or Performers({})
         self._tasks: set[asyncio.Task] = set()
@@ -102,22 +104,23 @@ class Process:
             messages.Commit: lambda it: it.transaction.commit(),
             messages.Publish: self._publish,
             messages.Ack: self.bus.ack,
-            messages.Perform: lambda it: self._start(self._perform(it)),
+            messages.Perform: self._begin,
             messages.Reply: self._answer,
             messages.Announce: self.bus.announce,
         }
 
     def put(self, what: Input) -> None:
-        """Add an input; it is handled in the next batch. A confirm may wait for the
-        next batch for a while, and so costs no commit of its own."""
+        """Add an input; it is handled in the next batch. A confirm may wait for that a little, as
+        may an answer while others are awaited, and so costs no commit of its own."""
         self._inputs.append(what)
-        if type(what) is not Confirmed:
+        can_wait = (Confirmed, Performed) if self._performing else (Confirmed,)
+        if type(what) not in can_wait:
             self._wake.set()
         elif not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._note_confirms)
+            asyncio.get_running_loop().call_later(PATIENCE, self._wait_no_more)
 
-    def _note_confirms(self) -> None:
+    def _wait_no_more(self) -> None:
         self._is_due = False
         self._wake.set()
 
@@ -224,9 +227,14 @@ class Process:
         else:
             reply.token.set_result(reply.value)
 
+    def _begin(self, output: messages.Perform) -> None:
+        self._performing += 1
+        self._start(self._perform(output))
+
     async def _perform(self, output: messages.Perform) -> None:
         start = self.clock() if self._tracer is not None else 0.0
         answer = await self._performers.perform(output)
+        self._performing -= 1
         if self._tracer is not None:
             self._tracer.performed(output.row, answer, start, self.clock())
         self.put(answer)

@@ -1,11 +1,19 @@
 """How long a process waits for company after a step: replicas that share a server, in time that is
-made up."""
+made up. And which inputs wait for it."""
 
+import asyncio
 import heapq
 
 import pytest
 
-from ecom.process.driver import BUSY, COMPANY_SECONDS, CROWDED, LONGEST_WAIT, pause
+from ecom.process import driver
+from ecom.process.driver import BUSY, COMPANY_SECONDS, CROWDED, LONGEST_WAIT, Process, pause
+from ecom.process.performers import Performers
+from ecom.runtime.messages import Perform
+from ecom.runtime.tables import Effect
+from ecom.services.notification import SendMail
+from ecom.settings import Settings
+from ecom_lab.shop import SAGA
 
 COMMIT, EACH = 0.008, 0.0003  # seconds that a step takes, and that each of its inputs adds
 
@@ -39,3 +47,33 @@ def test_who_is_behind_or_alone_with_little_to_do_does_not_wait():
     assert pause(CROWDED, 1.0, 4) == pause(BUSY - 1, 1.0, 1) == 0.0
     assert pause(BUSY, 1.0, 1) == pytest.approx(COMPANY_SECONDS)
     assert pause(1, 60.0, 4) == LONGEST_WAIT
+
+
+def test_an_answer_waits_for_the_others_and_the_last_one_for_nobody(tmp_path, monkeypatch):
+    """Each would cost a commit of its own; one that is alone is handled at once."""
+    monkeypatch.setattr(driver, "PATIENCE", 1_000)
+
+    async def scene():
+        loop = asyncio.get_running_loop()
+        asked = {name: loop.create_future() for name in "ab"}
+
+        async def answer(key, _):
+            return await asked[key]
+
+        settings = Settings("amqp://127.0.0.1", tmp_path)
+        process = Process(SAGA, "notification", settings, Performers({SendMail: answer}))
+        process._wake.clear()
+        for seq, key in enumerate(asked):
+            row = Effect(seq, key, "mail", "1001", key, b"", "", "", 0.0, "1")
+            process._carry_out(Perform(row, SendMail("1001", "lotte@example.com", "", "")))
+        tasks = {*process._tasks}
+        woken = []
+        for name, one in asked.items():
+            one.set_result(name)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            tasks = {it for it in tasks if not it.done()}
+            woken.append(process._wake.is_set())
+        process.store.close()
+        return woken
+
+    assert asyncio.run(scene()) == [False, True]
