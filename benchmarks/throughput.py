@@ -12,13 +12,14 @@ from typing import Any
 from benchmarks.contender import Bench, Contender, Run
 from benchmarks.contenders import CHECKOUT, COORDINATED, ECOM, peers, peers_on, shop_of, tell
 from benchmarks.floor import BARE, FLOOR
+from benchmarks.statements import recorded
 from benchmarks.stats import ratio, summary
 from ecom.harness.postgres import Cluster
 from ecom_lab.shop import SERVICES
 
 WARM_UP = 50  # orders before the clock starts
 PEER_SHARE = 10  # peers carry out a tenth of the orders: they are slow, and steady
-FOUR_SHARE = 4  # and four of each a quarter: they take as long for it
+FOUR_SHARE = 4  # and four of each a quarter, as does the floor there: they take as long for it
 ON_SERVER = "on PostgreSQL"
 TWO = ("start inventory 2",)
 FOUR = tuple(f"start {service} {n}" for service in SERVICES for n in (2, 3, 4))
@@ -86,7 +87,8 @@ def postgres(bench: Bench) -> dict[str, Any]:
     All that is on PostgreSQL is on one server, in schemas of its own. Who shares a row waits for
     its commits, so two processes of inventory, and four of every service, are measured as well.
     """
-    with Cluster() as server:
+    quarter = max(1, bench.orders // FOUR_SHARE)
+    with Cluster() as server, recorded(bench, server, min(WARM_UP, quarter), quarter) as floor:
 
         def shop(name: str) -> Contender:
             return shop_of(CHECKOUT, name, server.pid, ECOM_BENCH_DATABASE=server.url)
@@ -95,7 +97,8 @@ def postgres(bench: Bench) -> dict[str, Any]:
             (ECOM, bench.orders, ()),
             (shop(ON_SERVER), bench.orders, ()),
             (shop("two of inventory"), bench.orders, TWO),
-            (shop("four of each"), max(1, bench.orders // FOUR_SHARE), FOUR),
+            (shop("four of each"), quarter, FOUR),
+            (floor, quarter, ()),
         ]
         few = max(1, bench.orders // PEER_SHARE)
         on_server += ((peer, few, ()) for peer in peers_on(server.url, server.pid))

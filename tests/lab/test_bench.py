@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.contender import Bench, Run
+from benchmarks.statements import recorded
 from benchmarks.stats import percentiles, summary
 from ecom.cli.main import main
 
@@ -35,6 +38,26 @@ def test_throughput_is_told_beside_the_floor_and_the_peers(bench, tmp_path):
     report = (tmp_path / "PERFORMANCE.md").read_text()
     assert "| ecom " in report
     assert (tmp_path / "performance-throughput.svg").exists()
+
+
+def test_the_floor_on_postgresql_executes_what_the_shop_did(broker, cluster, monkeypatch):
+    """The same rows are there afterwards, part by part."""
+    monkeypatch.setenv("ECOM_AMQP_URL", broker)
+
+    def rows(run):
+        with psycopg.connect(cluster.url) as db:
+            places = f'"{run.shop}-order".orders', f'"{run.shop}-audit".events'
+            return [db.execute(f"SELECT count(*) FROM {it}").fetchone()[0] for it in places]
+
+    with (
+        recorded(Bench(broker, 20, 1, 4), cluster, 5, 20) as floor,
+        Run(floor, broker) as run,
+    ):
+        assert rows(run) == [0, 0]
+        assert run.orders(5) > 0
+        assert rows(run) == [5, 25]
+        assert run.orders(20) > 0
+        assert rows(run) == [25, 125]
 
 
 def test_latency_is_told_in_percentiles(bench):
