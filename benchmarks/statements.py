@@ -48,11 +48,17 @@ def recorded(bench: Bench, server: Cluster, warm_up: int, orders: int) -> Iterat
         yield Contender(
             name=NAME,
             command=lambda it: [sys.executable, "-m", __spec__.name, it, folder, str(warm)],
-            place=lambda run, _: [run.tell(f"{it}-1", "") for it in SERVICES] and None,
+            place=_go_on,
             settle=lambda run: run.wait(lambda: _played(run), run.lines // len(SERVICES)),
             environment={"ECOM_DATABASE_URL": server.url},
             server=server.pid,
         )
+
+
+def _go_on(run: Run, _: int) -> None:
+    """Have each service play its next part."""
+    for service in SERVICES:
+        run.tell(f"{service}-1", "")
 
 
 def _played(run: Run) -> int:
@@ -77,7 +83,7 @@ def _main(service: str, folder: str, warm: str, settings: Settings) -> None:
         schema.provision((*SAGA.services[service].rows, *MACHINERY), {})
     script = pickle.loads(Path(folder, f"{service}.statements").read_bytes())
     first = next(n for n, it in enumerate(script) if it[1].startswith("BEGIN"))
-    parts = [[], []]  # type: list[list[Statement]]
+    parts: tuple[list[Statement], list[Statement]] = [], []
     for it in script[first:]:
         parts[it[0] > float(warm)].append(it)
     with closing(PostgresReader(*where)) as reader:
