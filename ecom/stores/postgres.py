@@ -13,6 +13,8 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
+from msgspec import DecodeError
+
 from ecom.stores import sql
 from ecom.stores.base import R, Row, StoreUnavailable
 from ecom.stores.postgres_reader import PostgresReader, marked, psycopg
@@ -39,8 +41,9 @@ class PostgresStore(PostgresReader):
         super().__init__(*where, **options)
         self._replica, self._alone_on = replica, self._db  # on which connection we hold its name
         self._numbers: dict[type[Row], deque[int]] = {}
-        self._drawn: dict[type[Row], int] = {}  # how many numbers, in this transaction …
-        self._used: dict[type[Row], int] = {}  # … and how many were needed in the last one
+        # How many of them were drawn in this transaction, and how many the last one needed.
+        self._drawn: dict[type[Row], int] = {}
+        self._used: dict[type[Row], int] = {}
         self._absent: set[tuple[type[Row], Key]] = set()  # what was looked for in vain
         self._alone: dict[type[Row], dict[Key, Any]] = {}  # what was fetched row by row
         # Several of one kind in a transaction that another one has waited for in a circle: from
@@ -51,8 +54,8 @@ class PostgresStore(PostgresReader):
         self._in_circle = False
         # Those that this transaction and the last have asked for row by row, and those that two in
         # a row have: the next one needs them, too, and each alone would cost a round trip.
-        self._asked: dict[type[Row], set[Key]] = {}
-        self._last: dict[type[Row], set[Key]] = {}
+        self._asked: dict[type[Row], dict[Key, None]] = {}
+        self._last: dict[type[Row], dict[Key, None]] = {}
         self._usual: dict[type[Row], set[Key]] = {}
         self._writes: list[tuple[str, Iterable[Any]]] = []
 
@@ -80,14 +83,17 @@ class PostgresStore(PostgresReader):
         self._alone_on = db
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
-        expected = self._together.get(kind) or self._usual.get(kind, ())
-        together = () if kind in self._alone else expected
-        alone = self._alone.setdefault(kind, {})
-        self._asked.setdefault(kind, set()).add(key)
-        if key not in alone:
-            alone[key] = None  # also if it is this one that we wait for in vain
-            alone |= {key_of(row): row for row in self.fetch_many(kind, [*together, key])}
-        return alone[key]
+        known, asked = self._alone.setdefault(kind, {}), self._asked.setdefault(kind, {})
+        expected = () if asked else self._together.get(kind) or self._usual.get(kind, ())
+        asked[key] = None  # also if it is this one that we wait for in vain
+        if key not in known:
+            keys = [*expected, key]
+            try:
+                found = self.fetch_many(kind, keys)
+            except DecodeError:  # which is about the row that cannot be read, and about no other
+                keys, found = [key], self.fetch_many(kind, [key])
+            known |= dict.fromkeys(keys) | {key_of(row): row for row in found}
+        return known[key]
 
     def fetch_many(self, kind: type[R], keys: list[Key]) -> list[R]:
         if not keys:
@@ -176,12 +182,11 @@ class PostgresStore(PostgresReader):
         """A transaction has ended: remember which rows it has fetched one by one, if they were
         locked in another order than someone else's; and from then on, all of their kind. And what
         the next one will need, if it is like this one."""
-        for kind, rows in self._alone.items():
-            if kind in self._together or (len(rows) > 1 and self._in_circle):
-                known = self._together.get(kind, {}) | dict.fromkeys(rows)
-                self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
         for kind, asked in self._asked.items():
-            self._usual[kind] = asked & self._last.get(kind, set())
+            if kind in self._together or (len(asked) > 1 and self._in_circle):
+                known = self._together.get(kind, {}) | asked
+                self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
+            self._usual[kind] = asked.keys() & self._last.get(kind, {})
         self._last |= self._asked
         self._used |= {it: n - len(self._numbers[it]) for it, n in self._drawn.items()}
         self._asked = {}

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from helpers import EXAMPLES, delivery, steady, wire
 from hypothesis import given
-from msgspec import structs
+from msgspec import DecodeError, structs
 from severing import Severed
 from store_contract import *  # noqa: F403
 from store_contract import Lamp, actions, done, saved
@@ -302,6 +302,34 @@ def test_what_two_transactions_in_a_row_needed_costs_the_third_one_round_trip(st
         return round_trips(store, monkeypatch, do)
 
     assert [needing(names) for names in ("AB", "BA", "BCA", "CA", "AB")] == [2, 2, 2, 1, 2]
+
+
+class Lantern(Row, frozen=True):
+    """A lamp, as a release that knows no lines of an order writes it."""
+
+    table = "lamps"
+
+    name: str
+    lines: tuple[str, ...] = ("none",)
+
+
+def test_a_row_that_cannot_be_read_is_never_taken_for_none(store):
+    """However often it is asked for, and it harms no other row that was needed with it."""
+    saved(store, Lamp("A"), Lamp("B"))
+    transaction = Transaction(store)
+    transaction[Lantern].put(Lantern("A"))
+    transaction.commit()
+    for _ in range(3):
+        transaction = Transaction(store)
+        for _ in range(2):
+            with pytest.raises(DecodeError):
+                transaction[Lamp].get("A")
+        assert transaction[Lamp].get("B") == Lamp("B")
+        transaction.commit()
+    transaction = Transaction(store)
+    assert transaction[Lamp].get("B") == Lamp("B")
+    with pytest.raises(DecodeError):
+        transaction[Lamp].get("A")
 
 
 def test_a_row_is_found_by_its_key_however_small_the_table_was(store, admin):
