@@ -38,7 +38,7 @@ from ecom.telemetry.metrics import Metrics, port_of
 from ecom.telemetry.tracing import tracer_for
 
 BATCH = 1_000  # inputs in one transaction, at most
-# Seconds: the longest that a confirm waits to be noted, or an answer while others are awaited.
+# Seconds: the longest that a confirm waits to be noted, or an answer while many are awaited.
 PATIENCE = 0.02
 BUSY, CROWDED = 32, 256  # inputs in one step: between these, waiting for more makes fewer commits
 COMPANY_SECONDS = 0.04  # how long a busy process waits for more, unless it is behind
@@ -111,9 +111,9 @@ class Process:
 
     def put(self, what: Input) -> None:
         """Add an input; it is handled in the next batch. A confirm may wait for that a little, as
-        may an answer while others are awaited, and so costs no commit of its own."""
+        may an answer while many are awaited, and so costs no commit of its own."""
         self._inputs.append(what)
-        can_wait = (Confirmed, Performed) if self._performing else (Confirmed,)
+        can_wait = (Confirmed, Performed) if self._performing >= BUSY else (Confirmed,)
         if type(what) not in can_wait:
             self._wake.set()
         elif not self._is_due:

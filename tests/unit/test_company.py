@@ -49,13 +49,14 @@ def test_who_is_behind_or_alone_with_little_to_do_does_not_wait():
     assert pause(1, 60.0, 4) == LONGEST_WAIT
 
 
-def test_an_answer_waits_for_the_others_and_the_last_one_for_nobody(tmp_path, monkeypatch):
-    """Each would cost a commit of its own; one that is alone is handled at once."""
+def test_an_answer_waits_while_many_others_are_awaited(tmp_path, monkeypatch):
+    """Each would cost a commit of its own; where few are awaited, it is handled at once."""
     monkeypatch.setattr(driver, "PATIENCE", 1_000)
+    monkeypatch.setattr(driver, "BUSY", 2)
 
     async def scene():
         loop = asyncio.get_running_loop()
-        asked = {name: loop.create_future() for name in "ab"}
+        asked = {name: loop.create_future() for name in "abc"}
 
         async def answer(key, _):
             return await asked[key]
@@ -76,4 +77,4 @@ def test_an_answer_waits_for_the_others_and_the_last_one_for_nobody(tmp_path, mo
         process.store.close()
         return woken
 
-    assert asyncio.run(scene()) == [False, True]
+    assert asyncio.run(scene()) == [False, True, True]
