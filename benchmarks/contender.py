@@ -90,6 +90,8 @@ class Run:
     def _start(self) -> None:
         folder = str(self.folder)
         told = {"ECOM_AMQP_URL": self.url, "ECOM_FOLDER": folder, "ECOM_SHOP": self.shop}
+        if "ECOM_AMQP_URL" not in os.environ:
+            told["ECOM_BENCH_PRIVATE"] = "yes"  # for the shop of any checkout
         for service in self.contender.processes:
             with open(self.folder / f"{service}.log", "ab") as log:
                 self.processes[f"{service}-1"] = subprocess.Popen(

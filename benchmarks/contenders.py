@@ -5,7 +5,6 @@ in `benchmarks/peers/`, each in a folder with its own requirements and, once
 `benchmarks/peers/setup` has run, an environment of its own.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,14 +30,13 @@ def shop_of(checkout: Path, name: str, server: int = 0, **more: str) -> Contende
     the process of its database server, `more` of that process's environment."""
     python = checkout / ".venv" / "bin" / "python"
     script = CHECKOUT / "benchmarks" / "shop.py"
-    private = {} if "ECOM_AMQP_URL" in os.environ else {"ECOM_BENCH_PRIVATE": "yes"}
     return Contender(
         name=name,
         # -P: beside the script lies more than it may import.
         command=lambda _: [str(python if python.exists() else sys.executable), "-P", str(script)],
         place=lambda run, n: run.tell("shop-1", f"place {n}"),
         settle=lambda run: tell(run, "settle"),
-        environment={"PYTHONPATH": str(checkout), **private, **more},
+        environment={"PYTHONPATH": str(checkout), **more},
         cwd=checkout,
         processes=("shop",),
         server=server,
