@@ -19,7 +19,13 @@ from seeing import in_whose_environment
 
 SECONDS = 240  # for anything: a browser without a graphics card is slow, and others may be at work
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-checker-imaging",  # else what is decoded late is white until then
+)
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false"},
     "apputils-extension/themes": {"theme": "JupyterLab Dark"},
@@ -170,8 +176,11 @@ class Notebook:
         return request.method == "PUT" and request.url.split("?")[0].endswith(self.path.name)
 
     def pictures(self) -> list[bytes]:
-        """What is seen where outputs are pictures: a PNG of each."""
-        return [picture.screenshot() for picture in self.page.locator(PICTURES).all()]
+        """What is seen where outputs are pictures, once they are decoded: a PNG of each."""
+        pictures = self.page.locator(PICTURES).all()
+        for picture in pictures:
+            picture.evaluate("it => it.decode && it.decode()")
+        return [picture.screenshot() for picture in pictures]
 
     def shut_down(self) -> None:
         """Shut the kernel down, and wait until the server has no other."""
