@@ -89,8 +89,8 @@ def _main(service: str, folder: str, warm: str, settings: Settings) -> None:
     with closing(PostgresReader(*where)) as reader:
         db = reader.connected()
         write_note(settings.folder, service)
-        for n, (part, _) in enumerate(zip(parts, sys.stdin, strict=False)):
-            _play(db, part)
+        for n, _ in enumerate(sys.stdin):  # to its end: who ends before it is a failure
+            _play(db, parts[n])
             (settings.folder / f"{service}.{n}.played").touch()
 
 
