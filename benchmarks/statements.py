@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -68,11 +68,7 @@ def _played(run: Run) -> int:
 
 def _play(db: psycopg.Connection, part: list[Statement]) -> None:
     for piped, statements in groupby(part, itemgetter(3)):
-        if piped:
-            with db.pipeline():
-                for _, text, values, _ in statements:
-                    db.execute(text, values)
-        else:
+        with db.pipeline() if piped else nullcontext():
             for _, text, values, _ in statements:
                 db.execute(text, values)
 

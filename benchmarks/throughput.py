@@ -19,7 +19,7 @@ from ecom_lab.shop import SERVICES
 
 WARM_UP = 50  # orders before the clock starts
 PEER_SHARE = 10  # peers carry out a tenth of the orders: they are slow, and steady
-FOUR_SHARE = 4  # and four of each a quarter, as does the floor there: they take as long for it
+FOUR_SHARE = 4  # and four of each a quarter: they take as long for it; the floor there, too
 ON_SERVER = "on PostgreSQL"
 TWO = ("start inventory 2",)
 FOUR = tuple(f"start {service} {n}" for service in SERVICES for n in (2, 3, 4))

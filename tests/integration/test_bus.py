@@ -345,11 +345,13 @@ def test_a_session_ends_if_its_oldest_message_is_not_confirmed_in_time(monkeypat
         for tag in (1, 2, 3):
             it.publish(row(tag))
         await it.check_queue()
-        for tag, is_blocked in ((1, False), (None, True), (None, False)):
+        for happens in (
+            lambda: it._on_confirm(Method(1, pika.spec.Basic.Ack(1))),
+            lambda: it._block(True),
+            lambda: it._block(False),
+        ):
             now += late
-            if tag is not None:
-                it._on_confirm(Method(1, pika.spec.Basic.Ack(tag)))
-            it._block(is_blocked)
+            happens()
             await it.check_queue()
             assert not it.ended.done()
         it._on_confirm(Method(1, pika.spec.Basic.Ack(3)))
