@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from itertools import count
 from typing import Any
 
 from ecom.bus import Bus
@@ -163,13 +162,13 @@ class Process:
 
     async def _tally(self) -> None:
         greeted = 0
-        for round_ in count():
+        while True:
             await asyncio.sleep(self.settings.tally_seconds)
             await self.bus.check_queue()
             self.metrics.look_at_wal()
             if greeted != (greeted := self.bus.epoch):  # what was lost before, tallies tell
                 self.bus.announce(messages.Announce(f"{self.name}.missing", HELLO))
-            if round_ % self._sharing == 0:  # a sibling's is as good as ours
+            if random.random() < 1 / self._sharing:  # a sibling's is as good as ours
                 self.put(messages.TallyDue())
 
     async def _step(self, batch: list[Input]) -> None:

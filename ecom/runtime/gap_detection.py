@@ -76,7 +76,7 @@ class Gaps(Struct, frozen=True):
     said: dict[str, int] = {}  # our last tally: stream → up to which number all are published
     alike: int = 0  # how often, since, one was due that would say the same
     answered: frozenset[tuple[str, str]] = frozenset()  # since then: whose questions, which stream
-    told: dict[str, float] = {}  # by producer: when the latest of its tallies was made
+    told: dict[str, float] = {}  # by producer: when we were told the latest of its tallies
 
 
 class GapDetection:
@@ -136,7 +136,7 @@ class GapDetection:
             return []  # an echo: it only has to arrive
         try:
             if what == "tally":
-                return self._compare(who, msgspec.json.decode(delivery.body, type=Tally), tx)
+                return self._compare(who, msgspec.json.decode(delivery.body, type=Tally), tx, now)
             asked = msgspec.json.decode(delivery.body, type=Missing)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             log.warning("Not a %s of %s: %s", what, who, error)
@@ -164,12 +164,12 @@ class GapDetection:
                 if is_due and row.number <= last:
                     tx[Outbox].put(replace(row, done_at=None, due=now, again=row.again + 1))
 
-    def _compare(self, who: str, tally: Tally, tx: Transaction) -> list[Announce]:
+    def _compare(self, who: str, tally: Tally, tx: Transaction, now: float) -> list[Announce]:
         ours = {*self._contract.published_by(who)} & {*self._contract.consumed_by(self._service)}
         told = {it: numbers for it, numbers in tally.sent.items() if apart(it)[0] in ours}
-        is_late = tally.at < self.known.told.get(who, 0.0)  # it came again, or after a sibling's
+        is_late = tally.at < self.known.told.get(who, 0.0)  # made before all that we knew then
         if tally.at and not is_late:
-            self.known = replace(self.known, told={**self.known.told, who: tally.at})
+            self.known = replace(self.known, told={**self.known.told, who: max(now, tally.at)})
         found = {it: self._missing(it, numbers, is_late, tx) for it, numbers in told.items()}
         if not (wanted := {it: ranges[:ASKED] for it, ranges in found.items() if ranges}):
             return []

@@ -424,6 +424,23 @@ def test_tallies_that_come_again_forget_nothing(pair):
     assert pair.count() == []
 
 
+def test_a_siblings_tally_that_was_made_before_what_has_come_forgets_nothing(pair):
+    """Replicas of a producer count at about the same time, each what was published by then; what
+    was published since may come before all of their tallies."""
+    arrive(pair.audit, [pair.place() for _ in range(2)])
+    pair.order.now += 1
+    (first,) = announced(pair.order.give(TallyDue()))
+    arrive(pair.audit, [pair.place()])
+    pair.order.now += 1
+    second = announced(pair.order.give(TallyDue()))
+    arrive(pair.audit, [pair.place() for _ in range(3)])
+    pair.audit.now = pair.order.now + 1
+    for tally in (first, *second):
+        assert announced(pair.audit.give(heard(tally))) == []
+    assert pair.audit.rows(Received) == [Received("order.created", [(1, 6)])]
+    assert pair.count() == []
+
+
 def test_events_of_an_earlier_release_are_handled_and_not_missed(pair):
     """They have no number. Those that are on their way come before the first tally; from then on
     each that is lost is missed."""
