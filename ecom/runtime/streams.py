@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from ecom.runtime.tables import Range, Received
 
-MOST = 1_000  # ranges in a row: what is beyond them counts as missing
+MOST = 10_000  # ranges in a row: replicas may have as many in hand. What is beyond is missing
 NO_END = 10**18
 
 

@@ -53,6 +53,12 @@ def test_what_is_beyond_the_most_ranges_counts_as_missing():
     assert missing(found, 4 * MOST)[-1] == (2 * MOST, 4 * MOST)
 
 
+def test_replicas_that_were_delivered_every_other_event_forget_none():
+    """Though one of them has noted thousands before its siblings have committed theirs."""
+    ours, theirs = ranges(range(1, 6_000, 2)), ranges(range(2, 6_000, 2))
+    assert merged([*ours, *theirs]) == [(1, 5_999)]
+
+
 def test_a_batch_costs_a_row_for_each_type_whatever_order_it_comes_in():
     """Also what comes twice, or with no number that can be read, as of an earlier release."""
     hand = Hand(SAGA.services["audit"])
