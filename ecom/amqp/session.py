@@ -61,7 +61,9 @@ class Session:
         # Tags of the last delivery, now and at the last check, and of the last ack.
         self._delivered = self._delivered_before = self._acked = 0
         self._to_ack: int | None = None  # the tag that waits to be acknowledged
-        self._silence = 0  # messages to ourselves in a row without an echo
+        # Messages to ourselves in a row that did not come; the first check comes before any.
+        self._silence = -1
+        self._consumers = 1  # of our queue, as far as we know
         self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def open(self, parameters: pika.URLParameters) -> None:
@@ -71,7 +73,8 @@ class Session:
         publishing = self._out.connection
         publishing.add_on_connection_blocked_callback(lambda *_: self._block(True))
         publishing.add_on_connection_unblocked_callback(lambda *_: self._block(False))
-        self._is_alone = await self._consumers() == 0
+        siblings = await self._count()
+        self._is_alone, self._consumers = siblings == 0, siblings + 1
         self._out.add_on_return_callback(self._on_return)
         await self._call(
             lambda callback: self._out.confirm_delivery(self._on_confirm, callback=callback)
@@ -85,8 +88,8 @@ class Session:
         self._listen()
 
     async def check_queue(self) -> None:
-        """End the session if our queue is gone or delivers no more, or the broker owes us an answer
-        for too long: the next one starts afresh.
+        """End the session if our queue delivers no more, or the broker owes us an answer for too
+        long: the next one starts afresh. If the queue is gone, that ends the session by itself.
 
         A channel may hang within the broker, or one confirm get lost there, while its connection
         lives: the row would wait for ever, and so would all behind it that leave one by one.
@@ -95,19 +98,20 @@ class Session:
         with RabbitMQ 3.10). So the session publishes messages to itself, echoes, one for each
         consumer: the queue gives every consumer its turn, and one that receives nothing, not even
         its siblings' echoes, is deaf. To suspect a live one costs it a reconnect, and nothing while
-        messages are in hand: ending would count against their delivery limit.
+        messages are in hand: ending would count against their delivery limit. How many consumers
+        there are is no proof: of a queue that takes over 250 ms to answer, RabbitMQ says none.
         """
         if self._is_blocked:
             return  # until that ends, or has lasted too long for pika
         if self._is_late():
             self._end(ConnectionError("the broker confirms nothing"))
-        consumers = await self._consumers()
+        self._consumers = await self._count() or self._consumers
         silent = self._delivered == self._delivered_before == self._acked
         self._silence = self._silence + 1 if silent else 0
         self._delivered_before = self._delivered
-        if consumers == 0 or self._silence == SILENCE:
+        if self._silence == SILENCE:
             self._end(ConnectionError("our queue has gone silent"))
-        for _ in range(consumers):
+        for _ in range(self._consumers):
             self.announce(Announce(topology.echo(self._service), b""))
 
     def _is_late(self) -> bool:
@@ -121,9 +125,9 @@ class Session:
         """The broker takes nothing from us from now on, or takes everything again."""
         self._is_blocked, self._oldest = is_blocked, 0
 
-    async def _consumers(self) -> int:
-        """The number of our queue's consumers. A passive declare needs no right, but the queue must
-        exist: otherwise the broker closes the channel, which ends the session."""
+    async def _count(self) -> int:
+        """How many consumers our queue is said to have. A passive declare needs no right, but the
+        queue must exist: otherwise the broker closes the channel, which ends the session."""
         found = await self._call(self._out.queue_declare, queue=self._queue, passive=True)
         return found.method.consumer_count
 

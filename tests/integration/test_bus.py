@@ -339,7 +339,7 @@ def test_a_session_ends_if_its_oldest_message_is_not_confirmed_in_time(monkeypat
         nonlocal now
         it = Session("shop", "order", 1, lambda _: None)
         it._out = Swallow()
-        it._consumers = lambda: asyncio.sleep(0, 1)
+        it._count = lambda: asyncio.sleep(0, 1)
         it.announce = lambda _: setattr(it, "_delivered", it._delivered + 1)
         late = session.ANSWER_SECONDS + 1
         for tag in (1, 2, 3):
@@ -558,14 +558,76 @@ def test_a_deaf_consumer_connects_again_whatever_its_siblings_hear(broker, shop)
 
 
 def test_a_consumer_among_others_that_receives_nothing_is_replaced():
-    """However many the broker counts: none of them is this one."""
+    """However many the broker counts: none of them is this one. Not before it was sent two messages
+    of its own."""
 
     async def scene(consumers):
         session = Session("shop", "order", 1, lambda _: None)
-        session._consumers = lambda: asyncio.sleep(0, consumers)
+        session._count = lambda: asyncio.sleep(0, consumers)
         session.announce = lambda _: None
+        ended = []
         for _ in range(3):
             await session.check_queue()
-        return session.ended.done()
+            ended.append(session.ended.done())
+        return ended
 
-    assert [asyncio.run(scene(consumers)) for consumers in (1, 2, 5)] == [True] * 3
+    for consumers in (0, 1, 2, 5):
+        assert asyncio.run(scene(consumers)) == [False, False, True]
+
+
+SLOW = """{ok, Queue} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>)),
+    {Leader, _} = amqqueue:get_pid(Queue), sys:%s(Leader)."""
+
+
+@pytest.fixture
+def slow(broker, shop):
+    """Has a queue of the shop answer nobody, until it is told to `resume`."""
+    if (node := private_node(broker)) is None:
+        pytest.skip("needs the private broker, as its operator")
+    told = []
+
+    def tell(queue, what="suspend"):
+        told.append(queue)
+        assert "ok" in node.control("eval", SLOW % (queue, what))
+
+    yield tell
+    for queue in {*told}:
+        tell(queue, "resume")
+
+
+def test_a_queue_that_is_slow_to_answer_does_not_end_a_session(broker, shop, slow):
+    """Of such a queue RabbitMQ says that it has no consumers; ours receives all the same."""
+    queue = topology.queue(shop, "order")
+
+    async def scene():
+        async with tapped(broker, shop, "order") as tap:
+            await asyncio.to_thread(slow, queue)
+            assert await tap.bus._session._count() == 0
+            await tap.bus.check_queue()
+            await asyncio.to_thread(slow, queue, "resume")
+            await tap.until(lambda: tap.of(Delivery))
+            assert (tap.bus.epoch, tap.of(PublisherDown)) == (1, [])
+
+    asyncio.run(scene())
+
+
+def test_a_queue_that_is_slow_to_answer_is_not_taken_for_an_empty_one(
+    broker, shop, slow, monkeypatch
+):
+    """RabbitMQ says that there is nothing in it, and so would a list of its dead letters."""
+    queue = topology.dead_queue(shop, "order")
+    with operator(broker, f"{shop}.looking") as at:
+        at.send(queue, {}, b"letter")
+        slow(queue)
+        declare, said = at._control.queue_declare, []
+
+        def declared(*arguments, **options):
+            found = declare(*arguments, **options)
+            if not said:
+                slow(queue, "resume")
+            said.append(found.method.message_count)
+            return found
+
+        monkeypatch.setattr(at._control, "queue_declare", declared)
+        assert [message.body for message, _ in at.look(queue)] == [b"letter"]
+        assert said[0] == 0
