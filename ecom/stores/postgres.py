@@ -115,9 +115,9 @@ class PostgresStore(PostgresReader):
             self._writes.append((its.delete_many, (deletes,)))
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
-        values = dict(zip(kind.__struct_fields__, columns_of(kind).to_sql(rows[0]), strict=True))
-        keys = [key_of(row) for row in rows]
-        what = *(values[name] for name in columns), keys
+        first = _in_columns(kind, [columns_of(kind).to_sql(rows[0])])
+        values = dict(zip(kind.__struct_fields__, first, strict=True))
+        what = *(values[name][0] for name in columns), [key_of(row) for row in rows]
         statement = sql.change(kind, tuple(columns), _statements(kind).among)
         self._writes.append((statement, what))
 
@@ -148,7 +148,7 @@ class PostgresStore(PostgresReader):
         try:
             with db.pipeline():
                 for statement, values in self._writes:
-                    _execute(db, statement, values)
+                    db.execute(marked(statement), tuple(values))
                 mark = db.execute(_MARK)
             return dict(zip(("xid", "lsn", "server"), mark.fetchone(), strict=True))
         except psycopg.Error as error:
@@ -217,30 +217,18 @@ END, array(
 
 
 # ── Statements ────────────────────────────────────────────────────────────────────────────────
-def _execute(db: psycopg.Connection, statement: str, values: Iterable[Any]) -> None:
-    statement = marked(statement)
-    try:
-        db.execute(statement, tuple(values))
-    except psycopg.DataError as error:
-        if error.sqlstate is not None:
-            raise
-        # Text with NUL, which PostgreSQL does not keep: it comes in the words of errors.
-        db.execute(statement, tuple(_without_nul(value) for value in values))
-
-
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_nul(each) for each in value]
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
-
-
 def _in_columns(kind: type[Row], rows: list[tuple[Any, ...]]) -> list[list[Any]]:
-    """Rows as one list a column; numbers of one type in each."""
-    columns = map(list, zip(*rows, strict=True))
+    """Rows as one list a column, of values that PostgreSQL keeps."""
+    columns = zip(columns_of(kind).types, zip(*rows, strict=True), strict=True)
     return [
-        [None if it is None else float(it) for it in column] if type_ == "REAL" else column
-        for type_, column in zip(columns_of(kind).types, columns, strict=True)
+        [*map(_KEPT[type_], column)] if type_ in _KEPT else [*column] for type_, column in columns
     ]
+
+
+_KEPT = {
+    "REAL": lambda it: it if it is None else float(it),  # numbers of one type in a column
+    "TEXT": lambda it: it and it.replace("\0", "\ufffd"),  # NUL comes in the words of errors
+}
 
 
 class _Statements:

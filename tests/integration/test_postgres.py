@@ -28,7 +28,7 @@ from ecom.runtime.dead_letters import OVERRIDE
 from ecom.runtime.messages import Publish, PublisherUp, TallyDue, Tick
 from ecom.runtime.relay import Relay
 from ecom.runtime.runtime import Runtime
-from ecom.runtime.tables import MACHINERY, Outbox
+from ecom.runtime.tables import MACHINERY, Letter, Outbox
 from ecom.services.inventory import COMMITTED, Reservation, Stock
 from ecom.settings import write_private
 from ecom.stores.base import Counter, Row, StoreBroken, StoreUnavailable, Transaction
@@ -131,6 +131,28 @@ def test_text_is_sorted_by_its_characters_and_keeps_all_but_nul(store):
     transaction[Counter].put(Counter("nul\0", 1))
     transaction.commit()
     assert Transaction(store)[Counter].where() == [Counter("nul\ufffd", 1)]
+
+
+def test_nul_is_replaced_where_a_single_column_is_changed(opened):
+    """As it is in whole rows."""
+    store = opened(Letter)
+    transaction = Transaction(store)
+    transaction[Letter].put(Letter(1, "failed", "e-1", "lamp.lit", "A", "", 1, 0.0))
+    transaction.commit()
+    transaction = Transaction(store)
+    transaction[Letter].change(transaction[Letter][1], why="nul\0")
+    transaction.commit()
+    assert store.fetch(Letter, 1).why == "nul\ufffd"
+
+
+def test_numbers_of_all_sizes_and_nothing_can_be_in_one_column(store):
+    """Whatever a batch has before: an array is of one type, and values are not."""
+    for wide in (1, 70_000, 2**40):
+        lamps = [Lamp("A", 1, 2, b"\0\xff"), Lamp("B", -wide, 0.5), Lamp("C", wide)]
+        saved(store, *lamps)
+        saved(store, Lamp("D", wide))
+        assert Transaction(store)[Lamp].where() == [*lamps, Lamp("D", wide)]
+        store.rollback()
 
 
 # ── Two writers ───────────────────────────────────────────────────────────────────────────────
