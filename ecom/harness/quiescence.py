@@ -29,7 +29,8 @@ from ecom.stores.base import Row
 from ecom.stores.query import ANY, MoreThan, key_of
 from ecom.stores.reader import Reader
 
-LOOK_SECONDS = 0.03  # between two looks
+LOOK_SECONDS = 0.03  # between two looks, and
+REST = 5  # times as long as one took: it must not slow down what it looks at
 TELL_SECONDS = 1.0  # after which, and between which, a bar is told what is awaited
 STUCK_SECONDS = 1.0  # without a change, after which the dead letters are read
 
@@ -218,7 +219,7 @@ def wait_until_settled(
         before = None
         while True:
             processes.check()
-            look, now = monitor.look(), time.monotonic()
+            asked, look, now = time.monotonic(), monitor.look(), time.monotonic()
             if look != before:
                 before, same_since = look, now
             elif not look.awaited():
@@ -234,7 +235,7 @@ def wait_until_settled(
             if now - told > TELL_SECONDS and hasattr(bar, "set_postfix_str"):
                 told = now
                 bar.set_postfix_str(waits_for(look.awaited(monitor.last_errors())))
-            time.sleep(LOOK_SECONDS)
+            time.sleep(max(LOOK_SECONDS, REST * (now - asked)))
 
 
 def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set[str]]) -> bool:
