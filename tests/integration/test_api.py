@@ -362,8 +362,9 @@ def test_what_comes_while_the_database_is_locked_makes_one_transaction(locked):
     assert foreign.execute("SELECT count(*) FROM handled").fetchall() == [(1,)]
 
 
-def test_a_command_has_a_deadline_and_is_never_done_after_it(locked):
-    """It is answered 503, as documented; so does a look at its health, which tries to write."""
+def test_a_command_has_a_deadline_and_is_never_done_after_it(locked, tmp_path):
+    """It is answered 503, as documented; so does a look at its health, which tries to write. The
+    log says nothing of it that an operator could not read."""
     api, foreign = locked
     with ThreadPoolExecutor(2) as pool:
         placing = pool.submit(api.post, "/orders", json=ORDER, timeout=60)
@@ -375,6 +376,7 @@ def test_a_command_has_a_deadline_and_is_never_done_after_it(locked):
     assert place(api).status_code == 202
     assert api.get("/health").status_code == 200
     assert count(api) == 1
+    assert "never retrieved" not in (tmp_path / "order-1.log").read_text()
 
 
 def test_who_locks_the_database_for_reading_too_keeps_nobody_waiting(tmp_path):
