@@ -59,7 +59,7 @@ class Operator:
                     self._sending.process_data_events(0)  # or its heartbeats would go unanswered
         finally:
             deadline = time.monotonic() + PATIENCE  # the broker has them back soon
-            while self._control.is_open and self._ready(queue) < ready - len(removed):
+            while self._control.is_open and self._said(queue) < ready - len(removed):
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.002)
@@ -78,11 +78,14 @@ class Operator:
     def _ready(self, queue: str) -> int:
         """How many messages lie there. Of a queue that takes over 250 ms to answer, RabbitMQ says
         none: it is empty if it has none to give, either."""
-        if ready := self._control.queue_declare(queue, passive=True).method.message_count:
+        if ready := self._said(queue):
             return ready
         with self._reading.channel() as channel:  # closed, it gives back what it was given
             first = channel.basic_get(queue)[0]
             return first.message_count + 1 if first else 0
+
+    def _said(self, queue: str) -> int:
+        return self._control.queue_declare(queue, passive=True).method.message_count
 
 
 @contextmanager

@@ -177,9 +177,10 @@ async def in_time(request: Request, asked: asyncio.Future) -> Any:
             return asked.result()
         raise StoreUnavailable("the database cannot be written just now: try again")
     finally:
-        # Else asyncio complains that nobody has asked how several commands ended together.
-        asked.add_done_callback(lambda it: it.cancelled() or it.exception())
-        asked.cancel()  # and so is every command that is not handled yet
+        if not asked.done():
+            # Else asyncio complains that nobody has asked how several commands ended together.
+            asked.add_done_callback(lambda it: it.cancelled() or it.exception())
+            asked.cancel()  # and so is every command that is not handled yet
 
 
 async def _left(request: Request) -> None:
