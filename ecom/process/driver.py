@@ -41,7 +41,7 @@ BATCH = 1_000  # inputs in one transaction, at most
 PATIENCE = 0.02
 BUSY, CROWDED = 32, 256  # inputs in one step: between these, waiting for more makes fewer commits
 COMPANY_SECONDS = 0.04  # how long a busy process waits for more, unless it is behind
-LONGEST_WAIT = 0.25  # seconds, also if there are many replicas
+LONGEST_WAIT = 0.5  # seconds, also if there are many replicas
 TICK, FAR_TICK = 0.1, 0.25  # seconds between looks at what is due; on a server they cost more
 COMPLAINT_SECONDS = 5.0  # between two log lines about one database that is unavailable
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1  # seconds until an unavailable database is tried again
@@ -58,10 +58,11 @@ def pause(inputs: int, took: float, replicas: int) -> float:
     """How long to wait for company after a step with so many inputs that took so long, unless we
     are behind: fewer commits are worth a short wait. One of several replicas leaves the server to
     each of the others for as long as it has had it. So their batches are as large as those of one,
-    and all of them make as many commits: else a commit's own cost is paid for a part of a batch."""
+    and all of them make as many commits: else a commit's own cost is paid for a part of a batch.
+    It is busy if all of them together are."""
     if inputs >= CROWDED:
         return 0.0
-    turn = took + (COMPANY_SECONDS if inputs >= BUSY else 0.0)
+    turn = took + (COMPANY_SECONDS if replicas * inputs >= BUSY else 0.0)
     return min(LONGEST_WAIT, replicas * turn - took)
 
 

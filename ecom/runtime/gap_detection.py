@@ -36,6 +36,7 @@ from ecom.stores.query import MoreThan
 UNSENT = 10_000  # with more than these in the outbox, counting can wait
 PAGE = 2_000  # events of a type that are sent again for one listener between two tallies
 ASKED = 100  # ranges in one question
+SCATTERED = 200  # ranges in a row, beyond which it is joined with its siblings'
 # In tallies:
 GIVE_UP = 24  # what is missing after these does not come
 SELDOM = 256  # what has not changed is said again after 1, 2, 4, 8, …, but at least after these
@@ -88,7 +89,8 @@ class GapDetection:
 
     def note(self, inputs: Iterable[Any], users: Mapping[str, str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers
-        have sent, as the broker's `users` tell. Of each stream a replica has one row."""
+        have sent, as the broker's `users` tell. Of each stream a replica has one row, which is
+        joined with its siblings' when it has many gaps: most are theirs."""
         fresh: defaultdict[str, list[Range]] = defaultdict(list)
         for it in inputs:
             if type(it) is Delivery:
@@ -98,10 +100,15 @@ class GapDetection:
                     said, at, mark = str((it.headers or {}).get(SEQUENCE)).partition("@")
                     if number := to_int(said):
                         fresh[key + at + mark].append((number, number))
-        known = streams.came(tx[Received].look()) if fresh else {}
+        table, theirs = tx[Received], dict[str, list[Range]]()
+        table.load(stream + self._mine for stream in fresh)
         for stream, ranges in fresh.items():
-            row = Received(stream + self._mine, merged([*known.get(stream, ()), *ranges]))
-            tx[Received].put(row)
+            row = table.get(stream + self._mine) or Received(stream + self._mine)
+            known = streams.grown(row.came, ranges)
+            if len(known) > SCATTERED:
+                theirs = theirs or streams.came(table.look())
+                known = merged([*known, *theirs.get(stream, ())])
+            table.put(replace(row, came=known))
 
     def tally(self, tx: Transaction, published: set[int], now: float) -> list[Announce]:
         """The tally of our own events, if it is time. What is sent again, or under way (the rows
@@ -170,18 +177,19 @@ class GapDetection:
         is_late = tally.at < self.known.told.get(who, 0.0)  # made before all that we knew then
         if tally.at and not is_late:
             self.known = replace(self.known, told={**self.known.told, who: max(now, tally.at)})
-        found = {it: self._missing(it, numbers, is_late, tx) for it, numbers in told.items()}
+        come = streams.came(tx[Received].look())
+        found = {it: self._missing(it, told[it], come.get(it, []), is_late, tx) for it in told}
         if not (wanted := {it: ranges[:ASKED] for it, ranges in found.items() if ranges}):
             return []
         log.warning("Events are missing: %s", {it: size(them) for it, them in wanted.items()})
         return [Announce(f"{self._service}.missing", msgspec.json.encode(Missing(wanted)))]
 
-    def _missing(self, stream: str, told: Numbers, is_late: bool, tx: Transaction) -> list[Range]:
+    def _missing(
+        self, stream: str, told: Numbers, has_come: list[Range], is_late: bool, tx: Transaction
+    ) -> list[Range]:
         """What is missing, and was at the last tally, too; but for what does not come any more."""
-        first, last, emitted = told
-        rows = tx[Received].look()
-        others = dict(self.known.seen)
-        has_come, seen = streams.came(rows).get(stream, []), others.pop(stream, Seen())
+        (first, last, emitted), others = told, dict(self.known.seen)
+        seen = others.pop(stream, Seen())
         # Its database was restored, if there are fewer than there were: the rest will come again.
         known = within(has_come, 1, emitted if seen.end > emitted and not is_late else NO_END)
         known = merged([*known, *within([(1, first - 1)], 1, last)])
@@ -193,8 +201,9 @@ class GapDetection:
             known = merged([*known, *never])
             left = missing(known, last)
         if known != has_come:
-            for it in (row.type for row in rows if row.type.partition("/")[0] == stream):
-                tx[Received].delete(it)  # our siblings', too: they begin anew
+            for row in tx[Received].look():
+                if row.type.partition("/")[0] == stream:
+                    tx[Received].delete(row.type)  # our siblings', too: they begin anew
             tx[Received].put(Received(stream + self._mine, known))
         end = max([last, *(it for _, it in known[-1:])])
         if left or end > emitted:

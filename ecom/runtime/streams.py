@@ -4,6 +4,7 @@ To receive a number again changes nothing, however late: a small row tells what 
 long the history is, and no duplicate stands for what was lost.
 """
 
+from bisect import bisect
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -42,6 +43,12 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
         else:
             found.append((first, last))
     return found[:MOST]
+
+
+def grown(came: list[Range], ranges: list[Range]) -> list[Range]:
+    """The same of ranges in order and a few more, which are near the end as a rule."""
+    start = max(bisect(came, min(ranges)) - 1, 0)
+    return [*came[:start], *merged([*came[start:], *ranges])][:MOST]
 
 
 def missing(came: Iterable[Range], last: int) -> list[Range]:

@@ -123,8 +123,8 @@ class PostgresStore(PostgresReader):
 
     def number(self, kind: type[Row]) -> int | None:
         numbers, drawn = self._numbers.setdefault(kind, deque()), self._drawn.get(kind, 0)
-        if not numbers:  # as many as were drawn before: none is kept, as others' would be greater
-            few = drawn or self._used.get(kind) or 1
+        if not numbers:  # what was needed last time, and a half; others' are greater than any left
+            few = drawn or self._used.get(kind, 0) * 3 // 2 or 1
             more = self._run(_statements(kind).numbers, (few,)).fetchall()
             numbers.extend(number for (number,) in more)
             self._drawn[kind] = drawn + len(more)
@@ -184,7 +184,7 @@ class PostgresStore(PostgresReader):
         the next one will need, if it is like this one."""
         for kind, asked in self._asked.items():
             if kind in self._together or (len(asked) > 1 and self._in_circle):
-                known = self._together.get(kind, {}) | asked
+                known = self._together.get(kind, {}) | self._last.get(kind, {}) | asked
                 self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
             self._usual[kind] = asked.keys() & self._last.get(kind, {})
         self._last |= self._asked

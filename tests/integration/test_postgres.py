@@ -290,6 +290,21 @@ def test_one_deadlock_is_enough_to_learn_from(store, other, waits):
     assert waiting.result() == Lamp("A")
 
 
+def test_who_is_refused_locks_what_it_needed_last_time_too(store, other, waits):
+    """It has not said yet what else it needs; most likely that, and else each costs a deadlock."""
+    saved(store, Lamp("A"), Lamp("B"), Lamp("C"))
+    for each in (store, other):
+        before = Transaction(each)
+        before[Lamp].get("C")
+        before.commit()
+    again, spare = deadlocked(store, other, waits)
+    holding = Transaction(spare)
+    holding[Lamp].get("C")
+    waiting = waits(Transaction(again)[Lamp].get, "A")  # for C
+    holding.commit()
+    assert waiting.result() == Lamp("A")
+
+
 def test_without_a_conflict_nobody_waits_for_rows_that_another_does_not_need(store, other):
     """Rows that were once needed in one transaction, products of several orders, are no more
     locked together: else no two replicas could work at once."""
@@ -369,7 +384,8 @@ class Ticket(Row, frozen=True):
 
 
 def test_as_many_numbers_as_the_last_transaction_needed_are_drawn_at_once(opened, monkeypatch):
-    """Or more, if that was too few; what is not needed is not kept for the next."""
+    """And half as many again, or more, if that was too few; what is not needed is not kept for the
+    next. Whoever needs one draws one: orders that are placed one by one have numbers in a row."""
     store = opened(Ticket, Counter)
 
     def drawing(numbers):
@@ -379,9 +395,10 @@ def test_as_many_numbers_as_the_last_transaction_needed_are_drawn_at_once(opened
         return round_trips(store, monkeypatch, do)
 
     drawn = []
-    assert [drawing(n) for n in (9, 9, 1, 1, 2)] == [5, 1, 1, 1, 2]
+    assert [drawing(n) for n in (9, 9, 13, 1, 1, 1, 2)] == [5, 1, 1, 1, 1, 1, 2]
     assert drawn == sorted(drawn)
-    assert drawn[-1] < 50
+    assert drawn[-1] < 80
+    assert drawn[-3] == drawn[-4] + 1
 
 
 def test_nobody_waits_for_a_number(opened):

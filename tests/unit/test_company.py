@@ -49,6 +49,12 @@ def test_who_is_behind_or_alone_with_little_to_do_does_not_wait():
     assert pause(1, 60.0, 4) == LONGEST_WAIT
 
 
+def test_replicas_are_busy_together():
+    """Each of four has a quarter of what comes: it waits as if it had all."""
+    assert pause(BUSY // 4, 0.0, 4) == pytest.approx(4 * COMPANY_SECONDS)
+    assert pause(BUSY // 4 - 1, 0.0, 4) == 0.0
+
+
 def test_an_answer_waits_while_many_others_are_awaited(tmp_path, monkeypatch):
     """Each would cost a commit of its own; where few are awaited, it is handled at once."""
     monkeypatch.setattr(driver, "PATIENCE", 1_000)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ecom.runtime.streams import MOST, merged, missing, size, within
+from ecom.runtime.streams import MOST, grown, merged, missing, size, within
 from ecom.runtime.tables import Received
 from ecom_lab.shop import SAGA
 
@@ -31,6 +31,13 @@ def test_merged_ranges_hold_the_same_numbers_in_as_few_as_can_be(some):
     assert members(found) == sorted(set(members(some)))
     assert all(before + 1 < after for (_, before), (after, _) in pairwise(found))
     assert merged([*found, *some]) == found
+
+
+@steady
+@given(sets, st.sets(numbers, min_size=1))
+def test_ranges_grow_by_some_as_if_all_were_merged(some, more):
+    fresh = [(n, n) for n in more]
+    assert grown(ranges(some), fresh) == ranges(some | more)
 
 
 @steady
