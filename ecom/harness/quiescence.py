@@ -30,7 +30,8 @@ from ecom.stores.query import ANY, MoreThan, key_of
 from ecom.stores.reader import Reader
 
 LOOK_SECONDS = 0.03  # between two looks, and
-REST = 5  # times as long as one took: it must not slow down what it looks at
+# Times as long as one took, but for so many seconds at most: to look must not slow down the work.
+REST, LONGEST_REST = 5, 1.0
 TELL_SECONDS = 1.0  # after which, and between which, a bar is told what is awaited
 STUCK_SECONDS = 1.0  # without a change, after which the dead letters are read
 
@@ -235,7 +236,8 @@ def wait_until_settled(
             if now - told > TELL_SECONDS and hasattr(bar, "set_postfix_str"):
                 told = now
                 bar.set_postfix_str(waits_for(look.awaited(monitor.last_errors())))
-            time.sleep(max(LOOK_SECONDS, REST * (now - asked)))
+            rest = min(REST * (now - asked), LONGEST_REST) if look.awaited() else 0.0
+            time.sleep(max(LOOK_SECONDS, rest))
 
 
 def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set[str]]) -> bool:

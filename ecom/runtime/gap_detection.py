@@ -101,7 +101,8 @@ class GapDetection:
                     if number := to_int(said):
                         fresh[key + at + mark].append((number, number))
         table, theirs = tx[Received], dict[str, list[Range]]()
-        table.load(stream + self._mine for stream in fresh)
+        if len(fresh) > 1:
+            table.load(stream + self._mine for stream in fresh)
         for stream, ranges in fresh.items():
             row = table.get(stream + self._mine) or Received(stream + self._mine)
             known = streams.grown(row.came, ranges)

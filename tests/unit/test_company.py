@@ -3,13 +3,14 @@ made up. And which inputs wait for it."""
 
 import asyncio
 import heapq
+from contextlib import suppress
 
 import pytest
 
 from ecom.process import driver
 from ecom.process.driver import BUSY, COMPANY_SECONDS, CROWDED, LONGEST_WAIT, Process, pause
 from ecom.process.performers import Performers
-from ecom.runtime.messages import Perform
+from ecom.runtime.messages import Perform, TallyDue
 from ecom.runtime.tables import Effect
 from ecom.services.notification import SendMail
 from ecom.settings import Settings
@@ -84,3 +85,20 @@ def test_an_answer_waits_while_many_others_are_awaited(tmp_path, monkeypatch):
         return woken
 
     assert asyncio.run(scene()) == [False, True, True]
+
+
+def test_in_each_round_one_of_several_replicas_makes_a_tally_or_so(tmp_path, monkeypatch):
+    """By chance: one of four in a quarter of its rounds, and one that is alone always."""
+
+    async def tallies(replicas):
+        process = Process(SAGA, "audit", Settings("amqp://127.0.0.1", tmp_path, tally_seconds=0.01))
+        process._aside, process._runtime.replicas = object(), replicas
+        chances = [0.2, 0.3, 0.9, 0.24, 0.25, 0.5, 0.0, 0.99]
+        # Its rounds end when chance has nothing left to say.
+        monkeypatch.setattr(driver.random, "random", lambda: chances.pop(0))
+        with suppress(IndexError):
+            await process._tally()
+        process.store.close()
+        return sum(type(it) is TallyDue for it in process._inputs)
+
+    assert [asyncio.run(tallies(replicas)) for replicas in (1, 4)] == [8, 3]
