@@ -14,7 +14,7 @@ from scheduling import pytest_xdist_make_scheduler  # noqa: F401
 from ecom import Shop
 from ecom.broker.lease import lease
 from ecom.bus import declare, parameters, remove_topology
-from ecom.harness.postgres import Cluster, NoPostgres
+from ecom.harness.postgres import Cluster, NoPostgres, find_postgres
 from ecom.shop.provision import provision
 from ecom_lab.shop import CONTRACT, SAGA
 
@@ -34,12 +34,12 @@ def broker():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A private PostgreSQL. Where there is none to be had, tests that need it are skipped."""
+    """A private PostgreSQL. Where it is not installed, tests that need it are skipped."""
     try:
-        it = Cluster()
+        find_postgres()
     except NoPostgres as error:
         pytest.skip(str(error))
-    with it:
+    with Cluster() as it:
         yield it
 
 

@@ -99,19 +99,22 @@ class Cluster(AbstractContextManager):
         command = [self._programs / "postgres", *places, *options]
         log = self.folder / "log"
         (self.folder / "kept").unlink(missing_ok=True)
-        with log.open("ab") as output:
+        with log.open("a+b") as output:  # which goes with its folder when a server does not start
             arguments = self.folder, list(map(str, command)), self._user
             self._child = child.start(f"{__name__}:_serve", *arguments, log=output)
-        deadline = time.monotonic() + START_SECONDS
-        while "ready" not in self._said():
-            if self._child.poll() is not None or time.monotonic() > deadline:
-                raise NoPostgres(f"PostgreSQL did not start:\n{log.read_text()[-2_000:]}")
-            time.sleep(0.02)
+            deadline = time.monotonic() + START_SECONDS
+            while "ready" not in self._said():
+                if self._child.poll() is not None or time.monotonic() > deadline:
+                    output.seek(0)
+                    said = output.read().decode(errors="replace").strip()[-2_000:]
+                    raise NoPostgres(f"PostgreSQL did not start:\n{said}")
+                time.sleep(0.02)
 
     def stop(self) -> None:
         """End it as an operator would; its data stay, for `start`."""
         if self._child is not None:
-            (self.folder / "kept").touch()
+            with suppress(FileNotFoundError):  # it may have ended by itself
+                (self.folder / "kept").touch()
             self._child.terminate()
             self._child.wait()
 

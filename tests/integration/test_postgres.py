@@ -22,7 +22,9 @@ from store_contract import Lamp, actions, done, saved
 
 from ecom.errors import ShopError
 from ecom.events import Line
+from ecom.harness import postgres
 from ecom.harness.dead_letters.dry_run import run_here
+from ecom.harness.postgres import Cluster, NoPostgres
 from ecom.process.databases import Server, fill
 from ecom.runtime.dead_letters import OVERRIDE
 from ecom.runtime.messages import Publish, PublisherUp, TallyDue, Tick
@@ -868,3 +870,13 @@ def test_a_private_server_ends_with_whoever_started_it(cluster, wait_for):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     pid, folder = done.stdout.split()
     wait_for(lambda: not psutil.pid_exists(int(pid)) and not Path(folder).exists())
+
+
+def test_a_server_that_does_not_start_says_why(monkeypatch):
+    """And nothing of it stays behind."""
+    made, make = [], tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **its: made.append(make(**its)) or made[-1])
+    monkeypatch.setitem(postgres.OPTIONS, "no_such_option", "1")
+    with pytest.raises(NoPostgres, match=r"did not start(?s:.*)no_such_option"):
+        Cluster()
+    assert [Path(it).exists() for it in made] == [False]
