@@ -89,8 +89,8 @@ class GapDetection:
 
     def note(self, inputs: Iterable[Any], users: Mapping[str, str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers
-        have sent, as the broker's `users` tell. Of each stream a replica has one row, which is
-        joined with its siblings' when it has many gaps: most are theirs."""
+        have sent, as the broker's `users` tell. Of each stream a replica has one row. When one has
+        many gaps, all are joined with its siblings', whose most of them are."""
         fresh: defaultdict[str, list[Range]] = defaultdict(list)
         for it in inputs:
             if type(it) is Delivery:
@@ -100,16 +100,16 @@ class GapDetection:
                     said, at, mark = str((it.headers or {}).get(SEQUENCE)).partition("@")
                     if number := to_int(said):
                         fresh[key + at + mark].append((number, number))
-        table, theirs = tx[Received], dict[str, list[Range]]()
+        table, mine = tx[Received], {it: it + self._mine for it in fresh}
         if len(fresh) > 1:
-            table.load(stream + self._mine for stream in fresh)
-        for stream, ranges in fresh.items():
-            row = table.get(stream + self._mine) or Received(stream + self._mine)
-            known = streams.grown(row.came, ranges)
-            if len(known) > SCATTERED:
-                theirs = theirs or streams.came(table.look())
-                known = merged([*known, *theirs.get(stream, ())])
-            table.put(replace(row, came=known))
+            table.load(mine.values())
+        own = {it: (table.get(mine[it]) or Received(mine[it])).came for it in fresh}
+        known = {it: streams.grown(own[it], ranges) for it, ranges in fresh.items()}
+        if any(len(ranges) > SCATTERED for ranges in known.values()):
+            all_ = streams.came(table.look())
+            known = {it: merged([*ranges, *all_.get(it, ())]) for it, ranges in known.items()}
+        for it, ranges in known.items():
+            table.put(Received(mine[it], ranges))
 
     def tally(self, tx: Transaction, published: set[int], now: float) -> list[Announce]:
         """The tally of our own events, if it is time. What is sent again, or under way (the rows

@@ -21,7 +21,7 @@ from ecom.stores.postgres_reader import PostgresReader, marked, psycopg
 from ecom.stores.query import Key, key_of
 from ecom.stores.sql import Dialect, columns_of, taken
 
-MOST_TOGETHER = 1_000  # rows of one kind that are fetched together, because they were before
+MOST_TOGETHER = 1_000  # rows of one kind that are fetched together, because they were needed before
 
 DIALECT = Dialect(
     {"TEXT": 'TEXT COLLATE "C"', "INTEGER": "BIGINT", "REAL": "FLOAT8", "BLOB": "BYTEA"}, r"'\x{}'"
@@ -46,11 +46,13 @@ class PostgresStore(PostgresReader):
         self._used: dict[type[Row], int] = {}
         self._absent: set[tuple[type[Row], Key]] = set()  # what was looked for in vain
         self._alone: dict[type[Row], dict[Key, Any]] = {}  # what was fetched row by row
-        # Several of one kind in a transaction that another one has waited for in a circle: from
-        # then on they are fetched, and so locked, together, in the order of their keys, as soon as
-        # one is needed. Else those who need the same ones (products of many orders) soon meet
-        # again; without a conflict, whoever needs one would wait for those who need another.
-        self._together: dict[type[Row], dict[Key, None]] = {}
+        # Kinds of which another transaction has waited for several rows in a circle: from then on
+        # those that were needed lately are fetched, and so locked, together, in the order of their
+        # keys, as soon as one is needed. Else those who need the same ones (products of many
+        # orders) soon meet again; without a conflict, whoever needs one would wait for those who
+        # need another.
+        self._together: set[type[Row]] = set()
+        self._lately: dict[type[Row], list[Key]] = {}
         self._in_circle = False
         # Those that this transaction and the last have asked for row by row, and those that two in
         # a row have: the next one needs them, too, and each alone would cost a round trip.
@@ -84,7 +86,8 @@ class PostgresStore(PostgresReader):
 
     def fetch(self, kind: type[R], key: Key) -> R | None:
         known, asked = self._alone.setdefault(kind, {}), self._asked.setdefault(kind, {})
-        expected = () if asked else self._together.get(kind) or self._usual.get(kind, ())
+        usual = self._lately if kind in self._together else self._usual
+        expected = () if asked else usual.get(kind, ())
         asked[key] = None  # also if it is this one that we wait for in vain
         if key not in known:
             keys = [*expected, key]
@@ -179,13 +182,15 @@ class PostgresStore(PostgresReader):
         return super()._failed(error)
 
     def _forget(self) -> None:
-        """A transaction has ended: remember which rows it has fetched one by one, if they were
-        locked in another order than someone else's; and from then on, all of their kind. And what
-        the next one will need, if it is like this one."""
+        """A transaction has ended: remember which rows it has fetched one by one, and whether they
+        were locked in another order than someone else's. And what the next one will need, if it is
+        like this one."""
         for kind, asked in self._asked.items():
-            if kind in self._together or (len(asked) > 1 and self._in_circle):
-                known = self._together.get(kind, {}) | self._last.get(kind, {}) | asked
-                self._together[kind] = dict.fromkeys([*known][-MOST_TOGETHER:])
+            if len(asked) > 1 or kind in self._together:
+                before = (key for key in self._lately.get(kind, ()) if key not in asked)
+                self._lately[kind] = [*before, *asked][-MOST_TOGETHER:]
+                if self._in_circle:
+                    self._together.add(kind)
             self._usual[kind] = asked.keys() & self._last.get(kind, {})
         self._last |= self._asked
         self._used |= {it: n - len(self._numbers[it]) for it, n in self._drawn.items()}

@@ -292,13 +292,14 @@ def test_one_deadlock_is_enough_to_learn_from(store, other, waits):
     assert waiting.result() == Lamp("A")
 
 
-def test_who_is_refused_locks_what_it_needed_last_time_too(store, other, waits):
+def test_who_is_refused_locks_what_it_needed_lately_too(store, other, waits):
     """It has not said yet what else it needs; most likely that, and else each costs a deadlock."""
-    saved(store, Lamp("A"), Lamp("B"), Lamp("C"))
+    saved(store, *map(Lamp, "ABCDE"))
     for each in (store, other):
-        before = Transaction(each)
-        before[Lamp].get("C")
-        before.commit()
+        for names in "CD", "E":
+            before = Transaction(each)
+            assert [before[Lamp][name].name for name in names] == [*names]
+            before.commit()
     again, spare = deadlocked(store, other, waits)
     holding = Transaction(spare)
     holding[Lamp].get("C")
