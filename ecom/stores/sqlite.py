@@ -109,7 +109,8 @@ class SqliteStore(Reading, Store):
 
     def _run_many(self, statement: str, values: list[tuple]) -> None:
         try:
-            self._db.executemany(statement, values)
+            if values:
+                self._db.executemany(statement, values)
         except sqlite3.DatabaseError as error:
             raise meaning(error) from error
 
