@@ -20,7 +20,7 @@ from ecom.runtime.messages import (
     Publish,
     Reply,
 )
-from ecom.runtime.tables import Counter, Effect, Inbox, Timer
+from ecom.runtime.tables import Counter, Effect, Inbox, Received, Timer
 from ecom.stores.base import StoreBroken
 from ecom.stores.memory import MemoryStore
 
@@ -155,7 +155,8 @@ class Noting(MemoryStore):
 
 
 def test_what_a_batch_will_want_is_read_at_once(hand):
-    """Of messages and of effects' results: a row of its own costs each a query no more."""
+    """Of messages and of effects' results: a row of its own costs each a query no more. The one
+    stream that they all are of costs the batch one."""
     hand.store = Noting()
     hand.restart()
     hand.store.read.clear()
@@ -163,7 +164,8 @@ def test_what_a_batch_will_want_is_read_at_once(hand):
     performs = [each for each in out if isinstance(each, Perform)]
     hand.give(*[Performed(each.row.seq, Rung(each.effect.order_id)) for each in performs])
     assert {bell.rung for bell in hand.rows(Bell)} == {2}
-    assert set(hand.store.read) == {Counter}
+    assert set(hand.store.read) == {Counter, Received}
+    assert hand.store.read.count(Received) == 1
 
 
 def test_a_broken_database_is_no_fault_of_the_message(tower, hand):
