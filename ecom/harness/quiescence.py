@@ -221,9 +221,10 @@ def wait_until_settled(
         while True:
             processes.check()
             asked, look, now = time.monotonic(), monitor.look(), time.monotonic()
+            is_awaited = bool(look.awaited())
             if look != before:
                 before, same_since = look, now
-            elif not look.awaited():
+            elif not is_awaited:
                 return
             elif now - same_since > STUCK_SECONDS and not look.under_way():
                 if _is_all_dead(monitor, look, dead_letters):
@@ -236,7 +237,7 @@ def wait_until_settled(
             if now - told > TELL_SECONDS and hasattr(bar, "set_postfix_str"):
                 told = now
                 bar.set_postfix_str(waits_for(look.awaited(monitor.last_errors())))
-            rest = min(REST * (now - asked), LONGEST_REST) if look.awaited() else 0.0
+            rest = min(REST * (now - asked), LONGEST_REST) if is_awaited else 0.0
             time.sleep(max(LOOK_SECONDS, rest))
 
 

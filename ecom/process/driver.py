@@ -59,7 +59,7 @@ def pause(inputs: int, took: float, replicas: int) -> float:
     are behind: fewer commits are worth a short wait. One of several replicas leaves the server to
     each of the others for as long as it has had it. So their batches are as large as those of one,
     and all of them make as many commits: else a commit's own cost is paid for a part of a batch.
-    It is busy if all of them together are."""
+    A replica is busy if all of them together are."""
     if inputs >= CROWDED:
         return 0.0
     turn = took + (COMPANY_SECONDS if replicas * inputs >= BUSY else 0.0)

@@ -90,7 +90,7 @@ class GapDetection:
     def note(self, inputs: Iterable[Any], users: Mapping[str, str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers
         have sent, as the broker's `users` tell. Of each stream a replica has one row. When one has
-        many gaps, all are joined with its siblings', whose most of them are."""
+        many gaps, which as a rule are what its siblings have, all are joined with theirs."""
         fresh: defaultdict[str, list[Range]] = defaultdict(list)
         for it in inputs:
             if type(it) is Delivery:

@@ -46,7 +46,7 @@ def merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def grown(came: list[Range], ranges: list[Range]) -> list[Range]:
-    """The same of ranges in order and a few more, which are near the end as a rule."""
+    """What is `merged` of ranges in order and a few more, which lie near their end as a rule."""
     start = max(bisect(came, min(ranges)) - 1, 0)
     return [*came[:start], *merged([*came[start:], *ranges])][:MOST]
 

@@ -126,7 +126,7 @@ class PostgresStore(PostgresReader):
 
     def number(self, kind: type[Row]) -> int | None:
         numbers, drawn = self._numbers.setdefault(kind, deque()), self._drawn.get(kind, 0)
-        if not numbers:  # what was needed last time, and a half; others' are greater than any left
+        if not numbers:  # half as many again as last time; none is kept, as others' are greater
             few = drawn or self._used.get(kind, 0) * 3 // 2 or 1
             more = self._run(_statements(kind).numbers, (few,)).fetchall()
             numbers.extend(number for (number,) in more)

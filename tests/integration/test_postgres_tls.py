@@ -19,7 +19,7 @@ OF_CLIENTS = "hostssl all all 127.0.0.1/32 scram-sha-256\n"  # nobody comes in w
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """An authority; another one, which nobody has asked to sign anything."""
+    """Where the certificates of an authority and of a stranger are; what it gave the server."""
     folder, authority = tmp_path_factory.mktemp("certificates"), trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     trustme.CA().cert_pem.write_to_path(str(folder / "stranger.pem"))
@@ -47,7 +47,7 @@ def url(certificates, cluster):
 
 
 def test_an_order_settles_over_tls(url, certificates, broker):
-    """The shop, its services and its provisioner: all that is connected is so under TLS."""
+    """The shop and its services: all that is connected is so under TLS."""
     trusted = f"{url}{certificates[0] / 'ca.pem'}"
     with Shop(database=trusted, amqp_url=broker, outside="files") as shop:
         shop.place("ada@example.com", {"TEAPOT": 1})
