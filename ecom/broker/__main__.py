@@ -2,13 +2,13 @@
 
 import sys
 
-from ecom.settings import WrongPlatform, all_installed
-
-try:
-    with all_installed():
-        from ecom.broker.lease import main
-except WrongPlatform as error:
-    sys.exit(str(error))
+from ecom.errors import ShopError
+from ecom.settings import all_installed
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        with all_installed():
+            from ecom.broker.lease import main
+        main(sys.argv[1:])
+    except ShopError as error:
+        sys.exit(str(error))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -21,7 +21,6 @@ from ecom.broker.installation import BrokerUnavailable
 from ecom.broker.node import Node
 from ecom.settings import home, private
 
-__all__ = ["BrokerUnavailable", "Node", "lease", "private_node"]
 ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB  # or not at all
 LOOK_SECONDS = 0.2  # how often a keeper looks whether it is still needed
 
@@ -69,39 +68,38 @@ def private_node(url: str) -> Node | None:
 
 def _folder() -> Path:
     folder = home() / "broker"
-    try:
+    with _using(folder):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-    except OSError as error:
-        raise _unfit(folder, error) from error
     return folder
 
 
-def _unfit(path: Path, error: OSError) -> BrokerUnavailable:
-    return BrokerUnavailable(
-        f"{path} cannot be used ({error.strerror}): set ECOM_HOME to a folder of your own, on a "
-        "disk that has file locks."
-    )
+@contextmanager
+def _using(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BrokerUnavailable(
+            f"{path} cannot be used ({error.strerror}): set ECOM_HOME to a folder of your own, on "
+            "a disk that has file locks."
+        ) from error
 
 
 def _locked(path: Path, kind: int) -> IO[bytes] | None:
     """A file that is locked until it is closed; None if others have locked it, and `LOCK_NB` says
     not to wait for them."""
-    with ExitStack() as failing:
-        try:
-            file = failing.enter_context(open(path, "a+b", opener=private))
+    with _using(path), ExitStack() as failing:
+        file = failing.enter_context(open(path, "a+b", opener=private))
+        with suppress(BlockingIOError):
             fcntl.flock(file, kind)
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise _unfit(path, error) from error
-        failing.pop_all()
-        return file
+            failing.pop_all()
+            return file
+    return None
 
 
 def _running(folder: Path) -> str | None:
     """The URL of a node that is ready and has a keeper; `None`, once no keeper is left."""
-    node = Node(folder / "node")
+    node = shared_node()
     while _kept(folder):
         if (folder / "ready").exists() and node.alive():
             return node.url
@@ -142,17 +140,8 @@ def _keep() -> None:
     if lock is None or os.fork():
         os._exit(0)  # whoever started the keeper need not be its parent, and can look now
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        _look_after(Node(folder / "node"), folder)
-    except BrokerUnavailable as error:
-        sys.exit(str(error))
-
-
-def _look_after(node: Node, folder: Path) -> None:
-    """Start the node, say that it is ready, and stop it when its time has come. One that is in use,
-    as the keeper before us was killed, goes on."""
-    ready = folder / "ready"
-    try:
+    node, ready = shared_node(), folder / "ready"
+    try:  # one that is in use, as the keeper before us was killed, goes on
         if not (ready.exists() and node.alive()):
             ready.unlink(missing_ok=True)
             node.stop()  # which was still starting
@@ -167,20 +156,17 @@ def _look_after(node: Node, folder: Path) -> None:
         node.stop()
 
 
-def main(arguments: list[str]) -> int:
-    """`run COMMAND …` becomes the command, which holds a lease; `keep` is for this module alone."""
+def main(arguments: list[str]) -> None:
+    """`run COMMAND …` becomes the command, which holds a lease; `keep` is for this module alone.
+    Raises `ShopError`."""
     match arguments:
         case ["run", *command] if command:
-            try:
-                with lease(inherited=True):
-                    for number in signal.SIGPIPE, signal.SIGXFSZ:  # which Python ignores
-                        signal.signal(number, signal.SIG_DFL)
-                    os.execvp(command[0], command)
-            except BrokerUnavailable as error:
-                print(error, file=sys.stderr)
-                return 1
+            with lease(inherited=True):
+                for number in signal.SIGPIPE, signal.SIGXFSZ:  # which Python ignores
+                    signal.signal(number, signal.SIG_DFL)
+                os.execvp(command[0], command)
         case ["keep"]:
             _keep()
-            return 0
-    print("Use: python -m ecom.broker run COMMAND …", file=sys.stderr)
-    return 2
+        case _:
+            print("Use: python -m ecom.broker run COMMAND …", file=sys.stderr)
+            sys.exit(2)

@@ -48,6 +48,20 @@ def test_windows_is_told_about_wsl_in_one_sentence(code):
     assert "Linux and macOS, and on Windows within WSL" in sentence
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("ECOM_AMQP_URL", "http://x"), ("ECOM_HOME", "/dev/null/home")]
+)
+def test_a_broker_that_cannot_be_had_is_a_sentence_of_the_command(name, value, monkeypatch):
+    """`python -m ecom.broker run`: no traceback, and its command does not begin."""
+    monkeypatch.setenv("ECOM_AMQP_URL", "")
+    monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "ecom.broker", "run", "echo", "begun"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    (sentence,) = done.stderr.splitlines()
+    assert name in sentence
+
+
 def test_a_home_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     """One sentence, of the shop and of the broker, with what to do; nothing is to be deleted."""
     (tmp_path / "file").touch()
