@@ -41,8 +41,7 @@ class Bus:
         self.ready = asyncio.Event()  # set once it has been connected
 
     async def run(self) -> None:
-        """Stay connected until cancelled: whatever ends a session, another follows, at the next of
-        the brokers.
+        """Stay connected until cancelled: each session is followed by one at the next broker.
 
         If the broker ended it for what was published, the next one publishes row by row: the row
         that ends this, too, is rejected, so that all others leave.

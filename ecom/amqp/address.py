@@ -63,11 +63,10 @@ def brokers(what: str, url: Any) -> list[URLParameters]:
 
 def _certificates() -> ssl.SSLContext:
     """The authorities that we trust, and our own certificate."""
-    env = os.environ
     try:
-        context = ssl.create_default_context(cafile=env.get("ECOM_AMQP_CA") or None)
-        if ours := env.get("ECOM_AMQP_CERT"):
-            context.load_cert_chain(ours, env.get("ECOM_AMQP_KEY") or None)
+        context = ssl.create_default_context(cafile=os.environ.get("ECOM_AMQP_CA") or None)
+        if ours := os.environ.get("ECOM_AMQP_CERT"):
+            context.load_cert_chain(ours, os.environ.get("ECOM_AMQP_KEY") or None)
     except OSError as error:
         raise ShopError(
             f"ECOM_AMQP_CA, and ECOM_AMQP_CERT with ECOM_AMQP_KEY, must name PEM files: {error}."

@@ -42,10 +42,7 @@ class Operator:
         self._out.confirm_delivery()
 
     def look(self, queue: str) -> Iterator[Held]:
-        """What lay in the queue at the call, streamed.
-
-        What is not removed lies there again when this ends.
-        """
+        """What lay in the queue at the call, streamed; what is not removed lies there again."""
         ready, removed, channel = self._ready(queue), list[int](), self._reading.channel()
 
         def remove(tag: int) -> None:

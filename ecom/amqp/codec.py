@@ -144,10 +144,8 @@ def write_message(
     user: str,
     most: int,
 ) -> bytes:
-    """The frames that publish this, mandatory and persistent, with `most` bytes in each.
-
-    Raises `Unsendable` if its properties cannot be encoded, or do not fit a frame.
-    """
+    """The frames that publish this, mandatory and persistent, with `most` bytes in each. Raises
+    `Unsendable` if its properties cannot be encoded, or do not fit a frame."""
     try:
         name, table = id.encode(), _table(headers)
         properties = b"".join((_BEFORE, table, _BETWEEN, bytes((len(name),)), name, _brief(user)))

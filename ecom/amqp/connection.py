@@ -80,11 +80,7 @@ class Connection(AsyncioConnection):
     def consume(self, channel: Channel, queue: str, on_message: OnMessage, epoch: int = 0) -> str:
         """Give the queue's messages to `on_message`, with this `epoch` as their channel, and no
         more to an earlier consumer, which the caller cancels; returns the consumer's tag."""
-
-        def by_pika(_: Channel, method: Any, properties: Any, body: bytes) -> None:
-            on_message(from_pika(epoch, method, properties, body))
-
-        tag: str = channel.basic_consume(queue, by_pika)
+        tag: str = channel.basic_consume(queue, lambda _, *it: on_message(from_pika(epoch, *it)))
         self._consumer = tag.encode(), on_message, epoch
         return tag
 
@@ -92,9 +88,7 @@ class Connection(AsyncioConnection):
         self, channel: Channel, exchange: str, key: str, headers: dict, body: bytes, id: str
     ) -> None:
         """Publish a message of ours: JSON, persistent, mandatory, with the connection's user id.
-
-        Raises `Unsendable`, or pika's error if the channel is closed.
-        """
+        Raises `Unsendable`, or pika's error if the channel is closed."""
         if not channel.is_open:
             raise exceptions.ChannelWrongStateError("Channel is closed.")
         number, user = channel.channel_number, self.params.credentials.username

@@ -30,6 +30,8 @@ GOODBYE_SECONDS = 1.0  # how long closing may take
 ANSWER_SECONDS = 20.0  # how long the broker may take to confirm, or to answer, unless it blocks us
 SILENCE = 2  # messages to ourselves without an echo, after which our consumer counts as dead
 
+Put = Callable[[Any], None]  # is given inputs of the runtime
+
 log = logging.getLogger("ecom.bus")
 
 
@@ -37,12 +39,7 @@ class Session:
     """Both connections, from opening them until either is lost."""
 
     def __init__(
-        self,
-        shop: str,
-        service: str,
-        epoch: int,
-        put: Callable[[Any], None],
-        one_by_one: bool = False,
+        self, shop: str, service: str, epoch: int, put: Put, one_by_one: bool = False
     ) -> None:
         self._service, self._epoch, self._put = service, epoch, put
         self._queue = topology.queue(shop, service)
@@ -149,10 +146,8 @@ class Session:
     async def _connect(self, parameters: pika.URLParameters) -> Channel:
         """A channel on a connection of its own."""
 
-        def lost(_: Any, error: Exception) -> None:
-            self._end(error)
-
         def begin(callback: Callable) -> None:
+            lost = self._on_close
             self._connections.append(Connection(parameters, callback, lost, lost))
 
         connection = await self._call(begin, is_timed=False)  # pika gives up by itself
@@ -161,8 +156,8 @@ class Session:
         channel.add_on_cancel_callback(lambda _: self._end(ConnectionError("our queue is gone")))
         return channel
 
-    def _on_close(self, channel: Channel, error: Exception) -> None:
-        if channel is getattr(self, "_out", None) and is_refusal(error):
+    def _on_close(self, closed: Channel | Connection, error: Exception) -> None:
+        if closed is getattr(self, "_out", None) and is_refusal(error):
             self._is_refused = True
         self._end(error)
 

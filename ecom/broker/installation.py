@@ -22,12 +22,10 @@ class BrokerUnavailable(ShopError, RuntimeError):
 
 
 def usual_places() -> list[Path]:
-    """Folders that may hold RabbitMQ's own scripts, the likeliest first.
-
-    Never the wrappers on the `PATH` of Debian and conda: they change user or `HOME`.
-    """
-    prefixes = [Path(p) for p in (os.environ.get("CONDA_PREFIX"), sys.prefix) if p]
-    places = [prefix / "lib/rabbitmq/sbin" for prefix in prefixes]
+    """Folders that may hold RabbitMQ's own scripts, the likeliest first. Never the wrappers on the
+    `PATH` of Debian and conda: they change user or `HOME`."""
+    prefixes = filter(None, (os.environ.get("CONDA_PREFIX"), sys.prefix))
+    places = [Path(prefix, "lib/rabbitmq/sbin") for prefix in prefixes]
     places += sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True)
     if on_path := shutil.which("rabbitmq-server"):
         places.append(Path(on_path).resolve().parent)

@@ -152,11 +152,10 @@ class Node:
         """Write all that the node reads."""
         (self.folder / "none").mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        try:
+        words = ("password", "cookie", "mark")
+        identity = {word: secrets.token_hex(16) for word in words} | {"ports": None}
+        with suppress(FileNotFoundError):  # this is the first start
             identity = self._identity()
-        except FileNotFoundError:
-            words = ("password", "cookie", "mark")
-            identity = {word: secrets.token_hex(16) for word in words} | {"ports": None}
         identity["ports"] = usable(identity["ports"])
         told = {"password": identity["password"], "http": identity["ports"]["http"]}
         options = CONFIGURATION.read_text().format(**told, more=self.config)
@@ -206,9 +205,7 @@ def is_epmd(port: int) -> bool:
 
 def usable(ports: dict[str, int] | None) -> dict[str, int]:
     """`amqp`, `http`, `dist`, `epmd` as last time if they can be had: clients find the node again.
-
-    An epmd that survived its node serves the next one.
-    """
+    An epmd that survived its node serves the next one."""
     if ports and all(free(it) or (use == "epmd" and is_epmd(it)) for use, it in ports.items()):
         return ports
     chosen = filter(free, random.sample(PORTS, len(PORTS)))

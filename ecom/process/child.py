@@ -90,10 +90,9 @@ class _Server:
         """Order a child that gets these files; where its numbers will come."""
         with self._starting:
             if self._process is not None:
-                try:
+                with suppress(OSError):  # it was killed
                     return self._send(order, *files)
-                except OSError:  # it was killed
-                    self.close()
+            self.close()
             self._start()
             return self._send(order, *files)
 
@@ -164,10 +163,8 @@ def start(
 
 
 def call(target: str, *arguments: Any, seconds: float, **options: Any) -> Any:
-    """What a function returns that is called in a child; `options` are those of `start`.
-
-    Raises `Died` if the process ends instead, `TimeoutError` if it takes longer than `seconds`.
-    """
+    """What a function returns that is called in a child; `options` are those of `start`. Raises
+    `Died` if the process ends instead, `TimeoutError` if it takes longer than `seconds`."""
     with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile() as answer:
         child = start(f"{__name__}:_answer", answer.name, target, arguments, log=log, **options)
         try:

@@ -1,8 +1,7 @@
 """One service as an operating-system process, handed its saga, performers and HTTP API.
 
 Drives the sans-IO runtime with pika, a database, a clock and performers, in one event loop. The
-process ends cleanly on SIGTERM, which also comes when the process that started it has ended (see
-`child`).
+process ends cleanly on SIGTERM, which also comes when its starter has ended (see `child`).
 """
 
 import asyncio

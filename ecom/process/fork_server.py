@@ -197,9 +197,8 @@ def _begin_anew(order: Order, lifeline: int, kept: Iterable[int]) -> NoReturn:
 
 def live(order: Order, lifeline: int) -> NoReturn:
     """Be the child that is ordered."""
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    os.close(nowhere)
+    with open(os.devnull) as nowhere:
+        os.dup2(nowhere.fileno(), 0)
     os.umask(0o077)  # what is ours to know is in our files
     os.environ.clear()
     os.environ.update(order.environment)

@@ -14,8 +14,7 @@ log = logging.getLogger("ecom.process")
 
 
 def until_stopped() -> asyncio.Event:
-    """Set on SIGTERM, which also comes when the process that started us has ended (see
-    `child`), and on Ctrl-C in a terminal."""
+    """Set on SIGTERM, which also comes when our starter has ended (see `child`), and on Ctrl-C."""
     stop = asyncio.Event()
 
     def told(number: signal.Signals) -> None:

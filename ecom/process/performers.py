@@ -45,8 +45,7 @@ class Performers:
     close: Callable[[], Awaitable[None]] = _nothing
 
     async def perform(self, output: Perform) -> Performed | Failed:
-        """Carry out one effect. Every error becomes a `Failed`. The performer bounds the time
-        that it takes, where it needs a bound."""
+        """Carry out one effect; its performer bounds the time. Every error becomes a `Failed`."""
         row = output.row
         traceparent.set(context_of(row))  # we run in a task, and so in a context, of our own
         requested_at.set(row.created_at)
