@@ -87,12 +87,11 @@ class Attached(Records, AbstractContextManager):
         """service, order_id, type, reason, error, attempts, since: a row for each dead letter that
         lies there, as services have noted them; those that the broker has set aside by itself, as
         they killed their service, are in `dead.list()` only."""
-        with Reader(self.folder) as read:
-            found = [
-                (service, it.subject, it.type, it.reason, it.error, it.attempts, rfc3339(it.at))
-                for service in self.saga.services
-                for it in read[service].rows(Letter, ended_at=None)
-            ]
+        found = [
+            (service, it.subject, it.type, it.reason, it.error, it.attempts, rfc3339(it.at))
+            for service in self.saga.services
+            for it in self._rows(service, Letter, ended_at=None)
+        ]
         return frame(found, "service order_id type reason error attempts since", {"attempts"})
 
     def emails(self, order: str | None = None) -> pd.DataFrame:
@@ -101,8 +100,7 @@ class Attached(Records, AbstractContextManager):
 
     def _told(self) -> list[tuple[str, str]]:
         """What notification says it has told them."""
-        with Reader(self.folder) as read:
-            rows = read["notification"].rows(Told)
+        rows = self._rows("notification", Told)
         told = [(it.order_id, CONFIRMED) for it in rows if it.confirmed]
         return told + [(it.order_id, CANCELLED) for it in rows if it.cancelled is not None]
 

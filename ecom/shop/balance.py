@@ -7,14 +7,11 @@ keeps the same rows. It holds once the shop is settled, not while orders are und
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ecom.services.inventory import Reservation, Stock
 from ecom.services.order import Order
 from ecom.services.payment import Payment
-
-if TYPE_CHECKING:
-    from ecom.sandbox.gateway import Movement
 
 SHOWN = 5  # problems shown in one line; `problems` holds all
 
@@ -27,7 +24,8 @@ class Accounts:
     stock: list[Stock]
     reservations: list[Reservation]
     payments: list[Payment]
-    ledger: Sequence["Movement"] | None  # of the payment provider; None: nobody can see it
+    # Rows of the payment provider: order_id, outcome, amount (pence); None: nobody can see it.
+    ledger: Sequence[Any] | None
     told: list[tuple[str, str]]  # (order, outcome) of each e-mail that reports an outcome
     emitted: Mapping[str, int]  # event type → how many distinct ones were emitted
     logged: Mapping[str, int]  # event type → how many the audit log holds

@@ -10,7 +10,6 @@ import msgspec
 import pandas as pd
 from msgspec import Struct
 
-from ecom.contract.contract import Event
 from ecom.errors import ShopError
 from ecom.events import InventoryProcessed, OrderCreated
 from ecom.harness.history import history as harness
@@ -49,7 +48,7 @@ LIFELINES = [
 def history(folder: Path, order_id: str, saga: Saga | None = None) -> History:
     """The history of an order of the shop in `folder`. Raises `ShopError` if there is none."""
     with Reader(folder) as reader:
-        order = next(iter(reader["order"].rows(Order, order_id=order_id)), None)
+        order = reader["order"].fetch(Order, order_id)
     if order is None:
         raise ShopError(f"There is no order {shown(order_id)}.")
     title = f"Order {order_id}: " + ", ".join(filter(None, (order.state, order.reason)))
@@ -59,17 +58,14 @@ def history(folder: Path, order_id: str, saga: Saga | None = None) -> History:
 # ── its past ──────────────────────────────────────────────────────────────────────────────────
 def past_of(folder: Path, saga: Saga | None = None) -> Past:
     """The past of the shop in `folder`; its log is what audit has kept."""
-    saga, entries = saga or kept_saga(folder), entries_of(folder)
-    kinds = saga.contract.by_key
-    events = [msgspec.json.decode(entry.body, type=kinds[entry.type]) for entry in entries]
-    log = [
-        Logged(it.id, it.causation, event, it.correlation)
-        for it, event in zip(entries, events, strict=True)
-    ]
+    saga, log = saga or kept_saga(folder), list[Logged]()
+    for it in entries_of(folder):
+        event = msgspec.json.decode(it.body, type=saga.contract.by_key[it.type])
+        log.append(Logged(it.id, it.causation, event, it.correlation))
     with Reader(folder) as reader:
         stock = reader["inventory"].rows(Stock)
     shelves = [Stock(row.sku, row.initial, row.initial) for row in stock]
-    return Past(folder, _as_then(saga, events), log, {"inventory": shelves})
+    return Past(folder, _as_then(saga, log), log, {"inventory": shelves})
 
 
 def entries_of(folder: Path) -> list[Entry]:
@@ -78,9 +74,10 @@ def entries_of(folder: Path) -> list[Entry]:
         return sorted(reader["audit"].rows(Entry), key=lambda entry: entry.n)
 
 
-def _as_then(saga: Saga, events: list[Event]) -> Saga:
+def _as_then(saga: Saga, log: list[Logged]) -> Saga:
     """The shop's saga. How long a hold lasts is a setting; the events say what it was then."""
-    until = {each.order_id: each.held_until for each in events if type(each) is InventoryProcessed}
+    held = (it.event for it in log if type(it.event) is InventoryProcessed)
+    until = {event.order_id: event.held_until for event in held}
     inventory, hold = saga.services["inventory"], partial(_hold_as_then, until)
     asked = [kind for kind in (OrderCreated, HoldStock) if kind in inventory.handlers]
     return saga.replacing(inventory.answering(dict.fromkeys(asked, hold)))
@@ -100,7 +97,6 @@ class Moment:
     saga: Saga
     n: int
     total: int
-    last: Entry | None  # the n-th event
     rows: dict[type[Row], list[Row]]
 
     @property
@@ -132,10 +128,10 @@ class Moment:
         return found.sort_values("order_id", key=lambda ids: ids.map(by_number), ignore_index=True)
 
     def __repr__(self) -> str:
-        if self.last is None:
+        if not self.n:
             return f"Before the first of {self.total} events"
-        last = f"{self.last.type} of order {self.last.order_id}"
-        return f"After event {self.n} of {self.total}, {last}"
+        last = self.rows[Entry][-1]
+        return f"After event {self.n} of {self.total}, {last.type} of order {last.order_id}"
 
 
 def at(folder: Path, n: int, saga: Saga | None = None) -> Moment:
@@ -143,7 +139,7 @@ def at(folder: Path, n: int, saga: Saga | None = None) -> Moment:
     saga, log = saga or kept_saga(folder), entries_of(folder)
     n = number("how many events of the log", n, 0, len(log), whole=True)
     tables = tables_at(past_of(folder, saga), n)
-    return Moment(saga, n, len(log), log[n - 1] if n else None, {**tables, Entry: log[:n]})
+    return Moment(saga, n, len(log), {**tables, Entry: log[:n]})
 
 
 # ── its words ─────────────────────────────────────────────────────────────────────────────────

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 import pandas as pd
+from msgspec.structs import astuple
 
-from ecom.events import Line
 from ecom.harness.history.history import History
 from ecom.harness.quiescence import Monitor
 from ecom.harness.records import by_number, table
@@ -28,22 +28,22 @@ from ecom.shop import arguments
 from ecom.shop.balance import Accounts, Books, close_books
 from ecom.shop.folder import kept_saga
 from ecom.shop.history import Moment, at, history
+from ecom.stores.base import R
 from ecom.stores.reader import Reader
 from ecom.stores.reading import totals
 
+ORDER = "order_id customer lines total state reason"
 LEDGER, MAILS = "the payment provider's ledger", "customers' mailboxes"
-# The cause of an event whose cause is not an event: a command, a timer …
+# What led to an event if its cause is no event: a command, a timer, or the answer of the provider,
+# whom payment had asked because of whichever of these that it consumes.
 _FIRST_CAUSES = {
-    "order.created": "customer",
-    "order.cancelled": "customer",
-    "inventory.expired": "deadline",
-}
-# What payment publishes once its provider has answered, whom it had asked because of these.
-_ASKED = {
-    "inventory.processed": ("payment.processed", "payment.failed"),
-    "order.cancelled": ("payment.refunded",),
-    "coordinator.capture-money": ("payment.processed", "payment.failed"),
-    "coordinator.refund-money": ("payment.refunded", "payment.undone"),
+    "order.created": ["customer"],
+    "order.cancelled": ["customer"],
+    "inventory.expired": ["deadline"],
+    "payment.processed": ["inventory.processed", "coordinator.capture-money"],
+    "payment.failed": ["inventory.processed", "coordinator.capture-money"],
+    "payment.refunded": ["order.cancelled", "coordinator.refund-money"],
+    "payment.undone": ["coordinator.refund-money"],
 }
 
 
@@ -63,56 +63,46 @@ class Records:
 
     def orders(self, state: str | None = None) -> pd.DataFrame:
         """order_id, customer, lines, total (pence), state, reason: a row an order, by number."""
-        with Reader(self.folder) as read:
-            known = PENDING, CONFIRMED, CANCELLED
-            wanted = {} if state is None else {"state": one_of("state", state, known)}
-            rows = read["order"].rows(Order, **wanted)
-        found = [
-            (it.order_id, it.customer, _in_words(it.lines), it.total, it.state, it.reason or "")
-            for it in sorted(rows, key=lambda it: it.number)
-        ]
-        return frame(found, "order_id customer lines total state reason", {"total"})
+        found = self.orders_as_json(state)
+        for it in found:
+            it["lines"] = ", ".join(f"{line['quantity']} × {line['sku']}" for line in it["lines"])
+        return frame(found, ORDER, {"total"})
 
     def orders_as_json(self, state: str | None = None) -> list[dict[str, Any]]:
         """The same for programs: lines as objects, in pence."""
-        found = self.orders(state).to_dict("records")
-        with Reader(self.folder) as read:  # of all states: one may have changed meanwhile
-            lines = {it.order_id: msgspec.to_builtins(it.lines) for it in read["order"].rows(Order)}
-        return [it | {"lines": lines[it["order_id"]]} for it in found]
+        known = PENDING, CONFIRMED, CANCELLED
+        wanted = {} if state is None else {"state": one_of("state", state, known)}
+        rows = sorted(self._rows("order", Order, **wanted), key=lambda it: it.number)
+        found = [msgspec.to_builtins(row) | {"reason": row.reason or ""} for row in rows]
+        return [{name: it[name] for name in ORDER.split()} for it in found]
 
     def events(self, order: str | None = None) -> pd.DataFrame:
         """order_id, type, producer, caused_by, reason: the audit log, causes before effects.
 
         `caused_by` is the type of the event that led to this one, or `customer`, or `deadline`.
         """
-        columns = ("order_id", "type", "producer", "id", "causation", "body")
-        with Reader(self.folder) as read:
-            log = read["audit"].values(Entry, *columns, **_of(order))
-        types = {id_: type_ for _, type_, _, id_, _, _ in log}
-        contract = self.saga.contract
-        heard = contract.consumed_by("payment")
-        asked = {it: key for key, events in _ASKED.items() if key in heard for it in events}
-        first = _FIRST_CAUSES | asked
-        found = []
-        for id_, type_, producer, _, cause, body in log:
-            reason = msgspec.json.decode(body).get("reason", "")
-            found.append((id_, type_, producer, types.get(cause, first.get(type_, "")), reason))
+        log, contract = self._rows("audit", Entry, **_of(order)), self.saga.contract
+        types = {it.id: it.type for it in log}
+        known = {"customer", "deadline", *contract.consumed_by("payment")}
+        first = {key: it for key, some in _FIRST_CAUSES.items() for it in some if it in known}
         # The contract names the events so that each comes after all it can follow from.
         place = {key: place for place, key in enumerate(contract.by_key)}
-        found.sort(key=lambda row: (by_number(row[0]), place[row[1]]))
+        found = []
+        for it in sorted(log, key=lambda it: (by_number(it.order_id), place[it.type])):
+            cause = types.get(it.causation, first.get(it.type, ""))
+            reason = msgspec.json.decode(it.body).get("reason", "")
+            found.append((it.order_id, it.type, it.producer, cause, reason))
         return frame(found, "order_id type producer caused_by reason")
 
     def stock(self) -> pd.DataFrame:
         """sku, initial, available, held, committed: units of each product, by sku."""
         fields = Stock.__struct_fields__
-        with Reader(self.folder) as read:
-            found = read["inventory"].values(Stock, *fields)
-        return frame(sorted(found), " ".join(fields), fields[1:])
+        found = sorted(map(astuple, self._rows("inventory", Stock)))
+        return frame(found, " ".join(fields), fields[1:])
 
     def emails(self, order: str | None = None) -> pd.DataFrame:
         """order_id, to, subject, body: what customers were told; the outcome before the refund."""
-        with Reader(self.folder) as read:
-            mails = sorted(read["mailbox"].rows(Mail, **_of(order)), key=_by_outcome)
+        mails = sorted(self._rows("mailbox", Mail, **_of(order)), key=_by_outcome)
         found = [(it.order_id, it.to_address, it.subject, it.body) for it in mails]
         return frame(found, "order_id to subject body")
 
@@ -156,15 +146,17 @@ class Records:
             )
 
     def _movements(self) -> list[Movement]:
-        with Reader(self.folder) as read:
-            return read["gateway"].rows(Movement)
+        return self._rows("gateway", Movement)
 
     def _told(self) -> list[tuple[str, str]]:
         """Order and outcome of each e-mail that reports one."""
-        with Reader(self.folder) as read:
-            mails = read["mailbox"].values(Mail, "order_id", "subject")
-        found = [(order_id, subject.rpartition(" ")[2].upper()) for order_id, subject in mails]
+        mails = self._rows("mailbox", Mail)
+        found = [(mail.order_id, mail.subject.rpartition(" ")[2].upper()) for mail in mails]
         return [it for it in found if it[1] in (CONFIRMED, CANCELLED)]
+
+    def _rows(self, database: str, kind: type[R], **conditions: Any) -> list[R]:
+        with Reader(self.folder) as read:
+            return read[database].rows(kind, **conditions)
 
     def history(self, order_id: str) -> History:
         """All that happened to one order, causes before effects; shows itself as a diagram."""
@@ -178,7 +170,7 @@ class Records:
         return at(self.folder, n, self.saga)
 
 
-def frame(found: list[tuple], names: str, numbers: Collection[str] = ()) -> pd.DataFrame:
+def frame(found: list[Any], names: str, numbers: Collection[str] = ()) -> pd.DataFrame:
     """A frame whose types do not depend on whether it is empty: texts, but for the `numbers`."""
     types = {name: "int64" if name in numbers else "str" for name in names.split()}
     return pd.DataFrame(found, columns=list(types)).astype(types)
@@ -191,8 +183,3 @@ def _by_outcome(mail: Mail) -> tuple:
 
 def _of(order_id: str | None) -> dict[str, str]:
     return {} if order_id is None else {"order_id": arguments.order_id(order_id)}
-
-
-def _in_words(lines: tuple[Line, ...]) -> str:
-    """An order's lines → `2 × TEAPOT, 1 × KITE`."""
-    return ", ".join(f"{line.quantity} × {line.sku}" for line in lines)
