@@ -50,7 +50,8 @@ def place(
 
     Example: ecom place ada@example.com TEAPOT=1 KITE=2
     """
-    from ecom.shop.catalogue import order_for, unknown_products
+    from ecom.shop.arguments import order_for
+    from ecom.shop.catalogue import unknown_products
 
     wanted = order_for(customer, options.units(lines), card)
     with options.client_of(name) as client:

@@ -3,19 +3,22 @@
 Each function raises `ShopError`, which names the argument and its value, and nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any, get_args
 
 import msgspec
 
-from ecom.errors import ShopError
+from ecom.errors import OrderRefused, ShopError
 from ecom.events import Quantity, Sku, UnitPrice
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Service
+from ecom.sandbox.cards import GOOD_CARD
 from ecom.sandbox.faults import Faults
 from ecom.settings import number, one_of, shown, text
+from ecom.shop.catalogue import cards, price_of
 
+Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]  # units by sku, or lines as the API's
 MOST_UNITS = 10**12  # on a shelf
 
 
@@ -27,26 +30,40 @@ def units_of_stock(stock: Any) -> dict[str, int]:
     }
 
 
-def orders(given: Any) -> list[dict[str, Any]]:
-    """Arguments of `place`, one after the other."""
+def orders_for(given: Any) -> list[dict[str, Any]]:
+    """Orders from arguments of `order_for`. Raises `OrderRefused`, which says of which one."""
     try:
         found = [*given]
     except Exception as error:
         raise ShopError(f"orders must be a list of dictionaries, not {shown(given)}.") from error
-    return [
-        {text("the name of an argument", name): it for name, it in _pairs("order", each)}
-        for each in found
-    ]
+    orders = []
+    for n, each in enumerate(found, 1):
+        try:
+            named = {text("the name of an argument", it): of for it, of in _pairs("it", each)}
+            orders.append(order_for(**named))
+        except ShopError as error:
+            raise OrderRefused(f"order {n}, {error}") from error
+    return orders
 
 
-def lines(given: Any, price: Any) -> list[dict[str, Any]]:
-    """Lines as the API wants them; `price` is that of a sku in pence, where none is given."""
+def order_for(
+    customer: Any = None, lines: Any = None, card: Any = None, **unknown: Any
+) -> dict[str, Any]:
+    """An order as the API wants it, at the catalogue's prices, with the customer's own card."""
+    if unknown:
+        raise ShopError(f"an order has customer, lines and card, but no {shown([*unknown])}.")
+    customer = text("customer", customer)
+    card = text("card", cards().get(customer, GOOD_CARD) if card is None else card)
+    return {"customer": customer, "card": card, "lines": _lines(lines)}
+
+
+def _lines(given: Any) -> list[dict[str, Any]]:
     if isinstance(given, list | tuple):
         found = [dict(_pairs("line", each)) for each in given]
     else:
         found = [{"sku": sku, "quantity": units} for sku, units in _pairs("lines", given)]
         for line in found:
-            line["unit_price"] = price(_sku("lines", line["sku"]))
+            line["unit_price"] = price_of(_sku("lines", line["sku"]))
     return [_line(f"line {n}", line) for n, line in enumerate(found, 1)]
 
 
@@ -83,9 +100,9 @@ def _fault(name: str, value: Any, known: Mapping[str, Any]) -> Any:
     if name not in known:
         raise ShopError(f"The gateway knows no fault {shown(name)}: choose of {', '.join(known)}.")
     if isinstance(known[name].default, bool):
-        if str(value) not in ("True", "False"):  # numpy has its own
+        if type(value).__name__ not in ("bool", "bool_"):  # numpy has its own
             raise ShopError(f"{name} must be True or False, not {shown(value)}.")
-        return str(value) == "True"
+        return bool(value)
     return number(name, value, *_bounds(known[name].type), whole=name == "seed")
 
 

@@ -1,22 +1,17 @@
 """The shop's own small data: what it sells and who comes to buy. CSV files of the package."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ecom.errors import OrderRefused, ShopError
-from ecom.sandbox.cards import GOOD_CARD
 from ecom.settings import shown
-from ecom.shop import arguments
 
 DATA = Path(__file__).with_name("data")
 
 PRICE_OF_THE_UNKNOWN = 1_000  # pence: what a product costs that the catalogue does not have
-
-Lines = Mapping[str, int] | Sequence[Mapping[str, Any]]  # units by sku, or lines as the API's
 
 
 class Product(NamedTuple):
@@ -52,31 +47,6 @@ def price_of(sku: str) -> int:
     """What one unit costs, in pence."""
     known = products().get(sku)
     return known.unit_price if known else PRICE_OF_THE_UNKNOWN
-
-
-def order_for(
-    customer: Any = None, lines: Any = None, card: Any = None, **unknown: Any
-) -> dict[str, Any]:
-    """An order as the API wants it, at the catalogue's prices, with the customer's own card.
-
-    Raises `ShopError` for what is none.
-    """
-    if unknown:
-        raise ShopError(f"an order has customer, lines and card, but no {shown([*unknown])}.")
-    customer = arguments.text("customer", customer)
-    card = arguments.text("card", cards().get(customer, GOOD_CARD) if card is None else card)
-    return {"customer": customer, "card": card, "lines": arguments.lines(lines, price_of)}
-
-
-def orders_for(given: Any) -> list[dict[str, Any]]:
-    """Orders from arguments of `order_for`. Raises `OrderRefused`, which says of which one."""
-    orders = []
-    for n, arguments_ in enumerate(arguments.orders(given), 1):
-        try:
-            orders.append(order_for(**arguments_))
-        except ShopError as error:
-            raise OrderRefused(f"order {n}, {error}") from error
-    return orders
 
 
 def unknown_products(order: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from ecom.sandbox.sandbox import Sandbox, put_faults
 from ecom.settings import LONGEST_HOLD, Settings, number, one_of, write_private
 from ecom.shop import arguments, catalogue
 from ecom.shop.api_client import Client
-from ecom.shop.catalogue import Lines, orders_for
+from ecom.shop.arguments import Lines, orders_for
 from ecom.shop.folder import keep_saga, keep_token
 from ecom.shop.provision import provision
 from ecom.shop.records import Records

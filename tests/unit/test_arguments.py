@@ -28,7 +28,7 @@ from ecom.process.lifecycle import write_note
 from ecom.sandbox.faults import Faults
 from ecom.settings import Settings, folder_named, home, number, shown
 from ecom.shop import arguments
-from ecom.shop.catalogue import order_for, orders_for
+from ecom.shop.arguments import order_for, orders_for
 from ecom.shop.records import Records
 from ecom_lab.shop import SAGA
 

@@ -21,7 +21,8 @@ from ecom.cli.main import main
 from ecom.cli.options import aligned
 from ecom.errors import NotSettled, ShopError
 from ecom.harness.workspace import Workspace
-from ecom.shop.catalogue import order_for, unknown_products
+from ecom.shop.arguments import order_for
+from ecom.shop.catalogue import unknown_products
 from ecom.shop.folder import keep_token
 from ecom.stores.base import StoreUnavailable
 
