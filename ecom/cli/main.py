@@ -15,6 +15,7 @@ from click.shell_completion import get_completion_class
 
 from ecom.cli import options
 from ecom.cli.dead import dead
+from ecom.cli.options import Named
 from ecom.cli.records import COMMANDS
 from ecom.errors import ShopError
 from ecom.settings import Settings, all_installed
@@ -43,13 +44,9 @@ class Friendly(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Commands by purpose, each with its whole first sentence."""
         for room, names in MAP.items():
+            known = (self.commands[name] for name in names if name in self.commands)
             with formatter.section(room):
-                told = [
-                    (name, self.commands[name].get_short_help_str(120))
-                    for name in names
-                    if name in self.commands
-                ]
-                formatter.write_dl(told)
+                formatter.write_dl([(it.name, it.get_short_help_str(120)) for it in known])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -87,7 +84,7 @@ for point in entry_points(group="ecom.commands"):  # study commands, which other
 )
 @click.option("--hold-seconds", type=float, default=Settings.hold_seconds, show_default=True)
 @options.of_shop
-def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
+def up(lines: tuple[str, ...], hold_seconds: float, shop: Named) -> None:
     """Open a shop that keeps its orders, and keep it running.
 
     Ctrl-C or `ecom down` closes it; the next `ecom up` goes on where it was. A service that dies is
@@ -100,14 +97,14 @@ def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         shelves = options.units(lines) or None
-        where = {"name": options.shop_name(name), "folder": options.given_folder()}
-        with Shop(shelves, **where, hold_seconds=hold_seconds) as shop:
+        folder = shop.folder if shop.is_given else None
+        with Shop(shelves, name=shop.name, folder=folder, hold_seconds=hold_seconds) as opened:
             click.echo(
-                f"{shop!r}.\nOrders are accepted at {shop.url}/orders, with the token "
-                f"in {token_file(shop.folder)}.\nCtrl-C closes the shop."
+                f"{opened!r}.\nOrders are accepted at {opened.url}/orders, with the token "
+                f"in {token_file(opened.folder)}.\nCtrl-C closes the shop."
             )
             while True:
-                shop.processes.revive(partial(click.echo, err=True))
+                opened.processes.revive(partial(click.echo, err=True))
                 time.sleep(0.5)
     except KeyboardInterrupt:
         click.echo("Closed.")
@@ -115,24 +112,23 @@ def up(lines: tuple[str, ...], hold_seconds: float, name: str) -> None:
 
 @main.command()
 @options.of_shop
-def down(name: str) -> None:
+def down(shop: Named) -> None:
     """Close the shop that `ecom up` keeps running, wherever that is."""
     from ecom.harness.workspace import holder_of
 
-    folder = options.folder_named(name)
-    pid = holder_of(folder)
+    pid = holder_of(shop.folder)
     if pid is None:
-        click.echo(f"Shop {name!r} is not open.")
+        click.echo(f"Shop {shop.name!r} is not open.")
         return
     os.kill(pid, signal.SIGTERM)
-    while holder_of(folder) is not None:
+    while holder_of(shop.folder) is not None:
         time.sleep(0.05)
-    click.echo(f"Shop {name!r} is closed.")
+    click.echo(f"Shop {shop.name!r} is closed.")
 
 
 @main.command()
 @options.of_shop
-def watch(name: str) -> None:
+def watch(shop: Named) -> None:
     """Watch orders flow through a shop that is up, until it closes or Ctrl-C.
 
     Shows the orders by state, what waits in queues, outboxes and effects, retries, dead letters,
@@ -142,12 +138,11 @@ def watch(name: str) -> None:
     from ecom.harness.workspace import holder_of
     from ecom.shop.folder import monitor
 
-    folder = options.folder_named(name)
-    if holder_of(folder) is None:
-        raise ShopError(f"Shop {name!r} is not open: `ecom up` opens it.")
-    with monitor(folder) as looking:
+    if holder_of(shop.folder) is None:
+        raise ShopError(f"Shop {shop.name!r} is not open: `ecom up` opens it.")
+    with monitor(shop.folder) as looking:
         with closing(View(looking)) as view, suppress(KeyboardInterrupt):
-            while holder_of(folder) is not None:
+            while holder_of(shop.folder) is not None:
                 view.update()
                 time.sleep(EVERY)
         click.echo(glance(looking))
@@ -156,7 +151,7 @@ def watch(name: str) -> None:
 @main.command()
 @options.of_shop
 @options.as_json
-def status(name: str, as_json: bool) -> None:
+def status(shop: Named, as_json: bool) -> None:
     """Show what runs, what waits, and how the orders stand.
 
     By service: events not yet handled, events not yet sent, effects not yet done, what has failed
@@ -165,7 +160,7 @@ def status(name: str, as_json: bool) -> None:
     """
     from ecom.cli.status import status_of
 
-    state = status_of(options.shop_folder(name))
+    state = status_of(shop.kept)
     click.echo(json.dumps(asdict(state)) if as_json else str(state))
 
 

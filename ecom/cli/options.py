@@ -1,15 +1,17 @@
 """Options that several commands have, and the shop that they name."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, closing
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
 
 from ecom.errors import ShopError
+from ecom.settings import folder_named
 from ecom.telemetry.logs import one_line
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from ecom.shop.api_client import Client
     from ecom.shop.records import Records
-
-FOLDER = "ecom.folder"  # in a context: the folder that was given
 
 
 class Place(click.Path):
@@ -30,17 +30,55 @@ class Place(click.Path):
         return Path(super().convert(value, parameter, context))
 
 
+class Named(NamedTuple):
+    """The shop that a command's options name."""
+
+    name: str  # at the broker
+    folder: Path  # which need not exist
+    is_given: bool  # by its folder
+
+    @property
+    def kept(self) -> Path:
+        """Its folder. Raises `ShopError` if it has never been open."""
+        if not (self.folder / "order.db").exists():
+            where = f"in {self.folder}" if self.is_given else f"{self.name!r} yet"
+            raise ShopError(f"There is no shop {where}: `ecom up` opens it.")
+        return self.folder
+
+    def records(self) -> "Records":
+        """Its records. Raises `ShopError` if it has never been open."""
+        from ecom.shop.records import Records
+
+        return Records(self.kept)
+
+    def client(self) -> AbstractContextManager["Client"]:
+        """A client of its HTTP API."""
+        from ecom.cli.status import api_of
+        from ecom.shop.api_client import Client
+        from ecom.shop.folder import kept_token
+
+        return closing(Client(partial(api_of, self.kept), kept_token(self.kept)))
+
+
 def of_shop(command: Callable) -> Callable:
-    """Options that name a shop: `name`, and a folder for `folder_named` and `shop_folder`."""
-    name = click.option("--name", default="ecom", show_default=True, help="Which shop.")
-    folder = click.option(
-        "--folder",
-        type=Place(),
-        expose_value=False,
-        callback=lambda ctx, _, path: ctx.meta.__setitem__(FOLDER, path),
-        help="Its folder, if it is not among the shops of ECOM_HOME.",
+    """Options that name a shop, which the command is given as `shop`."""
+
+    @click.option("--name", default="ecom", show_default=True, help="Which shop.")
+    @click.option(
+        "--folder", type=Place(), help="Its folder, if it is not among the shops of ECOM_HOME."
     )
-    return name(folder(command))
+    @wraps(command)
+    def naming(*, name: str, folder: Path | None, **others: Any) -> Any:
+        from ecom.harness.workspace import folder_of, name_for
+
+        if folder is None:
+            return command(shop=Named(name, folder_of(name), False), **others)
+        folder = folder_named("--folder", str(folder)).absolute()
+        said = click.get_current_context().get_parameter_source("name")
+        name = name_for(folder) if said is ParameterSource.DEFAULT else name
+        return command(shop=Named(name, folder, True), **others)
+
+    return naming
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -67,55 +105,6 @@ def aligned(frame: "pd.DataFrame", right: Iterable[str] = ()) -> str:
         width = max(map(len, cells))
         columns.append([it.rjust(width) if name in right else it.ljust(width) for it in cells])
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
-
-
-def given_folder() -> Path | None:
-    """What `--folder` says."""
-    given: Path | None = click.get_current_context().meta.get(FOLDER)
-    return given and given.expanduser().absolute()
-
-
-def folder_named(name: str) -> Path:
-    """The folder of the shop, which need not exist."""
-    from ecom.harness.workspace import folder_of
-
-    return given_folder() or folder_of(name)
-
-
-def shop_folder(name: str) -> Path:
-    """The folder of the shop. Raises `ShopError` if it has never been open."""
-    folder = folder_named(name)
-    if not (folder / "order.db").exists():
-        where = f"in {folder}" if given_folder() else f"{name!r} yet"
-        raise ShopError(f"There is no shop {where}: `ecom up` opens it.")
-    return folder
-
-
-def shop_name(name: str) -> str:
-    """The shop's name at the broker: of one that was opened by its folder alone, made of that."""
-    from ecom.harness.workspace import name_for
-
-    folder, said = given_folder(), click.get_current_context().get_parameter_source("name")
-    return name_for(folder) if folder and said is ParameterSource.DEFAULT else name
-
-
-def records_of(name: str) -> "Records":
-    """The records of the shop. Raises `ShopError` if it has never been open."""
-    from ecom.shop.records import Records
-
-    return Records(shop_folder(name))
-
-
-@contextmanager
-def client_of(name: str) -> Iterator["Client"]:
-    """A client of the shop's HTTP API."""
-    from ecom.cli.status import api_of
-    from ecom.shop.api_client import Client
-    from ecom.shop.folder import kept_token
-
-    folder = shop_folder(name)
-    with closing(Client(lambda: api_of(folder), kept_token(folder))) as client:
-        yield client
 
 
 def units(pairs: tuple[str, ...]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ecom.cli import options
+from ecom.cli.options import Named
 from ecom.errors import ShopError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def show(frame: "pd.DataFrame", as_json: bool, none: str = "None.") -> None:
 @options.of_shop
 @options.as_json
 def place(
-    customer: str, lines: tuple[str, ...], card: str | None, wait: bool, name: str, as_json: bool
+    customer: str, lines: tuple[str, ...], card: str | None, wait: bool, shop: Named, as_json: bool
 ) -> None:
     """Place an order with a shop that is up.
 
@@ -54,26 +55,25 @@ def place(
     from ecom.shop.catalogue import unknown_products
 
     wanted = order_for(customer, options.units(lines), card)
-    with options.client_of(name) as client:
+    with shop.client() as client:
         order = client.place([wanted])[0]
     for sentence in unknown_products(wanted):
         click.echo(sentence, err=True)
     if not wait:
         click.echo(json.dumps({"order_id": order}) if as_json else f"Order {order} is accepted.")
         return
-    found = _ended(options.records_of(name), order)
-    told = {"order_id": order, **found}
+    found = _ended(shop.records(), order)
+    told = {name: found[name] for name in ("order_id", "state", "reason")}
     because = f": {found['reason']}" if found["reason"] else ""
     click.echo(json.dumps(told) if as_json else f"Order {order} is {found['state']}{because}.")
     sys.exit(0 if found["state"] == "CONFIRMED" else 1)
 
 
-def _ended(records: "Records", order: str) -> dict[str, str]:
+def _ended(records: "Records", order: str) -> dict[str, Any]:
     """How an order ended, once it has; how it stands, if it takes too long."""
     until = time.monotonic() + WAIT_SECONDS
     while True:
-        frame = records.orders().set_index("order_id")
-        found = {column: str(frame.at[order, column]) for column in ("state", "reason")}
+        (found,) = (it for it in records.orders_as_json() if it["order_id"] == order)
         if found["state"] != "PENDING" or time.monotonic() > until:
             return found
         time.sleep(0.1)
@@ -83,9 +83,9 @@ def _ended(records: "Records", order: str) -> dict[str, str]:
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only these.")
 @options.of_shop
 @options.as_json
-def orders(state: str | None, name: str, as_json: bool) -> None:
+def orders(state: str | None, shop: Named, as_json: bool) -> None:
     """List the orders and how each ended."""
-    records = options.records_of(name)
+    records = shop.records()
     if as_json:
         click.echo(json.dumps(records.orders_as_json(state)))
     else:
@@ -96,25 +96,25 @@ def orders(state: str | None, name: str, as_json: bool) -> None:
 @of_order
 @options.of_shop
 @options.as_json
-def events(order: str | None, name: str, as_json: bool) -> None:
+def events(order: str | None, shop: Named, as_json: bool) -> None:
     """List the events, causes before effects."""
-    show(options.records_of(name).events(order), as_json)
+    show(shop.records().events(order), as_json)
 
 
 @click.command()
 @of_order
 @options.of_shop
 @options.as_json
-def emails(order: str | None, name: str, as_json: bool) -> None:
+def emails(order: str | None, shop: Named, as_json: bool) -> None:
     """List what customers were told."""
-    show(options.records_of(name).emails(order), as_json)
+    show(shop.records().emails(order), as_json)
 
 
 @click.command()
 @click.argument("lines", nargs=-1, metavar="[SKU=UNITS]...")
 @options.of_shop
 @options.as_json
-def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
+def stock(lines: tuple[str, ...], shop: Named, as_json: bool) -> None:
     """Show the shelves; with SKU=UNITS, put new products on them first.
 
     A product that has been on the shelves is left as it is.
@@ -122,7 +122,7 @@ def stock(lines: tuple[str, ...], name: str, as_json: bool) -> None:
     from ecom.process.databases import Files
     from ecom.shop.provision import stock_shelves
 
-    records, wanted = options.records_of(name), options.units(lines)
+    records, wanted = shop.records(), options.units(lines)
     if known := wanted.keys() & {*records.stock().sku}:
         raise ShopError(f"{', '.join(sorted(known))} is on the shelves already: nothing was done.")
     stock_shelves(Files(records.folder), wanted)
@@ -143,9 +143,9 @@ def catalogue(as_json: bool) -> None:
 @click.command()
 @options.of_shop
 @options.as_json
-def books(name: str, as_json: bool) -> None:
+def books(shop: Named, as_json: bool) -> None:
     """Say whether the books balance: the exit status is 1 if they do not."""
-    verdict = options.records_of(name).books()
+    verdict = shop.records().books()
     click.echo(json.dumps(asdict(verdict)) if as_json else str(verdict))
     sys.exit(0 if verdict.balanced else 1)
 
@@ -153,17 +153,17 @@ def books(name: str, as_json: bool) -> None:
 @click.command()
 @click.argument("order")
 @options.of_shop
-def history(order: str, name: str) -> None:
+def history(order: str, shop: Named) -> None:
     """Tell all that happened to one order, causes before effects."""
-    click.echo(options.plain(repr(options.records_of(name).history(order))))
+    click.echo(options.plain(repr(shop.records().history(order))))
 
 
 @click.command()
 @click.argument("order")
 @options.of_shop
-def cancel(order: str, name: str) -> None:
+def cancel(order: str, shop: Named) -> None:
     """Cancel an order, as its customer."""
-    with options.client_of(name) as client:
+    with shop.client() as client:
         client.cancel(order)
     click.echo(f"Order {order} will be undone.")
 
@@ -171,7 +171,7 @@ def cancel(order: str, name: str) -> None:
 @click.command()
 @click.argument("faults", nargs=-1, metavar="[FAULT=VALUE]...")
 @options.of_shop
-def gateway(faults: tuple[str, ...], name: str) -> None:
+def gateway(faults: tuple[str, ...], shop: Named) -> None:
     """Say what goes wrong at the shop's payment provider from now on; without faults, nothing.
 
     Example: ecom gateway fail_before=0.1 delay=2.5 down=true
@@ -181,7 +181,7 @@ def gateway(faults: tuple[str, ...], name: str) -> None:
     from ecom.shop.arguments import faults as checked
 
     wanted = {fault: _value(value) for fault, _, value in (it.partition("=") for it in faults)}
-    put_faults(read_private(options.shop_folder(name) / "gateway-url"), checked(wanted))
+    put_faults(read_private(shop.kept / "gateway-url"), checked(wanted))
     click.echo(f"From now on: {', '.join(faults) or 'all is well'}.")
 
 

@@ -32,10 +32,9 @@ class Status:
 
     def __str__(self) -> str:
         columns = ["pid", "unhandled", "unsent", "effects", "retries", "dead"]
-        lines = ["{:<14}".format("service") + "".join(f"{name:>11}" for name in columns)]
+        lines = [f"{'service':<14}" + "".join(f"{name:>11}" for name in columns)]
         for service, values in self.services.items():
-            cells = "".join(f"{_cell(values[name]):>11}" for name in columns)
-            lines.append(f"{service:<14}{cells}")
+            lines.append(f"{service:<14}" + "".join(f"{_cell(values[it]):>11}" for it in columns))
         states = ", ".join(f"{n:,} {state}" for state, n in self.orders.items()) or "none yet"
         lines += [f"orders: {states}", *map(POLICY.format_map, self.retries), UNKNOWN]
         return "\n".join([*lines, *([f"RabbitMQ: {self.rabbitmq}"] if self.rabbitmq else [])])
@@ -55,15 +54,12 @@ def policies(saga: Saga) -> list[dict[str, Any]]:
 
 def status_of(folder: Path) -> Status:
     """The status of the shop in `folder` now."""
-    opened = is_open(folder)
     with monitor(folder) as it:
         waiting, states = it.look().waiting(), it.states()
-    services = {
-        name: {"pid": _pid(folder, name) if opened else None, **counts}
-        for name, counts in waiting.items()
-    }
+    services = {it: {"pid": _note(folder, it).get("pid"), **waiting[it]} for it in waiting}
     orders = {state: n for state, n in states.items() if n}
-    return Status(opened, services, orders, policies(kept_saga(folder)), pages_of(folder))
+    retries, pages = policies(kept_saga(folder)), pages_of(folder)
+    return Status(is_open(folder), services, orders, retries, pages)
 
 
 def is_open(folder: Path) -> bool:
@@ -74,17 +70,18 @@ def is_open(folder: Path) -> bool:
 
 def api_of(folder: Path) -> str:
     """The URL of the API of the shop in `folder`. Raises `ServiceDown`."""
-    if is_open(folder) and _pid(folder, "order") is not None:
-        return read_note(folder, ("order", "1"))["http"]
+    if note := _note(folder, "order"):
+        return note["http"]
     raise ServiceDown(f"Shop {folder.name!r} takes no orders now: `ecom up` opens it.")
 
 
-def _pid(folder: Path, service: str) -> int | None:
-    """The pid in the service's note, if there is such a process."""
+def _note(folder: Path, service: str) -> dict[str, Any]:
+    """What a service's process has noted of itself; nothing if it does not run."""
     with suppress(FileNotFoundError):
-        pid = read_note(folder, (service, "1"))["pid"]
-        return pid if is_alive(pid) else None
-    return None
+        note = read_note(folder, (service, "1"))
+        if is_open(folder) and is_alive(note["pid"]):
+            return note
+    return {}
 
 
 def _cell(value: int | None) -> str:
