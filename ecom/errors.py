@@ -30,4 +30,4 @@ class NotSettled(ShopError):
 
 
 class NotInstalled(ShopError, ImportError):
-    """A package that services do without is missing."""
+    """A package that services do without is missing, or what this operating system lacks."""

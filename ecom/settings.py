@@ -61,11 +61,9 @@ def number(what: str, value: Any, least: float, most: float, *, whole: bool = Fa
 
 def text(what: str, value: Any) -> str:
     """The text that `value` is. Raises `ShopError`, and nothing else."""
-    try:
+    with suppress(UnicodeEncodeError):
         if isinstance(value, str) and value.encode() is not None:
             return str(value)
-    except UnicodeEncodeError:
-        pass
     raise ShopError(f"{what} must be text, not {shown(value)}.")
 
 
@@ -132,25 +130,21 @@ def read_private(path: Path) -> str | None:
     return None
 
 
-class WrongPlatform(ShopError, ImportError):
-    """This operating system lacks a module of Python that a shop needs."""
-
-
 _OURS = ("ecom", "ecom_lab", "benchmarks")
 _UNIX = ("fcntl", "grp", "pwd", "resource", "termios")  # what Linux and macOS alone have of Python
 
 
 @contextmanager
 def all_installed() -> Iterator[None]:
-    """Around imports of what an extra brings: if it is missing, `NotInstalled` says what to do, or
-    `WrongPlatform` where it cannot be had."""
+    """Around imports of what an extra brings, or not every system has: if it is missing,
+    `NotInstalled` says what to do."""
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in _OURS:
             raise
         if error.name in _UNIX:
-            raise WrongPlatform(
+            raise NotInstalled(
                 "ecom runs on Linux and macOS, and on Windows within WSL (`wsl --install`): it "
                 f"needs Python's {error.name}, which is not there."
             ) from error
