@@ -1,6 +1,5 @@
 """Options that several commands have, and the shop that they name."""
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing
 from functools import partial, wraps
@@ -25,7 +24,7 @@ class Place(click.Path):
     """A path; but none that is empty, which pathlib takes for the folder we are in."""
 
     def convert(self, value: Any, parameter: Any, context: Any) -> Path:
-        if not os.fspath(value):
+        if not str(value):
             self.fail("an empty path names nothing.", parameter, context)
         return Path(super().convert(value, parameter, context))
 

@@ -11,6 +11,10 @@ import click
 from ecom.cli import options
 from ecom.cli.options import Named
 from ecom.errors import ShopError
+from ecom.settings import read_private
+from ecom.shop import arguments
+from ecom.shop.balance import pounds
+from ecom.shop.catalogue import products, unknown_products
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +29,6 @@ of_order = click.option("--order", help="Only this order's.")
 
 def show(frame: "pd.DataFrame", as_json: bool, none: str = "None.") -> None:
     """A frame, as a table or as JSON; money in pounds, if people read it."""
-    from ecom.shop.balance import pounds
-
     if as_json:
         click.echo(json.dumps(frame.to_dict("records")))
         return
@@ -51,10 +53,7 @@ def place(
 
     Example: ecom place ada@example.com TEAPOT=1 KITE=2
     """
-    from ecom.shop.arguments import order_for
-    from ecom.shop.catalogue import unknown_products
-
-    wanted = order_for(customer, options.units(lines), card)
+    wanted = arguments.order_for(customer, options.units(lines), card)
     with shop.client() as client:
         order = client.place([wanted])[0]
     for sentence in unknown_products(wanted):
@@ -135,8 +134,6 @@ def catalogue(as_json: bool) -> None:
     """List what shops sell, at which price, and what is on the shelves at first."""
     import pandas as pd
 
-    from ecom.shop.catalogue import products
-
     show(pd.DataFrame(products().values()), as_json)
 
 
@@ -177,11 +174,9 @@ def gateway(faults: tuple[str, ...], shop: Named) -> None:
     Example: ecom gateway fail_before=0.1 delay=2.5 down=true
     """
     from ecom.sandbox.sandbox import put_faults
-    from ecom.settings import read_private
-    from ecom.shop.arguments import faults as checked
 
     wanted = {fault: _value(value) for fault, _, value in (it.partition("=") for it in faults)}
-    put_faults(read_private(shop.kept / "gateway-url"), checked(wanted))
+    put_faults(read_private(shop.kept / "gateway-url"), arguments.faults(wanted))
     click.echo(f"From now on: {', '.join(faults) or 'all is well'}.")
 
 
