@@ -136,6 +136,15 @@ def test_what_is_no_number_is_refused_in_one_sentence(value):
         assert_a_sentence(refused.value)
 
 
+def test_a_fault_is_on_or_off_by_a_truth_value():
+    """One of Python or numpy; what else there is, and looks like one, is refused in a sentence."""
+    assert arguments.faults({"down": np.True_}) == arguments.faults({"down": True})
+    for value in (1, "True", None, Hostile()):
+        with pytest.raises(ShopError, match="down must be True or False") as refused:
+            arguments.faults({"down": value})
+        assert_a_sentence(refused.value)
+
+
 WRONG = {
     "units below nothing": {"stock": {"KITE": -1}},
     "units that are text": {"stock": {"MOON": "x"}},

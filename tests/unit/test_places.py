@@ -251,6 +251,7 @@ def test_whatever_is_typed_every_command_answers_in_words(closed, path):
     for it in COMMANDS[path].params:
         if isinstance(it, click.Option) and isinstance(it.type, click.Path):
             answers = example([it.opts[0], ""])(answers)  # which is where we are, to pathlib
+            answers = example([it.opts[0], "~nobody-here/x"])(answers)  # who has no home
     answers()
 
 
