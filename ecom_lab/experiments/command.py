@@ -55,16 +55,12 @@ def sweep(
     axes = swept.axes(parameters, seeds)
     runs = swept.runs(axes)
     try:
-        failed = run(runs, workers, into)
+        run(runs, workers, into)
     except KeyboardInterrupt:
         click.echo("Interrupted. The same command goes on where it was.", err=True)
         sys.exit(130)
-    words = [word for name, values in parameters for word in ("-p", name, values)]
-    words += ["--seeds", str(seeds)] if seeds else []
     frame = found(runs, into)
-    report.write(
-        page, swept, axes, frame, ["ecom", "sweep", str(notebook), *words, "--into", str(into)]
-    )
+    report.write(page, swept, axes, frame, ["ecom", *sys.argv[1:]])
     done = (frame.status == "done").sum()
     click.echo(f"{done} of {len(frame)} runs done. Results: {into}; report: {page}.")
-    sys.exit(1 if failed else 0)
+    sys.exit(0 if done == len(frame) else 1)

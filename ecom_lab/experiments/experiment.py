@@ -68,10 +68,10 @@ def shelves(orders: Iterable[Order], stock_share: float) -> dict[str, int]:
 
 def trouble(shop: Shop, failure_rate: float, seed: int) -> None:
     """Have the payment provider fail that share of its calls. Raises `ShopError`."""
-    if failure_rate >= 1:
+    rate = number("The rate of failing calls", failure_rate, 0, 1)
+    if rate == 1:
         raise ShopError("A provider whose every call fails is asked for ever: take less than 1.")
-    number("The rate of failing calls", failure_rate, 0, 1)
-    shop.gateway(fail_before=failure_rate, seed=seed)
+    shop.gateway(fail_before=rate, seed=seed)
 
 
 def victims(seed: int) -> list[str]:

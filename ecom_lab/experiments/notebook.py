@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -17,6 +18,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from ecom.errors import ShopError
 from ecom_lab.experiments import COLUMNS
 
+Values = dict[str, list[Any]]  # of each parameter that is swept
 TYPES = {"int": int, "float": FiniteFloat, "bool": bool, "str": str, "NoneType": str}
 
 
@@ -45,18 +47,16 @@ class Notebook:
         """The parameters whose defaults are plain values."""
         found = {}
         for name, told in self.parameters.items():
-            try:
+            with suppress(ValueError, SyntaxError):  # it is computed
                 found[name] = ast.literal_eval(told["default"])
-            except (ValueError, SyntaxError):
-                continue  # it is computed
         return found
 
-    def axes(self, texts: Iterable[tuple[str, str]], seeds: int) -> dict[str, list[Any]]:
+    def axes(self, texts: Iterable[tuple[str, str]], seeds: int) -> Values:
         """The values of each parameter that is swept. `seeds` makes `SEED` go from 1 to so many.
 
         Raises `ShopError` for a parameter there is not, or is named twice, or for a wrong value.
         """
-        found: dict[str, list[Any]] = {}
+        found: Values = {}
         if seeds:
             texts = [*texts, ("SEED", ",".join(str(seed + 1) for seed in range(seeds)))]
         for name, text in texts:
@@ -80,7 +80,7 @@ class Notebook:
         except ValidationError as error:
             raise ShopError(f"{name} takes values of type {kind}, not {text!r}.") from error
 
-    def runs(self, axes: dict[str, list[Any]]) -> list["Run"]:
+    def runs(self, axes: Values) -> list["Run"]:
         """Every combination, the last parameter changing fastest."""
         return [Run(self, dict(zip(axes, each, strict=True))) for each in product(*axes.values())]
 

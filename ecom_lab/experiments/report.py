@@ -2,10 +2,9 @@
 
 import base64
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +13,7 @@ from pandas.api.types import is_numeric_dtype
 from ecom import __version__
 from ecom.harness.diagrams import palette
 from ecom_lab.experiments import COLUMNS
-from ecom_lab.experiments.notebook import Notebook
+from ecom_lab.experiments.notebook import Notebook, Values
 from ecom_lab.experiments.plots import Plot, dress, plain, sheet
 
 MARKS = "osD^vX"
@@ -24,11 +23,7 @@ PAGE = Path(__file__).with_name("report.html")
 
 
 def write(
-    path: Path,
-    notebook: Notebook,
-    axes: dict[str, list[Any]],
-    frame: pd.DataFrame,
-    command: list[str],
+    path: Path, notebook: Notebook, axes: Values, frame: pd.DataFrame, command: list[str]
 ) -> None:
     """Write the page: `frame` is the rows of this sweep, `command` what repeats it."""
     swept = " × ".join(name for name, values in axes.items() if len(values) > 1)
@@ -52,7 +47,7 @@ def write(
     path.write_text(page, encoding="utf-8")
 
 
-def _parameters(notebook: Notebook, axes: dict[str, list[Any]]) -> str:
+def _parameters(notebook: Notebook, axes: Values) -> str:
     rows = [
         (name, ", ".join(map(plain, axes.get(name, [told["default"]]))), told["help"])
         for name, told in notebook.parameters.items()
@@ -89,15 +84,15 @@ def _table(frame: pd.DataFrame) -> str:
     return f'<div class="wide">{table}</div>'
 
 
-def overview(frame: pd.DataFrame, axes: Mapping[str, list]) -> Iterator[Plot]:
+def overview(frame: pd.DataFrame, axes: Values) -> Iterator[Plot]:
     """A picture of each swept parameter: every result that is a number, and changes, against it.
 
     Lines are means, one for each value of the other parameter that was swept (of the first, if
     there are several); dots are runs. `SEED` is averaged over.
     """
     swept = [name for name, values in axes.items() if len(values) > 1 and name != "SEED"]
-    varied = frame.columns[frame.nunique() > 1].difference([*COLUMNS, *axes], sort=False)
-    found = [name for name in varied if is_numeric_dtype(frame[name])]
+    numbers = frame.select_dtypes("number").drop(columns=[*COLUMNS, *axes], errors="ignore")
+    found = [*numbers.columns[numbers.nunique() > 1]]
     for name in swept if found else ():
         others = [other for other in swept if other != name and len(axes[other]) <= AT_ONCE]
         yield _against(frame, name, others[:1], found)

@@ -4,16 +4,14 @@ Of a scene's orders it is promised how many end how: where they compete, no winn
 """
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from ecom.settings import one_of
 from ecom.shop.catalogue import price_of
+from ecom.shop.shop import Shop
 from ecom_lab.experiments import data_file
-
-if TYPE_CHECKING:
-    from ecom.shop.shop import Shop
 
 ENDS = ["scenario", "state", "reason"]
 THEN = ("cancels at once", "cancels in the end")  # what a customer may do next
@@ -31,7 +29,7 @@ def lines_of(words: str) -> list[dict[str, Any]]:
     return [{"sku": sku, "quantity": int(n), "unit_price": price_of(sku)} for n, sku in wanted]
 
 
-def play(shop: "Shop", *names: str) -> pd.DataFrame:
+def play(shop: Shop, *names: str) -> pd.DataFrame:
     """Play these scenarios (none: all of them) in a shop with the catalogue's stock, all at once.
 
     order_id, scenario, customer, lines, state, reason, as_promised, because: one row an order,
@@ -52,7 +50,7 @@ def play(shop: "Shop", *names: str) -> pd.DataFrame:
     return ended.reset_index()
 
 
-def _placed(shop: "Shop", wishes: pd.DataFrame) -> pd.DataFrame:
+def _placed(shop: Shop, wishes: pd.DataFrame) -> pd.DataFrame:
     """The orders of one step and their numbers, once customers have done what they do next."""
     orders = ({"customer": it.customer, "lines": lines_of(it.lines)} for it in wishes.itertuples())
     placed = wishes.assign(order_id=shop.place_many(orders))

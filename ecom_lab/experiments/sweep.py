@@ -16,19 +16,19 @@ from ecom_lab.experiments.notebook import Run
 from ecom_lab.experiments.worker import side_by_side
 
 
-def run(runs: list[Run], workers: int, into: Path) -> int:
-    """Run what is not done yet, `workers` side by side; how many have failed, which is told.
+def run(runs: list[Run], workers: int, into: Path) -> None:
+    """Run what is not done yet, `workers` side by side; what fails is told.
 
     A row of the SQLite file `into` is written once a run has ended, in place of an earlier try: a
     sweep that dies has lost only what was under way. Executed notebooks are kept beside it.
     """
-    failed, folder = 0, into.with_suffix(".runs").absolute()
+    folder = into.with_suffix(".runs").absolute()
     with closing(_opened(into)) as database:
         table = database["runs"]
         done = {row["key"] for row in table.rows_where("status = 'done'", select="key")}
         left = [run for run in runs if run.key not in done]
         if not left:
-            return 0
+            return
         # The lease is held over all of them, so that their shops share one broker.
         with (
             lease(),
@@ -37,11 +37,9 @@ def run(runs: list[Run], workers: int, into: Path) -> int:
         ):
             for run, row in ended:
                 if row["status"] == "failed":
-                    failed += 1
                     click.echo(f"Failed with {run}: {row['error']}", err=True)
                 table.upsert(row, pk="key", alter=True)
                 bar.update(1)
-    return failed
 
 
 def found(runs: list[Run], into: Path) -> pd.DataFrame:
