@@ -66,11 +66,9 @@ def sheet(path: Path) -> Sheet:
     if "\0" in text:
         raise ShopError(f"{path} cannot be read as CSV: it holds bytes of zero, so it is no text.")
     separator, header, ours = _header(path, text)
-    table = _lines(path, text, separator, ours)
-    lines = table[COLUMNS].apply(lambda column: column.str.strip())
-    lines = lines.assign(line=table.line, broken=table.broken)
+    table = _lines(path, text, separator, ours)[[*COLUMNS, "line", "broken"]]
     names = dict(zip(ours, header, strict=True))
-    read = Sheet(path, lines, names, (encoding, f"columns separated by {SEPARATORS[separator]}"))
+    read = Sheet(path, table, names, (encoding, f"columns separated by {SEPARATORS[separator]}"))
     if not encoding.startswith("UTF"):
         _check_ascii(read)
     return read
@@ -87,12 +85,10 @@ def _unpacked(path: Path) -> bytes:
                 raise ShopError(EXCEL.format(path))
             if len(names) != 1:
                 raise ShopError(f"{path} holds {len(names)} files: unpack it, and replay one.")
-            with archive.open(names[0]) as file:
-                data = file.read(MAX_BYTES + 1)
+            data = archive.open(names[0]).read(MAX_BYTES + 1)
     for mark, unpack in PACKED.items():
         if data.startswith(mark):
-            with unpack(io.BytesIO(data)) as file:
-                data = file.read(MAX_BYTES + 1)
+            data = unpack(io.BytesIO(data)).read(MAX_BYTES + 1)
     if data.startswith((b"PK", b"\xd0\xcf\x11\xe0")):
         raise ShopError(EXCEL.format(path))
     if len(data) > MAX_BYTES:
@@ -173,4 +169,4 @@ def _fitted(row: list[str], separator: str, width: int, swallowed: bool) -> list
     """The values under the header's columns and an empty text; or none, and the line as it is."""
     if len(row) < width or any(map(str.strip, row[width:])) or swallowed:
         return [""] * width + [separator.join(row)]
-    return [*row[:width], ""]
+    return [*map(str.strip, row[:width]), ""]

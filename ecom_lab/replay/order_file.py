@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,10 @@ class Story:
     """What the file tells, in order of time, and how many lines of it were left out, and why."""
 
     actions: list[Purchase | Cancellation]
-    skipped: Counter[str] = field(default_factory=Counter)  # reason → lines
-    first_skipped: dict[str, str] = field(default_factory=dict)  # reason → line, column and value
-    lines: int = 0
-    understood: tuple[str, ...] = ()  # how the file was read, in words
+    skipped: Counter[str]  # reason → lines
+    first_skipped: dict[str, str]  # reason → line, column and value
+    lines: int
+    understood: tuple[str, ...]  # how the file was read, in words
 
     @property
     def purchases(self) -> list[Purchase]:
@@ -122,11 +122,10 @@ def _understood(file: Sheet, dates_asked: str | None) -> tuple[pd.DataFrame, tup
     quantities, pounds, decimals = numbers(file)
     at, order = dates(file, dates_asked)
     table = file.table
-    customers = table.CustomerID.map(_customer)
     table = table.assign(
         InvoiceNo=table.InvoiceNo.str.replace(r"(?<=[0-9])\.0+$", "", regex=True),
         StockCode=table.StockCode.str.replace(r"^([0-9]+)\.0+$", r"\1", regex=True),
-        customer=customers,
+        customer=table.CustomerID.map(_customer),
         units=quantities,
         pence=(pounds * 100).round(),
         pounds=pounds,
@@ -142,8 +141,7 @@ def _understood(file: Sheet, dates_asked: str | None) -> tuple[pd.DataFrame, tup
 
 def _customer(text: str) -> str | None:
     """A customer's number, also if it was a float; empty for a guest; None if it is neither."""
-    number = re.fullmatch(r"0*([1-9][0-9]{0,17})(?:[.,]0*)?", text)
-    if number:
+    if number := re.fullmatch(r"0*([1-9][0-9]{0,17})(?:[.,]0*)?", text):
         return number[1]
     bare = re.sub(r"(?<=[0-9])[.,]0+$", "", text.casefold())
     return "" if GUESTS.fullmatch(bare) else None
@@ -158,10 +156,9 @@ def _skip(table: pd.DataFrame, column: str, reason: str | pd.Series, lines: pd.S
 def _skip_lines(table: pd.DataFrame) -> None:
     """Skip every line that by itself cannot be replayed."""
     units, pence, back, skip = table.units, table.pence, table.back, partial(_skip, table)
-    unfit = ~table.StockCode.str.fullmatch(r"[^\x00-\x1f\x7f]{1,64}")
     skip("broken", "not the columns of the header", table.broken != "")
     skip("InvoiceNo", "no invoice number", table.InvoiceNo == "")
-    skip("StockCode", "no product code", unfit)
+    skip("StockCode", "no product code", ~table.StockCode.str.fullmatch(r"[^\x00-\x1f\x7f]{1,64}"))
     for column in ("InvoiceNo", "StockCode", "CustomerID"):
         skip(column, "rounded by a spreadsheet", table[column].str.fullmatch(ROUNDED))
     skip("CustomerID", "customer is not a number", table.customer.isna())
@@ -175,9 +172,8 @@ def _skip_lines(table: pd.DataFrame) -> None:
     skip("Quantity", "quantity below zero, at a price", ~back & (units < 0) & (pence > 0))
     skip("Quantity", BEYOND, units.abs() > MAX_QUANTITY)
     skip("UnitPrice", BEYOND, pence > MAX_PRICE)
-    kept = table[table.reason == ""]
-    several = kept.groupby("InvoiceNo").customer.nunique().loc[lambda customers: customers > 1]
-    skip("CustomerID", SEVERAL, table.InvoiceNo.isin(several.index))
+    customers = table.customer.where(table.reason == "").groupby(table.InvoiceNo)
+    skip("CustomerID", SEVERAL, customers.transform("nunique") > 1)
     place = table.groupby(["InvoiceNo", "reason"]).cumcount()  # among those that are left
     skip("InvoiceNo", TOO_MANY, ~back & (place >= MAX_LINES))
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from ecom.errors import NotSettled
 from ecom.harness.progress import progress
-from ecom.sandbox.cards import GOOD_CARD
 from ecom.shop.api_client import AT_ONCE
 from ecom.shop.shop import Shop
 from ecom_lab.replay.order_file import Cancellation, Purchase, Story, read
@@ -39,11 +38,8 @@ def _act(story: Story, shop: Shop) -> None:
         for first in range(0, len(story.actions), AT_ONCE):
             some = story.actions[first : first + AT_ONCE]
             orders = [action for action in some if isinstance(action, Purchase)]
-            placed = shop.place_many(
-                {"customer": order.customer, "lines": order.lines, "card": GOOD_CARD}
-                for order in orders
-            )
-            numbers.update(zip((order.invoice for order in orders), placed, strict=True))
+            placed = shop.place_many({"customer": it.customer, "lines": it.lines} for it in orders)
+            numbers.update(zip((it.invoice for it in orders), placed, strict=True))
             for action in some:
                 if isinstance(action, Cancellation):
                     shop.cancel(numbers[action.of])
