@@ -17,7 +17,6 @@ import msgspec
 from ecom.contract import topology
 from ecom.contract.contract import Contract, Event
 from ecom.contract.envelope import MAX_BODY, Headers
-from ecom.contract.topology import user
 
 Document = dict[str, Any]
 
@@ -82,7 +81,7 @@ def _of_event(contract: Contract, kind: type[Event]) -> dict[str, Any]:
         "kind": kind.__name__,
         "meaning": kind.__doc__,
         "service": kind.producer,
-        "user": user(SHOP, kind.producer),
+        "user": topology.user(SHOP, kind.producer),
         "consumers": ", ".join(consumers),
         "exchange": topology.exchange(SHOP),
         "messages": _messages([kind.key]),

@@ -52,7 +52,6 @@ class Choreography(Picture):
         return [f"{name} listens to everything{alone}" for name in self._loggers]
 
     def figure(self) -> Figure:
-        """A new matplotlib figure of it."""
         lanes = {
             name: self._others(name)
             for name in self._contract.services

@@ -70,7 +70,6 @@ class StateMachine(Picture):
         return "\n".join([f"{self.title}: {', '.join(states_of(self.lifecycle))}", *lines])
 
     def figure(self) -> Figure:
-        """A new matplotlib figure of it."""
         sizes: dict[Node, Place] = {
             arrow: (max(map(width_of_text, lines)), LINE * len(lines))
             for arrow, lines in self.arrows.items()
@@ -95,13 +94,12 @@ class StateMachine(Picture):
 
     def _label(self, axes: Axes, at: Place, arrow: Arrow) -> None:
         box = {"boxstyle": "square,pad=0.3", "fc": palette.PAPER, "ec": "none"}
-        messages = (message for _, message, _ in self.lifecycle.transitions)
-        events = {message.key for message in messages if issubclass(message, Event)}
         lines = self.arrows[arrow]
         for i, line in enumerate(lines):
             y = at[1] + (i - (len(lines) - 1) / 2) * LINE
             look = {"color": self._colour(arrow[1]), "bbox": box, "zorder": 3}
-            write(axes, at[0], y, line, style="normal" if line in events else "italic", **look)
+            style = "normal" if "." in line else "italic"  # a dot is in an event's key alone
+            write(axes, at[0], y, line, style=style, **look)
 
     def _state(self, axes: Axes, at: Place, state: str) -> None:
         is_end = all(before != state for before, _ in self.arrows)
