@@ -32,7 +32,7 @@ from ecom.harness.carried import CACHE
 from ecom.runtime.service import Handler, Service, Work
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Timer
 from ecom.settings import shown
-from ecom.stores.base import Transaction
+from ecom.stores.base import Table
 from ecom_lab.grading.machinery import ACK, COMMIT
 
 SECONDS = 2  # of computing that one call may take
@@ -44,6 +44,7 @@ MISTAKES = (
 )
 PLAIN = (bool, int, float, str, list, dict, set, deque)  # globals that can be seen to change
 WRONG_TYPE = re.compile(r"Expected `(.+?)`, got `(.+?)` - at `\$\.(.+)`")  # as msgspec says it
+WRITE = Table._write.__code__  # whatever is written is written by it
 OUTSIDE = ("open", "input", "system", "fork_exec", "connect", "getaddrinfo", "unlink", "mkdir")
 # Whose code is not the reader's: ours, the interpreter's, and that of installed packages.
 OURS = (str(Path(__file__).parents[2] / "ecom"), str(Path(os.__file__).parent), sys.prefix, "<")
@@ -87,21 +88,15 @@ class _Guard:
 
     def _run(self, message: Any, work: Work) -> tuple[Any, ...]:
         """What it returns, and all that is written by then."""
-        with _explained(self._name, self._place), _watching(self._name):
+        with _watching(self._name, self._place, wrong=self._problem):
             answer = self._handler(message, work)
         if isinstance(answer, (Event, *self._service.effects)):
             raise self._complaint(f"returns a {type(answer).__name__}, which nobody reads")
-        tables = {kind: dict(table.changes) for kind, table in work._tx._tables.items()}
+        tables = work._tx._tables
         if strange := tables.keys() - {*MACHINERY, *self._service.rows}:
             rows = f"rows {min(it.__name__ for it in strange)}"
             raise self._complaint(f"asks for {rows}, which its Service does not have")
-        written = {kind: rows for kind, rows in tables.items() if rows}
-        for kind, rows in written.items():
-            for row in filter(None, rows.values()):
-                if problem := self._problem(kind, row):
-                    work.undo()
-                    place = _writing(row, work._tx, partial(self._handler, message, work))
-                    raise Complaint(f"{self._name} {problem}", *(place or self._place))
+        written = {kind: dict(table.changes) for kind, table in tables.items() if table.changes}
         return answer, written, dict(work._tx._counts)
 
     def _problem(self, kind: type, row: Any) -> str:
@@ -138,12 +133,12 @@ def stepping(name: str, function: Any) -> Callable[..., Iterator[Any]]:
 
     def watched(*about: Any) -> Iterator[Any]:
         before, tx = _plain(known), about[-1]
-        with _explained(name, place, Exception), _watching(name):
+        with _watching(name, place, Exception):
             steps = iter(function(*about) or ())
         while True:
             for cache in caches:
                 cache.cache_clear()
-            with _explained(name, place, Exception), _watching(name):
+            with _watching(name, place, Exception):
                 what = next(steps, None)
             if changed := [it for it, value in _plain(known).items() if before.get(it) != value]:
                 raise Complaint(f"{name} changes {changed[0]}, which a crash would lose", *place)
@@ -184,20 +179,6 @@ def _plain(known: dict[str, Any]) -> dict[str, str]:
     }
 
 
-@contextmanager
-def _explained(name: str, place: tuple[Any, ...], mistakes: Any = MISTAKES) -> Iterator[None]:
-    """Complain about a mistake in the code of this name; of a reason to try again, do not."""
-    try:
-        yield
-    except mistakes as error:
-        if mistakes is MISTAKES and type(error).__module__ != "builtins":
-            raise
-        lines = [(frame.f_code.co_filename, n) for frame, n in walk_tb(error.__traceback__)]
-        found = [it for it in lines if not it[0].startswith(OURS)][-1:] or [place]
-        said = f"raises {type(error).__name__}: {error}".removesuffix(": ")
-        raise Complaint(f"{name} {said}", *found[0]) from None
-
-
 def _line(frame: FrameType | None) -> tuple[Any, ...]:
     """The file and line of the reader's from which this was called."""
     while frame is not None and frame.f_code.co_filename.startswith(OURS):
@@ -205,34 +186,28 @@ def _line(frame: FrameType | None) -> tuple[Any, ...]:
     return (frame.f_code.co_filename, frame.f_lineno) if frame else ()
 
 
-def _writing(row: Any, tx: Transaction, again: Callable[[], Any]) -> tuple[Any, ...]:
-    """The file and line where this row is written, if the same happens `again`."""
-    found: list[tuple[Any, ...]] = []
-
-    def on_return(frame: FrameType, event: str, _: Any) -> None:
-        if event == "return" and not found:
-            found.extend(_line(frame) for it in tx._tables.values() if row in it.written())
-
-    sys.setprofile(on_return)
-    try:
-        again()
-    finally:
-        sys.setprofile(None)
-    return found[0] if found else ()
-
-
 @contextmanager
-def _watching(name: str) -> Iterator[None]:
-    """Refuse clock, chance and I/O in the code of this name, and whatever takes too long."""
+def _watching(
+    name: str,
+    place: tuple[Any, ...],
+    mistakes: Any = MISTAKES,
+    wrong: Callable[[type, Any], str] | None = None,
+) -> Iterator[None]:
+    """Refuse mistakes, clock, chance and I/O in the code of this name, and what takes too long; and
+    to write a row with which something is `wrong`."""
     noted: list[Complaint] = []
 
     def refuse(problem: str, frame: FrameType | None) -> NoReturn:
-        noted.append(Complaint(f"{name} {problem}", *_line(frame)))
+        noted.append(Complaint(f"{name} {problem}", *(_line(frame) or place)))
         raise noted[0]
 
     def on_call(frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call" and (asked := _asked_of(called)):
             refuse(f"asks {asked} ({called.__name__}){AGAIN}", frame)
+        if wrong and event == "call" and frame.f_code is WRITE:
+            table, row = frame.f_locals["self"], frame.f_locals["row"]
+            if row is not None and (problem := wrong(table._kind, row)):
+                refuse(problem, frame)
 
     def on_alarm(_: int, frame: FrameType | None) -> None:
         refuse(f"has not come to its end after {SECONDS} s of computing", frame)
@@ -242,11 +217,23 @@ def _watching(name: str) -> Iterator[None]:
     sys.setprofile(on_call)
     try:
         yield
+    except mistakes as error:
+        if mistakes is MISTAKES and type(error).__module__ != "builtins":
+            raise  # the reader's own: to be tried again
+        raise _mistake(name, error, place) from None
     finally:
         sys.setprofile(None)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     if noted:  # and the reader's code has caught it
         raise noted[0]
+
+
+def _mistake(name: str, error: BaseException, place: tuple[Any, ...]) -> Complaint:
+    """That the code of this name raises this, in the last line of the reader's on the way."""
+    lines = [(frame.f_code.co_filename, n) for frame, n in walk_tb(error.__traceback__)]
+    found = [it for it in lines if not it[0].startswith(OURS)][-1:] or [place]
+    said = f"raises {type(error).__name__}: {error}".removesuffix(": ")
+    return Complaint(f"{name} {said}", *found[0])
 
 
 def _asked_of(called: Any) -> str:
