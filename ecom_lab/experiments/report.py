@@ -109,9 +109,8 @@ def _against(frame: pd.DataFrame, name: str, by: list[str], found: list[str]) ->
         dress(axes, xlabel=name, title=result)
         axes.ticklabel_format(axis="y", style="plain", useOffset=False)
     if by:
-        lines, labels = axes.get_legend_handles_labels()
         look = {"loc": "outside lower left", "frameon": False, "ncols": 2 * columns}
-        figure.legend(lines, labels, title=by[0], **look)
+        figure.legend(*axes.get_legend_handles_labels(), title=by[0], **look)
     return Plot(figure, _in_words(frame, name, found))
 
 
