@@ -12,8 +12,8 @@ def __getattr__(name: str) -> object:
     """Import on demand: a service that is told to fail needs none of this."""
     if name not in __all__:
         raise AttributeError(f"module 'ecom_lab.chaos' has no attribute {name!r}")
-    from ecom_lab.chaos.fault import Size, play
+    from ecom_lab.chaos.fault import Own, Size
     from ecom_lab.chaos.scorecard import FAULTS
-    from ecom_lab.chaos.trial import Own
+    from ecom_lab.chaos.testbed import play
 
     return {"FAULTS": FAULTS, "Own": Own, "Size": Size, "play": play}[name]

@@ -31,10 +31,9 @@ from ecom.shop.folder import keep_token
 from ecom.shop.provision import provision
 from ecom.stores.reader import SERVER
 from ecom_lab.chaos.environments import clustering, passing_folder
-from ecom_lab.chaos.fault import Fault, Size
+from ecom_lab.chaos.fault import Fault, ShopTrial, Size
 from ecom_lab.chaos.hosts import START_SECONDS, Host, address
 from ecom_lab.chaos.testbed import wait_for
-from ecom_lab.chaos.trial import ShopTrial
 from ecom_lab.chaos.workload import Orders
 
 HOSTS, OUTSIDE = (1, 2, 3), 4

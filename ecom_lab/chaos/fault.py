@@ -1,32 +1,31 @@
-"""What a fault is: where it is played, what it does, and how much of it; and to play one."""
+"""What a fault is: where it is played, what it does, and how much of it; and on what: the shop, or
+a saga of one's own (`ecom chaos --of MODULE:NAME`, which names an `Own`)."""
 
-import logging
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ecom.errors import NotSettled, ServiceDied, ShopError
+import msgspec
+
+from ecom.harness.processes import read_note
+from ecom.harness.quiescence import counted
+from ecom.harness.running import Books, Running
 from ecom.runtime.saga import Saga
 from ecom.sagas.choreography import choreography
 from ecom.sagas.orchestration import orchestration
+from ecom.shop.folder import kept_token
+from ecom.shop.records import Records
+from ecom.shop.shop import Shop
+from ecom.stores.reader import Reader
+from ecom.stores.reading import totals
 from ecom_lab.chaos.environments import shared
-from ecom_lab.chaos.testbed import Testbed, testbed
-from ecom_lab.chaos.trial import SHOP, Own, ShopTrial
-from ecom_lab.chaos.verdict import HarnessFailed, Verdict
-from ecom_lab.chaos.workload import Customer, customers, stock
+from ecom_lab.chaos.workload import Commands, Customer, Orders, Wish, customers, stock
 
-TRIES = 3
-ENOUGH = 10  # strikes; fewer may all miss by chance
-REST_SECONDS = 60.0  # from the last fault until all is quiet
-ANSWER_SECONDS = 120.0  # after the faults, until the next customer has been answered
+ENDED = ("CONFIRMED", "CANCELLED")
 
-log = logging.getLogger("ecom.chaos")
-
-Strike = Callable[[Testbed], str]  # says what it did
-Injection = Callable[[Testbed], Iterator[str]]  # yields after each strike what it was
+Injection = Callable[[Any], Iterator[str]]  # on a `Testbed`; yields after each strike what it was
 Environment = Callable[[], AbstractContextManager[tuple[str, Any]]]  # an AMQP URL, and a handle
 
 
@@ -36,6 +35,117 @@ class Size(NamedTuple):
     orders: int
     rounds: int
     seconds: float = 0.0  # how long one strike lasts, where that is for us to say
+
+
+class ShopTrial:
+    """The shop, whose customers order over HTTP."""
+
+    suffix = ""  # of the names of its rows
+    asked = frozenset({"order"})  # the services that are given commands
+    failing = "ecom_lab.chaos.process:main"  # the program of a service that may be told to fail
+
+    def runner(self, fault: "Fault", size: Size, **where: Any) -> Any:
+        """It, not opened yet; `where` are its folder, broker and database."""
+        saga = None if fault.saga is choreography else fault.saga(fault.hold_seconds)
+        stock, hold_seconds = fault.stock(size.orders), fault.hold_seconds
+        return Shop(stock, hold_seconds=hold_seconds, saga=saga, **where)
+
+    def workload(self, shop: Any, fault: "Fault", size: Size, seed: int) -> Orders:
+        """Those who ask it, once it is open."""
+        customers, token = fault.customers(size.orders, seed), kept_token(shop.folder)
+        return Orders(
+            customers, lambda: read_note(shop.folder, ("order", "1"))["http"], token, seed
+        )
+
+    def judge(self, shop: Any, workload: Orders) -> tuple[str, dict[str, int]]:
+        """Its books, and what a `Verdict` counts in them."""
+        counts = count(shop.folder, workload.attempted, workload.acknowledged)
+        return str(Records(shop.folder).books()), counts
+
+
+SHOP = ShopTrial()
+
+
+def count(folder: Path, attempted: set[str], acknowledged: dict[str, str]) -> dict[str, int]:
+    """What became of a shop's orders: read from its databases, the provider's, the mailbox.
+
+    `attempted` are customers; `acknowledged`, order → customer.
+    """
+    records = Records(folder)
+    found = records.accounts()
+    orders = {it.order_id: it for it in found.orders}
+    safe = {it for it, _ in found.told if it in orders and orders[it].state in ENDED}
+    customers = [it.customer for it in found.orders]
+    moved = [(booking.order_id, booking.kind) for booking in found.ledger]
+    with Reader(folder) as read:
+        known = _known(read, records.saga.services)
+    return {
+        "lost": len(acknowledged.items() - {(it, orders[it].customer) for it in safe}),
+        "unexpected": len(set(customers) - attempted),
+        "duplicate_deliveries": known,
+        "duplicate_effects": len(found.twice) + sum(map(_twice, (customers, moved, found.told))),
+    }
+
+
+def _known(read: Reader, services: Iterable[str]) -> int:
+    """How many messages came that an inbox knew already."""
+    return sum(totals(read[service].counters())["duplicates"] for service in services)
+
+
+def _twice(once: list[Any]) -> int:
+    """How many repetitions there are of what must happen once: an order, a capture, a mail."""
+    return len(once) - len(set(once))
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the faults need to know of a saga.
+
+    `running(number, **where)` is to be a `Running` for so many sagas, given `where` as it is, with
+    the saga's invariants; `commands(number)` what begins them: services and commands, whose first
+    field is the saga's id and which may be given twice. Lost is a saga that was acknowledged and
+    has not ended, doubled an effect that is equal, in all its fields, to another one of its saga.
+    """
+
+    name: str
+    running: Callable[..., Running]
+    commands: Callable[[int], Sequence[Wish]]
+
+    failing = "ecom_lab.chaos.process:member"
+
+    @property
+    def suffix(self) -> str:
+        return f"-of-{self.name}"
+
+    @property
+    def asked(self) -> set[str]:
+        return {service for service, _ in self.commands(1)}
+
+    def runner(self, fault: "Fault", size: Size, **where: Any) -> Running:
+        return self.running(size.orders, **where)
+
+    def workload(self, running: Running, fault: "Fault", size: Size, seed: int) -> Commands:
+        return Commands(running, self.commands(size.orders))
+
+    def judge(self, running: Running, workload: Commands) -> tuple[str, dict[str, int]]:
+        saga, theirs = running.saga, counted(running.saga)
+        with Books(saga, running.folder) as books:
+            rows = books.rows(theirs.service, theirs.kind)
+            known = _known(books, saga.services)
+            done = [
+                (its.name, it.subject, type(it.effect), msgspec.json.encode(it.effect))
+                for its in saga.services.values()
+                if its.effects
+                for it in books.ledger(its.name)
+            ]
+        ended = {key for key, row in rows.items() if row.state != theirs.under_way}
+        verdict = running.books()
+        return f"balanced: {len(rows):,} {self.name}" if verdict.balanced else f"off: {verdict}", {
+            "lost": len(workload.acknowledged.keys() - ended),
+            "unexpected": len(rows.keys() - workload.attempted),
+            "duplicate_deliveries": known,
+            "duplicate_effects": _twice(done),
+        }
 
 
 @dataclass(frozen=True)
@@ -88,65 +198,3 @@ class Fault:
         setup = {"trial": trial, "replicas": replicas, "saga": saga, "database": database}
         refused = {"here": self.fixed} if self.fixed else {}
         return replace(self, name=self.name + suffix, not_on={**self.not_on, **refused}, **setup)
-
-
-def salvo(
-    *strikes: Strike, gap: tuple[float, float] = (0.0, 0.1), in_turn: bool = False
-) -> Injection:
-    """One of `strikes` a round, by chance or `in_turn`, amid a burst of orders; then a wait of
-    `gap` seconds."""
-
-    def inject(bed: Testbed) -> Iterator[str]:
-        for turn in range(bed.rounds):
-            bed.burst()
-            strike = strikes[turn % len(strikes)] if in_turn else bed.random.choice(strikes)
-            yield strike(bed)
-            bed.wait(*gap)
-
-    return inject
-
-
-def play(fault: Fault, size: Size, seed: int, tick: Callable[[], Any] = lambda: None) -> Verdict:
-    """Strike, let all come to rest, count: the verdict. `tick` is called after each strike.
-
-    An experiment that did not work is repeated, which is logged; a violation never is. Raises
-    `HarnessFailed` when it did not work `TRIES` times, `ShopError` for what cannot be played.
-    """
-    if why := fault.not_here:
-        raise ShopError(f"{fault.name} is not played: {why}.")
-    for _ in range(TRIES - 1):
-        try:
-            return attempt(fault, size, seed, tick)
-        except HarnessFailed as error:
-            log.warning("The experiment failed, not the shop; once more: %s", error)
-    return attempt(fault, size, seed, tick)
-
-
-def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Verdict:
-    """The same, once."""
-    begun, kinds = time.monotonic(), Counter()
-    with testbed(fault, size, seed) as it:
-        try:
-            for struck in fault.inject(it):
-                kinds[struck] += 1
-                tick()
-            it.workload.finish(ANSWER_SECONDS)
-            it.runner.settle(REST_SECONDS)
-        except (NotSettled, ServiceDied) as error:
-            it.problems.append(str(error))
-        verdict = _judge(it, fault, seed, kinds, time.monotonic() - begun)
-        it.problems += verdict.violations
-    enough = verdict.injected >= ENOUGH
-    if fault.bites and enough and not verdict.violations and not verdict.duplicate_deliveries:
-        raise HarnessFailed(
-            f"{fault.name}: {verdict.injected} faults, and none hit anything; try more --orders"
-        )
-    return verdict
-
-
-def _judge(it: Testbed, fault: Fault, seed: int, kinds: Counter[str], seconds: float) -> Verdict:
-    books, counts = fault.trial.judge(it.runner, it.workload)
-    if it.problems:
-        books = "off: " + "; ".join([*it.problems, books.removeprefix("off: ")])
-    struck = {"kinds": dict(kinds), "seconds": round(seconds, 1)}
-    return Verdict(fault.name, seed, kinds.total(), **counts, books=books, **struck)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ecom_lab.chaos.fault import REST_SECONDS
 from ecom_lab.chaos.scorecard import FAULTS
+from ecom_lab.chaos.testbed import REST_SECONDS
 from ecom_lab.chaos.verdict import FIELDS, Verdict
 
 SMALL = " **This is a small run: see `--full`**."

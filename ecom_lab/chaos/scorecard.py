@@ -5,7 +5,7 @@ from functools import partial
 from ecom.sagas.orchestration import orchestration
 from ecom_lab.chaos.deployment import ON_HOSTS
 from ecom_lab.chaos.environments import clustered, impatient, private, proxied, steady, watchful
-from ecom_lab.chaos.fault import Fault, Size, salvo
+from ecom_lab.chaos.fault import SHOP, Fault, Size
 from ecom_lab.chaos.faults import (
     brokers,
     databases,
@@ -17,7 +17,7 @@ from ecom_lab.chaos.faults import (
     soak,
 )
 from ecom_lab.chaos.hosts import apart, lack
-from ecom_lab.chaos.trial import SHOP
+from ecom_lab.chaos.testbed import salvo
 
 _OF_SHOP = {"not_on": {"own": "it is about orders in a shop"}}
 _ON_SERVER = {"not_on": {"files": "it is about a PostgreSQL: see --database"}, "bites": False}

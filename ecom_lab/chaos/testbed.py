@@ -1,30 +1,40 @@
-"""Where a fault is played: an open saga, those who ask it, and hands on its processes."""
+"""Where a fault is played: an open saga, those who ask it, and hands on its processes; and to play
+one there."""
 
+import logging
 import os
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pika
 import psutil
 from pika.adapters.blocking_connection import BlockingChannel
 
 from ecom.amqp.address import parameters
+from ecom.errors import NotSettled, ServiceDied, ShopError
 from ecom.harness.postgres import Cluster
 from ecom.harness.processes import Processes, read_note
 from ecom.harness.runner import Runner
 from ecom.harness.tenancy import forget
 from ecom.harness.workspace import name_for
 from ecom.settings import home
-from ecom_lab.chaos.trial import SHOP
-from ecom_lab.chaos.verdict import HarnessFailed
+from ecom_lab.chaos.fault import SHOP, Fault, Injection, Size
+from ecom_lab.chaos.verdict import HarnessFailed, Verdict
 
-if TYPE_CHECKING:
-    from ecom_lab.chaos.fault import Fault, Size
+TRIES = 3
+ENOUGH = 10  # strikes; fewer may all miss by chance
+REST_SECONDS = 60.0  # from the last fault until all is quiet
+ANSWER_SECONDS = 120.0  # after the faults, until the next customer has been answered
+
+log = logging.getLogger("ecom.chaos")
+
+Strike = Callable[["Testbed"], str]  # says what it did
 
 
 class Testbed:
@@ -34,8 +44,8 @@ class Testbed:
     def __init__(
         self,
         runner: Any,
-        fault: "Fault",
-        size: "Size",
+        fault: Fault,
+        size: Size,
         seed: int,
         broker: Any,
         database: Cluster | None,
@@ -117,7 +127,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
 
 
 @contextmanager
-def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
+def testbed(fault: Fault, size: Size, seed: int) -> Iterator[Testbed]:
     """An open saga in a folder of its own, which stays to be looked into if something was amiss."""
     folder = home() / "chaos" / f"{fault.name}-{seed}"
     left = folder.exists()
@@ -144,3 +154,63 @@ def testbed(fault: "Fault", size: "Size", seed: int) -> Iterator[Testbed]:
             shutil.copytree(database.folder / "data", folder / "postgres")
     if not it.problems:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def salvo(
+    *strikes: Strike, gap: tuple[float, float] = (0.0, 0.1), in_turn: bool = False
+) -> Injection:
+    """One of `strikes` a round, by chance or `in_turn`, amid a burst of orders; then a wait of
+    `gap` seconds."""
+
+    def inject(bed: Testbed) -> Iterator[str]:
+        for turn in range(bed.rounds):
+            bed.burst()
+            strike = strikes[turn % len(strikes)] if in_turn else bed.random.choice(strikes)
+            yield strike(bed)
+            bed.wait(*gap)
+
+    return inject
+
+
+def play(fault: Fault, size: Size, seed: int, tick: Callable[[], Any] = lambda: None) -> Verdict:
+    """Strike, let all come to rest, count: the verdict. `tick` is called after each strike.
+
+    An experiment that did not work is repeated, which is logged; a violation never is. Raises
+    `HarnessFailed` when it did not work `TRIES` times, `ShopError` for what cannot be played.
+    """
+    if why := fault.not_here:
+        raise ShopError(f"{fault.name} is not played: {why}.")
+    for _ in range(TRIES - 1):
+        try:
+            return attempt(fault, size, seed, tick)
+        except HarnessFailed as error:
+            log.warning("The experiment failed, not the shop; once more: %s", error)
+    return attempt(fault, size, seed, tick)
+
+
+def attempt(fault: Fault, size: Size, seed: int, tick: Callable[[], Any]) -> Verdict:
+    """The same, once."""
+    begun, kinds = time.monotonic(), Counter()
+    with testbed(fault, size, seed) as it:
+        try:
+            for struck in fault.inject(it):
+                kinds[struck] += 1
+                tick()
+            it.workload.finish(ANSWER_SECONDS)
+            it.runner.settle(REST_SECONDS)
+        except (NotSettled, ServiceDied) as error:
+            it.problems.append(str(error))
+        struck = {"kinds": dict(kinds), "seconds": round(time.monotonic() - begun, 1)}
+        books, counts = fault.trial.judge(it.runner, it.workload)
+        if it.problems:
+            books = "off: " + "; ".join([*it.problems, books.removeprefix("off: ")])
+        counts["attempted"] = len(it.workload.attempted)
+        counts["acknowledged"] = len(it.workload.acknowledged)
+        verdict = Verdict(fault.name, seed, kinds.total(), **counts, books=books, **struck)
+        it.problems += verdict.violations
+    enough = verdict.injected >= ENOUGH
+    if fault.bites and enough and not verdict.violations and not verdict.duplicate_deliveries:
+        raise HarnessFailed(
+            f"{fault.name}: {verdict.injected} faults, and none hit anything; try more --orders"
+        )
+    return verdict

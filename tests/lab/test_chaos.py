@@ -12,13 +12,12 @@ from click.testing import CliRunner
 
 from ecom.cli.main import main
 from ecom.sagas.orchestration import orchestration
-from ecom_lab.chaos import trial
 from ecom_lab.chaos.environments import Cluster
-from ecom_lab.chaos.fault import Fault, Size, attempt, play
+from ecom_lab.chaos.fault import SHOP, Fault, Size, count
 from ecom_lab.chaos.faults import brokers, databases
 from ecom_lab.chaos.report import write
 from ecom_lab.chaos.scorecard import FAULTS
-from ecom_lab.chaos.trial import SHOP
+from ecom_lab.chaos.testbed import attempt, play
 from ecom_lab.chaos.verdict import FIELDS, HarnessFailed, Rows, Verdict
 from ecom_lab.chaos.workload import Workload, customers
 from examples.trip.trial import TRIPS
@@ -137,11 +136,11 @@ def test_the_counts_find_what_is_lost_unexpected_or_doubled(shop):
     shop.settle()
     attempted = {"a@example.com", "b@example.com"}
     acknowledged = {number: f"{c}@example.com" for number, c in zip(numbers, "abc", strict=True)}
-    good = trial.count(shop.folder, attempted | {"c@example.com"}, acknowledged)
+    good = count(shop.folder, attempted | {"c@example.com"}, acknowledged)
     assert [good[name] for name in ("lost", "unexpected", "duplicate_effects")] == [0, 0, 0]
     edit(shop.folder, "mailbox", f"DELETE FROM mails WHERE order_id = '{numbers[0]}'")
     edit(shop.folder, "audit", TWICE)
-    bad = trial.count(shop.folder, attempted, acknowledged | {"9999": "a@example.com"})
+    bad = count(shop.folder, attempted, acknowledged | {"9999": "a@example.com"})
     assert [bad[name] for name in ("lost", "unexpected", "duplicate_effects")] == [2, 1, 1]
 
 

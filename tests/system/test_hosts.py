@@ -8,10 +8,11 @@ from functools import partial
 import psutil
 import pytest
 
-from ecom_lab.chaos.fault import Size, play
+from ecom_lab.chaos.fault import Size
 from ecom_lab.chaos.faults import hosts
 from ecom_lab.chaos.hosts import lack
 from ecom_lab.chaos.scorecard import FAULTS
+from ecom_lab.chaos.testbed import play
 
 pytestmark = pytest.mark.skipif(bool(lack()), reason=lack() or "there can be hosts here")
 

@@ -8,9 +8,8 @@ from functools import partial
 
 from ecom.contract.topology import PROVISIONER
 from ecom_lab.chaos.deployment import HOSTS
-from ecom_lab.chaos.fault import salvo
 from ecom_lab.chaos.hosts import LINES, Host
-from ecom_lab.chaos.testbed import Testbed
+from ecom_lab.chaos.testbed import Testbed, salvo
 
 RELEASE = "ecom_lab.chaos.process"  # which can be of the next release
 in_turn = partial(salvo, gap=(1.0, 3.0), in_turn=True)

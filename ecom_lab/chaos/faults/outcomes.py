@@ -8,9 +8,8 @@ from ecom.sandbox.cards import GOOD_CARD
 from ecom.services.inventory import Stock
 from ecom.services.order import Order
 from ecom.stores.reader import Reader
-from ecom_lab.chaos.fault import salvo
 from ecom_lab.chaos.faults import services
-from ecom_lab.chaos.testbed import Testbed
+from ecom_lab.chaos.testbed import Testbed, salvo
 from ecom_lab.chaos.workload import Customer
 from ecom_lab.simulator.shop.outcomes import allowed, drawn, rows_of
 
