@@ -51,14 +51,13 @@ def chaos(
     names: tuple[str, ...],
     seed: int,
     orders: int | None,
-    replicas: int,
     saga: str,
-    database: str,
     of: str | None,
     full: bool,
     as_json: bool,
     report: Path | None,
     resume: bool,
+    **setup: Any,
 ) -> None:
     """Kill, cut, starve and flood a running shop, and see that nothing goes missing.
 
@@ -73,8 +72,8 @@ def chaos(
     if of and saga != "choreography":
         raise click.UsageError("--saga is about the shop, and a saga of your own is what it is.")
     rows, good = Rows(report.with_suffix(".jsonl")) if report else None, True
-    setup = {"trial": _own(of)} if of else {"saga": SAGAS[saga]}
-    for fault in (it.on(replicas=replicas, database=database, **setup) for it in _known(names)):
+    setup |= {"trial": _own(of)} if of else {"saga": SAGAS[saga]}
+    for fault in (it.on(**setup) for it in _known(names)):
         if fault.not_here:
             click.echo(f"{fault.name} is not played: {fault.not_here}.", err=True)
             good = good and not names

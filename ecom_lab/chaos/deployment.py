@@ -55,9 +55,6 @@ class Database:
         self._as, self._programs = ("setpriv", *who), find_postgres()
         data, told = self._data(primary), ("--username=ecom", "--auth=trust", "--encoding=UTF8")
         self._call(primary, "initdb", *told, "--locale=C", "--no-sync", f"--pgdata={data}")
-        options = OPTIONS | {"listen_addresses": "*", "wal_sender_timeout": "5s"}
-        lines = [f"{name} = '{value}'" for name, value in options.items()]
-        (data / "postgresql.auto.conf").write_text("\n".join([*lines, ""]))
         (data / "pg_hba.conf").write_text("host all,replication all all trust\n")
         self.start(primary)
         self.follow()
@@ -73,7 +70,9 @@ class Database:
         data = self._data(host)
         (data / "postmaster.pid").unlink(missing_ok=True)  # of another life of the host
         command = self._programs / "postgres", "-D", data, "-k", ""
-        host.run(*self._as, *command, log="postgres.log")
+        options = OPTIONS | {"listen_addresses": "*", "wal_sender_timeout": "5s"}
+        told = (f"--{name}={value}" for name, value in options.items())
+        host.run(*self._as, *command, *told, log="postgres.log")
         wait_for(lambda: self._answers(self.url(host), "SELECT 1"), START_SECONDS, "PostgreSQL")
 
     def follow(self) -> None:

@@ -4,6 +4,7 @@ a saga of one's own (`ecom chaos --of MODULE:NAME`, which names an `Own`)."""
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,9 +54,8 @@ class ShopTrial:
     def workload(self, shop: Any, fault: "Fault", size: Size, seed: int) -> Orders:
         """Those who ask it, once it is open."""
         customers, token = fault.customers(size.orders, seed), kept_token(shop.folder)
-        return Orders(
-            customers, lambda: read_note(shop.folder, ("order", "1"))["http"], token, seed
-        )
+        note = partial(read_note, shop.folder, ("order", "1"))
+        return Orders(customers, lambda: note()["http"], token, seed)
 
     def judge(self, shop: Any, workload: Orders) -> tuple[str, dict[str, int]]:
         """Its books, and what a `Verdict` counts in them."""

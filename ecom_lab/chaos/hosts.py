@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 
 import psutil
 
@@ -31,7 +32,7 @@ def lack() -> str:
     if missing := [it for it in programs if shutil.which(it) is None]:
         return f"{missing[0]} is not installed (iproute2, util-linux)"
     trial = ["unshare", "--net", "--pid", "--fork", "true"]
-    if subprocess.run(trial, stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(trial, stderr=DEVNULL).returncode:
         return "namespaces cannot be made here"
     try:
         find_postgres()
@@ -78,16 +79,11 @@ class Host:
         """Switch it on; nothing runs there."""
         command = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c"]
         # Its first process ends when nobody can write to it any more, and with it all others.
-        self._first = subprocess.Popen(
-            [*command, "echo; exec cat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        self._first = Popen([*command, "echo; exec cat"], stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
         self._first.stdout.read(1)
         (first,) = psutil.Process(self._first.pid).children()
         self._inside = ["nsenter", f"--target={first.pid}", "--net", "--pid", "--mount"]
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[Popen[bytes]] = []
         for n, line in enumerate(LINES):
             mac = f"02:00:00:00:0{n}:0{self.number}"
             far = f"peer name {line} address {mac} netns {first.pid}"
@@ -99,24 +95,17 @@ class Host:
 
     def run(
         self, *command: str | Path, log: str, told: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
+    ) -> Popen[bytes]:
         """Start a process on it, with this environment, whose output goes to a file."""
         with open(self.folder / log, "ab") as output:
-            it = subprocess.Popen(
-                [*self._inside, *command],
-                env=told,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+            whole, files = [*self._inside, *command], {"stdout": output, "stderr": output}
+            it = Popen(whole, env=told, cwd="/", stdin=DEVNULL, **files)
         self._running.append(it)
         return it
 
     def call(self, *command: str | Path, told: Mapping[str, str] | None = None) -> None:
         """The same, to its end, which is to be a good one. Raises `CalledProcessError`."""
-        status = self.run(*command, log="calls.log", told=told).wait(START_SECONDS)
-        if status:
+        if status := self.run(*command, log="calls.log", told=told).wait(START_SECONDS):
             raise subprocess.CalledProcessError(status, list(map(str, command)))
 
     def kill(self) -> None:
@@ -124,13 +113,12 @@ class Host:
         if self._first.poll() is None:
             for each in psutil.Process(self._first.pid).children():
                 each.kill()
-        for it in (self._first, *self._running):
+        self._first.communicate()
+        for it in self._running:
             it.wait()
-        self._first.stdin.close()
-        self._first.stdout.close()
         for line in LINES:
             gone = ["ip", "link", "delete", f"{line}-{self.number}"]  # with its other end, or now
-            subprocess.run(gone, stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(gone, stderr=DEVNULL, check=False)
 
     def cut(self, *lines: str) -> None:
         """Pull these plugs."""

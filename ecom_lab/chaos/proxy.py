@@ -68,16 +68,6 @@ class Proxy:
         for valve in self.valves:
             valve.cut()
 
-    def clog(self, random: Random, seconds: float) -> None:
-        """Nothing passes for so long; then the lines are released one by one, in random order."""
-        valves = self.valves
-        for valve in valves:
-            valve.open.clear()
-        time.sleep(seconds)
-        for valve in random.sample(valves, len(valves)):
-            valve.open.set()
-            time.sleep(random.uniform(0, 0.02))
-
     def close(self) -> None:
         """Stop listening and cut all lines."""
         self._server.shutdown()

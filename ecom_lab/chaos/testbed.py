@@ -42,13 +42,7 @@ class Testbed:
     in files, are what the fault may lay hands on besides."""
 
     def __init__(
-        self,
-        runner: Any,
-        fault: Fault,
-        size: Size,
-        seed: int,
-        broker: Any,
-        database: Cluster | None,
+        self, runner: Any, fault: Fault, size: Size, seed: int, broker: Any, database: Any
     ) -> None:
         self.runner, self.broker, self.database = runner, broker, database
         self.processes: Processes = runner.processes
@@ -98,6 +92,11 @@ class Testbed:
     def wait(self, least: float, most: float) -> None:
         """Let a random time pass, in seconds."""
         time.sleep(self.random.uniform(least, most))
+
+    def endure(self, least: float, most: float) -> None:
+        """Customers come while a fault lasts: for a random time, in seconds."""
+        self.burst()
+        self.wait(least, most)
 
 
 @contextmanager

@@ -37,8 +37,7 @@ def alarm(what: str, limit: str, none: str, usual: list[str], bed: Testbed) -> s
     bed.broker.control(limit, none)
     try:
         before = len(bed.workload.acknowledged)
-        bed.burst()
-        bed.wait(bed.seconds, bed.seconds)
+        bed.endure(bed.seconds, bed.seconds)
         if len(bed.workload.acknowledged) == before:
             bed.problems.append("no order was accepted during an alarm")
     finally:
@@ -70,8 +69,7 @@ def pause(bed: Testbed) -> str:
     node = bed.random.choice(bed.broker.nodes)
     node.signal(signal.SIGSTOP)
     try:
-        bed.burst()
-        bed.wait(bed.seconds, bed.seconds)
+        bed.endure(bed.seconds, bed.seconds)
     finally:
         node.signal(signal.SIGCONT)
     return "node paused"
@@ -123,15 +121,20 @@ def slow(bed: Testbed) -> str:
     """Everything crawls; then the lines are cut amid what is on its way."""
     for valve in bed.broker.valves:
         valve.delay = 0.05
-    bed.burst()
-    bed.wait(0.2, 0.6)
+    bed.endure(0.2, 0.6)
     bed.broker.cut()
     return "lines slow, then cut"
 
 
 def clogged(bed: Testbed) -> str:
-    """All lines stop, and come back in random order."""
-    bed.broker.clog(bed.random, bed.random.uniform(0.1, 0.5))
+    """All lines stop, come back one by one, in random order, and are cut."""
+    valves = bed.broker.valves
+    for valve in valves:
+        valve.open.clear()
+    bed.wait(0.1, 0.5)
+    for valve in bed.random.sample(valves, len(valves)):
+        valve.open.set()
+        bed.wait(0.0, 0.02)
     bed.broker.cut()
     return "lines clogged, released at random, cut"
 

@@ -46,8 +46,7 @@ def full(bed: Testbed) -> str:
     try:
         bed.wait(0.1, 0.1)  # for what was being written
         written = _written(bed, service)
-        bed.burst()
-        bed.wait(0.5, 1.0)
+        bed.endure(0.5, 1.0)
         if _written(bed, service) != written:
             raise HarnessFailed(f"{service} could write to a disk that should have been full")
     finally:
@@ -70,12 +69,10 @@ def busy(bed: Testbed) -> str:
     service = bed.random.choice(bed.services)
     if bed.database:
         with _rows_locked(bed, service):
-            bed.burst()
-            bed.wait(LONG, LONG + 1.0)
+            bed.endure(LONG, LONG + 1.0)
         return f"all rows of {service} locked"
     with closing(write_lock(bed, service)):
-        bed.burst()
-        bed.wait(LONG_FOR_FILES, LONG_FOR_FILES + 1.0)
+        bed.endure(LONG_FOR_FILES, LONG_FOR_FILES + 1.0)
     return f"{service} found its database locked"
 
 
@@ -104,8 +101,7 @@ def kill(bed: Testbed) -> str:
     later, to recover."""
     with _looked_after(bed):
         away(bed.database)
-        bed.burst()
-        bed.wait(LONG, LONG + 1.0)
+        bed.endure(LONG, LONG + 1.0)
     bed.database.start()
     return "database killed"
 
@@ -125,8 +121,7 @@ def freeze(bed: Testbed) -> str:
     """SIGSTOP of the server, then SIGCONT: commits are made whose answers nobody waits for."""
     bed.burst()
     with frozen(bed.database.pid), _looked_after(bed):
-        bed.burst()
-        bed.wait(LONG, LONG + 1.0)
+        bed.endure(LONG, LONG + 1.0)
     return "database frozen"
 
 

@@ -45,8 +45,7 @@ def bad_lines(role: str, how: str, bed: Testbed) -> str:
     """A host's lines are bad for a while; nobody does anything but wait."""
     host = _host(bed, role)
     _BAD[how](host)
-    bed.burst()
-    bed.wait(bed.seconds, bed.seconds)
+    bed.endure(bed.seconds, bed.seconds)
     host.mend()
     return f"host with {role} {how}"
 
@@ -60,7 +59,13 @@ BAD_LINES = [
 
 def fail_over(bed: Testbed) -> str:
     """The primary dies, whose host goes on; the standby is promoted under load."""
-    _replace_primary(bed)
+    database = bed.runner.database
+    before = database.primary
+    database.kill()
+    database.promote()
+    bed.burst()
+    before.mend()  # if it was cut off
+    database.restore(before)
     return "primary killed, standby promoted"
 
 
@@ -69,18 +74,8 @@ def fence(bed: Testbed) -> str:
     and only then has its host its lines again."""
     bed.runner.database.primary.cut(*LINES)
     bed.wait(bed.seconds, bed.seconds)
-    _replace_primary(bed)
+    fail_over(bed)
     return "primary cut off, ended, standby promoted"
-
-
-def _replace_primary(bed: Testbed) -> None:
-    database = bed.runner.database
-    before = database.primary
-    database.kill()
-    database.promote()
-    bed.burst()
-    before.mend()
-    database.restore(before)
 
 
 def roll(bed: Testbed) -> Iterator[str]:

@@ -3,7 +3,6 @@
 Or as they are told, by `os._exit` at every durable boundary: the simulator's crash points, in fact.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterator
 
 from ecom.errors import ServiceDied
@@ -34,8 +33,7 @@ def freeze(bed: Testbed) -> str:
     service = bed.random.choice(bed.services)
     sessions = connections(bed, service)
     with frozen(bed.pid(service)):
-        bed.burst()
-        bed.wait(4.0, 5.0)  # at a heartbeat of one second
+        bed.endure(4.0, 5.0)  # at a heartbeat of one second
     wait_for(lambda: connections(bed, service) > sessions, 20, f"{service} to be given up")
     return f"{service} frozen"
 
@@ -104,23 +102,21 @@ def crash(bed: Testbed) -> Iterator[str]:
             _start(bed, service, plan[service], armed)
 
 
-def _plan(bed: Testbed) -> dict[str, deque[str]]:
+def _plan(bed: Testbed) -> dict[str, Iterator[str]]:
     """Service → the points it will be armed with, one after the other."""
     every, whole = points(bed.runner.saga, bed.trial.asked), []
     while len(whole) < bed.rounds:
         whole += bed.random.sample(every, len(every))
-    plan = {service: deque() for service in bed.services}
-    for service, point in whole[: bed.rounds]:
-        plan[service].append(point)
-    return plan
+    chosen = whole[: bed.rounds]
+    return {each: iter([point for its, point in chosen if its == each]) for each in bed.services}
 
 
-def _start(bed: Testbed, service: str, planned: deque[str], armed: dict[str, str]) -> None:
+def _start(bed: Testbed, service: str, planned: Iterator[str], armed: dict[str, str]) -> None:
     """Start a service with its next failpoint; without one if it has had all of its own."""
     told = {}
-    if planned:
-        armed[service] = planned.popleft()
-        told["ECOM_FAILPOINT"] = f"{armed[service]}/{bed.random.randint(1, 6)}"
+    if point := next(planned, None):
+        armed[service] = point
+        told["ECOM_FAILPOINT"] = f"{point}/{bed.random.randint(1, 6)}"
     try:
         bed.processes.start((service, "1"), target=bed.trial.failing, extra=told)
     except ServiceDied:
