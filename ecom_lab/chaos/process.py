@@ -10,19 +10,18 @@ import asyncio
 import os
 import pickle
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct, defstruct
 
 from ecom import events
+from ecom.harness.carried import carried
 from ecom.harness.member import serve as serve_member
 from ecom.process.databases import Server
 from ecom.process.driver import Process
 from ecom.runtime.messages import Command, Commit, Confirmed, Delivery, Failed, Performed
 from ecom.runtime.saga import Saga
-from ecom.runtime.service import Service
 from ecom.sagas.choreography import choreography
 from ecom.serve import serve
 from ecom.services import inventory, order, payment
@@ -91,31 +90,20 @@ _NEWER: dict[Any, Any] = {
 
 def next_release(saga: Saga) -> Saga:
     """The saga as release N+1 has it, which this process is of from now on."""
+    named = carried(saga)  # its events, rows, timers and effects by their names
     for name in [name for name in sys.modules if name.startswith("ecom.")]:
         for attribute, value in [*vars(sys.modules[name]).items()]:
             if isinstance(value, type) and value in _NEWER:
                 setattr(sys.modules[name], attribute, _NEWER[value])
     step = migrations.Step(_note_gifts, migrations.VERSION)  # which release N may still read
     migrations.STEPS, migrations.VERSION = (*migrations.STEPS, step), migrations.VERSION + 1
-    contract = replace(saga.contract, events=_newer(saga.contract.events))
-    return Saga(contract, {name: _upgraded(it) for name, it in saga.services.items()})
+    return pickle.loads(named)
 
 
 def _note_gifts(db: migrations.Schema, found: migrations.Found) -> None:
     """No order of before was a gift."""
     if "gift_note" not in found.tables.get("orders", {"gift_note"}):
         db.execute("ALTER TABLE orders ADD COLUMN gift_note TEXT DEFAULT 'none'")
-
-
-def _upgraded(service: Service) -> Service:
-    newer = {name: _newer(getattr(service, name)) for name in ("rows", "effects")}
-    for name in "handlers", "retries", "given_up", "transitions":
-        newer[name] = {_NEWER.get(kind, kind): it for kind, it in getattr(service, name).items()}
-    return replace(service, **newer)
-
-
-def _newer(kinds: Iterable[type]) -> Any:
-    return tuple(_NEWER.get(kind, kind) for kind in kinds)
 
 
 def main(arguments: Sequence[str], pickled: bytes | None = None) -> None:
