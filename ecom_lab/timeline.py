@@ -59,8 +59,7 @@ class Timeline(Picture):
         heights = [max(BAND, row * len(band)) for band in self.bands.values()]
         total = max(BAND, sum(heights) + GAP * len(heights))
         height = HEAD + total + FOOT
-        latest = self.frame[[*TIMES]].max().max()
-        now = 0.0 if pd.isna(latest) else float(latest)
+        now = float(self.frame[[*TIMES]].max().fillna(0.0).max())
         with paper(self.title, WIDTH, height) as page:
             size = (WIDTH - LEFT - RIGHT) / WIDTH, total / height
             axes = page.figure.add_axes((LEFT / WIDTH, FOOT / height, *size))

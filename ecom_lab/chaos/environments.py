@@ -60,16 +60,13 @@ def proxied() -> Iterator[tuple[str, Proxy]]:
 @contextmanager
 def clustered() -> Iterator[tuple[str, "Cluster"]]:
     """A cluster, whose clients come through a proxy to any node that answers."""
-    with passing_folder() as folder:
+    with passing_folder() as folder, ExitStack() as ending:
         cluster = Cluster(folder)
-        try:
-            for node in cluster.nodes:  # the first begins a cluster, the others join it
-                node.start()
-            with closing(Proxy(*(node.url for node in cluster.nodes))) as proxy:
-                yield proxy.url + "?heartbeat=2", cluster
-        finally:
-            for node in cluster.nodes:
-                node.kill()
+        for node in cluster.nodes:  # the first begins a cluster, the others join it
+            ending.callback(node.kill)
+            node.start()
+        proxy = ending.enter_context(closing(Proxy(*(node.url for node in cluster.nodes))))
+        yield proxy.url + "?heartbeat=2", cluster
 
 
 @contextmanager
@@ -111,13 +108,11 @@ class EphemeralNode(Node):
 class Cluster:
     """Three nodes with one cookie and one epmd that are one broker: what a quorum queue is for."""
 
-    names = ("one", "two", "three")
-
     def __init__(self, folder: Path) -> None:
         common = {word: secrets.token_hex(16) for word in ("password", "cookie", "mark")}
         epmd = usable(None)["epmd"]
         self.nodes: list[Node] = []
-        for name in self.names:
+        for name in ("one", "two", "three"):
             (folder / name).mkdir(mode=0o700)
             identity = common | {"ports": usable(None) | {"epmd": epmd}}
             write_private(folder / name / "identity.json", json.dumps(identity))

@@ -178,23 +178,17 @@ class Fault:
         reasons = (self.not_on[place] for place in places if place in self.not_on)
         return next(filter(None, (it() if callable(it) else it for it in reasons)), "")
 
-    def on(
-        self,
-        trial: ShopTrial | Own = SHOP,
-        replicas: int = 1,
-        saga: Callable[[float], Saga] = choreography,
-        database: str = "files",
-    ) -> "Fault":
-        """The same fault, another row of the scorecard: on another saga than the shop's, on so many
-        processes of every service, with a coordinator, with rows in a "postgres"."""
+    def on(self, trial: ShopTrial | Own = SHOP, **setup: Any) -> "Fault":
+        """The same fault, another row of the scorecard: on another saga than the shop's; `setup` is
+        more of the fields above: so many `replicas`, a `saga` with a coordinator, a `database`."""
+        it = replace(self, trial=trial, **setup)
         said = {
-            f"-x{replicas}": replicas > 1,
-            "-orchestrated": saga is orchestration,
-            "-postgres": database == "postgres",
+            f"-x{it.replicas}": it.replicas > 1,
+            "-orchestrated": it.saga is orchestration,
+            "-postgres": it.database == "postgres",
             trial.suffix: True,
         }
         if not (suffix := "".join(word for word, is_so in said.items() if is_so)):
             return self
-        setup = {"trial": trial, "replicas": replicas, "saga": saga, "database": database}
         refused = {"here": self.fixed} if self.fixed else {}
-        return replace(self, name=self.name + suffix, not_on={**self.not_on, **refused}, **setup)
+        return replace(it, name=self.name + suffix, not_on={**self.not_on, **refused})

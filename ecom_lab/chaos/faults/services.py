@@ -67,18 +67,14 @@ _REPLIES = ("before reply", "after reply")
 
 def points(saga: Saga, asked: Collection[str]) -> list[tuple[str, str]]:
     """All that a saga's services come to; `asked` are those that are given commands."""
-    producers = {event.producer for event in saga.contract.events}
-    return [
-        (name, point)
-        for name, service in saga.services.items()
-        for may, its in (
-            (True, _HEARS),
-            (name in producers, _SAYS),
-            (service.effects, _ASKS),
-            (name in asked, _REPLIES),
-        )
-        for point in (its if may else ())
-    ]
+    producers, found = {event.producer for event in saga.contract.events}, []
+    for name, service in saga.services.items():
+        its = [*_HEARS]
+        its += _SAYS if name in producers else ()
+        its += _ASKS if service.effects else ()
+        its += _REPLIES if name in asked else ()
+        found += [(name, point) for point in its]
+    return found
 
 
 def crash(bed: Testbed) -> Iterator[str]:
