@@ -132,11 +132,10 @@ class Deployment:
         self.hosts: dict[int, Host] = {}
         self.processes = self  # as a `Runner` has them
         self._running: dict[Member, Any] = {}  # what looks after a service
-        self._python = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        self._outside = {
-            server.variable: server.url.format("", address(OUTSIDE), HTTP_PORT + n)
-            for n, server in enumerate(SERVERS.values())
-        }
+        # What every process is told: where Python is, and who is outside.
+        self._told = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        for n, server in enumerate(SERVERS.values()):
+            self._told[server.variable] = server.url.format("", address(OUTSIDE), HTTP_PORT + n)
 
     def __enter__(self) -> "Deployment":
         with ExitStack() as closing:
@@ -159,7 +158,7 @@ class Deployment:
         self._urls = {PROVISIONER: server.url, **urls}
         write_private(self.folder / SERVER, f"{server.url}\n{self.name}")
         for name in SERVERS:
-            told = {**self._python, "ECOM_FOLDER": str(self.folder), **self._outside}
+            told = {**self._told, "ECOM_FOLDER": str(self.folder)}
             command = sys.executable, "-m", "ecom.sandbox", name
             self.hosts[OUTSIDE].run(*command, log=f"{name}.log", told=told)
         for number in HOSTS:
@@ -224,7 +223,7 @@ class Deployment:
     def _environment(self, service: str, number: int) -> dict[str, str]:
         """All that a service is told: nothing of a folder."""
         return {
-            **self._python,
+            **self._told,
             "ECOM_AMQP_URL": self.amqp_url(number),
             "ECOM_DATABASE_URL": self._urls[service],
             "ECOM_SHOP": self.name,
@@ -232,7 +231,6 @@ class Deployment:
             "ECOM_HTTP_HOST": "0.0.0.0",
             "ECOM_HTTP_PORT": str(HTTP_PORT),
             "ECOM_HTTP_TOKEN": self.token,
-            **self._outside,
         }
 
     def amqp_url(self, number: int) -> str:
@@ -250,7 +248,7 @@ class Deployment:
     def attached(self) -> Any:
         """The shop, held in a notebook."""
         where = self.database.url(self.database.primary), self.amqp_url(1), self.http_url(1)
-        gateway = self._outside["ECOM_GATEWAY_URL"]
+        gateway = self._told["ECOM_GATEWAY_URL"]
         return attach(*where, gateway, shop=self.name, token=self.token)
 
     def settle(self, seconds: float) -> None:
