@@ -68,16 +68,13 @@ class Timeline(Picture):
             axes.spines[["top", "left", "right"]].set_visible(False)
             top = 0.0
             for (name, band), tall in zip(self.bands.items(), heights, strict=True):
-                _band(axes, name, band, (top, tall), now)
+                _band(axes, name, band, top, tall, now)
                 top += tall + GAP
         return page.figure
 
 
-def _band(
-    axes: Axes, name: str, band: pd.DataFrame, place: tuple[float, float], now: float
-) -> None:
+def _band(axes: Axes, name: str, band: pd.DataFrame, top: float, tall: float, now: float) -> None:
     """Lines of one outcome; of orders that were confirmed before they were cancelled, two."""
-    top, tall = place
     row, is_open = tall / len(band), name == OPEN
     colour, words = COLOURS.get(name, palette.FAILURE), f"{len(band):,} {name}"
     # In points: with paper between the lines, while there is room for it.

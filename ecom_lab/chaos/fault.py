@@ -41,9 +41,10 @@ class Size(NamedTuple):
 class ShopTrial:
     """The shop, whose customers order over HTTP."""
 
-    suffix = ""  # of the names of its rows
+    name = "shop"
     asked = frozenset({"order"})  # the services that are given commands
-    failing = "ecom_lab.chaos.process:main"  # the program of a service that may be told to fail
+    # The program of a service that may be told to fail, or to be of the next release.
+    program = "ecom_lab.chaos.process:main"
 
     def runner(self, fault: "Fault", size: Size, **where: Any) -> Any:
         """It, not opened yet; `where` are its folder, broker and database."""
@@ -111,11 +112,7 @@ class Own:
     running: Callable[..., Running]
     commands: Callable[[int], Sequence[Wish]]
 
-    failing = "ecom_lab.chaos.process:member"
-
-    @property
-    def suffix(self) -> str:
-        return f"-of-{self.name}"
+    program = "ecom_lab.chaos.process:member"
 
     @property
     def asked(self) -> set[str]:
@@ -178,15 +175,16 @@ class Fault:
         reasons = (self.not_on[place] for place in places if place in self.not_on)
         return next(filter(None, (it() if callable(it) else it for it in reasons)), "")
 
-    def on(self, trial: ShopTrial | Own = SHOP, **setup: Any) -> "Fault":
-        """The same fault, another row of the scorecard: on another saga than the shop's; `setup` is
-        more of the fields above: so many `replicas`, a `saga` with a coordinator, a `database`."""
-        it = replace(self, trial=trial, **setup)
+    def on(self, trial: ShopTrial | Own = SHOP, replicas: int = 1, **setup: Any) -> "Fault":
+        """The same fault, another row of the scorecard: on another saga than the shop's, on so many
+        processes of every service; `setup` is more of the fields above: a `saga` (the one with a
+        coordinator), a `database` ("postgres")."""
+        it = replace(self, trial=trial, replicas=replicas, **setup)
         said = {
-            f"-x{it.replicas}": it.replicas > 1,
+            f"-x{replicas}": replicas > 1,
             "-orchestrated": it.saga is orchestration,
             "-postgres": it.database == "postgres",
-            trial.suffix: True,
+            f"-of-{trial.name}": trial is not SHOP,
         }
         if not (suffix := "".join(word for word, is_so in said.items() if is_so)):
             return self

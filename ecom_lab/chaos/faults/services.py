@@ -16,7 +16,6 @@ from ecom_lab.chaos.verdict import HarnessFailed
 
 CONNECTED = "Connected to the broker"  # what a service logs at the start of a session
 PROVISION_SECONDS = 120.0
-RELEASE = "ecom_lab.chaos.process:main"  # which can be of the next release
 
 
 def kill(bed: Testbed) -> str:
@@ -53,7 +52,7 @@ def roll(bed: Testbed) -> Iterator[str]:
         for service in bed.random.sample(bed.services, len(bed.services)):
             bed.burst(len(bed.services))
             bed.leave(service)
-            bed.processes.start((service, "1"), target=RELEASE, extra=told)
+            bed.processes.start((service, "1"), target=bed.trial.program, extra=told)
         yield "all restarted as release N+1" if told else "all restarted as release N"
 
 
@@ -114,7 +113,7 @@ def _start(bed: Testbed, service: str, planned: Iterator[str], armed: dict[str, 
         armed[service] = point
         told["ECOM_FAILPOINT"] = f"{point}/{bed.random.randint(1, 6)}"
     try:
-        bed.processes.start((service, "1"), target=bed.trial.failing, extra=told)
+        bed.processes.start((service, "1"), target=bed.trial.program, extra=told)
     except ServiceDied:
         if not told:
             raise  # else it has struck before the service was ready
