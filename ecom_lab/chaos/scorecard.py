@@ -27,7 +27,7 @@ _ON_HOSTS = {"environment": apart, "trial": ON_HOSTS, "replicas": 3, "bites": Fa
 _ON_HOSTS |= {"not_on": {"here": lack}, "fixed": "hosts have one setup, with all that it takes"}
 _ROUNDS = 3 * len(services.points(orchestration(), SHOP.asked))
 
-_ALL = (
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in (
     Fault("service-kills", "SIGKILL of a random service every 0.5 to 2 s",
           salvo(services.kill, gap=(0.0, 1.0)), Size(300, 4), Size(10_000, 300)),
     Fault("frozen-services", "SIGSTOP past the heartbeat, then SIGCONT",
@@ -81,6 +81,4 @@ _ALL = (
           private, bites=False, hold_seconds=4.0),
     Fault("soak", "all faults mixed",
           soak.soak, Size(300, 1, 4.0), Size(20_000, 1_000, 1_800.0), proxied),
-)  # fmt: skip
-
-FAULTS: dict[str, Fault] = {fault.name: fault for fault in _ALL}
+)}  # fmt: skip

@@ -129,13 +129,11 @@ def cut(bed: Testbed) -> str:
     """Every connection is ended by an administrator, whatever is under way on it."""
     bed.burst()
     with psycopg.connect(bed.database.url) as connection:
-        connection.execute(_CUT)
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
     return "connections to the database cut"
-
-
-_CUT = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
 
 
 @contextmanager
