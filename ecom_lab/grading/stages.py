@@ -14,7 +14,7 @@ from ecom.sandbox.cards import DECLINED_CARD, GOOD_CARD
 from ecom.services.inventory import COMMITTED, HELD, Reservation, Stock
 from ecom.services.payment import Refund
 from ecom_lab.simulator.ablations.ablation import answering, performing
-from ecom_lab.simulator.ablations.handling import ForgetsAtOnce
+from ecom_lab.simulator.durability import ForgetfulDisk
 from ecom_lab.simulator.model import REDUCTIONS, Model, Move, State
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
 from ecom_lab.simulator.scenario import Scenario
@@ -79,7 +79,7 @@ UNPAID = replace(AGAIN[0], clients=DECLINED.clients)
 # key of a refund. To say a thing twice does no harm then, so the log is not asked.
 UNLOGGED = tuple(it for it in UNSURE.properties if it.when < LOGGED)
 FORGETFUL = performing("payment", outside.Keyless(Refund))(
-    replace(AGAIN[0], runtime=ForgetsAtOnce, properties=UNLOGGED)
+    replace(AGAIN[0], disk=ForgetfulDisk, properties=UNLOGGED)
 )
 PAIRS = (replace(one("gone", world=UNSURE), replicas={name: 2}) for name in ALL)
 

@@ -122,7 +122,9 @@ class Optimist(SharedDisk):
 
 
 class ForgetfulDisk(Disk):
-    """Time flies: what is done is out of the inbox's retention once it is committed."""
+    """What was handled is forgotten at once."""
+
+    # As if time flew: it is out of the inbox's retention once it is committed.
 
     def commit(self) -> None:
         rows = self._tables.get(Inbox, {})
@@ -131,7 +133,9 @@ class ForgetfulDisk(Disk):
 
 
 class LazyDisk(Disk):
-    """`synchronous=NORMAL`: a commit is safe from a power cut only when the next one is made."""
+    """The database runs with synchronous=NORMAL."""
+
+    # A commit is safe from a power cut only when the next one is made.
 
     def commit(self) -> None:
         before = self._before

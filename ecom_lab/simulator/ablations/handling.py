@@ -24,20 +24,6 @@ class HastyRuntime(Runtime):
         yield from sorted(outputs, key=lambda output: type(output) is not self.first)
 
 
-class SpoilingRuntime(Runtime):
-    """Does something wrong in each transaction, just before the commit."""
-
-    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        for output in super().step(inputs, now):
-            if type(output) is Commit:
-                self.spoil(output.transaction)
-            yield output
-
-    def spoil(self, tx: Transaction) -> None:
-        """What goes wrong."""
-        raise NotImplementedError
-
-
 class AckFirst(HastyRuntime):
     """Messages are acknowledged first."""
 
@@ -83,15 +69,19 @@ class TrustsRedelivered(NoInbox):
             super()._delivery(delivery, tx, now)
 
 
-class ForgetsAtOnce(SpoilingRuntime):
-    """What was handled is forgotten at once."""
+class DropsUnreadable(Runtime):
+    """What cannot be read is acknowledged and dropped."""
 
-    def spoil(self, tx: Transaction) -> None:
-        for row in tx[Inbox].where(state="done"):
-            tx[Inbox].delete(row.id)
+    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
+        try:
+            decode(self._contract, delivery.headers, delivery.body)
+        except Refused:
+            self._refused = True
+        else:
+            super()._delivery(delivery, tx, now)
 
 
-class RequeueForEver(Runtime):
+class RequeueForEver(DropsUnreadable):
     """What cannot be read is given back to the queue, for ever."""
 
     def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
@@ -99,21 +89,6 @@ class RequeueForEver(Runtime):
         for output in super().step(inputs, now):
             if type(output) is not Ack or not self._refused:
                 yield output
-
-    def _delivery(self, delivery: Delivery, tx: Transaction, now: float) -> None:
-        try:
-            decode(self._contract, delivery.headers, delivery.body)
-        except Refused:
-            self._refused = True
-            return
-        super()._delivery(delivery, tx, now)
-
-
-class DropsUnreadable(RequeueForEver):
-    """What cannot be read is acknowledged and dropped."""
-
-    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
-        return Runtime.step(self, inputs, now)
 
 
 class NoRollback(Runtime):

@@ -11,22 +11,24 @@ from ecom.runtime.messages import Output, PublisherUp
 from ecom.runtime.runtime import Memory, Runtime
 from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Replica, Timer
 from ecom.stores.base import Transaction
-from ecom.stores.query import MoreThan
-from ecom_lab.simulator.ablations.handling import HastyRuntime, NoInbox, SpoilingRuntime
+from ecom.stores.query import MoreThan, key_of
+from ecom_lab.simulator.ablations.handling import HastyRuntime, NoInbox
 
 
-class StartingRuntime(Runtime):
-    """Something is amiss when a process starts (not when it merely connects again)."""
+class ForgetsAtStart(Runtime):
+    """Rows of one kind are forgotten when a process starts (not when it merely connects again)."""
+
+    kind: type
 
     def _take(self, it: messages.Input, tx: Transaction, now: float) -> None:
         memory = self.volatile()
         super()._take(it, tx, now)
         if type(it) is PublisherUp and memory.outbox.last == memory.effects.last == 0:
-            self.start(tx)
+            self.forget(tx)
 
-    def start(self, tx: Transaction) -> None:
-        """What goes wrong."""
-        raise NotImplementedError
+    def forget(self, tx: Transaction) -> None:
+        for row in tx[self.kind].where():
+            tx[self.kind].delete(key_of(row))
 
 
 class PublishFirst(HastyRuntime):
@@ -41,15 +43,19 @@ class PerformFirst(HastyRuntime):
     first = messages.Perform
 
 
-class NoOutbox(SpoilingRuntime):
+class NoOutbox(Runtime):
     """Events are published from memory, after the commit."""
 
     lost: tuple[str, ...] = ("events", "dead")  # what is not written down
 
-    def spoil(self, tx: Transaction) -> None:
-        for row in tx[Outbox].where(done_at=None):
-            if row.exchange in self.lost:
-                tx[Outbox].delete(row.seq)
+    def step(self, inputs: Iterable[Any], now: float) -> Iterator[Output]:
+        for output in super().step(inputs, now):
+            if type(output) is messages.Commit:
+                rows = output.transaction[Outbox]
+                for row in rows.where(done_at=None):
+                    if row.exchange in self.lost:
+                        rows.delete(row.seq)
+            yield output
 
 
 class DeadLetterFromMemory(NoOutbox):
@@ -74,12 +80,12 @@ class SentWhenPublished(Runtime):
                 yield messages.Commit(tx)
 
 
-class ForgetsUnsent(StartingRuntime):
+class ForgetsUnsent(ForgetsAtStart):
     """A process that starts does not send what is unsent."""
 
-    kind: type = Outbox
+    kind = Outbox
 
-    def start(self, tx: Transaction) -> None:
+    def forget(self, tx: Transaction) -> None:
         memory, name = self.volatile(), self.kind.table
         window = replace(getattr(memory, name), last=tx.counted(name))
         self.restore(replace(memory, **{name: window}))
@@ -119,12 +125,10 @@ class ForgetsRetries(Runtime):
         super()._tick(tx, now)
 
 
-class TimersInMemory(StartingRuntime):
+class TimersInMemory(ForgetsAtStart):
     """Deadlines are kept in memory."""
 
-    def start(self, tx: Transaction) -> None:
-        for timer in tx[Timer].where():
-            tx[Timer].delete(timer.id)
+    kind = Timer
 
 
 class NoLease(Runtime):

@@ -100,7 +100,7 @@ RUNTIMES = {
     "inbox": (handling.NoInbox, TRUSTING),
     "inbox-with-the-work": (handling.ClaimFirst, CRASH),
     "own-memory-of-duplicates": (handling.TrustsRedelivered, COUNTED),
-    "inbox-is-kept": (handling.ForgetsAtOnce, TRUSTING),
+    "inbox-is-kept": (durability.ForgetfulDisk, TRUSTING),
     "ack-after-commit": (handling.AckFirst, CRASH),
     "outbox": (sending.NoOutbox, CRASH),
     "outbox-and-inbox": (sending.DualWrite, CRASH),
@@ -130,11 +130,7 @@ RUNTIMES = {
 # Databases without a safeguard, the broker, the API, the outside world; and their story, if they
 # do not tell it themselves.
 AROUND = {
-    "synchronous-full": (
-        durability.LazyDisk,
-        one("power"),
-        "The database runs with synchronous=NORMAL.",
-    ),
+    "synchronous-full": (durability.LazyDisk, one("power")),
     "write-lock": (durability.StaleDisk, PAIR, "Two replicas read the shelf, then write it."),
     "row-locks": (durability.UnlockedRows, SHARED),
     "insert-conflicts": (durability.Overwriting, SHARED),

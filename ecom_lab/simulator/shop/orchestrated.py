@@ -19,7 +19,7 @@ from ecom.services.order import CANCELLED, CONFIRMED
 from ecom.services.payment import CAPTURED, Capture, Declined, Payment
 from ecom_lab.simulator.ablations import handling
 from ecom_lab.simulator.ablations.ablation import Change, ablation, performing
-from ecom_lab.simulator.ablations.sending import StartingRuntime
+from ecom_lab.simulator.ablations.sending import ForgetsAtStart
 from ecom_lab.simulator.durability import StaleDisk
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
 from ecom_lab.simulator.scenario import Scenario
@@ -209,12 +209,10 @@ class SureOfSilence(Steps):
         super().give_up(overdue, work)
 
 
-class Forgetful(StartingRuntime):
+class Forgetful(ForgetsAtStart):
     """How far a saga has come is kept in the coordinator's memory."""
 
-    def start(self, tx: Any) -> None:
-        for row in tx[Coordination].where():
-            tx[Coordination].delete(row.order_id)
+    kind = Coordination
 
 
 def _led_by(weak: type[Steps], change: Callable[[list[Step]], list[Step]] = list) -> Change:
