@@ -64,11 +64,6 @@ def is_set_aside(held: Held, limit: int | None) -> bool:
     return limit is not None and held.returned >= limit
 
 
-def headers_of(headers: dict[str, Any], returned: int) -> dict[str, Any]:
-    """The headers of a delivery: quorum queues say how often it came back."""
-    return headers | {"x-delivery-count": returned} if returned else headers
-
-
 def route(key: str, bindings: Iterable[tuple[str, str]]) -> list[str]:
     """The queues whose bindings (queue, pattern) match; none: the message is returned.
 
@@ -79,16 +74,6 @@ def route(key: str, bindings: Iterable[tuple[str, str]]) -> list[str]:
 
 
 # ── how that changes the state of a world ─────────────────────────────────────────────────────
-def leaves(world: Model, who: int, held: Held) -> Changed:
-    """A message is delivered to a service."""
-    return world.first + who, world.queues.change(deliver, held)
-
-
-def lost(world: Model, who: int) -> Changed:
-    """A queue is deleted with all that is in it, and made anew."""
-    return world.first + who, world.queues.change(delete)
-
-
 def comes_back(world: Model, who: int, held: Held) -> Changed:
     """A delivery that was not acknowledged returns to its queue, or is set aside."""
     it = world.scenario
@@ -96,7 +81,7 @@ def comes_back(world: Model, who: int, held: Held) -> Changed:
         return _set_aside(world, held.message)
     counts = it.is_counted and held.returned < COUNTED
     back = held if counts else held._replace(returned=held.returned - 1)
-    return world.first + who, world.queues.change(give_back, back)
+    return world.queue_after(who, give_back, back)
 
 
 def published(world: Model, message: int, who: int, replica: int) -> Iterator[Changed]:
@@ -109,7 +94,7 @@ def published(world: Model, message: int, who: int, replica: int) -> Iterator[Ch
         listener = world.names.index(name)
         if not is_control(it.key) or listener in world.core:
             held = Held(message, _lane(world, name, message, who, replica))
-            yield world.first + listener, world.queues.change(publish, held)
+            yield world.queue_after(listener, publish, held)
 
 
 def _set_aside(world: Model, message: int) -> Changed:

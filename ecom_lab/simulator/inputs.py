@@ -10,7 +10,7 @@ from ecom.runtime.replicas import BEFORE
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Inbox, Outbox, Replica, Timer
 from ecom.stores.base import Row
-from ecom_lab.simulator.broker import Held, headers_of
+from ecom_lab.simulator.broker import Held
 from ecom_lab.simulator.choices import Input
 from ecom_lab.simulator.interning import Numbers
 from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, row_of
@@ -26,7 +26,8 @@ def prepared(
     given: list[Any] = []
     # Who has a lease, and what an echo has told, is said by the inputs alone (see `_now_due`): no
     # state tells it, so no step may depend on what earlier ones left of it.
-    local = _with(local, Replica, {}, anew=True)
+    is_synced = local.synced == local.tables
+    local = local._replace(tables=local.tables | {Replica: {}})
     for kind, *about in inputs:
         if kind in DELIVERED:
             tag = 1 + sum(isinstance(it, Delivery) for it in given)
@@ -56,12 +57,13 @@ def prepared(
         else:
             local = local if kind == "tick" else _now_due(local, kind, about)
             given.append(Tick())
-    return given, local, process
+    return given, local._replace(synced=local.tables) if is_synced else local, process
 
 
 def _delivery(messages: Numbers, tag: int, held: Held) -> Delivery:
-    it = messages.values[held.message]
-    headers = headers_of(it.headers, held.returned)
+    it, headers = messages.values[held.message], messages.values[held.message].headers
+    if held.returned:  # quorum queues say how often it came back
+        headers = headers | {"x-delivery-count": held.returned}
     return Delivery(1, tag, it.exchange, it.key, headers, it.body, it.user)
 
 
@@ -82,9 +84,5 @@ def _reached(local: ServiceState, ids: Iterable[str], heard: float) -> ServiceSt
     return _with(local, Timer, {id_: replace(rows[id_], due=NOW) for id_ in ids})
 
 
-def _with(
-    local: ServiceState, kind: type[Row], rows: dict[Any, Row], anew: bool = False
-) -> ServiceState:
-    tables = local.tables | {kind: rows if anew else local.tables.get(kind, {}) | rows}
-    synced = tables if local.synced == local.tables else local.synced
-    return local._replace(tables=tables, synced=synced)
+def _with(local: ServiceState, kind: type[Row], rows: dict[Any, Row]) -> ServiceState:
+    return local._replace(tables=local.tables | {kind: local.tables.get(kind, {}) | rows})

@@ -36,15 +36,14 @@ def matrix(ablations: Iterable[Ablation], workers: int = 1) -> pd.DataFrame:
 
 def losses(ablations: Iterable[Ablation], workers: int = 1) -> pd.DataFrame:
     """Each ablation's shortest counterexample: its length, the promise, and what was lost."""
-    samples = {it.name: it.sample for it in ablations}
     found = explore_all([Job(it.broken, it.name) for it in ablations], workers)
     first = {job.name: result.violations[0] for job, result in found}
-    rows = {
-        name: {"sample": sample, "steps": len(first[name].steps), "violates": first[name].promise}
-        | dict(first[name].lost)
-        for name, sample in samples.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("without")
+    rows = []
+    for it in ablations:
+        story = first[it.name]
+        about = {"sample": it.sample, "steps": len(story.steps), "violates": story.promise}
+        rows.append({"without": it.name, **about, **story.lost})
+    return pd.DataFrame(rows).set_index("without")
 
 
 class HeatMap(Picture):

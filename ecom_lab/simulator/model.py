@@ -14,7 +14,7 @@ dead letters, how far the clients are, and the phase. The phase is one of the re
 Each has a name in `REDUCTIONS`; a test leaves them out one by one, and finds the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -113,6 +113,10 @@ class Model:
     def queue(self, state: State, who: int) -> Queue:
         """What lies in a service's queue."""
         return self.queues.values[state[self.first + who]]
+
+    def queue_after(self, who: int, how: Callable[..., Queue], *held: Held) -> Changed:
+        """The change of a service's queue by one of the functions of `broker`."""
+        return self.first + who, self.queues.change(how, *held)
 
     def crowd(self, state: State) -> Crowd:
         """How far the clients are."""
@@ -232,7 +236,7 @@ class Model:
         replica, inputs = what
         taken = [it for kind, *it in inputs if kind in ("deliver", "overtake", "read")]
         given = [it for kind, *it in inputs if kind in DELIVERED]
-        changes: list[Changed] = [broker.leaves(self, who, held) for [held] in taken]
+        changes = [self.queue_after(who, broker.deliver, held) for [held] in taken]
         back = [held for helds in given for held in helds][outcome.acked :]
         changes += [broker.comes_back(self, who, held) for held in reversed(back)]
         for message in outcome.said:
@@ -247,7 +251,7 @@ class Model:
         for who in self.core if budget else ():
             if self.queue(state, who):
                 outcome = Outcome(("lost", "idle"), state[who])
-                yield Move(who, LOST, outcome, 1, (broker.lost(self, who),))
+                yield Move(who, LOST, outcome, 1, (self.queue_after(who, broker.delete),))
 
     def _tallies(self, state: State, budget: int) -> Iterator[Move]:
         """Those whose events are missed say how many there were, if not now then later."""

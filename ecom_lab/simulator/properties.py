@@ -62,11 +62,6 @@ QUIET_IS_REACHED = (
 Losses = Callable[[View, bool], Mapping[str, float]]  # what is not where it belongs, by unit
 
 
-def nothing_lost(view: View, quiet: bool) -> Mapping[str, float]:
-    """Of a saga in which nothing can be lost."""
-    return {}
-
-
 # ── judging ───────────────────────────────────────────────────────────────────────────────────
 class Problem(NamedTuple):
     """One promise that a state violates, how, and what is not where it belongs."""
@@ -105,7 +100,8 @@ class Judge:
         for each in scenario.properties:
             if each.when <= quiet:
                 for text in each.check(view):
-                    yield Problem(each.name, text, scenario.losses(view, quiet > 0))
+                    lost = scenario.losses(view, quiet > 0) if scenario.losses else {}
+                    yield Problem(each.name, text, lost)
 
 
 def view_of(world: Model, state: tuple[int, ...]) -> View:

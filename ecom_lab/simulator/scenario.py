@@ -19,7 +19,7 @@ from ecom.runtime.service import Impossible
 from ecom.stores.base import Row
 from ecom_lab.simulator.durability import Disk
 from ecom_lab.simulator.interning import Message
-from ecom_lab.simulator.properties import Losses, Property, nothing_lost
+from ecom_lab.simulator.properties import Losses, Property
 
 FAULTS = {
     "crash": "its process dies {}",
@@ -88,7 +88,7 @@ class Scenario:
     rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)  # service → what it has
     outside: Mapping[str, Sandbox] = field(default_factory=dict)  # or what performs as one
     properties: tuple[Property, ...] = ()
-    losses: Losses = nothing_lost
+    losses: Losses | None = None  # None: nothing can be lost
     faults: int = 1
     kinds: tuple[str, ...] = tuple(FAULTS)  # of faults
     replicas: Mapping[str, int] = field(default_factory=dict)  # of services that have several

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ecom.runtime.service import Handler
+from ecom.runtime.service import Handler, Service
 from ecom_lab.simulator.durability import Disk
 from ecom_lab.simulator.scenario import Scenario
 
@@ -52,6 +52,16 @@ def having(**changes: Any) -> Change:
 def answering(name: str, handlers: Mapping[type[Struct], Handler]) -> Change:
     """A service that answers these messages in another way, and listens to them as well."""
     return lambda scenario: replace(scenario, saga=scenario.saga.answering(name, handlers))
+
+
+def serving(name: str, change: Callable[[Service], Service]) -> Change:
+    """Another service of this name, made of the one that there is."""
+
+    def changed(scenario: Scenario) -> Scenario:
+        service = change(scenario.saga.services[name])
+        return replace(scenario, saga=scenario.saga.replacing(service))
+
+    return changed
 
 
 def performing(name: str, outside: Any) -> Change:

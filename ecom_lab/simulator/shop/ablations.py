@@ -5,6 +5,7 @@ The mistakes of well-known public samples are among them, by name (`sample` is n
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from msgspec import structs
 
@@ -16,7 +17,7 @@ from ecom.services.order import CancelOrder
 from ecom.services.payment import Capture, Captured, Refund
 from ecom_lab.simulator import durability
 from ecom_lab.simulator.ablations import handling, sending
-from ecom_lab.simulator.ablations.ablation import ablation, answering, having, performing
+from ecom_lab.simulator.ablations.ablation import ablation, answering, having, performing, serving
 from ecom_lab.simulator.interning import Message
 from ecom_lab.simulator.scenario import POISON, Scenario
 from ecom_lab.simulator.shop import domain, outside
@@ -56,19 +57,6 @@ TIMED = replace(in_time(), replicas={"inventory": 2}, disk=durability.SharedDisk
 LEFT = replace(one("gone", world=TWO), replicas={"inventory": 2}, disk=durability.SharedDisk)
 
 
-def _impatient(scenario: Scenario) -> Scenario:
-    """A capture is tried once. The provider never captures: only the deadline ends this order."""
-    service = scenario.saga.services["payment"]
-    service = replace(service, retries={**service.retries, Capture: Retry(attempts=1)})
-    return replace(scenario, saga=scenario.saga.replacing(service))
-
-
-def _without_mails_given_up(scenario: Scenario) -> Scenario:
-    """A mail that is given up holds back the order's later ones."""
-    service = replace(scenario.saga.services["notification"], given_up={})
-    return replace(scenario, saga=scenario.saga.replacing(service))
-
-
 def _keyless(scenario: Scenario) -> Scenario:
     """Orders carry no idempotency key."""
     clients = [(it, structs.replace(it.requests[0], key=None)) for it in scenario.clients]
@@ -78,7 +66,9 @@ def _keyless(scenario: Scenario) -> Scenario:
 
 # Who orders without a key must not be asked to order again.
 KEYLESS = _keyless(one("unknown", world=shop(disk=durability.SharedDisk)))
-GIVEN_UP = _impatient(one("crash", world=shop((Wish(card=ERROR_CARD),))))
+# A capture is tried once. The provider never captures: only the deadline ends this order.
+ONCE = serving("payment", partial(replace, retries={Capture: Retry(attempts=1)}))
+GIVEN_UP = ONCE(one("crash", world=shop((Wish(card=ERROR_CARD),))))
 # Inventory does not look whether it has held the stock before: the inbox must see to that.
 TRUSTING = answering("inventory", {events.OrderCreated: domain.hold_trusting})(
     one("duplicate", world=shop())
@@ -86,6 +76,7 @@ TRUSTING = answering("inventory", {events.OrderCreated: domain.hold_trusting})(
 
 CAPTURES_TWICE = performing("payment", outside.Keyless(Capture))
 REFUNDS_TWICE = performing("payment", outside.Keyless(Refund))
+SENDS_AT_ONCE = serving("notification", domain.send_in_any_order)
 MAILS_TWICE = performing("notification", outside.NewMessageId())
 DOUBLES = one("gone", world=replace(SOLD_OUT, replicas={"inventory": 2}))
 
@@ -152,8 +143,12 @@ AROUND = {
     "capture-key": (CAPTURES_TWICE, one("late"), "Captures carry no idempotency key."),
     "refund-key": (REFUNDS_TWICE, one("late"), "Refunds carry no idempotency key."),
     "message-id": (MAILS_TWICE, one("late"), outside.NewMessageId.__doc__),
-    "mails-in-order": (domain.send_in_any_order, one("fails")),
-    "mails-go-on": (_without_mails_given_up, performing("notification", outside.Unwilling())(CALM)),
+    "mails-in-order": (SENDS_AT_ONCE, one("fails"), domain.send_in_any_order.__doc__),
+    "mails-go-on": (
+        serving("notification", partial(replace, given_up={})),
+        performing("notification", outside.Unwilling())(CALM),
+        "A mail that is given up holds back the order's later ones.",
+    ),
 }
 # Handlers of a service without a safeguard, and a world that shows it.
 HANDLERS = {

@@ -18,7 +18,7 @@ from ecom.services.inventory import COMMITTED, HELD, Reservation
 from ecom.services.order import CANCELLED, CONFIRMED
 from ecom.services.payment import CAPTURED, Capture, Declined, Payment
 from ecom_lab.simulator.ablations import handling
-from ecom_lab.simulator.ablations.ablation import Change, ablation, performing
+from ecom_lab.simulator.ablations.ablation import Change, ablation, performing, serving
 from ecom_lab.simulator.ablations.sending import ForgetsAtStart
 from ecom_lab.simulator.durability import StaleDisk
 from ecom_lab.simulator.properties import ALWAYS, SETTLED, View, promises
@@ -219,10 +219,7 @@ def _led_by(weak: type[Steps], change: Callable[[list[Step]], list[Step]] = list
     """A coordinator of such steps; its story is that of the kind, or of the change to the table."""
     table = orchestration.steps(orchestration.HOLD_SECONDS)
     service = coordinator.service(weak(change([*table.steps]), table.reject))
-
-    def led(scenario: Scenario) -> Scenario:
-        return replace(scenario, saga=scenario.saga.replacing(service))
-
+    led = serving("coordinator", lambda _: service)
     led.__doc__ = (weak if change is list else change).__doc__
     return led
 
