@@ -87,8 +87,7 @@ class Explorer:
         result.seconds = time.perf_counter() - began
         result.states = len(self._seen)
         result.steps = sum(member.steps for member in self.world.members)
-        for member in self.world.members:
-            result.crash_points |= member.crash_points
+        result.crash_points.update(*(member.crash_points for member in self.world.members))
         return result
 
     def _search(self) -> bool:

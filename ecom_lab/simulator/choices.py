@@ -8,7 +8,7 @@ from ecom.contract.topology import echo, is_control
 from ecom.runtime import streams
 from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Timer
 from ecom_lab.simulator.broker import LAST, Model
-from ecom_lab.simulator.scenario import Client, Scenario
+from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.service_state import ProcessState, ServiceState, row_of
 
 State = tuple[int, ...]
@@ -83,29 +83,21 @@ def answered(crowd: Crowd, asked: tuple[int, ...], replies: tuple[tuple[int, str
 
 def _commands(world: Model, state: State, who: int) -> list[Choice]:
     """What clients ask for. Of those in line, the next only comes together with the one before."""
-    crowd, found = world.crowd(state), []
+    clients, found = enumerate(world.scenario.clients), []
     handled = world.scenario.saga.services[world.names[who]].handlers
     line: dict[Any, int] = {}  # the last one of those alike who have done nothing yet
-    for i, client in enumerate(world.scenario.clients):
-        wanted = _request(client, crowd[i], i)
-        if wanted is None or type(wanted[1]) not in handled:
+    for (i, client), (done, attempt, answer) in zip(clients, world.crowd(state), strict=True):
+        wanted = client.requests[done] if done < len(client.requests) else None
+        message = wanted(answer) if isinstance(wanted, type) else wanted
+        if type(message) not in handled:
             continue
-        waits = "in line" in world.reductions and not crowd[i].done and client.alike is not None
+        asked = "command", message, f"{client.name}/{done}/{attempt}", i
+        waits = "in line" in world.reductions and not done and client.alike is not None
         after = line.get(client.alike) if waits else None
         if waits:
             line[client.alike] = len(found)
-        found.append(Choice(wanted, optional=True, after=after))
+        found.append(Choice(asked, optional=True, after=after))
     return found
-
-
-def _request(client: Client, progress: Progress, number: int) -> Input | None:
-    """What this client asks for next; None if nothing."""
-    done, attempt, answer = progress
-    if done == len(client.requests):
-        return None
-    wanted = client.requests[done]
-    message = wanted(answer) if isinstance(wanted, type) else wanted
-    return "command", message, f"{client.name}/{done}/{attempt}", number
 
 
 # ── deliveries ────────────────────────────────────────────────────────────────────────────────
@@ -127,56 +119,56 @@ def _deliveries(world: Model, state: State, who: int, number: int) -> Iterator[C
 
 # ── what needs nobody else: an answer, a deadline, a restart, a death ─────────────────────────
 def _own(world: Model, state: State, who: int, replica: int) -> Iterator[Choice]:
-    """What it does by itself. Of deadlines that ask the queue, one asks at a time."""
-    it = world.scenario
-    queue = world.queue(state, who) if it.in_time else ()
-    waiting = {world.messages.values[held.message].key for held in queue}
-    for each, cost in _enabled(world.local(state, who), replica, it):
-        if each[0] != "timer" or not it.in_time:
-            yield Choice(each, cost)
-        elif it.in_time in waiting and echo(world.names[who]) not in waiting:
-            yield Choice((*each, "asks"), cost)
-
-
-def _enabled(local: ServiceState, replica: int, scenario: Scenario) -> Iterator[tuple[Input, int]]:
-    """These inputs, each with the number of faults it takes."""
+    """What it does by itself."""
+    local = world.local(state, who)
     process = local.processes[replica]
     if process is None:
-        yield ("restart",), 0
+        yield Choice(("restart",))
     if not isinstance(process, ProcessState):
         return
     if begun := local.begun_by(replica):
-        yield ("write", *begun.held), 0
+        yield Choice(("write", *begun.held))
         return
     if not process.connected:
-        yield ("reconnect",), 0
+        yield Choice(("reconnect",))
     for news in process.heard:
         said = getattr(news, "error", "") or type(getattr(news, "result", news)).__name__
-        yield ("answer", row_of(news, local), said), 0
-    for timer in local.tables.get(Timer, {}):
-        yield ("timer", timer), 0
+        yield Choice(("answer", row_of(news, local), said))
+    yield from _deadlines(world, state, who)
     for row in local.tables.get(Inbox, {}).values():
         if row.state == "waiting":
-            yield ("retry", row.id, row.type, row.subject), 0
-    yield from _overdue(local, replica, process, scenario)
-    yield from ((fault, 1) for fault in _deaths(local, process, scenario.kinds))
+            yield Choice(("retry", row.id, row.type, row.subject))
+    yield from _overdue(local, replica, process, world.scenario)
+    yield from _deaths(local, process, world.scenario.kinds)
 
 
-def _deaths(local: ServiceState, process: ProcessState, kinds: Iterable[str]) -> Iterator[Input]:
+def _deadlines(world: Model, state: State, who: int) -> Iterator[Choice]:
+    """Of those that ask the queue, one asks at a time."""
+    asks, in_time = (), world.scenario.in_time
+    if in_time:
+        asks = ("asks",)
+        waiting = {world.messages.values[held.message].key for held in world.queue(state, who)}
+        if in_time not in waiting or echo(world.names[who]) in waiting:
+            return
+    for timer in world.local(state, who).tables.get(Timer, {}):
+        yield Choice(("timer", timer, *asks))
+
+
+def _deaths(local: ServiceState, process: ProcessState, kinds: Iterable[str]) -> Iterator[Choice]:
     """What may strike between two steps, where it makes a difference."""
     sent, doing = process.memory.outbox.under_way, process.memory.effects.under_way
     if doing or sent or not process.connected:
         if "crash" in kinds:
-            yield ("crash",)
+            yield Choice(("crash",), 1)
         if "gone" in kinds and local.has_sibling:
-            yield ("gone",)
+            yield Choice(("gone",), 1)
     if sent and process.connected and "line" in kinds:
-        yield ("cut off",)
+        yield Choice(("cut off",), 1)
 
 
 def _overdue(
     local: ServiceState, replica: int, process: ProcessState, scenario: Scenario
-) -> Iterator[tuple[Input, int]]:
+) -> Iterator[Choice]:
     """Outgoing rows that only the clock brings: put off, or those of a sibling, all at once.
 
     A sibling that is merely slow is a fault; of one that is down, the lease simply runs out. No row
@@ -195,15 +187,16 @@ def _overdue(
             is_ours = row.owner == scenario.names[replica]
             if row.due is not None:  # it came back, or failed
                 about = row.id, row.type, row.subject
-                yield (f"again {kind.table}", *about), int(not is_ours and row.owner in living)
+                cost = int(not is_ours and row.owner in living)
+                yield Choice((f"again {kind.table}", *about), cost)
             elif not is_ours:
                 others.add(row.owner)
             elif seq > window.last and len(window.under_way) < most:
                 waits = True
     if waits:
-        yield ("tick",), 0
+        yield Choice(("tick",))
     for owner in sorted(others):
-        yield ("adopt", owner), int(owner in living)
+        yield Choice(("adopt", owner), int(owner in living))
 
 
 # ── tallies ───────────────────────────────────────────────────────────────────────────────────

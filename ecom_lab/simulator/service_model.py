@@ -4,7 +4,6 @@ A service's step depends on nothing but its own local state and the input, so ea
 with every fault that can strike on the way, and remembered. The explorer then combines.
 """
 
-from collections import Counter as Tally
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -233,8 +232,8 @@ class ServiceModel:
 
 def _names(cuts: list[CrashPoint]) -> Iterator[str]:
     """The points of a step by name: `publish`, `publish 2`, …, and `after …` at its end."""
-    times: Tally[str] = Tally()
-    for i, cut in enumerate(cuts):
-        times[cut.point] += 1
-        again = f" {times[cut.point]}" if times[cut.point] > 1 else ""
-        yield f"after {cuts[i - 1].point}" if cut.point == "end" else cut.point + again
+    points = [cut.point for cut in cuts]
+    for i, point in enumerate(points):
+        times = points[: i + 1].count(point)
+        again = f" {times}" if times > 1 else ""
+        yield f"after {points[i - 1]}" if point == "end" else point + again

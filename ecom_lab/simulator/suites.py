@@ -40,13 +40,8 @@ def explore_all(work: Iterable[Job], workers: int = 1) -> Iterator[tuple[Job, Re
         yield from ((job, explore(job)) for job in work)
         return
     with ProcessPoolExecutor(min(workers, len(work)), get_context("spawn")) as pool:
-        # The big worlds first: they are the last to be done.
-        tasks = {pool.submit(explore, job): job for job in sorted(work, key=_size, reverse=True)}
+        tasks = {pool.submit(explore, job): job for job in work}
         yield from ((tasks[task], task.result()) for task in as_completed(tasks))
-
-
-def _size(job: Job) -> tuple[int, int]:
-    return job.scenario.faults, len({client.alike for client in job.scenario.clients})
 
 
 def together(results: Iterable[Result]) -> Result:
