@@ -6,11 +6,11 @@ in, first out; those of different lanes in any order, as each connection's messa
 their own. A suite holds all this to the behaviour of a real RabbitMQ.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from ecom.contract.topology import echo, is_control
-from ecom_lab.simulator.interning import Change
 
 COUNTED = 7  # deliveries that came back are counted up to here
 
@@ -20,7 +20,24 @@ Lane = tuple[int, int, str]  # of one process's messages: service, replica; perh
 LAST: Lane = (99, 0, "")
 STRAY: Lane = (-1, 0, "")  # of what nobody here has published
 Model = Any  # that of `ecom_lab.simulator.model`, which asks this
+Change = Callable[[int], int]  # what a change makes of values, by their numbers
 Changed = tuple[int, Change]  # where in a state, and how
+
+
+class Message(NamedTuple):
+    """One message on its way. `exchange` is "events", or "" for a queue by name (`key`); `user` is
+    who published it, for whom the broker vouches."""
+
+    exchange: str
+    key: str
+    headers: dict[str, Any]
+    body: bytes
+    user: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The saga that this message belongs to, if it says so."""
+        return self.headers.get("ce-subject", "")
 
 
 class Held(NamedTuple):
@@ -74,6 +91,29 @@ def route(key: str, bindings: Iterable[tuple[str, str]]) -> list[str]:
 
 
 # ── how that changes the state of a world ─────────────────────────────────────────────────────
+class Numbers:
+    """Values of one kind by number, so that states are small: equal values, which have equal keys,
+    share one."""
+
+    def __init__(self, key: Callable[[Any], Any] = lambda value: value) -> None:
+        self.values: list[Any] = []
+        self._key = key
+        self._numbers: dict[Any, int] = {}
+        self.change = cache(self._change)
+
+    def number(self, value: Any) -> int:
+        """The number of this value."""
+        number = self._numbers.setdefault(self._key(value), len(self.values))
+        if number == len(self.values):
+            self.values.append(value)
+        return number
+
+    def _change(self, how: Callable[..., Any], *what: Any) -> Change:
+        """The change of a value to `how(value, *what)`; equal changes are one. What it makes of
+        each is found out when it is first asked for."""
+        return cache(lambda number: self.number(how(self.values[number], *what)))
+
+
 def comes_back(world: Model, who: int, held: Held) -> Changed:
     """A delivery that was not acknowledged returns to its queue, or is set aside."""
     it = world.scenario

@@ -10,9 +10,8 @@ from ecom.runtime.replicas import BEFORE
 from ecom.runtime.service import LEASE
 from ecom.runtime.tables import Effect, Inbox, Outbox, Replica, Timer
 from ecom.stores.base import Row
-from ecom_lab.simulator.broker import Held
+from ecom_lab.simulator.broker import Held, Numbers
 from ecom_lab.simulator.choices import Input
-from ecom_lab.simulator.interning import Numbers
 from ecom_lab.simulator.service_state import NOW, ProcessState, ServiceState, row_of
 
 DELIVERED = ("deliver", "overtake", "write")
@@ -61,10 +60,10 @@ def prepared(
 
 
 def _delivery(messages: Numbers, tag: int, held: Held) -> Delivery:
-    it, headers = messages.values[held.message], messages.values[held.message].headers
-    if held.returned:  # quorum queues say how often it came back
-        headers = headers | {"x-delivery-count": held.returned}
-    return Delivery(1, tag, it.exchange, it.key, headers, it.body, it.user)
+    it = messages.values[held.message]
+    # Quorum queues say how often it came back.
+    counted = {"x-delivery-count": held.returned} if held.returned else {}
+    return Delivery(1, tag, it.exchange, it.key, it.headers | counted, it.body, it.user)
 
 
 def _now_due(local: ServiceState, kind: str, about: list[str]) -> ServiceState:

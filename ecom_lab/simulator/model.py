@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 from ecom.contract.topology import bindings
 from ecom_lab.simulator import broker
-from ecom_lab.simulator.broker import STRAY, Changed, Held, Queue
+from ecom_lab.simulator.broker import STRAY, Changed, Held, Numbers, Queue
 from ecom_lab.simulator.choices import Crowd, Progress, What, answered, is_consuming, missed, steps
 from ecom_lab.simulator.inputs import DELIVERED
-from ecom_lab.simulator.interning import Numbers
 from ecom_lab.simulator.scenario import Scenario
 from ecom_lab.simulator.service_model import Outcome, ServiceModel
 from ecom_lab.simulator.service_state import ServiceState

@@ -17,8 +17,8 @@ from ecom.runtime.runtime import CONCURRENCY, WINDOW, Runtime
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Impossible
 from ecom.stores.base import Row
+from ecom_lab.simulator.broker import Message
 from ecom_lab.simulator.durability import Disk
-from ecom_lab.simulator.interning import Message
 from ecom_lab.simulator.properties import Losses, Property
 
 FAULTS = {

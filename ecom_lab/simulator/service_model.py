@@ -16,11 +16,11 @@ from ecom.runtime.relay import Window
 from ecom.runtime.runtime import Memory
 from ecom.runtime.tables import MACHINERY, Effect, Outbox, Replica
 from ecom.stores.query import key_of
+from ecom_lab.simulator.broker import Message, Numbers
 from ecom_lab.simulator.choices import What
 from ecom_lab.simulator.crash_points import CrashPoint, Fault, StepDriver, Tripwire
 from ecom_lab.simulator.durability import Tables, last_number
 from ecom_lab.simulator.inputs import AWAITED, DELIVERED, prepared
-from ecom_lab.simulator.interning import Message, Numbers
 from ecom_lab.simulator.scenario import POISON, Scenario
 from ecom_lab.simulator.service_state import GONE, Begun, Canon, ProcessState, ServiceState
 

@@ -83,8 +83,7 @@ def walks(scenario: Scenario, seeds: Iterable[int], are_patient: bool = False) -
     in one walk, less in another."""
     world = Model(scenario)
     about = world, Judge(world), cache(partial(step_of, world))
-    for seed in seeds:
-        yield quietly(partial(_walk, *about, seed, are_patient))
+    yield from (quietly(partial(_walk, *about, seed, are_patient)) for seed in seeds)
 
 
 def _walk(

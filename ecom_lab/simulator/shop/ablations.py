@@ -18,7 +18,7 @@ from ecom.services.payment import Capture, Captured, Refund
 from ecom_lab.simulator import durability
 from ecom_lab.simulator.ablations import handling, sending
 from ecom_lab.simulator.ablations.ablation import ablation, answering, having, performing, serving
-from ecom_lab.simulator.interning import Message
+from ecom_lab.simulator.broker import Message
 from ecom_lab.simulator.scenario import POISON, Scenario
 from ecom_lab.simulator.shop import domain, outside
 from ecom_lab.simulator.shop.scenario import STRAY, TEAPOT, Wish, in_time, race, restored, shop
@@ -47,8 +47,7 @@ CROWDED = replace(SOLD_OUT, batch=2, windows=(1, 1))
 SLOW = performing("payment", outside.Strict())(one(world=replace(CALM, replicas={"payment": 2})))
 # One event comes again when nobody remembers it, and another never does.
 TWO = shop((Wish(), Wish()), stock=())
-BRIEF = replace(TWO, disk=durability.ForgetfulDisk)
-FORGETFUL = one("duplicate", "lost", world=BRIEF, faults=2)
+FORGETFUL = one("duplicate", "lost", world=replace(TWO, disk=durability.ForgetfulDisk), faults=2)
 PAIRED = replace(SOLD_OUT, replicas={"order": 2})
 # Two replicas whose rows are in PostgreSQL: one where a customer pays and cancels at once, one with
 # a deadline, one of whom one stays dead.

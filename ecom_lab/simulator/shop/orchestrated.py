@@ -30,7 +30,8 @@ from ecom_lab.simulator.shop.scenario import USUAL, jobs, race
 from ecom_lab.simulator.suites import Job
 
 SAGA = orchestration.orchestration()
-STEPS = orchestration.steps(orchestration.HOLD_SECONDS).steps
+TABLE = orchestration.steps(orchestration.HOLD_SECONDS)
+STEPS = TABLE.steps
 
 
 # ── what the coordinator promises ─────────────────────────────────────────────────────────────
@@ -129,12 +130,10 @@ class ByTypeAlone(Steps):
     """An answer is taken for that of any order which waits for one of its type."""
 
     def proceed(self, answer: Any, work: Work) -> None:
-        waiting = [row for row in work[Coordination].where() if self._awaits(row, answer)]
+        awaiting = {step.doing for step in self.steps if type(answer) is step.done}
+        waiting = [row for row in work[Coordination].where() if row.state in awaiting]
         order_id = waiting[0].order_id if waiting else answer.order_id
         super().proceed(structs.replace(answer, order_id=order_id), work)
-
-    def _awaits(self, row: Coordination, answer: Any) -> bool:
-        return any(it.doing == row.state and type(answer) is it.done for it in self.steps)
 
 
 class AnyAnswer(Steps):
@@ -217,8 +216,7 @@ class Forgetful(ForgetsAtStart):
 
 def _led_by(weak: type[Steps], change: Callable[[list[Step]], list[Step]] = list) -> Change:
     """A coordinator of such steps; its story is that of the kind, or of the change to the table."""
-    table = orchestration.steps(orchestration.HOLD_SECONDS)
-    service = coordinator.service(weak(change([*table.steps]), table.reject))
+    service = coordinator.service(weak(change([*STEPS]), TABLE.reject))
     led = serving("coordinator", lambda _: service)
     led.__doc__ = (weak if change is list else change).__doc__
     return led

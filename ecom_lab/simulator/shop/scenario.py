@@ -14,7 +14,7 @@ from ecom.services.inventory import COMMITTED, EXPIRED, Reservation, Stock
 from ecom.services.order import CancelOrder, PlaceOrder
 from ecom.services.payment import CAPTURED, Payment
 from ecom_lab.shop import SAGA
-from ecom_lab.simulator.interning import Message
+from ecom_lab.simulator.broker import Message
 from ecom_lab.simulator.properties import ALWAYS, View, promises
 from ecom_lab.simulator.scenario import FAULTS, Client, Scenario
 from ecom_lab.simulator.shop.outside import Mailer, Provider
