@@ -23,23 +23,21 @@ class Choice(NamedTuple):
 
     input: Input
     cost: int = 0  # faults
-    optional: bool = False
     after: int | None = None  # only with this other choice, in the same step
 
 
-def steps(world: Model, state: State, who: int, replica: int) -> Iterator[tuple[What, int, bool]]:
-    """What a replica may be given in one step: inputs, faults, and whether it is optional."""
+def steps(world: Model, state: State, who: int, replica: int) -> Iterator[tuple[What, int]]:
+    """What a replica may be given in one step, with the number of faults."""
     found = _choices(world, state, who, replica)
     for it in found:
         if it.after is None:
-            yield (replica, (it.input,)), it.cost, it.optional
+            yield (replica, (it.input,)), it.cost
     together = [i for i, it in enumerate(found) if not it.cost and it.input[0] not in ALONE]
     for size in range(2, world.scenario.batch + 1):
         for chosen in combinations(together, size):
             its = [found[i] for i in chosen]
             if all(it.after is None or it.after in chosen for it in its):
-                inputs = tuple(it.input for it in its)
-                yield (replica, inputs), 0, any(it.optional for it in its)
+                yield (replica, tuple(it.input for it in its)), 0
 
 
 def _choices(world: Model, state: State, who: int, replica: int) -> list[Choice]:
@@ -96,7 +94,7 @@ def _commands(world: Model, state: State, who: int) -> list[Choice]:
         after = line.get(client.alike) if waits else None
         if waits:
             line[client.alike] = len(found)
-        found.append(Choice(asked, optional=True, after=after))
+        found.append(Choice(asked, after=after))
     return found
 
 

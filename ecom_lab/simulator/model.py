@@ -197,20 +197,19 @@ class Model:
 
     def _find(self, state: State, who: int, budget: int) -> Iterator[Move]:
         local = state[who]
-        for what, cost, optional in self._given(state, who):
+        for what, cost in self._given(state, who):
             if cost <= budget:
-                known = self.known(local, who, what, cost, budget > cost)
-                yield from (m._replace(optional=True) for m in known) if optional else known
+                yield from self.known(local, who, what, cost, budget > cost)
 
-    def _given(self, state: State, who: int) -> list[tuple[What, int, bool]]:
-        """What a service may be given next, with the number of faults, and whether it need be."""
+    def _given(self, state: State, who: int) -> list[tuple[What, int]]:
+        """What a service may be given next, with the number of faults."""
         member, it, reductions = self.members[who], self.scenario, self.reductions
         is_last = who in self.sinks and "sinks last" in reductions
         queue = self.queue(state, who)
         listens = bool(queue) and is_consuming(self.local(state, who), 0)
         if is_last and listens and member.name in it.unordered:
             batch = tuple(("deliver", held) for held in sorted(queue, key=self._by_name))
-            return [((0, batch), 0, False)]
+            return [((0, batch), 0)]
         replicas = range(member.replicas)
         given = [each for replica in replicas for each in steps(self, state, who, replica)]
         by_subject = member.name in it.by_subject and "by subject" in reductions
@@ -218,7 +217,7 @@ class Model:
             return given
         # Only what is about the first saga that it has anything to do about.
         about = [(member.subject(state[who], each[0]), each) for each in given]
-        first = min((subject for subject, (_, cost, _) in about if not cost), default="")
+        first = min((subject for subject, (_, cost) in about if not cost), default="")
         return [each for subject, each in about if subject in (first, "")]
 
     def _known(self, local: int, who: int, what: What, cost: int, faulty: bool) -> list[Move]:
@@ -243,7 +242,7 @@ class Model:
         if asked := tuple(about[2] for kind, *about in inputs if kind == "command"):
             changes.append((-2, self.crowds.change(answered, asked, outcome.replies)))
         free = inputs[0][0] in ("crash", "gone", "cut off") or outcome.fault in FREE
-        return Move(who, what, outcome, cost + (not free), tuple(changes))
+        return Move(who, what, outcome, cost + (not free), tuple(changes), optional=bool(asked))
 
     def _losses(self, state: State, budget: int) -> Iterator[Move]:
         """A queue is deleted with all that is in it, and made anew."""
