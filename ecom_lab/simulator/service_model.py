@@ -128,9 +128,9 @@ class ServiceModel:
         held = (it for kind, *about in inputs if kind in DELIVERED for it in about)
         if any(self._messages.values[it.message].body == POISON for it in held):
             return self._idle("poison", "delivery", local, replica, None)
-        drive, after = self._drive(local, what)
+        drive, left = self._drive(local, what)
         self._last = (number, what), drive
-        return self._outcome(None, drive, after)
+        return self._outcome(None, drive, left)
 
     def _idle(
         self, fault: str, point: str, local: ServiceState, replica: int, process: Any
@@ -181,17 +181,17 @@ class ServiceModel:
             if kind not in self._scenario.kinds or (kind == "gone" and not local.has_sibling):
                 continue
             left = local.replacing(replica, GONE if kind == "gone" else None)
-            left = left._replace(tables=tables, synced=tables, ledger=cut.ledger)
-            said = self._stamp(drive.said[: cut.said])
-            yield Outcome((kind, before), self._number(left), said, cut.acked, cut.replies)
+            kept = cut._replace(tables=tables, synced=tables)
+            yield self._outcome((kind, before), drive, left, kept)
 
-    def _outcome(self, fault: Any, drive: StepDriver, local: ServiceState) -> Outcome:
-        about = self._number(local), self._stamp(drive.said), drive.acked, drive.replies
-        return Outcome(fault, *about)
-
-    def _stamp(self, outputs: list[Outbox | Announce]) -> tuple[int, ...]:
-        """The numbers of the messages that these are, as the service publishes them."""
-        return tuple(self._messages.number(self._message(output)) for output in outputs)
+    def _outcome(
+        self, fault: Any, drive: StepDriver, left: ServiceState, cut: CrashPoint | None = None
+    ) -> Outcome:
+        """What has come of it by this cut (or by its end), and the processes that are left."""
+        cut = cut or drive.cuts[-1]
+        left = left._replace(tables=cut.tables, synced=cut.synced, ledger=cut.ledger)
+        said = (self._messages.number(self._message(it)) for it in drive.said[: cut.said])
+        return Outcome(fault, self._number(left), tuple(said), cut.acked, cut.replies)
 
     def _message(self, output: Outbox | Announce) -> Message:
         if isinstance(output, Announce):
@@ -203,7 +203,7 @@ class ServiceModel:
     def _drive(
         self, local: ServiceState, what: What, fault: Fault | None = None
     ) -> tuple[StepDriver, ServiceState]:
-        """Give the runtime this input; how that went, and the state at the end."""
+        """Give the runtime this input; how that went, and the processes at the end."""
         (replica, inputs), it = what, self._scenario
         begun, process = local.begun_by(replica), local.processes[replica] or ProcessState()
         local = local.replacing(replica, process)
@@ -219,8 +219,7 @@ class ServiceModel:
         drive = StepDriver(runtime, disk, *before, *self._around)
         drive.feed(given, "timer" if isinstance(given[-1], Tick) else "commit")
         process = ProcessState(runtime.volatile(), tuple(drive.heard))
-        left = local.replacing(replica, process)
-        return drive, left._replace(tables=disk.snapshot(), synced=disk.synced, ledger=drive.ledger)
+        return drive, local.replacing(replica, process)
 
     def _drawn(self, local: ServiceState) -> int:
         """The greatest number that any transaction has drawn."""
