@@ -75,13 +75,13 @@ class Explorer:
         self._moves: list[Move | None] = []
         self._seen: dict[State, int] = {}  # the node with the most faults left
         self._edges: tuple[array, array] = array("l"), array("l")  # what comes without a fault
-        self._quiet: list[int] = []
+        self._alive = bytearray()  # nodes from which something leads to quiet; first, those quiet
 
     def run(self) -> Result:
         """Explore it all (or up to the first violation)."""
         began = time.perf_counter()
         self._reach(self.world.start(), self.world.scenario.faults, -1, None)
-        if self._search() and self.result.exhaustive:
+        if self._search():
             self._find_doomed()
         result = self.result
         result.seconds = time.perf_counter() - began
@@ -98,7 +98,7 @@ class Explorer:
                 steps, farther = steps + 1, len(self._nodes)
             if len(self._seen) > self._max or steps > self._longest:
                 self.result.exhaustive = False
-                return True
+                return False
             state, self._nodes[at] = self._nodes[at], ()
             if self._check(state, at):
                 return False
@@ -125,6 +125,7 @@ class Explorer:
         self._budgets.append(budget)
         self._parents.append(parent)
         self._moves.append(move)
+        self._alive.append(0)
         if known is not None:  # the same state with more faults to come: what is quiet stays so
             self._edges[0].append(known)
             self._edges[1].append(node)
@@ -134,7 +135,7 @@ class Explorer:
         """Judge a state; whether to stop."""
         quiet = self.world.quiet(state, self._budgets[at])
         if quiet == self.world.all_quiet:
-            self._quiet.append(at)
+            self._alive[at] = 1
             self.result.quiet_states += 1
         problems = self.judge.problems(state, quiet)
         for problem in problems:
@@ -158,13 +159,9 @@ class Explorer:
 
     def _find_doomed(self) -> None:
         """The first state from which nothing leads to quiet, with the circle it then walks in."""
-        alive = bytearray(len(self._budgets))
-        for node in self._quiet:
-            alive[node] = 1
-        sources, targets = self._edges
-        while _spread(alive, sources, targets):
+        while _spread(self._alive, *self._edges):
             pass
-        doomed = alive.find(0)
+        doomed = self._alive.find(0)
         if doomed >= 0:
             way, world = [*self.path(doomed)], self.world
             state, seen = reduce(world.after, way, world.start()), set[State]()

@@ -5,7 +5,8 @@ lease may be the next to come due. That allows every order of events a real cloc
 some that it does not), whatever the seconds are; and no state differs from another by a time.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ class Canon:
     """
 
     def __init__(self, ignored: Mapping[type[Row], str]) -> None:
-        self._ignored = ignored
+        self._see = _SEEN | {kind: partial(_without, column) for kind, column in ignored.items()}
         self._known: dict[int, tuple[Any, Any]] = {}  # id of a table's rows: they, and their text
 
     def text(self, local: ServiceState) -> str:
@@ -115,17 +116,12 @@ class Canon:
             ]
             return _outgoing(kind, rows.values(), windows)
         if id(rows) not in self._known:
-            see = _SEEN.get(kind) or self._plain(kind)
+            see = self._see.get(kind, msgspec.json.encode)
             text = repr(sorted(seen for row in rows.values() if (seen := see(row))))
             if len(self._known) > REMEMBERED:
                 self._known.clear()
             self._known[id(rows)] = rows, text
         return self._known[id(rows)][1]
-
-    def _plain(self, kind: type[Row]) -> Callable[[Any], bytes]:
-        if column := self._ignored.get(kind):
-            return lambda row: msgspec.json.encode(replace(row, **{column: 0}))
-        return msgspec.json.encode
 
 
 def _process(process: Process, local: ServiceState) -> Any:
@@ -150,6 +146,10 @@ def _done(window: Window[Any], kind: type[Row], local: ServiceState) -> int:
     """How many rows a replica holds to be under way though a sibling has done them."""
     rows = local.tables.get(kind, {})
     return sum(seq not in rows or rows[seq].done_at is not None for seq in window.under_way)
+
+
+def _without(column: str, row: Row) -> bytes:
+    return msgspec.json.encode(replace(row, **{column: 0}))
 
 
 def _inbox(row: Inbox) -> tuple[Any, ...]:
