@@ -114,12 +114,12 @@ class ServiceModel:
         local, (replica, inputs) = self.locals[number], what
         kind, *about = inputs[0]
         if kind in ("crash", "gone"):
-            return self._idle(kind, "idle", local, replica, None if kind == "crash" else GONE)
+            return self._idle((kind, "idle"), local, replica, None if kind == "crash" else GONE)
         if kind == "cut off":
             memory, heard = local.processes[replica]
             memory = replace(memory, outbox=replace(memory.outbox, is_open=False))
             heard = tuple(each for each in heard if not isinstance(each, Confirmed))
-            return self._idle("line", "idle", local, replica, ProcessState(memory, heard))
+            return self._idle(("line", "idle"), local, replica, ProcessState(memory, heard))
         if kind == "read":
             tables = local.tables | {Replica: {}}
             begun = Begun(replica, tuple(about), tables, self._drawn(local))
@@ -127,16 +127,14 @@ class ServiceModel:
             return Outcome(None, self._number(local), acked=len(about))
         held = (it for kind, *about in inputs if kind in DELIVERED for it in about)
         if any(self._messages.values[it.message].body == POISON for it in held):
-            return self._idle("poison", "delivery", local, replica, None)
+            return self._idle(("poison", "delivery"), local, replica, None)
         drive, left = self._drive(local, what)
         self._last = (number, what), drive
         return self._outcome(None, drive, left)
 
-    def _idle(
-        self, fault: str, point: str, local: ServiceState, replica: int, process: Any
-    ) -> Outcome:
+    def _idle(self, fault: Any, local: ServiceState, replica: int, process: Any) -> Outcome:
         """What strikes between two steps."""
-        return Outcome((fault, point), self._number(local.replacing(replica, process)))
+        return Outcome(fault, self._number(local.replacing(replica, process)))
 
     def struck(self, number: int, what: What, calm: Outcome) -> Iterator[Outcome]:
         """What else comes of it, by each fault that can strike on the way; `calm`, without one."""

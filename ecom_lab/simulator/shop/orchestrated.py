@@ -123,6 +123,8 @@ def orchestrated_jobs(count: int, faults: int) -> list[Job]:
 CALM = orchestrated(race(1, faults=0))
 # Two customers, of whom one can pay.
 APART = orchestrated(race(2, faults=0, declined=1))
+DECLINED = orchestrated(race(1, faults=0, declined=1))
+DISORDERLY = one("disorder", world=CALM)
 
 
 # ── ways to build it wrong ────────────────────────────────────────────────────────────────────
@@ -238,42 +240,33 @@ def _confirming_first(steps: list[Step]) -> list[Step]:
 
 
 _ROWS = {
-    "by-type-alone": (_by_type_alone, APART, ByTypeAlone.__doc__),
+    "by-type-alone": (_by_type_alone, APART),
     "any-answer": (_led_by(AnyAnswer), CALM),
     "forward-anyway": (_led_by(ForwardAnyway), CALM),
     "first-to-last": (_led_by(FirstToLast), CALM),
     "last-only": (_led_by(LastOnly), CALM),
     "undo-untold": (_led_by(UndoUntold), CALM),
     "deaf-to-customers": (_led_by(DeafToCustomers), CALM),
-    "begins-anyway": (_led_by(BeginsAnyway), one("disorder", world=CALM)),
+    "begins-anyway": (_led_by(BeginsAnyway), DISORDERLY),
     "sure-of-silence": (_led_by(SureOfSilence), CALM),
     "forgetful": (Forgetful, one("crash", world=CALM)),
     "pivot-retried": (_led_by(Steps, _impatient), CALM),
     "confirmed-first": (_led_by(Steps, _confirming_first), CALM),
-    "two-coordinators": (
-        StaleDisk,
-        replace(CALM, replicas={"coordinator": 2}),
-        "Two coordinators read how far a saga has come, then write it.",
-    ),
-    "command-twice": (
-        performing("payment", outside.Keyless(Capture)),
-        one("late", world=CALM),
-        "A command carries no idempotency key to the provider.",
-    ),
-    "nothing-released": (
-        ("inventory", {ReleaseStock: inventory.release_stock}),
-        CALM,
-        "Inventory does not answer when there is nothing to release.",
-    ),
-    "nothing-refunded": (
-        ("payment", {RefundMoney: payment.undo_payment}),
-        one("disorder", world=CALM),
-        "Payment does not answer when there is nothing to refund.",
-    ),
+    "two-coordinators": (StaleDisk, replace(CALM, replicas={"coordinator": 2})),
+    "command-twice": (performing("payment", outside.Keyless(Capture)), one("late", world=CALM)),
+    "nothing-released": (("inventory", {ReleaseStock: inventory.release_stock}), CALM),
+    "nothing-refunded": (("payment", {RefundMoney: payment.undo_payment}), DISORDERLY),
+    "declined-meanwhile": (("payment", {Declined: payment.card_declined}), DECLINED),
+}
+# Of those that do not tell it themselves.
+_STORIES = {
+    "by-type-alone": ByTypeAlone.__doc__,
+    "two-coordinators": "Two coordinators read how far a saga has come, then write it.",
+    "command-twice": "A command carries no idempotency key to the provider.",
+    "nothing-released": "Inventory does not answer when there is nothing to release.",
+    "nothing-refunded": "Payment does not answer when there is nothing to refund.",
     "declined-meanwhile": (
-        ("payment", {Declined: payment.card_declined}),
-        orchestrated(race(1, faults=0, declined=1)),
-        "Payment does not answer when a card is declined that was to be refunded.",
+        "Payment does not answer when a card is declined that was to be refunded."
     ),
 }
-ABLATIONS = tuple(ablation(name, *row) for name, row in _ROWS.items())
+ABLATIONS = tuple(ablation(name, *row, _STORIES.get(name, "")) for name, row in _ROWS.items())
