@@ -93,7 +93,8 @@ def _run(
 ) -> Result:
     change = KNOWN[without].change if without else lambda scenario: scenario
     if seeds:
-        return _walk(change(_crowd(orders, faults, saga)), seeds)
+        wishes, stock = (Wish(may_cancel=True),) * orders, (("TEAPOT", max(1, orders // 2)),)
+        return _walk(change(SAGAS[saga](shop(wishes, stock, faults=faults))), seeds)
     worlds = orchestrated_jobs if saga == "orchestration" or without in COORDINATED else jobs
     work = [job._replace(scenario=change(job.scenario)) for job in worlds(orders, faults)]
     if worlds is jobs and not without and (expected := foretold(orders, faults)):
@@ -126,12 +127,6 @@ def _compare(histories: int) -> bool:
     for problem in problems:
         click.echo(problem)
     return bool(problems)
-
-
-def _crowd(orders: int, faults: int, saga: str) -> Scenario:
-    wishes = tuple(Wish(may_cancel=True) for _ in range(orders))
-    crowd = shop(wishes, (("TEAPOT", max(1, orders // 2)),), faults=faults)
-    return SAGAS[saga](crowd)
 
 
 def _walk(scenario: Scenario, seeds: int) -> Result:
