@@ -92,10 +92,11 @@ def _run(
     orders: int, faults: int, saga: str, without: str | None, seeds: int, workers: int, given: bool
 ) -> Result:
     change = KNOWN[without].change if without else lambda scenario: scenario
+    saga = "orchestration" if without in COORDINATED else saga
     if seeds:
         wishes, stock = (Wish(may_cancel=True),) * orders, (("TEAPOT", max(1, orders // 2)),)
         return _walk(change(SAGAS[saga](shop(wishes, stock, faults=faults))), seeds)
-    worlds = orchestrated_jobs if saga == "orchestration" or without in COORDINATED else jobs
+    worlds = orchestrated_jobs if saga == "orchestration" else jobs
     work = [job._replace(scenario=change(job.scenario)) for job in worlds(orders, faults)]
     if worlds is jobs and not without and (expected := foretold(orders, faults)):
         click.echo(f"To expect: {expected}.", err=True)

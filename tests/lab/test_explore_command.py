@@ -59,6 +59,9 @@ def test_walks_find_it_too():
     status, output = run("--walks", "200", "--orders", "3", "--without", "tombstone-payment")
     assert status == 1
     assert "(seed " in output
+    status, output = run("--walks", "20", "--without", "last-only")  # the coordinator's
+    assert status == 1
+    assert "(seed " in output
 
 
 def test_the_list_names_every_safeguard():
