@@ -46,7 +46,7 @@ def _choices(world: Model, state: State, who: int, replica: int) -> list[Choice]
     if replica == next(filter(local.is_free, range(len(local.processes))), None):
         found += _commands(world, state, who)
     if is_consuming(local, replica):
-        found += _deliveries(world, state, who, len(found))
+        _add_deliveries(world, state, who, found)
     return [*found, *_own(world, state, who, replica)]
 
 
@@ -68,14 +68,12 @@ Crowd = tuple[Progress, ...]
 
 
 def answered(crowd: Crowd, asked: tuple[int, ...], replies: tuple[tuple[int, str], ...]) -> Crowd:
-    """The clients after these have asked, and were given these replies, or none."""
-    after, answers = list(crowd), dict(replies)
+    """The clients after these have asked, of whom some were given these replies."""
+    after = list(crowd)
     for i in asked:
-        done, attempt, answer = crowd[i]
-        if i in answers:
-            after[i] = Progress(done + 1, 0, answers[i])
-        else:
-            after[i] = Progress(done, attempt + 1, answer)
+        after[i] = crowd[i]._replace(attempt=crowd[i].attempt + 1)
+    for i, answer in replies:
+        after[i] = Progress(crowd[i].done + 1, 0, answer)
     return tuple(after)
 
 
@@ -99,20 +97,18 @@ def _commands(world: Model, state: State, who: int) -> list[Choice]:
 
 
 # ── deliveries ────────────────────────────────────────────────────────────────────────────────
-def _deliveries(world: Model, state: State, who: int, number: int) -> Iterator[Choice]:
-    """What may be delivered next; choices are numbered from `number` on."""
+def _add_deliveries(world: Model, state: State, who: int, found: list[Choice]) -> None:
+    """What may be delivered next, besides the choices that were `found` before."""
     reads = not world.scenario.disk.excludes and world.members[who].replicas > 1
     last: dict[Any, int] = {}  # what may be delivered of each lane
     queue = world.queue(state, who)
     for held in queue:
         if held.lane == LAST and len(queue) > 1:
             return
-        before = last.get(held.lane)
-        yield Choice(("read" if reads else "deliver", held), after=before)
-        last[held.lane], number = number, number + 1
+        before, last[held.lane] = last.get(held.lane), len(found)
+        found.append(Choice(("read" if reads else "deliver", held), after=before))
         if before is not None and "disorder" in world.scenario.kinds:
-            yield Choice(("overtake", held), 1)
-            number += 1
+            found.append(Choice(("overtake", held), 1))
 
 
 # ── what needs nobody else: an answer, a deadline, a restart, a death ─────────────────────────
