@@ -53,6 +53,7 @@ class Client(NamedTuple):
 
 
 Ledger = tuple[Any, ...]  # bookings, each a tuple that begins with the subject of its saga
+Performing = tuple[Ledger, Performed | Failed]
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ class Sandbox:
     call: str = "call"  # what is done, by which its crash points are named
     is_open: bool = True  # whether a call that got no answer may have been carried out
 
-    def perform(
-        self, ledger: Ledger, seq: int, key: str, effect: Struct
-    ) -> tuple[Ledger, Performed | Failed]:
+    def perform(self, ledger: Ledger, seq: int, key: str, effect: Struct) -> Performing:
         """Carry out one effect: a new ledger (the old one stays as it is), and the answer."""
         booking = next((it for it in ledger if it.key == key), None)
         if booking is None:

@@ -12,6 +12,7 @@ from ecom.runtime.messages import Failed, Performed
 from ecom.sandbox.cards import DECLINED_CARD, ERROR_CARD
 from ecom.services.notification import MailSent, SendMail
 from ecom.services.payment import Capture, Captured, Declined, Refund, Refunded
+from ecom_lab.simulator.scenario import Ledger, Performing
 
 
 class Booking(NamedTuple):
@@ -22,10 +23,6 @@ class Booking(NamedTuple):
     kind: str  # capture, refund; of a mail, its subject
     outcome: str  # captured, declined, refunded; of a mail, its address
     amount: int = 0  # pence
-
-
-Ledger = tuple[Booking, ...]
-Performing = tuple[Ledger, Performed | Failed]
 
 
 class Provider:
