@@ -127,7 +127,8 @@ def _own(world: Model, state: State, who: int, replica: int) -> Iterator[Choice]
         yield Choice(("reconnect",))
     for news in process.heard:
         said = getattr(news, "error", "") or type(getattr(news, "result", news)).__name__
-        yield Choice(("answer", row_of(news, local), said))
+        id_, subject = row_of(news, local)
+        yield Choice(("answer", id_, said, subject))
     yield from _deadlines(world, state, who)
     for row in local.tables.get(Inbox, {}).values():
         if row.state == "waiting":

@@ -38,7 +38,7 @@ def prepared(
             message, id_, client = about
             given.append(Command(id_, message, client))
         elif kind == "answer":
-            given.append(next(it for it in process.heard if row_of(it, local) == about[0]))
+            given.append(next(it for it in process.heard if row_of(it, local)[0] == about[0]))
             process = process._replace(
                 heard=tuple(it for it in process.heard if it is not given[-1])
             )

@@ -216,7 +216,7 @@ class Model:
         if not (is_last and by_subject):
             return given
         # Only what is about the first saga that it has anything to do about.
-        about = [(member.subject(state[who], each[0]), each) for each in given]
+        about = [(member.subject(each[0]), each) for each in given]
         first = min((subject for subject, (_, cost) in about if not cost), default="")
         return [each for subject, each in about if subject in (first, "")]
 

@@ -14,7 +14,7 @@ from ecom.contract.topology import user
 from ecom.runtime.messages import Announce, Confirmed, Tick
 from ecom.runtime.relay import Window
 from ecom.runtime.runtime import Memory
-from ecom.runtime.tables import MACHINERY, Effect, Outbox, Replica
+from ecom.runtime.tables import MACHINERY, Outbox, Replica
 from ecom.stores.query import key_of
 from ecom_lab.simulator.broker import Message, Numbers
 from ecom_lab.simulator.choices import What
@@ -97,16 +97,12 @@ class ServiceModel:
                 self.down[number] = "reconnect"
         return number
 
-    def subject(self, number: int, what: What) -> str:
+    def subject(self, what: What) -> str:
         """The saga that an input is about; empty for what concerns the whole process."""
         kind, *about = what[1][0]
         if kind == "deliver":
             return self._messages.values[about[0].message].subject
-        if kind != "answer":
-            return about[-1] if kind in AWAITED else ""
-        tables = self.locals[number].tables
-        rows = (row for each in (Outbox, Effect) for row in tables.get(each, {}).values())
-        return next((row.subject for row in rows if row.id == about[0]), "")
+        return about[-1] if kind == "answer" or kind in AWAITED else ""
 
     # ── what may come of it ───────────────────────────────────────────────────────────────────
     def calm(self, number: int, what: What) -> Outcome:

@@ -188,8 +188,8 @@ def _way(row: Any, window: Window[Any] | None) -> str:
     return "waits" if row.seq <= window.last else "behind" if window.behind else "new"
 
 
-def row_of(news: Any, local: ServiceState) -> str:
-    """What an answer is about, by the id of its row; by its number, if there never was one."""
+def row_of(news: Any, local: ServiceState) -> tuple[str, str]:
+    """What an answer is about: its row's id and saga; or its number, if there never was a row."""
     kind, seq = (Outbox, news.seqs[0]) if hasattr(news, "seqs") else (Effect, news.seq)
     row = local.tables.get(kind, {}).get(seq)
-    return row.id if row else str(seq)
+    return (row.id, row.subject) if row else (str(seq), "")
