@@ -89,14 +89,10 @@ async def _answer(status: int, _: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     """Which field is wrong, and why; never what was sent: it may be a card, or not even text."""
-    detail = [
-        {
-            "loc": [str(part)[:100] for part in each["loc"]],
-            "msg": words(each),
-            "type": each["type"],
-        }
-        for each in error.errors()[:MAX_FIELD_ERRORS]
-    ]
+    detail = []
+    for each in error.errors()[:MAX_FIELD_ERRORS]:
+        where = [str(part)[:100] for part in each["loc"]]
+        detail.append({"loc": where, "msg": words(each), "type": each["type"]})
     return JSONResponse({"detail": detail}, 422)
 
 

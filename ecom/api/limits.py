@@ -51,14 +51,14 @@ class Connection(H11Protocol):
         if len(self.connections) > MAX_ACCEPTED:
             transport.abort()
         else:
-            self._awaiting = self.loop.call_later(self.head_seconds, self._give_up)
+            self._awaiting = self.loop.call_later(self.head_seconds, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.their_state is not IDLE:
             self._forget()
         elif self._awaiting is None:  # a further head has begun
-            self._awaiting = self.loop.call_later(self.head_seconds, self._give_up)
+            self._awaiting = self.loop.call_later(self.head_seconds, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
@@ -68,11 +68,6 @@ class Connection(H11Protocol):
         if self._awaiting is not None:
             self._awaiting.cancel()
             self._awaiting = None
-
-    def _give_up(self) -> None:
-        self._awaiting = None
-        if self.conn.their_state is IDLE:
-            self.transport.abort()
 
 
 class BodyLimit:
