@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -39,11 +39,6 @@ class Luck:
             return "before" if faults.down else "well"
         asked = "/".join(key.split("/")[:2])
         self._asked[asked] += 1
-        chances = {
-            "before": faults.fail_before,
-            "after": faults.fail_after,
-            "twice": faults.duplicate,
-        }
-        chances["well"] = max(0.0, 1 - sum(chances.values()))
+        bad = faults.fail_before, faults.fail_after, faults.duplicate
         draw = random.Random(f"{faults.seed}/{asked}/{self._asked[asked]}")
-        return draw.choices(list(chances), list(chances.values()))[0]
+        return draw.choices(get_args(Fate), [*bad, max(0.0, 1 - sum(bad))])[0]
