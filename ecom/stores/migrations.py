@@ -7,7 +7,7 @@ start looks at the database as it is, so it may be killed anywhere, and the next
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -49,14 +49,13 @@ class Found(NamedTuple):
 class Schema(Protocol):
     """A database whose tables are to be made or changed."""
 
+    execute: Callable[..., Any]  # a statement, whose values are marked by `?`
+
     def look(self) -> Found:
         """What is there, all of one moment: another start may be migrating just now."""
 
     def alone(self) -> AbstractContextManager[Any]:
         """A transaction, in which no other start is."""
-
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
-        """Execute a statement whose values are marked by `?`."""
 
 
 def migrate(db: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) -> None:
@@ -73,16 +72,14 @@ def migrate(db: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) ->
             found = db.look()
             if _is_done(found, kinds, views):
                 return  # by another start, meanwhile
-            if (number := found.number) < VERSION:
-                step, version, missing = STEPS[number], number + 1, _missing(found, kinds[-1:], {})
-                step.apply(db, found)
-            else:
-                step, version, missing = STEPS[-1], VERSION, _missing(found, kinds, views)
+            version, missing = VERSION, _missing(found, kinds, views)
+            if found.number < VERSION:
+                STEPS[found.number](db, found)
+                version, missing = found.number + 1, _missing(found, kinds[-1:], {})
             for statement in missing:
                 db.execute(statement)
-            oldest = max(step.oldest_reader, found.version.oldest_reader if found.version else 0)
-            row = SchemaVersion("machinery", version, oldest)
-            db.execute(sql.put(SchemaVersion, 3, 1), sql.columns_of(SchemaVersion).to_sql(row))
+            oldest = max(OLDEST_READER, found.version.oldest_reader if found.version else 0)
+            db.execute(sql.put(SchemaVersion, 3, 1), ("machinery", version, oldest))
 
 
 def version_in(db: Schema, tables: Container[str]) -> SchemaVersion | None:
@@ -104,13 +101,6 @@ def check_readable(version: SchemaVersion | None, where: str) -> None:
 
 
 # ── Steps ─────────────────────────────────────────────────────────────────────────────────────
-class Step(NamedTuple):
-    """What leads from one version to the next."""
-
-    apply: Callable[[Schema, Found], None]
-    oldest_reader: int  # the oldest version whose releases may work with what it leaves
-
-
 def _name_indexes(db: Schema, found: Found) -> None:
     """Indexes were numbered, so that a changed one was never made. They are made anew, by name."""
     for name in found.indexes:
@@ -127,8 +117,9 @@ def _name_the_subject(db: Schema, found: Found) -> None:
             db.execute(f"DROP INDEX IF EXISTS {table}_order_id")
 
 
-STEPS = (Step(_name_indexes, 0), Step(_name_the_subject, 2))
+STEPS = (_name_indexes, _name_the_subject)  # each from one version to the next
 VERSION = len(STEPS)
+OLDEST_READER = 2  # the oldest version whose releases may work with what the steps leave
 
 
 # ── What needs no step ────────────────────────────────────────────────────────────────────────
@@ -151,9 +142,8 @@ def _missing(found: Found, kinds: list[type[Row]], views: Mapping[str, str]) -> 
         numbers = f"{kind.table}_numbers"
         if kind.numbers and found.numbers is not None and numbers not in found.numbers:
             yield f"CREATE SEQUENCE {numbers}"
-        for index in kind.indexes:
-            if sql.index_name(kind, index) not in found.indexes:
-                yield sql.create_index(kind, index)
+        indexes = sql.create_indexes(kind).items()
+        yield from (statement for name, statement in indexes if name not in found.indexes)
     for name, text in views.items():
         if found.views.get(name) != text:
             if name in found.views:

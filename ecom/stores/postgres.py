@@ -41,9 +41,8 @@ class PostgresStore(PostgresReader):
         super().__init__(*where, **options)
         self._replica, self._alone_on = replica, self._db  # on which connection we hold its name
         self._numbers: dict[type[Row], deque[int]] = {}
-        # How many of them were drawn in this transaction, and how many the last one needed.
-        self._drawn: dict[type[Row], int] = {}
-        self._used: dict[type[Row], int] = {}
+        self._given: dict[type[Row], int] = {}  # how many of them, in this transaction
+        self._needed: dict[type[Row], int] = {}  # how many of them the last one was given
         self._absent: set[tuple[type[Row], Key]] = set()  # what was looked for in vain
         self._alone: dict[type[Row], dict[Key, Any]] = {}  # what was fetched row by row
         # Kinds of which another transaction has waited for several rows in a circle: from then on
@@ -125,12 +124,11 @@ class PostgresStore(PostgresReader):
         self._writes.append((statement, what))
 
     def number(self, kind: type[Row]) -> int | None:
-        numbers, drawn = self._numbers.setdefault(kind, deque()), self._drawn.get(kind, 0)
+        numbers, given = self._numbers.setdefault(kind, deque()), self._given.get(kind, 0)
         if not numbers:  # half as many again as last time; none is kept, as others' are greater
-            few = drawn or self._used.get(kind, 0) * 3 // 2 or 1
-            more = self._run(_statements(kind).numbers, (few,)).fetchall()
-            numbers.extend(number for (number,) in more)
-            self._drawn[kind] = drawn + len(more)
+            few = given or self._needed.get(kind, 0) * 3 // 2 or 1
+            numbers.extend(number for (number,) in self._run(_statements(kind).numbers, (few,)))
+        self._given[kind] = given + 1
         return numbers.popleft()
 
     def commit(self) -> None:
@@ -193,10 +191,10 @@ class PostgresStore(PostgresReader):
                     self._together.add(kind)
             self._usual[kind] = asked.keys() & self._last.get(kind, {})
         self._last |= self._asked
-        self._used |= {it: n - len(self._numbers[it]) for it, n in self._drawn.items()}
+        self._needed |= self._given
         self._asked = {}
         self._in_circle = False
-        for each in self._numbers, self._drawn, self._absent, self._alone, self._writes:
+        for each in self._numbers, self._given, self._absent, self._alone, self._writes:
             each.clear()
 
 
@@ -246,12 +244,8 @@ class _Statements:
         self.fetch_many = f"{read} AND {self.among} ORDER BY {columns.key} FOR UPDATE"
         self.delete_many = f"DELETE FROM {kind.table} WHERE {self.among}"
         arrays = ", ".join(f"?::{_CAST[type_]}" for type_ in columns.types)
-        names = ", ".join(columns.names)
-        self.insert = f"INSERT INTO {kind.table} ({names}) SELECT * FROM unnest({arrays})"
-        # For rows that may be there: then the columns that this release knows are changed.
-        changed = ", ".join(f"{name} = excluded.{name}" for name in columns.names[1:])
-        then = f"UPDATE SET {changed}" if changed else "NOTHING"
-        self.put = f"{self.insert} ON CONFLICT ({columns.key}) DO {then}"
+        all_its = kind, len(columns.names), f"SELECT * FROM unnest({arrays})"
+        self.insert, self.put = sql.insert(*all_its), sql.put_from(*all_its)
         self.numbers = f"SELECT nextval('{kind.table}_numbers') FROM generate_series(1, ?)"
 
 

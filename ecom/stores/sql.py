@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 from msgspec.structs import FieldInfo, astuple, fields
 
-from ecom.stores.base import Index, Row, StoreBroken, StoreUnavailable
+from ecom.stores.base import Row, StoreBroken, StoreUnavailable
 from ecom.stores.query import AtMost, Bound, MoreThan
 
 _PLAIN = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
-_BOUNDS = {AtMost: "<= ?", MoreThan: "> ?"}
+_OPERATORS = {type(None): "IS NULL", AtMost: "<= ?", MoreThan: "> ?"}  # else "= ?"
 
 
 class Dialect(NamedTuple):
@@ -51,7 +51,7 @@ class Columns:
         self.fetch_many = f"{select} {self.among}"
         # Most rows end in columns that are empty: to bind those costs a quarter of a row.
         self.filled = max(i for i, it in enumerate(fields(kind), 1) if it.default is not None)
-        self.delete = f"DELETE FROM {kind.table} WHERE {self.key} = ?"
+        self.delete_many = f"DELETE FROM {kind.table} WHERE {self.among}"
 
     def check(self, names: Iterable[str]) -> None:
         """Raises `KeyError` for what is no column."""
@@ -91,7 +91,7 @@ Shape = tuple[tuple[str, str], ...]  # (column, operator) of each condition
 
 def shape_of(conditions: dict[str, Any]) -> Shape:
     """What of conditions makes the text of a statement."""
-    return tuple((column, _operator(wanted)) for column, wanted in conditions.items())
+    return tuple((it, _OPERATORS.get(type(wanted), "= ?")) for it, wanted in conditions.items())
 
 
 def values_of(conditions: dict[str, Any]) -> list[Any]:
@@ -101,12 +101,6 @@ def values_of(conditions: dict[str, Any]) -> list[Any]:
         for wanted in conditions.values()
         if wanted is not None
     ]
-
-
-def _operator(wanted: Any) -> str:
-    if wanted is None:
-        return "IS NULL"
-    return _BOUNDS.get(type(wanted), "= ?")
 
 
 @cache
@@ -121,27 +115,33 @@ def select(kind: type[Row], what: str, names: tuple[str, ...], shape: Shape) -> 
 def where(kind: type[Row], shape: Shape) -> str:
     """The rows that meet the conditions, as `in_order` sorts them; the last value is the limit."""
     names = columns_of(kind).names
-    bounded = [column for column, operator in shape if operator in _BOUNDS.values()]
+    bounded = [column for column, operator in shape if operator in ("<= ?", "> ?")]
     order = ", ".join(dict.fromkeys((*bounded, names[0])))
     return f"{select(kind, '{0}', names, shape)} ORDER BY {order} LIMIT ?"
 
 
 @cache
 def put(kind: type[Row], width: int, rows: int) -> str:
-    """Insert or change so many rows; the columns after the first `width` are empty.
+    """Insert or change so many rows; see `put_from`."""
+    marks = f"({', '.join('?' * width)})"
+    return put_from(kind, width, f"VALUES {', '.join([marks] * rows)}")
+
+
+def put_from(kind: type[Row], width: int, source: str) -> str:
+    """Insert or change the rows of `source`; the columns after the first `width` are empty.
 
     Of a row that is there, only columns that this release knows are changed.
     """
-    columns = columns_of(kind)
-    marks = f"({', '.join('?' * width)})"
-    changed = [f"{name} = excluded.{name}" for name in columns.names[1:width]]
-    changed += [f"{name} = NULL" for name in columns.names[width:]]
-    return (
-        f"INSERT INTO {kind.table} ({', '.join(columns.names[:width])}) "
-        f"VALUES {', '.join([marks] * rows)} "
-        f"ON CONFLICT ({columns.key}) DO "
-        + (f"UPDATE SET {', '.join(changed)}" if changed else "NOTHING")
-    )
+    key, *others = columns_of(kind).names
+    changed = [f"{name} = excluded.{name}" for name in others[: width - 1]]
+    changed += [f"{name} = NULL" for name in others[width - 1 :]]
+    then = f"UPDATE SET {', '.join(changed)}" if changed else "NOTHING"
+    return f"{insert(kind, width, source)} ON CONFLICT ({key}) DO {then}"
+
+
+def insert(kind: type[Row], width: int, source: str) -> str:
+    """Insert the rows of `source`, which are not there yet."""
+    return f"INSERT INTO {kind.table} ({', '.join(columns_of(kind).names[:width])}) {source}"
 
 
 @cache
@@ -187,18 +187,15 @@ def literal(value: str | float | bytes, dialect: Dialect = SQLITE) -> str:
     return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else repr(value)
 
 
-def index_name(kind: type[Row], index: Index) -> str:
-    """A name that says what the index is: a changed one has another name, and is made."""
-    parts = [kind.table, *index.columns]
-    parts += ["if", index.filled] if index.filled else []
-    parts += ["unless", index.empty] if index.empty else []
-    return "_".join(parts)
-
-
-def create_index(kind: type[Row], index: Index) -> str:
-    """Make an index."""
-    columns_of(kind).check((*index.columns, *filter(None, (index.filled, index.empty))))
-    made = f"CREATE INDEX {index_name(kind, index)} ON {kind.table} ({', '.join(index.columns)})"
-    if index.filled:
-        return f"{made} WHERE {index.filled} IS NOT NULL"
-    return f"{made} WHERE {index.empty} IS NULL" if index.empty else made
+def create_indexes(kind: type[Row]) -> dict[str, str]:
+    """Make indexes, each by a name that says what it is: a changed one has another, and is made."""
+    made = {}
+    for columns, filled, empty in kind.indexes:
+        columns_of(kind).check((*columns, *filter(None, (filled, empty))))
+        name, which = "_".join((kind.table, *columns)), ""
+        if filled:
+            name, which = f"{name}_if_{filled}", f" WHERE {filled} IS NOT NULL"
+        elif empty:
+            name, which = f"{name}_unless_{empty}", f" WHERE {empty} IS NULL"
+        made[name] = f"CREATE INDEX {name} ON {kind.table} ({', '.join(columns)}){which}"
+    return made

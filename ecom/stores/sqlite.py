@@ -23,7 +23,8 @@ from ecom.stores.query import Key, key_of
 from ecom.stores.reading import Reading
 from ecom.stores.sql import columns_of, taken
 
-SOME = 16  # rows in one statement, where there are as many: to run one costs as much as a row
+SOME = 16  # rows in one statement, at most: to run one costs as much as a row
+STATEMENTS = 1_000  # that a connection keeps prepared: for each kind, some of each number of rows
 # How long a writer waits for another process's transaction: an event loop waits with it, so that
 # a process that finds the database busy for longer does other work, and tries again.
 BUSY_SECONDS = 0.05
@@ -51,7 +52,9 @@ class SqliteStore(Reading, Store):
             except BlockingIOError:
                 self._name.close()
                 raise taken(replica, path) from None
-        self._db = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        self._db = sqlite3.connect(
+            path, timeout=patience, isolation_level=None, cached_statements=STATEMENTS
+        )
         self._run("PRAGMA synchronous = FULL")  # which looks into the file
         self._run(f"PRAGMA journal_size_limit = {WAL_BYTES}")
 
@@ -67,20 +70,17 @@ class SqliteStore(Reading, Store):
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
         columns = columns_of(kind)
         filled, empty = columns.filled, (None,) * (len(columns.names) - columns.filled)
-        whole, short = [], []
-        for row in puts:
-            values = columns.to_sql(row)
-            if values[filled:] == empty:
-                short.append(values[:filled])
-            else:
-                whole.append(values)
-        for width, rows in (len(columns.names), whole), (filled, short):
-            last = len(rows) - len(rows) % SOME
-            for first in range(0, last, SOME):
-                some = chain.from_iterable(rows[first : first + SOME])
-                self._run(sql.put(kind, width, SOME), tuple(some))
-            self._run_many(sql.put(kind, width, 1), rows[last:])
-        self._run_many(columns.delete, [(key,) for key in deletes])
+        of_width: defaultdict[int, list[tuple]] = defaultdict(list)
+        for values in map(columns.to_sql, puts):
+            width = filled if values[filled:] == empty else len(values)
+            of_width[width].append(values[:width])
+        for width, rows in of_width.items():
+            for first in range(0, len(rows), SOME):
+                some = rows[first : first + SOME]
+                statement = sql.put(kind, width, len(some))
+                self._run(statement, tuple(chain.from_iterable(some)))
+        if keys := [*deletes]:
+            self._run(columns.delete_many, (msgspec.json.encode(keys).decode(),))
 
     def change(self, kind: type[R], rows: list[R], columns: list[str]) -> None:
         statement = sql.change(kind, tuple(columns), columns_of(kind).among)
@@ -104,13 +104,6 @@ class SqliteStore(Reading, Store):
     def _run(self, statement: str, values: tuple = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, values)
-        except sqlite3.DatabaseError as error:
-            raise meaning(error) from error
-
-    def _run_many(self, statement: str, values: list[tuple]) -> None:
-        try:
-            if values:
-                self._db.executemany(statement, values)
         except sqlite3.DatabaseError as error:
             raise meaning(error) from error
 

@@ -95,8 +95,8 @@ def next_release(saga: Saga) -> Saga:
         for attribute, value in [*vars(sys.modules[name]).items()]:
             if isinstance(value, type) and value in _NEWER:
                 setattr(sys.modules[name], attribute, _NEWER[value])
-    step = migrations.Step(_note_gifts, migrations.VERSION)  # which release N may still read
-    migrations.STEPS, migrations.VERSION = (*migrations.STEPS, step), migrations.VERSION + 1
+    # Release N may still read what this step leaves.
+    migrations.STEPS, migrations.VERSION = (*migrations.STEPS, _note_gifts), migrations.VERSION + 1
     return pickle.loads(named)
 
 
