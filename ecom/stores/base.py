@@ -116,12 +116,11 @@ class Table(Generic[R]):
 
     def get(self, key: Key) -> R | None:
         """The row with this key, or None."""
-        row = self.changes.get(key, _MISSING)
-        if row is _MISSING:
-            row = self._read.get(key, _MISSING)
-            if row is _MISSING:
-                row = self._read[key] = self._store.fetch(self._kind, key)
-        return row
+        if key in self.changes:
+            return self.changes[key]
+        if key not in self._read:
+            self._read[key] = self._store.fetch(self._kind, key)
+        return self._read[key]
 
     def __getitem__(self, key: Key) -> R:
         """The row with this key. Raises `LookupError` if there is none."""
@@ -229,11 +228,10 @@ class Transaction:
 
     def counted(self, name: str) -> int:
         """The value of a counter."""
-        value = self._counts.get(name)
-        if value is None:
+        if name not in self._counts:
             row = self[Counter].get(name)
-            value = self._counts[name] = row.value if row else 0
-        return value
+            self._counts[name] = row.value if row else 0
+        return self._counts[name]
 
     def number(self, kind: type[Row]) -> int:
         """A number for a new row of this kind, greater than all that we had; some are not used."""

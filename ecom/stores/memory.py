@@ -35,9 +35,8 @@ class MemoryStore(Store):
         return in_order((row for row in rows if matches(row, want)), want)[:limit]
 
     def write(self, kind: type[R], puts: Iterable[R], deletes: Iterable[Key]) -> None:
-        rows = dict(self._tables.get(kind, {}))  # copied, so that snapshots stay what they were
-        for row in puts:
-            rows[key_of(row)] = row
+        # A new dictionary, so that snapshots stay what they were.
+        rows = self._tables.get(kind, {}) | {key_of(row): row for row in puts}
         for key in deletes:
             rows.pop(key, None)
         self._tables[kind] = rows

@@ -6,8 +6,8 @@ password.
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from functools import cache
 from typing import Any, ClassVar
 
@@ -88,9 +88,7 @@ class PostgresReader(Reading):
         self._ahead = 0.0  # seconds by which the database's clock is ahead of ours
         self._closed = threading.Event()
 
-    @contextmanager
-    def moment(self) -> Iterator[None]:
-        """What is read within is all of one moment."""
+    def _begin_moment(self) -> None:
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         was_kept = self._db is not None
         try:
@@ -99,10 +97,6 @@ class PostgresReader(Reading):
             if not was_kept:  # else it may have been lost since
                 raise
             self._run(begin)
-        try:
-            yield
-        finally:
-            self.rollback()
 
     def rollback(self) -> None:
         """End what was begun: nothing of it is kept."""

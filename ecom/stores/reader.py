@@ -5,8 +5,7 @@ columns are named by `Row` classes, from which the statements are made.
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,6 @@ class Database(SqliteStore):
             raise ShopError(f"There is no database {path}.") from error
         if SchemaVersion.table in self.tables():
             check_readable(self.fetch(SchemaVersion, "machinery"), str(path))
-
-    @contextmanager
-    def moment(self) -> Iterator[None]:
-        """What is read within is all of one moment."""
-        self._run("BEGIN")
-        try:
-            yield
-        finally:
-            self.rollback()
 
 
 LONGEST_NAME = 63  # in PostgreSQL, which would cut it short

@@ -1,7 +1,8 @@
 """What is asked of a database that is only read, whatever keeps it."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, get_args
 
 from ecom.stores import sql
@@ -16,6 +17,7 @@ class Reading:
     """A database, to be read. Conditions are those of `Table.where`."""
 
     _run: Callable[..., Any]  # a statement, whose values are marked by `?`
+    rollback: Callable[[], None]
     _TABLES: str  # the statement that lists the names of all tables
     _HOLD: ClassVar = dict.fromkeys(get_args(Hold), "")  # how each is said in SQL
 
@@ -45,10 +47,20 @@ class Reading:
         """The least value of a column where rows meet all conditions; None if none does."""
         return self._ask(kind, "min({0})", (column,), conditions)[0][0]
 
-    def _ask(
-        self, kind: type[Row], what: str, columns: tuple[str, ...], which: dict
-    ) -> list[tuple]:
-        statement = sql.select(kind, what, columns, sql.shape_of(which))
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """What is read within is all of one moment."""
+        self._begin_moment()
+        try:
+            yield
+        finally:
+            self.rollback()
+
+    def _begin_moment(self) -> None:
+        self._run("BEGIN")
+
+    def _ask(self, kind: type[Row], what: str, names: tuple[str, ...], which: Where) -> list[tuple]:
+        statement = sql.select(kind, what, names, sql.shape_of(which))
         return self._run(statement, tuple(sql.values_of(which))).fetchall()
 
     def tally(self, kind: type[Row], column: str) -> dict[Any, int]:
