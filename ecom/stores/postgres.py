@@ -52,7 +52,6 @@ class PostgresStore(PostgresReader):
         # need another.
         self._together: set[type[Row]] = set()
         self._lately: dict[type[Row], list[Key]] = {}
-        self._in_circle = False
         # Those that this transaction and the last have asked for row by row, and those that two in
         # a row have: the next one needs them, too, and each alone would cost a round trip.
         self._asked: dict[type[Row], dict[Key, None]] = {}
@@ -176,24 +175,21 @@ class PostgresStore(PostgresReader):
         super().rollback()
 
     def _failed(self, error: psycopg.Error) -> Exception:
-        self._in_circle = isinstance(error, psycopg.errors.DeadlockDetected)
+        if isinstance(error, psycopg.errors.DeadlockDetected):
+            self._together |= {kind for kind, asked in self._asked.items() if len(asked) > 1}
         return super()._failed(error)
 
     def _forget(self) -> None:
-        """A transaction has ended: remember which rows it has fetched one by one, and whether they
-        were locked in another order than someone else's. And what the next one will need, if it is
-        like this one."""
+        """A transaction has ended: remember which rows it has fetched one by one, and what the next
+        one will need, if it is like this one."""
         for kind, asked in self._asked.items():
             if len(asked) > 1 or kind in self._together:
                 before = (key for key in self._lately.get(kind, ()) if key not in asked)
                 self._lately[kind] = [*before, *asked][-MOST_TOGETHER:]
-                if self._in_circle:
-                    self._together.add(kind)
             self._usual[kind] = asked.keys() & self._last.get(kind, {})
         self._last |= self._asked
         self._needed |= self._given
         self._asked = {}
-        self._in_circle = False
         for each in self._numbers, self._given, self._absent, self._alone, self._writes:
             each.clear()
 
