@@ -213,10 +213,9 @@ class Transaction:
 
     def __getitem__(self, kind: type[R]) -> Table[R]:
         """The table of rows of this kind."""
-        table = self._tables.get(kind)
-        if table is None:
-            table = self._tables[kind] = Table(self._store, kind, self._undo)
-        return table
+        if kind not in self._tables:
+            self._tables[kind] = Table(self._store, kind, self._undo)
+        return self._tables[kind]
 
     def count(self, name: str, by: int = 1) -> int:
         """Add to a counter; its new value. Plain numbers, for there are many: rows at the end."""

@@ -52,7 +52,8 @@ class Schema(Protocol):
     execute: Callable[..., Any]  # a statement, whose values are marked by `?`
 
     def look(self) -> Found:
-        """What is there, all of one moment: another start may be migrating just now."""
+        """What is there. Another start may be migrating just now: the version is read last, so what
+        is seen as done is done."""
 
     def alone(self) -> AbstractContextManager[Any]:
         """A transaction, in which no other start is."""

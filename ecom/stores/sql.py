@@ -153,13 +153,13 @@ def change(kind: type[Row], changed: tuple[str, ...], among: str) -> str:
 
 
 # ── Making ────────────────────────────────────────────────────────────────────────────────────
-def create_table(kind: type[Row], dialect: Dialect = SQLITE) -> str:
+def create_table(kind: type[Row], dialect: Dialect) -> str:
     """Make the table. Defaults are in it, too: another release may write rows without a column."""
     key, *others = (_declared(field, dialect) for field in fields(kind))
     return f"CREATE TABLE {kind.table} ({', '.join([f'{key} PRIMARY KEY', *others])})"
 
 
-def add_column(kind: type[Row], field: FieldInfo, dialect: Dialect = SQLITE) -> str:
+def add_column(kind: type[Row], field: FieldInfo, dialect: Dialect) -> str:
     """Add a column to a table that lacks it. Raises `StoreBroken` if rows could not do without."""
     if field.required:
         raise StoreBroken(

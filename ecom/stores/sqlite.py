@@ -142,7 +142,6 @@ class SqliteSchema:
         self._db, self.execute = db, db.execute
 
     def look(self) -> Found:
-        self.execute("SAVEPOINT look")  # a transaction, or a part of the one that there is
         made = self.execute(
             "SELECT type, name, sql, CASE type WHEN 'table' THEN "
             "(SELECT json_group_array(name) FROM pragma_table_info(it.name)) END "
@@ -153,7 +152,6 @@ class SqliteSchema:
             of_type[type_][name] = set(msgspec.json.decode(columns)) if columns else text
         tables = of_type["table"]
         version = version_in(self, tables)
-        self.execute("RELEASE look")
         return Found(tables, set(of_type["index"]), of_type["view"], version, sql.SQLITE)
 
     @contextmanager

@@ -48,7 +48,7 @@ _ABOUT = """CREATE VIEW about AS
 -- What there is to read here.
 WITH told (name, kind, shows) AS (VALUES
 {})
-SELECT name, kind, shows FROM told;"""
+SELECT name, kind, shows FROM told"""
 
 
 def views_of(kinds: Iterable[type[Row]], own: str = "") -> dict[str, str]:
@@ -59,8 +59,8 @@ def views_of(kinds: Iterable[type[Row]], own: str = "") -> dict[str, str]:
     told = [(name, "view", about) for _, name, about in found]
     told += [(kind.table, "table", sentence_of(kind)) for kind in (*kinds, SchemaVersion)]
     rows = (f"({', '.join(map(literal, row))})" for row in told)
-    found += _VIEW.findall(_ABOUT.format(",\n".join(rows)))
-    return {name: text for text, name, _ in found}
+    about = _ABOUT.format(",\n".join(rows))
+    return {name: text for text, name, _ in found} | {"about": about}
 
 
 def sentence_of(thing: Any) -> str:
