@@ -15,6 +15,7 @@ from msgspec.structs import fields
 
 from ecom.stores import sql
 from ecom.stores.base import Row, StoreBroken
+from ecom.stores.reading import Reading
 from ecom.stores.sql import Dialect
 
 
@@ -83,12 +84,9 @@ def migrate(db: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) ->
             db.execute(sql.put(SchemaVersion, 3, 1), ("machinery", version, oldest))
 
 
-def version_in(db: Schema, tables: Container[str]) -> SchemaVersion | None:
+def version_in(db: Reading, tables: Container[str]) -> SchemaVersion | None:
     """What a database with these tables says of its version."""
-    if SchemaVersion.table not in tables:
-        return None
-    values = db.execute(sql.columns_of(SchemaVersion).fetch, ("machinery",)).fetchone()
-    return values and SchemaVersion(*values)
+    return db.fetch(SchemaVersion, "machinery") if SchemaVersion.table in tables else None
 
 
 def check_readable(version: SchemaVersion | None, where: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ecom.errors import ShopError
-from ecom.stores.migrations import SchemaVersion, check_readable
+from ecom.stores.migrations import check_readable, version_in
 from ecom.stores.reading import Reading
 from ecom.stores.sqlite import SqliteStore
 
@@ -28,8 +28,7 @@ class Database(SqliteStore):
             )
         except sqlite3.OperationalError as error:
             raise ShopError(f"There is no database {path}.") from error
-        if SchemaVersion.table in self.tables():
-            check_readable(self.fetch(SchemaVersion, "machinery"), str(path))
+        check_readable(version_in(self, self.tables()), str(path))
 
 
 LONGEST_NAME = 63  # in PostgreSQL, which would cut it short

@@ -135,11 +135,11 @@ def prepare(path: Path, kinds: Iterable[type[Row]], views: Mapping[str, str] = {
         raise meaning(error) from error
 
 
-class SqliteSchema:
+class SqliteSchema(Reading):
     """What there is in a database, and how it is changed."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db, self.execute = db, db.execute
+        self._db, self.execute, self._run = db, db.execute, db.execute
 
     def look(self) -> Found:
         made = self.execute(
