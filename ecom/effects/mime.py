@@ -47,9 +47,8 @@ def headers_of(key: str, effect: SendMail, shop: str, sender: str = SENDER) -> d
     }
     if context := traceparent.get():  # W3C trace context
         headers["traceparent"] = context
-    for value in headers.values() if _UNFIT.search("".join(headers.values())) else ():
-        if _UNFIT.search(value):
-            raise Impossible(f"{value!r} cannot stand in a header")
+    if unfit := [value for value in headers.values() if _UNFIT.search(value)]:
+        raise Impossible(f"{unfit[0]!r} cannot stand in a header")
     for address in (sender, effect.to):
         if not is_mailable(address):
             raise Impossible(f"{address!r} is no plain address")
