@@ -7,13 +7,11 @@ depend on each other come in the order of the contract, however they raced.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from operator import itemgetter
 
 import pandas as pd
 from msgspec import Struct
 
-from ecom.contract.envelope import derived_id
 from ecom.harness.history.diagram import Diagram, Step
 from ecom.harness.history.replay import CannotReplay, Handling, Past, Replay
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
@@ -95,13 +93,11 @@ class _Account:
         self._forgotten = {} if handled else {it: {*past.forgotten(it)} for it in past.services}
         self._handled = [*handled, *self._unhandled({(it.service, it.cause) for it in handled})]
         # What led to each: by its id, the number of what published it, or requested it.
-        self._led = {id_: i for i, each in enumerate(self._handled) for id_ in each.published}
-        self._effects: dict[str, Effect] = {}  # by the id of the answer
-        answers = {type(each.message).__name__ for each in handled if each.how == "answer"}
-        for i, each in enumerate(handled):
-            for effect, kind in product(each.requested, answers):
-                self._led[derived_id(effect.id, kind)] = i
-                self._effects[derived_id(effect.id, kind)] = effect
+        self._led = {
+            id_: i
+            for i, each in enumerate(self._handled)
+            for id_ in (*each.published, *(effect.id for effect in each.requested))
+        }
 
     def _unhandled(self, handled: set[tuple[str, str]]) -> Iterator[Handling]:
         """Events that a listener has not handled, or of which only the log tells."""
@@ -110,7 +106,8 @@ class _Account:
                 if (service, logged.id) not in handled:
                     caused = [it for it in self._log.values() if it.causation == logged.id]
                     published = {it.id: it.event for it in caused if it.event.producer == service}
-                    yield Handling(service, "", logged.id, logged.event, published, [], [])
+                    came = Handling(service, "", logged.id, logged.event)
+                    yield came._replace(published=published)
 
     def steps(self) -> Iterator[Step]:
         """All steps, in order."""
@@ -130,7 +127,7 @@ class _Account:
         for _ in depths:  # settles in as many rounds as the longest chain has links
             before: dict[str, int] = {}
             for i, each in enumerate(self._handled):
-                led_by = self._led.get(each.cause)
+                led_by = self._led.get(each.effect.id if each.effect else each.cause)
                 led = 0 if led_by is None else depths[led_by]
                 from_outside = led_by is None and each.cause not in self._log
                 own = before.get(each.service, 0) if each.how else 0
@@ -176,7 +173,7 @@ class _Account:
         elif each.how == "timer":
             yield Step("timer", service, service, word)
         elif word:
-            whom = self._effect(service, self._effects[each.cause])[1]
+            whom = self._effect(service, each.effect)[1]
             yield Step("answer", whom, service, word, reason)
 
     def _effect(self, service: str, row: Effect) -> tuple[str, str, str]:

@@ -116,9 +116,10 @@ class Handling(NamedTuple):
     how: str  # it came as an "event", a "command", a "timer" or an "answer"
     cause: str  # id of the event, or of the command, timer or answer
     message: Struct
-    published: dict[str, Event]  # by id
-    requested: list[Effect]
-    changes: list[tuple[Row | None, Row | None]]  # before, after: rows of the saga watched
+    effect: Effect | None = None  # that it answers
+    published: Mapping[str, Event] = {}  # by id
+    requested: Sequence[Effect] = ()
+    changes: Sequence[tuple[Row | None, Row | None]] = ()  # before, after: rows of the saga watched
 
     def concerns(self, subject: str) -> bool:
         """Whether it has to do with this saga. Of a command, what came of it tells."""
@@ -151,13 +152,10 @@ class Replay:
         self.tx = Transaction(MemoryStore())
         self._past, self._name, self._until, self._watched = past, name, until, watched
         self._service = past.saga.services[name]
-        self._caused: dict[str, list[Logged]] = {}  # what it published, by cause
-        self._owed: dict[str, Logged] = {}  # what it has yet to publish again
-        for n, logged in enumerate(past.log, 1):
+        self._owed: dict[str, list[Logged]] = {}  # what it has yet to publish again, by cause
+        for logged in past.log:
             if logged.event.producer == name:
-                self._caused.setdefault(logged.causation, []).append(logged)
-                if n <= until:
-                    self._owed[logged.id] = logged
+                self._owed.setdefault(logged.causation, []).append(logged)
         for row in past.given.get(name, ()):
             self.tx[type(row)].put(row)
 
@@ -175,53 +173,60 @@ class Replay:
                 if handling is None:
                     return
                 yield handling
-        for logged in self._owed.values():
-            raise self._trouble(f"{self._name} has no note of what led to it", logged)
+        if self._first_owed():
+            raise self._trouble(f"{self._name} has no note of what led to it")
 
     def _again(self, note: Any, now: float) -> Handling | None:
         """Handle one message again, as `Handled` notes it; None if it is later, or not in the log
         yet."""
         numbers = self._past.numbers
-        if not isinstance(note, str):
-            how, cause, message = self._read(*note)
-        elif note in numbers:
-            logged = self._past.log[numbers[note] - 1]
-            how, cause, message = "event", Cause(note, logged.correlation, ""), logged.event
-        elif self._owed:
-            raise self._trouble(f"{self._name} has handled an event that is not in the log")
-        else:
+        if isinstance(note, str) and note not in numbers:
+            if self._first_owed():
+                raise self._trouble(f"{self._name} has handled an event that is not in the log")
             return None
-        caused = self._caused.get(cause.id, ())
-        ids = (cause.id, *(logged.id for logged in caused))
-        if any(numbers.get(id_, 0) > self._until for id_ in ids):
+        read, correlation = self._read(note)
+        owed = self._owed.get(read.cause, ())  # nothing any more, if a command was repeated
+        if any(numbers.get(id_, 0) > self._until for id_ in (read.cause, *(it.id for it in owed))):
             return None
-        handling = self._handle(how, cause, message, now)
-        for logged in caused:
-            if logged.id in self._owed:  # else the command was repeated
-                self._compare(handling, logged)
+        handling = self._handle(read, correlation, now)
+        for then in owed:
+            event = handling.published.get(then.id)
+            if event != then.event:
+                others = ", ".join(it.key for it in handling.published.values()) or "nothing"
+                what = "it otherwise" if event else others
+                raise self._trouble(f"{self._name} now publishes {what}", then)
+        self._owed.pop(read.cause, None)
         return handling
 
-    def _read(self, id_: str | int, type_: str, value: Any) -> tuple[str, Cause, Struct]:
-        """How a message came that is no event, the cause of its results, and the message."""
+    def _read(self, note: Any) -> tuple[Handling, str]:
+        """A message as it came, nothing of which is done yet, and the id of its saga."""
+        if isinstance(note, str):
+            logged = self._past.log[self._past.numbers[note] - 1]
+            return Handling(self._name, "event", note, logged.event), logged.correlation
+        id_, type_, value = note
         kind = self._service.kinds.get(type_)
         message = msgspec.convert(value, kind)
         if isinstance(id_, int):
             effect = self.tx[Effect][id_]
-            return "answer", Cause(derived_id(effect.id, type_), effect.correlation, ""), message
+            cause = derived_id(effect.id, type_)
+            return Handling(self._name, "answer", cause, message, effect), effect.correlation
         timer = self.tx[Timer].get(timer_id(kind, subject_of(message)))
-        correlation = timer.correlation if timer else id_
-        return "timer" if timer else "command", Cause(id_, correlation, ""), message
+        how = "timer" if timer else "command"
+        return Handling(self._name, how, id_, message), timer.correlation if timer else id_
 
-    def _handle(self, how: str, cause: Cause, message: Struct, now: float) -> Handling:
+    def _handle(self, read: Handling, correlation: str, now: float) -> Handling:
         before = self._rows()
         outbox, effects = self.tx.counted("outbox"), self.tx.counted("effects")
-        work = Work(self._name, "1", "", self.tx, 0, cause, now)
-        self._service.handlers[type(message)](message, work)
+        work = Work(self._name, "1", "", self.tx, 0, Cause(read.cause, correlation, ""), now)
+        self._service.handlers[type(read.message)](read.message, work)
         kinds = self._past.saga.contract.by_key
-        requested, sent = self._added(Effect, effects), self._added(Outbox, outbox)
-        published = {row.id: json.decode(row.body, type=kinds[row.type]) for row in sent}
+        sent = {
+            row.id: json.decode(row.body, type=kinds[row.type])
+            for row in self._added(Outbox, outbox)
+        }
         changes = [pair for pair in zip(before, self._rows(), strict=True) if pair[0] != pair[1]]
-        return Handling(self._name, how, cause.id, message, published, requested, changes)
+        requested = self._added(Effect, effects)
+        return read._replace(published=sent, requested=requested, changes=changes)
 
     def _added(self, kind: type[R], before: int) -> list[R]:
         """The rows that were numbered since there were so many."""
@@ -233,17 +238,13 @@ class Replay:
         kinds = (kind for kind in self._service.rows if kind.__struct_fields__[0] in fields)
         return [self.tx[kind].get(self._watched) for kind in kinds]
 
-    def _compare(self, handling: Handling, then: Logged) -> None:
-        """Hold what is published now against what was published then."""
-        now = handling.published.get(then.id)
-        if now != then.event:
-            others = ", ".join(event.key for event in handling.published.values()) or "nothing"
-            what = "it otherwise" if now else others
-            raise self._trouble(f"{self._name} now publishes {what}", then)
-        del self._owed[then.id]
+    def _first_owed(self) -> Logged | None:
+        """The first event to be published again, of those up to the last that is asked for."""
+        owed = (logged for caused in self._owed.values() for logged in caused)
+        return next((it for it in owed if self._past.numbers[it.id] <= self._until), None)
 
     def _trouble(self, what: str, where: Logged | None = None) -> CannotReplay:
-        where = where or next(iter(self._owed.values()), None)
+        where = where or self._first_owed()
         if where is None:
             return CannotReplay(f"What is not in the log yet cannot be replayed: {what}.")
         return CannotReplay(
