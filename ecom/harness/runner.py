@@ -116,7 +116,7 @@ class Runner:
             more = {"ECOM_DATABASE_URL": url}
             its[service] = its[service]._replace(secrets={**its[service].secrets, **more})
         told = {"ECOM_FOLDER": str(self.folder), "ECOM_SHOP": self.name, **self._environment}
-        self._processes = Processes(self.folder, its, told, self._workspace.lock)
+        self._processes = Processes(self.folder, its, told, self._workspace.lock.fileno())
         self._dead = DeadLetters(self.saga, self._url, self.name, self.folder)
         self._processes.start(*((service, "1") for service in its))
 

@@ -12,13 +12,13 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from weakref import WeakSet
+from typing import IO
 
 from ecom.errors import ShopBusy, ShopError
-from ecom.settings import home, shown
+from ecom.settings import home, private, shown
 
 LEAVING_SECONDS = 15.0  # how long services may take to end after their shop
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
@@ -42,30 +42,21 @@ class Workspace:
                 f"{self.folder} cannot be a shop's folder ({error.strerror}): choose a folder of "
                 "your own, on a disk that has file locks, as folder=… or by ECOM_HOME."
             ) from error
-        self.is_ours = True  # but not in a process that is forked from this one
-        _open.add(self)
+        # In a process that is forked: else the shop would be busy for as long as that lives.
+        os.register_at_fork(after_in_child=self.lock.close)
         if self.is_temporary:
             (self.folder / "temporary").touch()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is not left, and this process has not been forked from whose it is."""
+        return not self.lock.closed
+
     def leave(self, remove: bool) -> None:
         """Release the lock; `remove` the folder if it is temporary."""
-        _open.discard(self)
         if self.is_temporary and remove:
             shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self.lock)
-
-
-_open: "WeakSet[Workspace]" = WeakSet()
-
-
-def _give_up() -> None:
-    """In a process that is forked: else the shop would be busy for as long as that lives."""
-    for workspace in _open:
-        workspace.is_ours = False
-        os.close(workspace.lock)
-
-
-os.register_at_fork(after_in_child=_give_up)
+        self.lock.close()
 
 
 def folder_of(name: str) -> Path:
@@ -82,8 +73,8 @@ def _checked(name: str) -> str:
 
 def holder_of(folder: Path) -> int | None:
     """The pid of the process that has the shop in `folder` open, or None."""
-    with suppress(FileNotFoundError), _locked(folder, fcntl.LOCK_SH) as (lock, is_free):
-        return None if is_free else _pid(lock)
+    with suppress(FileNotFoundError), open(folder / "lock", "r+b", 0) as lock:
+        return None if _take(lock, fcntl.LOCK_SH) else _pid(lock)
     return None
 
 
@@ -92,23 +83,13 @@ def clear_abandoned(forget: Callable[[Path], bool]) -> None:
     for marker in (home() / "shops").glob("*/temporary"):
         folder = marker.parent
         # There is no lock any more if another shop has just cleared it away.
-        with suppress(FileNotFoundError), _locked(folder, fcntl.LOCK_EX) as (_, is_free):
-            if is_free and forget(folder):
+        with suppress(FileNotFoundError), open(folder / "lock", "r+b", 0) as lock:
+            if _take(lock) and forget(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _locked(folder: Path, kind: int) -> Iterator[tuple[int, bool]]:
-    """The lock of a folder, taken for now if it is free. Raises `FileNotFoundError`."""
-    lock = os.open(folder / "lock", os.O_RDWR)
-    try:
-        yield lock, take(lock, kind)
-    finally:
-        os.close(lock)
-
-
-def take(lock: int, kind: int = fcntl.LOCK_EX) -> bool:
-    """Whether this descriptor's lock was free, and is ours now."""
+def _take(lock: IO[bytes], kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether the lock was free, and is ours now, until it is closed."""
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -123,27 +104,28 @@ def name_for(folder: Path | None) -> str:
     return f"shop-{hashlib.sha256(bytes(folder.absolute())).hexdigest()[:10]}"
 
 
-def _move_in(folder: Path) -> int:
+def _move_in(folder: Path) -> IO[bytes]:
     """Take the folder's lock, waiting for services that are ending. Raises `ShopBusy`."""
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     begun = time.monotonic()
-    while not take(lock):
-        owner = _pid(lock)
-        patience = 0.5 if is_alive(owner) else LEAVING_SECONDS
-        if time.monotonic() - begun > patience:
-            os.close(lock)
-            raise ShopBusy(
-                f"The shop in {folder} is open in process {owner}: close it there first, "
-                "or choose another name."
-            )
-        time.sleep(0.02)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    with ExitStack() as failing:
+        lock = failing.enter_context(open(folder / "lock", "a+b", 0, opener=private))
+        while not _take(lock):
+            owner = _pid(lock)
+            patience = 0.5 if is_alive(owner) else LEAVING_SECONDS
+            if time.monotonic() - begun > patience:
+                raise ShopBusy(
+                    f"The shop in {folder} is open in process {owner}: close it there first, "
+                    "or choose another name."
+                )
+            time.sleep(0.02)
+        lock.truncate(0)
+        lock.write(b"%d" % os.getpid())
+        failing.pop_all()
     return lock
 
 
-def _pid(lock: int) -> int:
-    return int(os.pread(lock, 20, 0) or b"0")
+def _pid(lock: IO[bytes]) -> int:
+    return int(os.pread(lock.fileno(), 20, 0) or b"0")
 
 
 def is_alive(pid: int) -> bool:
