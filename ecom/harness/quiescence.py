@@ -66,6 +66,7 @@ class Look:
     counters: dict[str, dict[str, int]]
     came: dict[str, dict[str, list[Range]]]  # by stream, which numbers have come
     backlog: dict[str, dict[str, int]]  # what is counted in `Monitor.look`
+    errors: dict[str, str]  # the error that a service's latest retry follows, in brackets, or ""
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """What waits at each service: unhandled, unsent, effects (asked for and not done), retries
@@ -106,21 +107,20 @@ class Look:
         """Whether nothing is awaited, and no dead letter lies there."""
         return not self.awaited() and not any(it["dead"] for it in self.backlog.values())
 
-    def under_way(self, errors: Mapping[str, str] = {}) -> list[str]:
-        """One sentence about each thing to be sent, performed or tried again, and why it is, as
-        `errors` say by service (see `Monitor.last_errors`)."""
+    def under_way(self) -> list[str]:
+        """One sentence about each thing to be sent, performed or tried again, and why it is."""
         return [
-            words.format(service, backlog[kind], errors.get(service, ""))
+            words.format(service, backlog[kind], self.errors[service])
             for service, backlog in self.backlog.items()
             for kind, words in _UNDER_WAY.items()
             if backlog[kind]
         ]
 
-    def awaited(self, errors: Mapping[str, str] = {}) -> list[str]:
+    def awaited(self) -> list[str]:
         """One sentence about each thing that is not done; empty when this look shows none."""
         unhandled = self.missing().items()
         sentences = [f"{who} has not handled {size(them)} {key}" for (who, key), them in unhandled]
-        return sentences + self.under_way(errors)
+        return sentences + self.under_way()
 
 
 _RETRIED: dict[str, Any] = {"done_at": None, "attempts": MoreThan(0)}  # effects; by their index
@@ -149,22 +149,26 @@ class Monitor(Reader):
 
     def look(self) -> Look:
         """Read all databases once."""
-        counters, came, backlog = {}, {}, {}
+        counters, came, backlog, errors = {}, {}, {}, {}
         for service in self.contract.services:
             database = self[service]
             with database.moment():  # a counter and the rows that belong to it change together
                 counters[service] = database.counters()
                 came[service] = streams.came(database.rows(Received))
+                messages = database.values(Inbox, "due", "last_error", due=ANY)
+                effects = database.values(Effect, "due", "last_error", **_RETRIED)
                 backlog[service] = {
                     "unsent": database.count(Outbox, done_at=None),
                     "effects": database.count(Effect, done_at=None),
-                    "retries": database.count(Inbox, due=ANY),
-                    "retrying": database.count(Effect, **_RETRIED),
+                    "retries": len(messages),
+                    "retrying": len(effects),
                     "dead": database.count(Letter, ended_at=None),
                 }
+            failed = [(due or 0.0, error) for due, error in messages + effects if error]
+            errors[service] = f" ({max(failed)[1]})" if failed else ""
             taken = taken_back(counters[service])
             backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
-        return Look(self.contract, counters, came, backlog)
+        return Look(self.contract, counters, came, backlog, errors)
 
     def states(self) -> dict[str, int]:
         """How many sagas are in each of their states."""
@@ -176,20 +180,6 @@ class Monitor(Reader):
         it, database = self.counted, self[self.counted.service]
         total = database.counters().get(it.kind.table) or database.count(it.kind)
         return total - database.count(it.kind, state=it.under_way), total
-
-    def awaited(self) -> list[str]:
-        """One sentence about each thing that is not done now, and why it failed if it did."""
-        return self.look().awaited(self.last_errors())
-
-    def last_errors(self) -> dict[str, str]:
-        """Service → the error that its latest retry follows, in brackets."""
-        found = {}
-        for service in self.contract.services:
-            tries = self[service].values(Inbox, "due", "last_error", state="waiting")
-            tries += self[service].values(Effect, "due", "last_error", **_RETRIED)
-            if failed := [(due or 0.0, error) for due, error in tries if error is not None]:
-                found[service] = f" ({max(failed)[1]})"
-        return found
 
     def ids(self, stream: str, numbers: list[Range]) -> list[str]:
         """The ids of the events with these numbers in a stream, of which there still are rows."""
@@ -236,7 +226,7 @@ def wait_until_settled(
             bar.update(ended - bar.n)
             if now - told > TELL_SECONDS and hasattr(bar, "set_postfix_str"):
                 told = now
-                bar.set_postfix_str(waits_for(look.awaited(monitor.last_errors())))
+                bar.set_postfix_str(waits_for(look.awaited()))
             rest = min(REST * (now - asked), LONGEST_REST) if is_awaited else 0.0
             time.sleep(max(LOOK_SECONDS, rest))
 
@@ -252,7 +242,7 @@ def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set
 
 def _why(monitor: Monitor, look: Look, processes: Processes, timeout: float) -> str:
     """What is still awaited, one thing a line."""
-    reasons = processes.missing() + look.awaited(monitor.last_errors())
+    reasons = processes.missing() + look.awaited()
     (ended, total), it = monitor.ended(), monitor.counted
     if ended < total:
         rows = monitor[it.service].select(it.kind, {"state": it.under_way}, 5)

@@ -142,7 +142,7 @@ class Records:
                 emitted={key: counted[f"emitted:{key}"] for key in contract.by_key},
                 logged=Counter(key for _, key in log.elements()),
                 twice=[event for event, times in log.items() if times > 1],
-                awaited=read.awaited(),
+                awaited=read.look().awaited(),
             )
 
     def _movements(self) -> list[Movement]:

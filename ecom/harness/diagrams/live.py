@@ -176,8 +176,8 @@ def _box(x: float, y: float, width: float, height: float, colour: str) -> str:
 def glance(monitor: Monitor) -> Glance:
     """How they stand now. A few indexed queries: about a millisecond."""
     look, states = monitor.look(), monitor.states()
-    awaited = tuple(look.awaited(monitor.last_errors()))
-    return Glance(monitor.counted, states, look.waiting(), look.published(), awaited)
+    waiting, awaited = look.waiting(), tuple(look.awaited())
+    return Glance(monitor.counted, states, waiting, look.published(), awaited)
 
 
 class View:
