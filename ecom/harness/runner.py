@@ -69,8 +69,9 @@ class Runner:
         finds its own on `_server`, if there is one, and as whom."""
         raise NotImplementedError
 
-    def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
-        """The program of each process; `urls` is where each finds the broker, and as whom."""
+    def _programs(self, secrets: dict[str, dict[str, str]]) -> dict[str, Program]:
+        """The program of each process; `secrets` are where each service finds the broker, and its
+        database, and as whom."""
         raise NotImplementedError
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────
@@ -111,10 +112,10 @@ class Runner:
             databases = provisioned.result()
         clear_abandoned(partial(forget_abandoned, contract, broker))
         self._forget = partial(forget, contract, broker, self.name)
-        its = self._programs(urls)
+        secrets = {service: {"ECOM_AMQP_URL": url} for service, url in urls.items()}
         for service, url in databases.items():
-            more = {"ECOM_DATABASE_URL": url}
-            its[service] = its[service]._replace(secrets={**its[service].secrets, **more})
+            secrets[service]["ECOM_DATABASE_URL"] = url
+        its = self._programs(secrets)
         told = {"ECOM_FOLDER": str(self.folder), "ECOM_SHOP": self.name, **self._environment}
         self._processes = Processes(self.folder, its, told, self._workspace.lock.fileno())
         self._dead = DeadLetters(self.saga, self._url, self.name, self.folder)
@@ -147,10 +148,8 @@ class Runner:
         with Monitor(self.saga, workspace.folder) as looking:
             return looking.look().nothing_left()
 
+    __enter__ = open
     __del__ = close  # in a notebook, the cell that opens it may be run again
-
-    def __enter__(self) -> Self:
-        return self.open()
 
     def __exit__(self, *_: object) -> None:
         self.close()

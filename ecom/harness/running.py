@@ -109,12 +109,11 @@ class Running(Runner):
                 ledger_of(self.folder, name).close()
         return urls
 
-    def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
+    def _programs(self, secrets: dict[str, dict[str, str]]) -> dict[str, Program]:
         what, token = carried((self.saga, self._outside)), {"ECOM_HTTP_TOKEN": self._token}
         serve, here = "ecom.harness.member:serve", os.getcwd()
         return {
-            it: Program(serve, (what, it, here), (), {"ECOM_AMQP_URL": url, **token})
-            for it, url in urls.items()
+            it: Program(serve, (what, it, here), (), told | token) for it, told in secrets.items()
         }
 
     def command(self, service: str, message: Struct) -> Any:

@@ -87,9 +87,8 @@ class Shop(Records, Runner):
     def _provision(self) -> dict[str, str]:
         return provision(self.saga, self.folder, self._stock, self._server)
 
-    def _programs(self, urls: Mapping[str, str]) -> dict[str, Program]:
+    def _programs(self, secrets: dict[str, dict[str, str]]) -> dict[str, Program]:
         saga = None if self._is_usual else carried(self.saga)
-        secrets = {service: {"ECOM_AMQP_URL": url} for service, url in urls.items()}
         secrets["order"]["ECOM_HTTP_TOKEN"] = self._token
         for service, variable in OUTSIDE.items():
             secrets[service][variable] = self._sandbox.environment[variable]

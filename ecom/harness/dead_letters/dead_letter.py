@@ -33,7 +33,7 @@ from ecom.telemetry.logs import one_line
 _WORD = re.compile(r"[\w-]+")
 
 
-class DeadLetter(Struct, frozen=True):
+class DeadLetter(Struct, frozen=True, kw_only=True):
     """One dead letter. Its `id` is short, and differs between services."""
 
     id: str
@@ -43,17 +43,16 @@ class DeadLetter(Struct, frozen=True):
     reason: str  # malformed, failed, effect failed, killed the process
     exception: str
     attempts: int
-    first: str  # RFC 3339: when it first arrived; "" if unknown
+    first: str = ""  # RFC 3339: when it first arrived; "" if unknown
     last: str  # RFC 3339: when it was given up
     origin: str  # the exchange it came from; "effects" for an effect
     key: str  # the routing key it came under; "" if unknown
     publisher: str  # the user who published it, as the broker knows; "" if unknown
     headers: dict[str, Any]  # the attributes of its event; of an effect, its number besides
     body: bytes
-    by: str = ""  # the user who published the letter; of the broker's own: the message
-    from_broker: bool = False  # the broker set it aside, not the service
+    by: str  # the user who published the letter; of the broker's own: the message
+    from_broker: bool  # the broker set it aside, not the service
     forged: bool = False  # published by neither its service nor the broker
-    is_edited: bool = False
     number: str = ""  # its row among the service's own; "": the service set nothing aside
 
     @property
@@ -88,7 +87,7 @@ class DeadLetter(Struct, frozen=True):
         JSON, which would come back at once."""
         if body is None:
             return self
-        new = replace(self, body=body, is_edited=True)
+        new = replace(self, body=body, headers=self.headers | {EDITED: "1"})
         if new.data is None:
             raise ShopError("An event or an effect is a JSON object, and null is none.")
         return new
@@ -104,7 +103,6 @@ class DeadLetter(Struct, frozen=True):
         """Its headers in the service's queue: how it came goes with it, to be checked again, unless
         an operator says why it is to be handled all the same."""
         story = {EXCHANGE: self.origin, KEY: self.key, USER: self.publisher, OVERRIDE: override}
-        story |= {EDITED: "1"} if self.is_edited else {}
         return self.headers | {k: v for k, v in story.items() if v} | self.mark
 
     @property
@@ -170,7 +168,6 @@ def _story_of_broker(said: dict[str, str], deaths: Any) -> dict[str, Any]:
         "reason": "killed the process" if killed else "set aside by the broker",
         "exception": f"{times} times the process ended with this in hand" if killed else why,
         "attempts": times if killed else 1,
-        "first": "",
         "last": last,
         "origin": said.get("x-first-death-exchange", ""),
         "key": key,
