@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from ecom.harness.history.diagram import Diagram, Step
 from ecom.harness.history.replay import CannotReplay, Handling, Past, Replay
-from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
+from ecom.runtime import streams
+from ecom.runtime.streams import within
+from ecom.runtime.tables import Effect, Inbox, Outbox, Received, Timer
 from ecom.stores.base import Row
 
 _PATIENCE = 5  # deadlines and callers come after what could be done meanwhile: so many steps
@@ -89,8 +91,9 @@ class _Account:
         self._inbox = {(name, row.id): row for name, row in past.all_rows(Inbox, subject)}
         self._requested = {row.id: row for _, row in past.all_rows(Effect, subject)}
         self._outbox, self._timers = past.all_rows(Outbox, subject), past.all_rows(Timer, subject)
-        # Without a replay, it takes a look at the counters to know what was handled long ago.
-        self._forgotten = {} if handled else {it: {*past.forgotten(it)} for it in past.services}
+        # Without a replay, only what has come tells what was handled long ago.
+        without = () if handled else past.services
+        self._came = {it: streams.came(past.rows(it, Received)) for it in without}
         self._handled = [*handled, *self._unhandled({(it.service, it.cause) for it in handled})]
         # What led to each: by its id, the number of what published it, or requested it.
         self._led = {
@@ -142,9 +145,10 @@ class _Account:
         service, row = each.service, self._inbox.get((each.service, each.cause))
         if not each.how:
             step = Step("event", each.message.producer, service, each.message.key)
-            if each.cause in self._forgotten.get(service, ()):
-                return [step]
-            return tried(step, service, "tried", row) if row else [step._replace(status="awaited")]
+            if row:
+                return tried(step, service, "tried", row)
+            is_over = service in self._came and self._has_come(service, each.cause)
+            return [step if is_over else step._replace(status="awaited")]
         steps = list(self._consumed(each))
         steps += [
             dead_letter(service, letter, "replayed")
@@ -162,6 +166,15 @@ class _Account:
         keys = [event.key for event in each.published.values()]
         unconsumed = (key for key in keys if not self._contract.listeners(key))
         return steps + [Step("event", service, service, key) for key in unconsumed]
+
+    def _has_come(self, service: str, event: str) -> bool:
+        """Whether a service, which has no row of an event, has had it: by its number, or because
+        not even its producer has a row of it any more."""
+        return all(
+            within(self._came[service].get(row.type + row.stream, ()), row.number, row.number)
+            for _, row in self._outbox
+            if (row.exchange, row.id) == ("events", event)
+        )
 
     def _consumed(self, each: Handling) -> Iterator[Step]:
         service, reason = each.service, getattr(each.message, "reason", "")

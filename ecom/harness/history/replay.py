@@ -18,11 +18,9 @@ from msgspec import Struct, json
 from ecom.contract.contract import Event, subject_of
 from ecom.contract.envelope import derived_id
 from ecom.errors import ShopError
-from ecom.runtime import streams
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Cause, Work, timer_id
-from ecom.runtime.streams import within
-from ecom.runtime.tables import Effect, Handled, Inbox, Outbox, Received, Timer
+from ecom.runtime.tables import Effect, Handled, Outbox, Timer
 from ecom.stores.base import R, Row, Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.reader import Reader
@@ -78,20 +76,6 @@ class Past:
     def all_rows(self, kind: type[R], subject: str) -> list[tuple[str, R]]:
         """The rows of one saga in all services' databases, each with its service."""
         return [(it, row) for it in self.services for row in self.rows(it, kind, subject=subject)]
-
-    def forgotten(self, service: str) -> Iterator[str]:
-        """The ids of the events that a service has handled so long ago that it has no row of them:
-        by their numbers, or because not even their producer has rows of them any more."""
-        known = {row.id for row in self.rows(service, Inbox)}
-        came = streams.came(self.rows(service, Received))
-        rows = [row for it in self.services for row in self.rows(it, Outbox)]
-        sent = {row.id: (row.type + row.stream, row.number) for row in rows}
-        consumed = self.saga.contract.consumed_by(service)
-        for logged in self.log:
-            stream, number = sent.get(logged.id, ("", 0))
-            has_come = not stream or within(came.get(stream, ()), number, number)
-            if logged.event.key in consumed and logged.id not in known and has_come:
-                yield logged.id
 
 
 def published(saga: Saga, folder: Path) -> list[Logged]:
