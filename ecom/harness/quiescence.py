@@ -75,10 +75,7 @@ class Look:
         return {
             service: {
                 "unhandled": sum(size(numbers) for (who, _), numbers in missing if who == service),
-                "unsent": backlog["unsent"],
-                "effects": backlog["effects"],
-                "retries": backlog["retries"] + backlog["retrying"],
-                "dead": backlog["dead"],
+                **{kind: backlog[kind] for kind in ("unsent", "effects", "retries", "dead")},
             }
             for service, backlog in self.backlog.items()
         }
@@ -127,7 +124,7 @@ _RETRIED: dict[str, Any] = {"done_at": None, "attempts": MoreThan(0)}  # effects
 _UNDER_WAY = {
     "unsent": "{0}: {1} messages not confirmed by the broker",
     "effects": "{0}: {1} effects to be performed{2}",
-    "retries": "{0}: {1} messages waiting for another try{2}",
+    "messages": "{0}: {1} messages waiting for another try{2}",
     "replays": "{0}: {1} dead letters, replayed or dropped, on their way",
 }
 
@@ -156,15 +153,15 @@ class Monitor(Reader):
                 counters[service] = database.counters()
                 came[service] = streams.came(database.rows(Received))
                 messages = database.values(Inbox, "due", "last_error", due=ANY)
-                effects = database.values(Effect, "due", "last_error", **_RETRIED)
+                tries = messages + database.values(Effect, "due", "last_error", **_RETRIED)
                 backlog[service] = {
                     "unsent": database.count(Outbox, done_at=None),
                     "effects": database.count(Effect, done_at=None),
-                    "retries": len(messages),
-                    "retrying": len(effects),
+                    "messages": len(messages),
+                    "retries": len(tries),
                     "dead": database.count(Letter, ended_at=None),
                 }
-            failed = [(due or 0.0, error) for due, error in messages + effects if error]
+            failed = [(due or 0.0, error) for due, error in tries if error]
             errors[service] = f" ({max(failed)[1]})" if failed else ""
             taken = taken_back(counters[service])
             backlog[service]["replays"] = max(0, self._replayed.get(service, 0) - taken)
