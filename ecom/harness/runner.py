@@ -127,7 +127,7 @@ class Runner:
             return
         workspace, self._workspace = self._workspace, None
         atexit.unregister(self._at_exit)
-        if not workspace.is_ours:  # we were forked by whoever opened it, whose it is
+        if workspace.lock.closed:  # we were forked by whoever opened it, whose it is
             return
         with self._closing:
             forgotten = self._processes is None  # then it never came to have queues

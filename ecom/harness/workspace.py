@@ -47,11 +47,6 @@ class Workspace:
         if self.is_temporary:
             (self.folder / "temporary").touch()
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is not left, and this process has not been forked from whose it is."""
-        return not self.lock.closed
-
     def leave(self, remove: bool) -> None:
         """Release the lock; `remove` the folder if it is temporary."""
         if self.is_temporary and remove:

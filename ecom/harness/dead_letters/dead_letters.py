@@ -8,7 +8,6 @@ event id. Letters are streamed, so there may be a hundred thousand.
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from operator import attrgetter
@@ -84,9 +83,8 @@ class DeadLetters:
         letter = self.show(id).edited(as_bytes(body))
         if letter.forged:
             return DryRun("would not be replayed", letter.exception)
-        wire = letter.to_replay(), letter.body
-        own = self._own_user(letter)
-        return dry_run(self._saga, self._folder, letter.service, own, *wire)
+        replayed = self._own_user(letter), letter.to_replay(), letter.body
+        return dry_run(self._saga, self._folder, letter.service, *replayed)
 
     def event_ids(self, service: str) -> set[str]:
         """The ids of the events among a service's dead letters; none if the broker cannot be
@@ -174,23 +172,22 @@ class DeadLetters:
         """Do something with each chosen letter, after which it goes, unless `act` says that it
         stays; how many went."""
         wanted, key = _wanted(which)
-        found, told = set(), Counter[str]()
+        found, gone = set(), 0
         with Reader(self._folder) as read:
-            before = {it: taken_back(read[it].counters()) for it in self._services}
-        try:
-            with self._operator() as at:
-                for letter, done in self._letters(at):
-                    if key(letter) in wanted:
-                        found.add(key(letter))
-                        if act(at, letter):
-                            told[letter.service] += 1
-                            done()
-        finally:
-            for service, number in told.items():
-                self.awaited[service] = max(before[service], self.awaited.get(service, 0)) + number
+            for it in self._services:
+                noted = taken_back(read[it].counters())
+                self.awaited[it] = max(noted, self.awaited.get(it, 0))
+        with self._operator() as at:
+            for letter, done in self._letters(at):
+                if key(letter) in wanted:
+                    found.add(key(letter))
+                    if act(at, letter):
+                        self.awaited[letter.service] += 1
+                        gone += 1
+                        done()
         if missing := wanted - found:
-            raise _no_letter(min(missing), told.total())
-        return told.total()
+            raise _no_letter(min(missing), gone)
+        return gone
 
     def _operator(self) -> AbstractContextManager[Operator]:
         return operator(self._url, f"{self._shop}.dead-letters")
