@@ -208,23 +208,23 @@ def wait_until_settled(
         while True:
             processes.check()
             asked, look, now = time.monotonic(), monitor.look(), time.monotonic()
-            is_awaited = bool(look.awaited())
+            awaited = look.awaited()
             if look != before:
                 before, same_since = look, now
-            elif not is_awaited:
+            elif not awaited:
                 return
             elif now - same_since > STUCK_SECONDS and not look.under_way():
                 if _is_all_dead(monitor, look, dead_letters):
                     return
                 same_since = now
             if now - begun > timeout:
-                raise NotSettled(_why(monitor, look, processes, timeout))
+                raise NotSettled(_why(monitor, processes.missing() + awaited, timeout))
             ended, _ = monitor.ended()
             bar.update(ended - bar.n)
             if now - told > TELL_SECONDS and hasattr(bar, "set_postfix_str"):
                 told = now
-                bar.set_postfix_str(waits_for(look.awaited()))
-            rest = min(REST * (now - asked), LONGEST_REST) if is_awaited else 0.0
+                bar.set_postfix_str(waits_for(awaited))
+            rest = min(REST * (now - asked), LONGEST_REST) if awaited else 0.0
             time.sleep(max(LOOK_SECONDS, rest))
 
 
@@ -237,9 +237,8 @@ def _is_all_dead(monitor: Monitor, look: Look, dead_letters: Callable[[str], set
     )
 
 
-def _why(monitor: Monitor, look: Look, processes: Processes, timeout: float) -> str:
-    """What is still awaited, one thing a line."""
-    reasons = processes.missing() + look.awaited()
+def _why(monitor: Monitor, reasons: list[str], timeout: float) -> str:
+    """What is still awaited, one thing a line: these, and the sagas that have not ended."""
     (ended, total), it = monitor.ended(), monitor.counted
     if ended < total:
         rows = monitor[it.service].select(it.kind, {"state": it.under_way}, 5)
