@@ -56,6 +56,14 @@ def test_what_an_earlier_release_handled_and_forgot_is_awaited_by_nobody(world):
     assert history(world.folder, "1001").awaited == []
 
 
+def test_what_never_came_is_awaited_also_where_nothing_can_be_replayed(world):
+    """Its number is missing: nobody has handled and forgotten it."""
+    world.hold_back("order.created")
+    world.run()
+    meddle(world, "order", "DELETE FROM handled")
+    assert history(world.folder, "1001").awaited == ["order → inventory order.created [awaited]"]
+
+
 def test_a_message_that_waits_for_another_try_is_awaited(world):
     """Its tries so far are told, and why they failed."""
     world.hold_back("order.created")
