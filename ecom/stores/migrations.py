@@ -52,9 +52,11 @@ class Schema(Protocol):
 
     execute: Callable[..., Any]  # a statement, whose values are marked by `?`
 
+    def moment(self) -> AbstractContextManager[Any]:
+        """What is read within is all of one moment: another start may be migrating just now."""
+
     def look(self) -> Found:
-        """What is there. Another start may be migrating just now: the version is read last, so what
-        is seen as done is done."""
+        """What is there."""
 
     def alone(self) -> AbstractContextManager[Any]:
         """A transaction, in which no other start is."""
@@ -68,8 +70,9 @@ def migrate(db: Schema, kinds: Iterable[type[Row]], views: Mapping[str, str]) ->
     """
     kinds = [*kinds, SchemaVersion]
     for _ in range(VERSION + 1):
-        if _is_done(db.look(), kinds, views):
-            return
+        with db.moment():
+            if _is_done(db.look(), kinds, views):
+                return
         with db.alone():
             found = db.look()
             if _is_done(found, kinds, views):

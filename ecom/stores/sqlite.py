@@ -140,6 +140,7 @@ class SqliteSchema(Reading):
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db, self.execute, self._run = db, db.execute, db.execute
+        self.rollback = db.rollback
 
     def look(self) -> Found:
         made = self.execute(

@@ -14,8 +14,9 @@ from ecom.process.databases import Files
 from ecom.runtime.tables import MACHINERY, Handled, Letter, Received, Replica
 from ecom.services.order import Order
 from ecom.shop.provision import views_of
+from ecom.stores import sql
 from ecom.stores.base import Index, Row, StoreBroken, Transaction
-from ecom.stores.migrations import VERSION, SchemaVersion, migrate
+from ecom.stores.migrations import STEPS, VERSION, SchemaVersion, migrate
 from ecom.stores.sqlite import SqliteSchema, SqliteStore, prepare
 from ecom_lab.shop import SAGA, SERVICES
 
@@ -164,6 +165,33 @@ def test_all_may_start_at_once(old, recorded, tmp_path):
             starting.result()
     versions = {fetch(folder / f"{name}.db", SchemaVersion, "machinery") for name in SERVICES}
     assert {version.version for version in versions} == {VERSION}
+
+
+class Overtaken(sqlite3.Connection):
+    """A connection before whose `left`-th statement from now another start does all there is."""
+
+    left = 0
+
+    def execute(self, *statement):
+        if self.left == 0:
+            self.overtake()
+        self.left -= 1
+        return super().execute(*statement)
+
+
+@pytest.mark.parametrize("left", range(3))
+def test_a_start_that_another_overtakes_as_it_looks_goes_on(left, recorded):
+    """It sees the tables and their version as they were together, before or after."""
+    path = recorded / "order.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        STEPS[0](SqliteSchema(db), SqliteSchema(db).look())
+        db.execute(sql.create_table(SchemaVersion, sql.SQLITE))
+        db.execute("INSERT INTO schema_versions VALUES ('machinery', 1, 0)")
+    with closing(sqlite3.connect(path, isolation_level=None, factory=Overtaken)) as db:
+        db.left, db.overtake = left, lambda: provide(recorded, "order")
+        migrate(SqliteSchema(db), MACHINERY, {})
+        assert db.left < 0
+    assert fetch(path, SchemaVersion, "machinery").version == VERSION
 
 
 @pytest.mark.parametrize("made", range(6))
