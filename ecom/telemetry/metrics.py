@@ -14,13 +14,14 @@ from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from socketserver import TCPServer, ThreadingMixIn
+from socketserver import TCPServer
 from threading import Thread, active_count
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import prometheus_client as prometheus
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from ecom.errors import ShopError
 from ecom.runtime import streams
@@ -166,36 +167,35 @@ class Metrics:
         yield self._gauge("ecom_lag_seconds", _LAG, self.lag)
         yield self._gauge("ecom_broker_connected", _CONNECTED, self._connected())
         try:
-            found = self._read()
+            found = [*self._read()]
         except ShopError as error:
             log.warning("The database cannot be read for its metrics: %s", error)
             found = []
         yield self._gauge("ecom_database_readable", _READABLE, bool(found))
         yield from found
 
-    def _read(self) -> list[Any]:
+    def _read(self) -> Iterator[Any]:
         with closing(self._reading()) as read, read.moment():
             came = streams.came(read.rows(Received)).items()
             received = {f"received:{stream}": streams.size(ranges) for stream, ranges in came}
-            found, now = list(self._counters(read.counters() | received)), time.time()
+            yield from self._counters(totals(read.counters() | received))
             for name, (help, kind, which) in _DEPTHS.items():
-                found.append(self._gauge(f"ecom_{name}", help, read.count(kind, **which)))
-            found.append(self._gauge("ecom_wal_bytes", _WAL, self.wal_bytes))
+                yield self._gauge(f"ecom_{name}", help, read.count(kind, **which))
+            yield self._gauge("ecom_wal_bytes", _WAL, self.wal_bytes)
+            now = time.time()
             for name, (what, kind, column, which) in _AGES.items():
                 age = max(0.0, now - (read.least(kind, column, **which) or now))
-                help = f"Age of the oldest {what}."
-                found.append(self._gauge(f"ecom_{name}_oldest_seconds", help, age))
-            return found
+                yield self._gauge(f"ecom_{name}_oldest_seconds", f"Age of the oldest {what}.", age)
 
-    def _counters(self, counters: dict[str, int]) -> Iterator[Any]:
-        for prefix, (name, help) in _BY_TYPE.items():
+    def _counters(self, counts: Mapping[str, int]) -> Iterator[Any]:
+        for what, (name, help) in _BY_TYPE.items():
             family = CounterMetricFamily(name, help, labels=["service", "type"])
-            for key, value in totals(counters).items():
-                if key.startswith(f"{prefix}:"):
+            for key, value in counts.items():
+                if key.startswith(f"{what}:"):
                     family.add_metric([self._service, key.partition(":")[2]], value)
             yield family
-        for key, (name, help) in _COUNTERS.items():
-            yield self._family(CounterMetricFamily, name, help, counters.get(key, 0))
+        for what, (name, help) in _COUNTERS.items():
+            yield self._family(CounterMetricFamily, name, help, counts.get(what, 0))
 
     def _gauge(self, name: str, help: str, value: float) -> Any:
         return self._family(GaugeMetricFamily, name, help, value)
@@ -214,8 +214,7 @@ class _Handler(WSGIRequestHandler):
         """Nothing: a log that others fill is of no use."""
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+class _Server(ThreadingWSGIServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:

@@ -53,6 +53,13 @@ def test_counters_are_read_from_the_database(metrics, tmp_path):
     assert read(metrics, "ecom_duplicates_total") == 0
 
 
+def test_what_each_replica_has_counted_for_itself_is_told_as_one(metrics, tmp_path):
+    """Where they share a database, a counter's name ends in @ and the replica."""
+    put(tmp_path, Counter("duplicates", 1))
+    put(tmp_path, Counter("duplicates@2", 3))
+    assert read(metrics, "ecom_duplicates_total") == 4
+
+
 def test_every_depth_is_read_by_an_index(metrics, tmp_path):
     """A scrape must not cost more from year to year."""
     shapes = [(sql.select(kind, "count(*)", (), sql.shape_of(which)), which)
