@@ -10,6 +10,7 @@ import json
 import os
 import re
 import time
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -93,21 +94,18 @@ class Api:
 def intake(bench: Bench) -> dict[str, Any]:
     """`requests`: each case of `CASES`, ours beside the floor's, medians of interleaved rounds;
     `half`: at half of what many callers reach; `lists`: orders per second by orders a request."""
-    orders, lists = bench.orders, []
-    seen: dict[tuple[str, int], dict[str, list[dict]]] = {case: {} for case in CASES}
+    orders, seen, lists = bench.orders, list[dict[str, Any]](), []
     with Run(ECOM, bench.url) as run, Run(API_FLOOR, "") as floor:
         for service in OTHERS:
             tell(run, f"kill {service}")
         apis = {"ecom": Api(run), "floor": Api(floor)}
         for api in apis.values():
             api.ask(ORDER, MANY, 20 + 100)
-        for _ in range(ROUNDS):
-            for what, callers in CASES:
-                number = max(1, min(orders, 2_000 if callers > 1 else 500) // 2)
-                for name, api in apis.items():
-                    found = api.ask(ASKED[what][0], callers, number)
-                    seen[what, callers].setdefault(name, []).append(found)
-        rows = [{"what": what, "callers": n, **_summary(seen[what, n])} for what, n in CASES]
+        for turn, (what, callers), name in product(range(ROUNDS), CASES, apis):
+            number = max(1, min(orders, 2_000 if callers > 1 else 500) // 2)
+            case = {"name": name, "what": what, "callers": callers, "turn": turn}
+            seen.append(case | apis[name].ask(ASKED[what][0], callers, number))
+        rows = _summary(pd.DataFrame(seen))
         half = rows[1]["per_second"] / 2
         calm = apis["ecom"].ask(ORDER, MANY, min(orders, 2_000), rate=half)
         for size in LISTS:
@@ -117,9 +115,10 @@ def intake(bench: Bench) -> dict[str, Any]:
     return {"requests": rows, "half": calm, "lists": lists}
 
 
-def _summary(found: dict[str, list[dict]]) -> dict[str, float]:
-    """Medians of ours, and of their ratios to the floor's."""
-    ours, floors = (pd.DataFrame(found[name]).replace(0, 1e-9) for name in ("ecom", "floor"))
-    ratios = (ours / floors).median().round(3)
+def _summary(seen: pd.DataFrame) -> list[dict[str, Any]]:
+    """Of each case, medians of ours, and of their ratios to the floor's."""
+    turns = seen.set_index(["name", "what", "callers", "turn"]).replace(0, 1e-9)
+    ours, ratios = turns.loc["ecom"], turns.loc["ecom"] / turns.loc["floor"]
     beside = {"floor_ratio": ratios.per_second, "floor_cpu_ratio": ratios.cpu_ms}
-    return ours.median().round(3).to_dict() | beside
+    found = ours.assign(**beside).groupby(["what", "callers"], sort=False).median().round(3)
+    return found.reset_index().to_dict("records")

@@ -9,7 +9,6 @@ import pandas as pd
 Results = dict[str, Any]
 
 OURS, OTHERS = "#2a6f97", "#c9c9c9"
-IDLE = "Latency of one order, idle, milliseconds"
 SHARES = ("p50", "p95", "p99")
 PAGE = Path(__file__).with_name("report.md")
 STARTS = {
@@ -30,36 +29,35 @@ def tables(results: Results) -> dict[str, str]:
 def write(results: Results, folder: Path) -> None:
     """Write the report and its plots: the sections of `report.md` whose parts were measured."""
     folder.mkdir(parents=True, exist_ok=True)
-    found, pictures = tables(results), _plots(results, folder)
+    found = tables(results)
     opening, *sections = PAGE.read_text().split("\n## ")
     absent = f" Not measured: {', '.join(results['missing_peers'])}."
     facts = {**results, **results["machine"], "absent": absent if results["missing_peers"] else ""}
     told = [opening.format(**facts)]
     for title, _, text in (section.partition("\n\n") for section in sections):
         if title in found:
-            picture = f"\n![{title}]({pictures[title]})\n" if title in pictures else ""
-            text = f"{text}\n{found[title]}\n{picture}"
+            text = f"{text}\n{found[title]}\n{_picture(title, results, folder)}"
         if title in found or title == "Again":
             told.append(f"## {title}\n\n{text}")
     (folder / "PERFORMANCE.md").write_text("\n".join(told))
 
 
-def _plots(results: Results, folder: Path) -> dict[str, str]:
-    """Draw what was measured; file name by the title of the section it belongs to."""
+def _picture(title: str, results: Results, folder: Path) -> str:
+    """Draw what was measured, if that has a plot; how the page shows it."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    made = {}
-    for title, (part, _, plot) in SECTIONS.items():
-        if plot and results.get(part):
-            figure = Figure(figsize=(7, 3), layout="constrained")
-            axes = figure.subplots()
-            plot(axes, results[part])
-            axes.spines[["top", "right"]].set_visible(False)
-            made[title] = f"performance-{title.split()[0].lower()}.svg"
-            with mpl.rc_context({"svg.hashsalt": "ecom"}):  # the same numbers, the same file
-                figure.savefig(folder / made[title], metadata={"Date": None})
-    return made
+    part, _, plot = SECTIONS[title]
+    if plot is None:
+        return ""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    plot(axes, results[part])
+    axes.spines[["top", "right"]].set_visible(False)
+    name = f"performance-{title.split()[0].lower()}.svg"
+    with mpl.rc_context({"svg.hashsalt": "ecom"}):  # the same numbers, the same file
+        figure.savefig(folder / name, metadata={"Date": None})
+    return f"\n![{title}]({name})\n"
 
 
 def _plot_throughput(axes: Any, contenders: dict[str, Any]) -> None:
@@ -184,7 +182,7 @@ def _against(results: Results) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Results], str], Callable[[Any, Any], None] | None]] = {
     "Throughput": ("contenders", _throughput, _plot_throughput),
     "PostgreSQL": ("postgres", _postgres, None),
-    IDLE: ("latency_ms", _latency, _plot_latency),
+    "Latency of one order, idle, milliseconds": ("latency_ms", _latency, _plot_latency),
     "Scale": ("scale", _scale, _plot_scale),
     "Intake": ("intake", _intake, None),
     "Start, seconds": ("start_seconds", _start, None),

@@ -7,29 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.against import against
+from benchmarks import against, explorer, intake, latency, scale, stages, start, throughput
 from benchmarks.contender import Bench, own_home
 from benchmarks.contenders import missing
-from benchmarks.explorer import explorer
-from benchmarks.intake import intake
-from benchmarks.latency import latency
-from benchmarks.scale import scale
-from benchmarks.stages import stages
-from benchmarks.start import start
-from benchmarks.throughput import postgres, throughput
 from ecom.broker.lease import lease
 from ecom.harness.progress import progress
 from ecom_lab.chaos.verdict import commit
 
 MEASURES: dict[str, Callable[[Bench], Any]] = {
-    "throughput": throughput,
-    "postgres": postgres,
-    "latency": latency,
-    "scale": scale,
-    "intake": intake,
-    "start": start,
-    "stages": stages,
-    "explorer": explorer,
+    "throughput": throughput.throughput,
+    "postgres": throughput.postgres,
+    "latency": latency.latency,
+    "scale": scale.scale,
+    "intake": intake.intake,
+    "start": start.start,
+    "stages": stages.stages,
+    "explorer": explorer.explorer,
 }
 _KEYS = {"latency": "latency_ms", "start": "start_seconds"}
 
@@ -44,7 +37,7 @@ def measure(
     """
     chosen = {part: MEASURES[part] for part in MEASURES if part in set(parts)}
     if other:
-        chosen = {"against": partial(against, other=other)}
+        chosen = {"against": partial(against.against, other=other)}
     results = {"orders": orders, "runs": runs, "machine": machine(), "missing_peers": missing()}
     with own_home(), lease() as url, progress(len(chosen), "measurements") as bar:
         bench = Bench(url, orders, runs, samples)
