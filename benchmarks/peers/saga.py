@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -204,3 +204,11 @@ class Service:
 def ready() -> None:
     """Say that this process is at work."""
     (FOLDER / f"{SERVICE}-1.json").write_text("{}")
+
+
+def main(say: Callable[[Event], None], serve: Callable[[], None]) -> None:
+    """Place orders, each of which is said, if this process is to; or else serve."""
+    if SERVICE != "place":
+        return serve()
+    for event in orders():
+        say(event)

@@ -16,7 +16,6 @@ QUEUE = f"{saga.SHOP}.celery.{LISTENER}"
 events = Exchange(saga.EXCHANGE, type="topic", durable=True)
 
 bindings = [binding(events, key) for key in KEYS]
-saga_queue = Queue(QUEUE, bindings=bindings, queue_arguments={"x-queue-type": "quorum"})
 
 app = Celery("shop", broker=saga.URL)
 app.conf.update(
@@ -25,7 +24,7 @@ app.conf.update(
     task_acks_late=True,
     task_default_delivery_mode="persistent",
     task_default_queue=QUEUE,
-    task_queues=[saga_queue],
+    task_queues=[Queue(QUEUE, bindings=bindings, queue_arguments={"x-queue-type": "quorum"})],
     task_ignore_result=True,
     worker_prefetch_multiplier=128,
     worker_concurrency=1,
@@ -53,8 +52,4 @@ def serve() -> None:
     app.worker_main(["worker", *alone, "--loglevel=WARNING", f"--hostname={saga.SERVICE}@%h"])
 
 
-if saga.SERVICE == "place":
-    for event in saga.orders():
-        say(event)
-else:
-    serve()
+saga.main(say, serve)

@@ -26,15 +26,11 @@ broker = QuorumBroker(url=saga.URL, confirm_delivery=True, middleware=middleware
 dramatiq.set_broker(broker)
 
 
-def listeners(type_: str) -> list[str]:
-    """The services that hear an event."""
-    return [name for name, keys in saga.HEARS.items() if type_ in keys or keys == ("#",)]
-
-
 def say(event: saga.Event) -> None:
     """Send an event to all who listen; returns once the broker has every copy safe."""
-    for name in listeners(event["type"]):
-        actors[name].send(event)
+    for name, keys in saga.HEARS.items():
+        if event["type"] in keys or keys == ("#",):
+            actors[name].send(event)
 
 
 def actor_of(name: str) -> dramatiq.Actor:
@@ -49,16 +45,15 @@ def actor_of(name: str) -> dramatiq.Actor:
     return dramatiq.actor(handle, actor_name=name, queue_name=queue)
 
 
-actors = {name: actor_of(name) for name in saga.HEARS}
-
-if saga.SERVICE == "place":
-    for event in saga.orders():
-        say(event)
-else:
-    worker = dramatiq.Worker(
-        broker, queues={actors[saga.SERVICE].queue_name}, worker_threads=1, worker_timeout=100
-    )
+def serve() -> None:
+    """Run the worker of this process's service, until whoever started us is gone."""
+    queues = {actors[saga.SERVICE].queue_name}
+    worker = dramatiq.Worker(broker, queues=queues, worker_threads=1, worker_timeout=100)
     worker.start()
     saga.ready()
-    sys.stdin.read()  # until whoever started us is gone
+    sys.stdin.read()
     worker.stop()
+
+
+actors = {name: actor_of(name) for name in saga.HEARS}
+saga.main(say, serve)

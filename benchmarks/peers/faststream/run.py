@@ -9,21 +9,12 @@ import asyncio
 import logging
 
 import saga
-from faststream import AckPolicy, FastStream
-from faststream.rabbit import (
-    Channel,
-    ExchangeType,
-    QueueType,
-    RabbitBroker,
-    RabbitExchange,
-    RabbitQueue,
-)
+from faststream import AckPolicy, FastStream, rabbit
 
-broker = RabbitBroker(
-    saga.URL, default_channel=Channel(prefetch_count=200, publisher_confirms=True), logger=None
-)
+confirming = rabbit.Channel(prefetch_count=200, publisher_confirms=True)
+broker = rabbit.RabbitBroker(saga.URL, default_channel=confirming, logger=None)
 app = FastStream(broker, logger=logging.getLogger("shop"))
-events = RabbitExchange(saga.EXCHANGE, type=ExchangeType.TOPIC, durable=True)
+events = rabbit.RabbitExchange(saga.EXCHANGE, type=rabbit.ExchangeType.TOPIC, durable=True)
 
 
 async def say(event: saga.Event) -> None:
@@ -42,8 +33,8 @@ def subscribe() -> None:
 
     for key in saga.HEARS[saga.SERVICE]:
         called = f"{saga.SHOP}.faststream.{saga.SERVICE}.{key.replace('#', 'all')}"
-        safely = {"durable": True, "queue_type": QueueType.QUORUM}
-        queue = RabbitQueue(called, routing_key=key, **safely)
+        safely = {"durable": True, "queue_type": rabbit.QueueType.QUORUM}
+        queue = rabbit.RabbitQueue(called, routing_key=key, **safely)
         broker.subscriber(queue, events, ack_policy=AckPolicy.NACK_ON_ERROR)(handle)
 
     @app.after_startup

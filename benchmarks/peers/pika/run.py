@@ -36,8 +36,4 @@ def serve() -> None:
     channel.start_consuming()
 
 
-if saga.SERVICE == "place":
-    for event in saga.orders():
-        publish(event)
-else:
-    serve()
+saga.main(publish, serve)
