@@ -11,7 +11,7 @@ from benchmarks.contender import Bench, Run
 from benchmarks.contenders import ECOM, shop_of
 from benchmarks.latency import one
 from benchmarks.stats import percentiles, ratio, summary
-from benchmarks.throughput import Player, speed, turns
+from benchmarks.throughput import speed, turns
 
 
 def against(bench: Bench, other: Path) -> dict[str, Any]:
@@ -19,20 +19,19 @@ def against(bench: Bench, other: Path) -> dict[str, Any]:
 
     A ratio is the median of each round's own; who begins a round changes from round to round.
     """
-    contenders = ECOM, shop_of(other.absolute(), "other")
-    both: list[Player] = [(each, bench.orders, ()) for each in contenders]
-    rounds = islice(cycle((both, both[::-1])), bench.runs)
+    both = ECOM, shop_of(other.absolute(), "other")
+    players = islice(cycle(both + both[::-1]), 2 * bench.runs)
     return {
         what: {
             **{name: summary(values, 3) for name, values in by_name.items()},
             "ratio": ratio(by_name["ecom"], by_name["other"]),
         }
-        for what, by_name in turns(bench, rounds, partial(_measure, bench.samples)).items()
+        for what, by_name in turns(bench, players, partial(_measure, bench.samples)).items()
     }
 
 
 def _measure(samples: int, run: Run, orders: int) -> dict[str, float]:
-    note = run.note("shop-1")
+    note = run.note("shop")
     run.orders(20)
     idle = percentiles([one(run) for _ in range(samples)])
     found = {

@@ -1,7 +1,8 @@
 """What is measured: processes that carry out the saga, however they were written.
 
 A contender is a command a service, told by environment variables where its broker is, where its
-files go, and what its queues are called. It says that it is ready by writing `<service>-1.json`.
+files go, and what its queues are called. It says that it is ready by writing `<service>-1.json`,
+and may say in `<service>.done` how much it has done.
 """
 
 import json
@@ -22,10 +23,12 @@ import psutil
 
 from ecom.bus import declare, remove_topology
 from ecom.errors import ShopError
+from ecom.harness.postgres import Cluster
 from ecom.settings import home
 from ecom_lab.shop import CONTRACT, SERVICES
 
-CUSTOMERS = ("shop-1", "place-1")  # processes that place orders; services may be their children
+CUSTOMERS = ("shop", "place")  # processes that place orders; services may be their children
+WARM_UP = 50  # orders before the clock starts
 READY_SECONDS = 90.0
 STOP_SECONDS = 20.0
 LOOK_SECONDS = 0.01
@@ -43,6 +46,10 @@ class Bench(NamedTuple):
     runs: int
     samples: int  # orders whose latency is taken
 
+    def share(self, size: float) -> int:
+        """So many times the orders of a run; one, at least."""
+        return max(1, int(self.orders * size))
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -55,9 +62,10 @@ class Contender:
     settle: Callable[[Any], None]
     declares: bool = False  # no queues of its own: they are there before it
     environment: dict[str, str] = field(default_factory=dict)
-    cwd: Path | None = None
     processes: tuple[str, ...] = SERVICES
-    server: int = 0  # the process of its database server
+    server: Cluster | None = None  # of its databases; None: they are files
+    size: float = 1.0  # of the orders of a run, how many it carries out
+    begins: tuple[str, ...] = ()  # what a shop is told before them
 
 
 class Run:
@@ -88,22 +96,22 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
-        folder = str(self.folder)
-        told = {"ECOM_AMQP_URL": self.url, "ECOM_FOLDER": folder, "ECOM_SHOP": self.shop}
+        told = {"ECOM_AMQP_URL": self.url, "ECOM_FOLDER": str(self.folder), "ECOM_SHOP": self.shop}
         if "ECOM_AMQP_URL" not in os.environ:
             told["ECOM_BENCH_PRIVATE"] = "yes"  # for the shop of any checkout
+        if self.contender.server:
+            told["ECOM_BENCH_DATABASE"] = self.contender.server.url
         for service in self.contender.processes:
             with open(self.folder / f"{service}.log", "ab") as log:
-                self.processes[f"{service}-1"] = subprocess.Popen(
+                self.processes[service] = subprocess.Popen(
                     self.contender.command(service),
                     env={**os.environ, **told, **self.contender.environment},
-                    cwd=self.contender.cwd,
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
                 )
-        notes = [self.folder / f"{name}.json" for name in self.processes]
+        notes = [self.folder / f"{name}-1.json" for name in self.processes]
         self.wait(lambda: sum(note.exists() for note in notes), len(notes), READY_SECONDS)
 
     def _stop(self) -> None:
@@ -120,7 +128,7 @@ class Run:
 
     def note(self, process: str) -> dict[str, Any]:
         """What a process wrote about itself."""
-        return json.loads((self.folder / f"{process}.json").read_text())
+        return json.loads((self.folder / f"{process}-1.json").read_text())
 
     def tell(self, process: str, line: str) -> None:
         """Write a line to a process."""
@@ -158,6 +166,11 @@ class Run:
             elif time.monotonic() - since > patience:
                 raise BenchFailed(self._failed(f"stands still at {before} of {goal}"))
 
+    def done(self, process: str) -> int:
+        """How much a process says that it has done."""
+        path = self.folder / f"{process}.done"
+        return int(path.read_text()) if path.exists() else 0
+
     def number(self, service: str, query: str) -> int:
         """The number that a query of a service's database gives; 0 while there is none."""
         with suppress(sqlite3.OperationalError):
@@ -168,16 +181,11 @@ class Run:
 
     def cpu(self) -> float:
         """CPU seconds so far of the services, of the database server, and of the broker if it is
-        ours."""
-        return sum(map(_cpu, (*self._services(), *_broker()))) + self._of_server()
-
-    def _of_server(self) -> float:
-        """Each connection has a process there; what ended ones have cost, the server knows."""
-        if not (pid := self.contender.server):
-            return 0.0
-        server = psutil.Process(pid)
-        now = sum(map(_cpu, (server, *server.children())))
-        return now + sum(server.cpu_times()[2:4])
+        ours. At the server each connection has a process; what ended ones have cost, it knows."""
+        server = [psutil.Process(its.pid)] if (its := self.contender.server) else []
+        connections = (child for it in server for child in it.children())
+        now = sum(map(_cpu, (*self._services(), *_broker(), *server, *connections)))
+        return now + sum(sum(it.cpu_times()[2:4]) for it in server)
 
     def peak_mib(self) -> float | None:
         """The most memory that the largest service has had resident, in MiB; None if unknown."""
@@ -206,11 +214,11 @@ def _cpu(process: psutil.Process) -> float:
     return 0.0
 
 
-def _broker() -> Iterator[psutil.Process]:
+def _broker() -> list[psutil.Process]:
     """The private broker's process, unless the broker is not ours to look at."""
-    with suppress(OSError, ValueError):
-        if "ECOM_AMQP_URL" not in os.environ:
-            yield psutil.Process(int((home() / "broker" / "node" / "running").read_text()))
+    if "ECOM_AMQP_URL" in os.environ:
+        return []
+    return [psutil.Process(int((home() / "broker" / "node" / "running").read_text()))]
 
 
 @contextmanager

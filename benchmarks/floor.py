@@ -26,7 +26,7 @@ from ecom.bus import parameters
 from ecom.contract import topology
 from ecom.process.lifecycle import collect_rarely, write_note
 from ecom.runtime.runtime import WINDOW
-from ecom.settings import Settings
+from ecom.settings import Settings, write_private
 from ecom_lab.docs.examples import examples
 
 COUNT_SECONDS = 0.02  # how often a process says how far it is
@@ -56,16 +56,12 @@ class Player:
         self._published = 0
         self._unconfirmed: set[int] = set()
         self._oldest = 1
-        self._properties = {key: self._about(headers) for key, (headers, _) in WIRE.items()}
-
-    def _about(self, headers: dict[str, Any]) -> pika.BasicProperties:
-        return pika.BasicProperties(
-            content_type="application/json",
-            headers=headers,
-            delivery_mode=PERSISTENT,
-            message_id=headers["ce-id"],
-            user_id=parameters(self.settings.amqp_url)[0].credentials.username,
-        )
+        user = parameters(settings.amqp_url)[0].credentials.username
+        about = {"delivery_mode": PERSISTENT, "content_type": "application/json", "user_id": user}
+        self._properties = {
+            key: pika.BasicProperties(headers=headers, message_id=headers["ce-id"], **about)
+            for key, (headers, _) in WIRE.items()
+        }
 
     async def open(self) -> None:
         """Connect twice, as the services do, and listen."""
@@ -75,7 +71,9 @@ class Player:
         self._consume(topology.queue(self.settings.shop, self.service))
 
     def _consume(self, queue: str) -> None:
-        self._in.basic_consume(queue, self._on_message)
+        self._in.basic_consume(
+            queue, lambda _, method, *more: self._handle(method.routing_key, method.delivery_tag)
+        )
 
     def place(self, n: int) -> None:
         """Begin n more sagas."""
@@ -95,9 +93,6 @@ class Player:
     def _publish(self, key: str) -> None:
         properties, body = self._properties[key], WIRE[key][1]
         self._out.basic_publish(self.exchange, key, body, properties, mandatory=True)
-
-    def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._handle(method.routing_key, method.delivery_tag)
 
     def _handle(self, key: str, tag: int) -> None:
         self.delivered += 1
@@ -147,7 +142,7 @@ async def _main(kind: type[Player], service: str, settings: Settings) -> None:
     player = kind(service, settings)
     collect_rarely()
     await player.open()
-    counting = asyncio.create_task(_count(player, settings.folder / f"{service}.count"))
+    counting = asyncio.create_task(_count(player, settings.folder / f"{service}.done"))
     write_note(settings.folder, service)
     while line := await asyncio.to_thread(sys.stdin.readline):
         player.place(int(line))
@@ -159,18 +154,12 @@ async def _count(player: Player, path: Path) -> None:
     while True:
         if player.delivered != said:
             said = player.delivered
-            path.with_suffix(".new").write_text(str(said))
-            path.with_suffix(".new").replace(path)
+            write_private(path, str(said))
         await asyncio.sleep(COUNT_SECONDS)
 
 
 def _ended(run: Run) -> int:
-    return min(_delivered(run, "notification"), _delivered(run, "audit") // len(WIRE))
-
-
-def _delivered(run: Run, service: str) -> int:
-    path = run.folder / f"{service}.count"
-    return int(path.read_text()) if path.exists() else 0
+    return min(run.done("notification"), run.done("audit") // len(WIRE))
 
 
 def _contender(name: str) -> Contender:
@@ -178,7 +167,7 @@ def _contender(name: str) -> Contender:
         name=name,
         command=lambda service: [sys.executable, "-m", "benchmarks.floor", name, service],
         declares=True,
-        place=lambda run, n: run.tell("order-1", str(n)),
+        place=lambda run, n: run.tell("order", str(n)),
         settle=lambda run: run.wait(lambda: _ended(run), run.placed),
     )
 

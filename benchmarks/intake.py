@@ -42,7 +42,7 @@ class Api:
     """A running API: how to ask it, and what that costs."""
 
     def __init__(self, run: Run) -> None:
-        note, token = run.note("order-1"), run.folder / "http-token"
+        note, token = run.note("order"), run.folder / "http-token"
         self._token = token.read_text() if token.exists() else ""
         self._host, _, port = note["http"].removeprefix("http://").partition(":")
         self._port, self._server = int(port), psutil.Process(note["pid"])

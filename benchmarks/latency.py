@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from benchmarks.contender import Bench, BenchFailed, Run
-from benchmarks.contenders import ECOM, peers
+from benchmarks.contenders import ECOM, PIKA
 from benchmarks.stats import percentiles
 
 ROUNDS = 4  # turns that each takes
@@ -24,7 +24,7 @@ _CONFIRMED = "SELECT count(*), max(placed_at) FROM orders WHERE state = 'CONFIRM
 def latency(bench: Bench) -> dict[str, Any]:
     """By name: p50, p95, p99 in milliseconds of `samples` orders; `ratio_p50`, `ratio_p99`."""
     seen: dict[str, list[float]] = {"ecom": [], "pika": []}
-    with Run(ECOM, bench.url) as ecom, Run(peers()["pika"], bench.url) as pika:
+    with Run(ECOM, bench.url) as ecom, Run(PIKA, bench.url) as pika:
         for run in (ecom, pika):
             run.orders(20)
         for _ in range(ROUNDS):

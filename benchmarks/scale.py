@@ -7,9 +7,9 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from benchmarks.contender import Bench, Run
+from benchmarks.contender import WARM_UP, Bench, Contender, Run
 from benchmarks.contenders import ECOM, EVENTS_EACH, tell
-from benchmarks.throughput import SPEED, WARM_UP, Player, speed, turns
+from benchmarks.throughput import SPEED, speed, turns
 
 # Times the number of orders; that number itself between the others, which are compared with it.
 SIZES = (0.1, 1, 5, 1, 20, 1)
@@ -32,25 +32,21 @@ Row = dict[str, Any]  # `what`, how many `per_second`, the `peak_mib` of a proce
 
 def scale(bench: Bench) -> dict[str, list[Row]]:
     """Rows of `sizes`, which have their `orders`, and of all `others`."""
-    numbers = [max(1, int(bench.orders * factor)) for factor in SIZES]
-    sizes = [(replace(ECOM, name=f"{n:,} orders"), n, ()) for n in numbers]
+    sizes = [replace(ECOM, name=f"{bench.share(it):,} orders", size=it) for it in SIZES]
+    replicas = [f"start inventory {n}" for n in range(2, max(REPLICAS) + 1)]
     several = [
-        (
-            replace(ECOM, name=f"{n} processes of inventory"),
-            bench.orders,
-            tuple(f"start inventory {replica}" for replica in range(2, n + 1)),
-        )
+        replace(ECOM, name=f"{n} processes of inventory", begins=tuple(replicas[: n - 1]))
         for n in REPLICAS
     ]
     rows = _played(bench, sizes)
     others = [_backlog(bench), *_with_a_past(bench), *_played(bench, several)]
-    known = zip(dict.fromkeys(numbers), rows, strict=True)
+    known = zip(dict.fromkeys(map(bench.share, SIZES)), rows, strict=True)
     return {"sizes": [{"orders": n, **row} for n, row in known], "others": others}
 
 
-def _played(bench: Bench, players: list[Player]) -> list[Row]:
+def _played(bench: Bench, players: list[Contender]) -> list[Row]:
     """A row for each name, of the median of those who have it."""
-    seen = turns(bench, [players], lambda run, n: speed(run, n) | {PEAK: run.peak_mib()})
+    seen = turns(bench, players, lambda run, n: speed(run, n) | {PEAK: run.peak_mib()})
     return [_row(name, median(it), seen[PEAK][name][-1]) for name, it in seen[SPEED].items()]
 
 
@@ -60,7 +56,7 @@ def _row(what: str, per_second: float, peak_mib: float | None = None) -> Row:
 
 def _backlog(bench: Bench) -> Row:
     """Messages that piled up while audit was down, and how many a second it then handled."""
-    n = max(1, bench.orders * BACKLOG // EVENTS_EACH)
+    n = bench.share(BACKLOG / EVENTS_EACH)
     confirmed = "SELECT count(*) FROM orders WHERE state = 'CONFIRMED'"
     with Run(ECOM, bench.url) as run:
         run.orders(1)

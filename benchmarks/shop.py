@@ -1,7 +1,7 @@
 """The shop of whichever checkout is first on the path: a process that is told by lines what to do.
 
-`place N`, `settle`, `kill SERVICE`, `start SERVICE REPLICA`: after each, it writes into `told` how
-many it has done. It uses nothing but `ecom.Shop`, so that one checkout can be measured beside
+`place N`, `settle`, `kill SERVICE`, `start SERVICE REPLICA`: after each, it writes into `shop.done`
+how many it has done. It uses nothing but `ecom.Shop`, so that one checkout can be measured beside
 another. The payment provider and the mailbox are files, as the other contenders' are.
 """
 
@@ -66,21 +66,22 @@ def main() -> None:
         if os.environ.get("ECOM_BENCH_PRIVATE") and shop.amqp_url == broker:
             sys.exit("This checkout does not know the broker for a private one.")
         write(folder / "shop-1.json", {"cpu": cpu_seconds(), **took})
-        for told, line in enumerate(sys.stdin, 1):
+        for done, line in enumerate(sys.stdin, 1):
             obey(shop, *line.split())
-            write(folder / "told", told)
+            write(folder / "shop.done", done)
 
 
 def more() -> dict[str, Any]:
     """Arguments for another saga, or another place for its rows, which earlier checkouts do not
     know."""
-    url = os.environ.get("ECOM_BENCH_DATABASE")
-    where = {"database": url} if url else {}
-    if os.environ.get("ECOM_BENCH_SAGA") != "orchestration":
-        return where
-    from ecom.sagas.orchestration import orchestration
+    told: dict[str, Any] = {}
+    if url := os.environ.get("ECOM_BENCH_DATABASE"):
+        told["database"] = url
+    if os.environ.get("ECOM_BENCH_SAGA") == "orchestration":
+        from ecom.sagas.orchestration import orchestration
 
-    return where | {"saga": orchestration()}
+        told["saga"] = orchestration()
+    return told
 
 
 if __name__ == "__main__":

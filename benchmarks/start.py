@@ -17,10 +17,10 @@ def start(bench: Bench) -> dict[str, Any]:
     warm, cold = [], []
     for _ in range(bench.runs):
         with Run(ECOM, bench.url) as run:
-            warm.append(run.note("shop-1"))
+            warm.append(run.note("shop"))
         if "ECOM_AMQP_URL" not in os.environ:
             with own_home(), Run(ECOM, "") as run:
-                cold.append(run.note("shop-1"))
+                cold.append(run.note("shop"))
     measured = {
         "import_ecom": [each["import"] for each in warm],
         "warm": [each["open"] for each in warm],

@@ -1,7 +1,7 @@
 """The saga as the peers carry it out: what each service writes, and what it says next.
 
 Everything but the messaging is here, so that the peers differ in that alone: plain functions on
-`sqlite3`, in WAL mode with `synchronous=FULL`, or on the PostgreSQL of `ECOM_DATABASE_URL` with
+`sqlite3`, in WAL mode with `synchronous=FULL`, or on the PostgreSQL of `ECOM_BENCH_DATABASE` with
 psycopg; one commit a message. Nothing is batched, and there is neither outbox nor inbox: this is
 what the tutorials of these libraries lead to.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 SERVICE = sys.argv[1]  # the one of this process, or "place": it places orders
 URL, SHOP = os.environ["ECOM_AMQP_URL"], os.environ["ECOM_SHOP"]
-SERVER = os.environ.get("ECOM_DATABASE_URL")
+SERVER = os.environ.get("ECOM_BENCH_DATABASE")
 FOLDER = Path(os.environ["ECOM_FOLDER"])
 EXCHANGE = f"{SHOP}.events"
 SKUS = tuple(f"SKU-{n:02}" for n in range(20))
