@@ -35,7 +35,6 @@ _PACKAGES = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 log = logging.getLogger("ecom.tracing")
 
-
 About = dict[str, str | int]  # attributes
 
 
@@ -152,17 +151,12 @@ class Tracer:
         is_command = cause in (root, command_id(root, row.subject))
         parent = span_of(cause) if is_command else self._doing(span_of(cause))
         at = row.created_at
-        if kind := self._timer(row.subject, cause, root):
-            about = {self._subject: row.subject}
-            self._export(Span(kind, "INTERNAL", trace, parent, span_of(root), at, at, about))
+        for kind in self._own:
+            if cause == derived_id(root, f"{kind}/{row.subject}"):  # a timer, named by the runtime
+                about = {self._subject: row.subject}
+                self._export(Span(kind, "INTERNAL", trace, parent, span_of(root), at, at, about))
         about = self._message("send", row.type, row.id, row.subject)
         self._export(Span(f"send {row.type}", "PRODUCER", trace, id_, parent, at, now, about))
-
-    def _timer(self, subject: str, cause: str, root: str) -> str | None:
-        """The kind of timer that was the cause, if it was one: the runtime names it like this."""
-        return next(
-            (kind for kind in self._own if cause == derived_id(root, f"{kind}/{subject}")), None
-        )
 
     def performed(self, row: Effect, answer: Performed | Failed, start: float, end: float) -> None:
         """An effect was tried; its result, if there is one, is handled next."""
