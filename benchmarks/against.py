@@ -22,10 +22,8 @@ def against(bench: Bench, other: Path) -> dict[str, Any]:
     both = ECOM, shop_of(other.absolute(), "other")
     players = islice(cycle(both + both[::-1]), 2 * bench.runs)
     return {
-        what: {
-            **{name: summary(values, 3) for name, values in by_name.items()},
-            "ratio": ratio(by_name["ecom"], by_name["other"]),
-        }
+        what: {name: summary(values, 3) for name, values in by_name.items()}
+        | {"ratio": ratio(by_name["ecom"], by_name["other"])}
         for what, by_name in turns(bench, players, partial(_measure, bench.samples)).items()
     }
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pika
 
-from benchmarks.contender import Contender, Run
+from benchmarks.contender import Contender
 from ecom.amqp.codec import PERSISTENT
 from ecom.amqp.connection import Connection
 from ecom.amqp.session import PREFETCH
@@ -158,17 +158,15 @@ async def _count(player: Player, path: Path) -> None:
         await asyncio.sleep(COUNT_SECONDS)
 
 
-def _ended(run: Run) -> int:
-    return min(run.done("notification"), run.done("audit") // len(WIRE))
-
-
 def _contender(name: str) -> Contender:
     return Contender(
         name=name,
         command=lambda service: [sys.executable, "-m", "benchmarks.floor", name, service],
         declares=True,
         place=lambda run, n: run.tell("order", str(n)),
-        settle=lambda run: run.wait(lambda: _ended(run), run.placed),
+        settle=lambda run: run.wait(
+            lambda: min(run.done("notification"), run.done("audit") // len(WIRE)), run.placed
+        ),
     )
 
 

@@ -51,8 +51,12 @@ class Api:
         """Requests a second, milliseconds of one, and CPU milliseconds of server and callers, of so
         many requests, of `size` orders each if they place any. With a `rate`, each has its moment,
         so many a second, from which its time counts, however late it is sent."""
-        body = json.dumps([order(n) for n in range(size)] if size > 1 else order(0)).encode()
-        asked = self._request(what, body if what == ORDER else b"")
+        orders = [order(n) for n in range(size)] if size > 1 else order(0)
+        body = json.dumps(orders) if what == ORDER else ""
+        asked = (
+            f"{what} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
         before = self._cpu()
         seconds, took = asyncio.run(self._load(asked, callers, number, rate))
         server, caller = (b - a for a, b in zip(before, self._cpu(), strict=True))
@@ -61,13 +65,6 @@ class Api:
 
     def _cpu(self) -> tuple[float, float]:
         return sum(self._server.cpu_times()[:2]), sum(os.times()[:2])
-
-    def _request(self, what: str, body: bytes) -> bytes:
-        head = (
-            f"{what} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._token}"
-            f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
 
     async def _load(self, asked: bytes, callers: int, number: int, rate: float) -> Took:
         """Raises `BenchFailed` for an answer that is no success."""
