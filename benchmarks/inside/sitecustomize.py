@@ -7,6 +7,7 @@ is pickled into the folder `BENCH_FOLDER`, under the name of the process.
 """
 
 import atexit
+import gc
 import os
 import pickle
 from pathlib import Path
@@ -21,6 +22,7 @@ def _begin() -> None:
         (folder / name).write_bytes(pickle.dumps(seen()))
 
     atexit.register(leave)
+    gc.freeze()  # what was imported for this is not the shop's to collect
 
 
 os.register_at_fork(after_in_child=_begin)
