@@ -89,27 +89,28 @@ class GapDetection:
 
     def note(self, inputs: Iterable[Any], users: Mapping[str, str], tx: Transaction) -> None:
         """Write down which events have come, whatever becomes of them: those that their producers
-        have sent, as the broker's `users` tell. Of each stream a replica has one row. When one has
-        many gaps, which as a rule are what its siblings have, all are joined with theirs."""
+        have sent, as the broker's `users` tell. Of each stream a replica has one row. One that has
+        many gaps, which as a rule are what its siblings have, is joined with theirs."""
         fresh: defaultdict[str, list[Range]] = defaultdict(list)
         for it in inputs:
             if type(it) is Delivery:
-                key, user = came(it)[1:]
+                _, key, user = came(it)
                 kind = self._contract.by_key.get(key)
                 if kind is not None and user == users[kind.producer]:
                     said, at, mark = str((it.headers or {}).get(SEQUENCE)).partition("@")
                     if number := to_int(said):
                         fresh[key + at + mark].append((number, number))
-        table, mine = tx[Received], {it: it + self._mine for it in fresh}
+        siblings: dict[str, list[Range]] = {}
         if len(fresh) > 1:
-            table.load(mine.values())
-        own = {it: (table.get(mine[it]) or Received(mine[it])).came for it in fresh}
-        known = {it: streams.grown(own[it], ranges) for it, ranges in fresh.items()}
-        if any(len(ranges) > SCATTERED for ranges in known.values()):
-            all_ = streams.came(table.look())
-            known = {it: merged([*ranges, *all_.get(it, ())]) for it, ranges in known.items()}
-        for it, ranges in known.items():
-            table.put(Received(mine[it], ranges))
+            tx[Received].load([stream + self._mine for stream in fresh])
+        for stream, ranges in fresh.items():
+            table, name = tx[Received], stream + self._mine
+            row = table.get(name)
+            known = streams.grown(row.came if row else [], ranges)
+            if len(known) > SCATTERED:
+                siblings = siblings or streams.came(table.look())
+                known = merged([*known, *siblings.get(stream, ())])
+            table.put(Received(name, known))
 
     def tally(self, tx: Transaction, published: set[int], now: float) -> list[Announce]:
         """The tally of our own events, if it is time. What is sent again, or under way (the rows
