@@ -3,7 +3,6 @@
 No token, no validation, no database, no broker. The body of a request is read, and thrown away.
 """
 
-import asyncio
 import os
 import socket
 import sys
@@ -13,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from benchmarks.contender import Contender
 from ecom.api.app import server
-from ecom.process.lifecycle import collect_rarely, write_note
+from ecom.process.lifecycle import collect_rarely, run, write_note
 
 SUMMARY = (
     b'"order_id":"1001","state":"CONFIRMED","reason":null,"customer":"customer-0@example.com",'
@@ -58,4 +57,4 @@ API_FLOOR = Contender(
 )
 
 if __name__ == "__main__":
-    asyncio.run(_main(Path(os.environ["ECOM_FOLDER"])))
+    run(_main(Path(os.environ["ECOM_FOLDER"])))

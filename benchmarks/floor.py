@@ -2,8 +2,9 @@
 
 The same five processes, queues and bindings, messages of the same properties and sizes, persistent
 and confirmed; what comes in is answered with the message that the saga would send next. No
-database, no decoding of bodies. The asyncio adapter, as many messages in hand as the services have,
-one acknowledgement for all that came together, pipelined confirms, frames sent together.
+database, no decoding of bodies. The asyncio adapter on the services' event loop, as many messages
+in hand as they have, one acknowledgement for all that came together, pipelined confirms, frames
+sent together.
 
 `BARE` is the same by `ecom.amqp.connection`, the services' own short way past pika's codec: what is
 left between it and them is what the guarantees cost.
@@ -24,7 +25,7 @@ from ecom.amqp.connection import Connection
 from ecom.amqp.session import PREFETCH
 from ecom.bus import parameters
 from ecom.contract import topology
-from ecom.process.lifecycle import collect_rarely, write_note
+from ecom.process.lifecycle import collect_rarely, run, write_note
 from ecom.runtime.runtime import WINDOW
 from ecom.settings import Settings, write_private
 from ecom_lab.docs.examples import examples
@@ -174,4 +175,4 @@ PLAYERS = {"floor": Player, "bare": BarePlayer}
 FLOOR, BARE = map(_contender, PLAYERS)
 
 if __name__ == "__main__":
-    asyncio.run(_main(PLAYERS[sys.argv[1]], sys.argv[2], Settings.from_environment()))
+    run(_main(PLAYERS[sys.argv[1]], sys.argv[2], Settings.from_environment()))

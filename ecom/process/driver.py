@@ -21,7 +21,7 @@ from ecom.contract.topology import PROVISIONER
 from ecom.errors import ShopError
 from ecom.process.clock import Clock
 from ecom.process.databases import databases
-from ecom.process.lifecycle import collect_rarely, until_stopped, write_note
+from ecom.process.lifecycle import collect_rarely, run, until_stopped, write_note
 from ecom.process.performers import Performers
 from ecom.process.provisioner import provide
 from ecom.runtime import messages
@@ -296,6 +296,6 @@ def main(saga: Saga, name: str, settings: Settings, make: Callable[[], Process])
     who = name if settings.replica == "1" else f"{name}-{settings.replica}"
     write_logs(who, subject=saga.contract.subject_field, folder=settings.folder)
     try:
-        asyncio.run(_run(saga, name, settings, make))
+        run(_run(saga, name, settings, make))
     except ShopError as error:  # for the user to mend
         sys.exit(str(error))

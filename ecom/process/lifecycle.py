@@ -1,4 +1,4 @@
-"""How a process of ours stops, and how it announces that it is ready."""
+"""How a process of ours runs, how it stops, and how it announces that it is ready."""
 
 import asyncio
 import gc
@@ -6,11 +6,24 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
+
+import uvloop
 
 from ecom.settings import made, write_private
 
 log = logging.getLogger("ecom.process")
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run it in an event loop of its own, to its end."""
+    # The loop aborts if what it opens gets the number of a standard stream that was closed.
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(spare)
+    uvloop.run(main)
 
 
 def until_stopped() -> asyncio.Event:

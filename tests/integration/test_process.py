@@ -124,7 +124,9 @@ def test_services_that_start_at_once_on_an_empty_folder_all_come_up(running, tmp
     assert [each.poll() for each in started] == [None] * len(SERVICES)
 
 
-@pytest.mark.parametrize("how", ["< <(:)", "<<< x", "0<&-", "< /dev/null", "< <(sleep 60)"])
+@pytest.mark.parametrize(
+    "how", ["< <(:)", "<<< x", "0<&-", "0<&- 1>&-", "< /dev/null", "< <(sleep 60)"]
+)
 def test_whatever_stdin_is_a_service_started_by_hand_runs_until_it_is_told_to_stop(
     how, broker, shop, tmp_path, wait_for
 ):
