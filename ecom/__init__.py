@@ -13,8 +13,9 @@ _HOMES = {
     "shop.attached": ("attach",),
     "contract.contract": ("Contract", "EVERYTHING", "Event"),
     "harness.running": ("Running",),
+    "runtime.retry": ("Retry",),
     "runtime.saga": ("Saga",),
-    "runtime.service": ("Impossible", "Lifecycle", "Retry", "Service", "Work"),
+    "runtime.service": ("Impossible", "Lifecycle", "Service", "Work"),
     "stores.base": ("Row",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

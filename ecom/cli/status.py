@@ -9,8 +9,8 @@ from ecom.errors import ServiceDown
 from ecom.harness.processes import read_note
 from ecom.harness.tenancy import pages_of
 from ecom.harness.workspace import holder_of, is_alive
+from ecom.runtime.retry import Retry
 from ecom.runtime.saga import Saga
-from ecom.runtime.service import Retry
 from ecom.shop.folder import kept_saga, monitor
 
 POLICY = (

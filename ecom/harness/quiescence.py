@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from ecom.contract.contract import Contract
 from ecom.errors import NotSettled, ShopError
-from ecom.harness.lifecycles import states_of
 from ecom.harness.processes import Processes
 from ecom.harness.progress import progress, waits_for
+from ecom.harness.states import states_of
 from ecom.runtime import streams
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import Lifecycle

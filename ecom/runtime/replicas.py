@@ -31,33 +31,29 @@ def renewed(until: float, name: str, tx: Transaction, now: float) -> float:
     """Renew our lease if it is time to; until when it lasts."""
     if until < now + LEASE - RENEWAL:
         until = now + LEASE
-        tx[Replica].change(_row(name, tx), until=until)
+        tx[Replica].put(replace(_row(name, tx), until=until))
     return until
 
 
 def reconnected(name: str, tx: Transaction, now: float) -> None:
     """Our connection is new, or lost: what we had in hand is queued again, before any echo."""
-    tx[Replica].change(_row(name, tx), since=now, heard=BEFORE)
+    tx[Replica].put(replace(_row(name, tx), since=now, heard=BEFORE))
 
 
 def left(name: str, tx: Transaction, now: float) -> None:
     """We are gone for good, or for a while, and our connection is closed."""
-    tx[Replica].change(_row(name, tx), until=now - LEASE)
+    tx[Replica].put(replace(_row(name, tx), until=now - LEASE))
 
 
 def heard(name: str, echo: bytes, tx: Transaction) -> None:
     """We were delivered an echo: it says when it was published, if a deadline waits for it."""
     with suppress(ValueError, RecursionError):
         published, row = msgspec.json.decode(echo, type=float), _row(name, tx)
-        tx[Replica].change(row, heard=max(row.heard, published))
+        tx[Replica].put(replace(row, heard=max(row.heard, published)))
 
 
 def _row(name: str, tx: Transaction) -> Replica:
-    row = tx[Replica].get(name)
-    if row is None:
-        row = Replica(name, BEFORE - LEASE)
-        tx[Replica].put(row)
-    return row
+    return tx[Replica].get(name) or Replica(name, BEFORE - LEASE)
 
 
 def handled_until(tx: Transaction, now: float) -> float:

@@ -25,6 +25,7 @@ from ecom.contract.envelope import (
     rfc3339,
     trace_after,
 )
+from ecom.runtime.retry import Retry
 from ecom.runtime.tables import Effect, Inbox, Outbox, Timer
 from ecom.stores.base import R, Row, StoreBroken, StoreUnavailable, Table, Transaction
 
@@ -42,24 +43,6 @@ traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 
 class Impossible(Exception):
     """This can never succeed, however often it is tried: dead-letter it at once."""
-
-
-@dataclass(frozen=True)
-class Retry:
-    """How often what failed is tried again, and after how long: exponential backoff with full
-    jitter, up to base × factor^(n-1) seconds, capped; after `attempts`, it is a dead letter.
-
-    After Brooker, "Exponential Backoff and Jitter" (2015).
-    """
-
-    base: float = 0.2
-    factor: float = 2.0
-    cap: float = 30.0
-    attempts: int = 6
-
-    def delay(self, attempt: int, jitter: float) -> float:
-        """Seconds to wait after the `attempt`-th failure (1, 2, …); `jitter` is in [0, 1)."""
-        return min(self.cap, self.base * self.factor ** min(attempt - 1, 60)) * jitter
 
 
 class Lifecycle(NamedTuple):

@@ -11,7 +11,8 @@ import logging
 from msgspec.structs import replace
 
 from ecom import events
-from ecom.runtime.service import Retry, Service, Work, key_for
+from ecom.runtime.retry import Retry
+from ecom.runtime.service import Service, Work, key_for
 from ecom.stores.base import Row
 
 log = logging.getLogger("ecom.notification")

@@ -5,7 +5,8 @@ was under way, the money is refunded once it is captured.
 """
 
 from ecom import events
-from ecom.runtime.service import NOTHING, Lifecycle, Retry, Service, Work, key_for
+from ecom.runtime.retry import Retry
+from ecom.runtime.service import NOTHING, Lifecycle, Service, Work, key_for
 from ecom.stores.base import Row
 
 PENDING, CAPTURED, DECLINED = "PENDING", "CAPTURED", "DECLINED"

@@ -20,7 +20,7 @@ from matplotlib.path import Path
 from ecom.contract.contract import Event
 from ecom.harness.diagrams import palette
 from ecom.harness.diagrams.picture import MARGIN, Picture, paper, width_of_text, write
-from ecom.harness.lifecycles import hopeful, states_of
+from ecom.harness.states import hopeful, states_of
 from ecom.runtime.saga import Saga
 from ecom.runtime.service import NOTHING, Lifecycle
 from ecom.stores.base import Row

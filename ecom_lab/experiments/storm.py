@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from ecom.runtime.service import Retry
+from ecom.runtime.retry import Retry
 
 SLOT = 0.1  # seconds over which calls are counted, and capacity is given
 

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ecom import Shop
 from ecom.harness.history.diagram import Diagram, Step
-from ecom.harness.lifecycles import hopeful, states_of
+from ecom.harness.states import hopeful, states_of
 from ecom.sagas.orchestration import steps
 from ecom.sandbox.cards import DECLINED_CARD
 from ecom_lab.docs import pictures_command as documents

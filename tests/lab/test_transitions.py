@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ecom.harness.lifecycles import hopeful
+from ecom.harness.states import hopeful
 from ecom.runtime.service import NOTHING, Handler, Service
 from ecom.sagas.orchestration import HOLD_SECONDS, steps
 from ecom.services import payment

@@ -5,7 +5,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ecom.events import InventoryCommitted, OrderCreated
-from ecom.runtime.service import Retry, Service
+from ecom.runtime.retry import Retry
+from ecom.runtime.service import Service
 from ecom.runtime.tables import Outbox
 from ecom.stores.base import Row
 

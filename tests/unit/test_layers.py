@@ -83,12 +83,12 @@ def test_what_is_not_needed_is_not_loaded(statement, without):
 
 
 def test_the_heart_can_be_read_in_an_afternoon():
-    """At most 3,667 lines, whatever else of `ecom` it imports among them, in both styles."""
+    """At most 3,669 lines, whatever else of `ecom` it imports among them, in both styles."""
     names = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in HEART]
     loaded = loaded_by(f"import {', '.join(names)}")
     files = {find_spec(name).origin for name in loaded if name.startswith("ecom.")}
     assert len(files) > 20
-    assert sum(len(Path(file).read_text().splitlines()) for file in files) <= 3667
+    assert sum(len(Path(file).read_text().splitlines()) for file in files) <= 3669
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from ecom.errors import NotSettled
 from ecom.harness.diagrams import palette
-from ecom.harness.lifecycles import hopeful
 from ecom.harness.progress import Display, in_notebook, waits_for
 from ecom.harness.quiescence import Counted, Monitor
+from ecom.harness.states import hopeful
 
 EVERY = 0.25  # seconds between two glances
 WAITING = {  # what waits, by kind (see `Look.waiting`), and where

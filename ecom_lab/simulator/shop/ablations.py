@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import structs
 
 from ecom import events
-from ecom.runtime.service import Retry
+from ecom.runtime.retry import Retry
 from ecom.sandbox.cards import ERROR_CARD
 from ecom.services.inventory import HoldDeadline
 from ecom.services.order import CancelOrder

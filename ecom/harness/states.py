@@ -1,4 +1,4 @@
-"""What is to be read off a lifecycle: its states, and which of them are hopeful."""
+"""The states of a lifecycle, and which of them are hopeful."""
 
 from ecom.runtime.service import Lifecycle
 
