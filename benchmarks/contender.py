@@ -62,6 +62,7 @@ class Contender:
     settle: Callable[[Any], None]
     declares: bool = False  # no queues of its own: they are there before it
     environment: dict[str, str] = field(default_factory=dict)
+    cwd: Path | None = None  # earlier checkouts find themselves where they are started
     processes: tuple[str, ...] = SERVICES
     server: Cluster | None = None  # of its databases; None: they are files
     size: float = 1.0  # of the orders of a run, how many it carries out
@@ -106,6 +107,7 @@ class Run:
                 self.processes[service] = subprocess.Popen(
                     self.contender.command(service),
                     env={**os.environ, **told, **self.contender.environment},
+                    cwd=self.contender.cwd,
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,

@@ -36,6 +36,7 @@ def shop_of(checkout: Path, name: str, **more: str) -> Contender:
         place=lambda run, n: run.tell("shop", f"place {n}"),
         settle=lambda run: tell(run, "settle"),
         environment={"PYTHONPATH": str(checkout), **more},
+        cwd=checkout,
         processes=("shop",),
     )
 
