@@ -11,7 +11,8 @@ from ecom.stores.base import Row, StoreBroken, StoreUnavailable
 from ecom.stores.query import AtMost, Bound, MoreThan
 
 _PLAIN = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
-_OPERATORS = {type(None): "IS NULL", AtMost: "<= ?", MoreThan: "> ?"}  # else "= ?"
+_BOUNDS = {AtMost: "<= ?", MoreThan: "> ?"}
+_OPERATORS = {type(None): "IS NULL", **_BOUNDS}  # else "= ?"
 
 
 class Dialect(NamedTuple):
@@ -115,7 +116,7 @@ def select(kind: type[Row], what: str, names: tuple[str, ...], shape: Shape) -> 
 def where(kind: type[Row], shape: Shape) -> str:
     """The rows that meet the conditions, as `in_order` sorts them; the last value is the limit."""
     names = columns_of(kind).names
-    bounded = [column for column, operator in shape if operator in ("<= ?", "> ?")]
+    bounded = [column for column, operator in shape if operator in _BOUNDS.values()]
     order = ", ".join(dict.fromkeys((*bounded, names[0])))
     return f"{select(kind, '{0}', names, shape)} ORDER BY {order} LIMIT ?"
 
