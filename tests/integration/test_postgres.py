@@ -33,6 +33,7 @@ from ecom.runtime.runtime import Runtime
 from ecom.runtime.tables import MACHINERY, Letter, Outbox
 from ecom.services.inventory import COMMITTED, Reservation, Stock
 from ecom.settings import write_private
+from ecom.stores import postgres_schema
 from ecom.stores.base import Counter, Row, StoreBroken, StoreUnavailable, Transaction
 from ecom.stores.memory import MemoryStore
 from ecom.stores.migrations import VERSION, SchemaVersion
@@ -765,6 +766,27 @@ def test_all_may_provision_at_once_and_an_earlier_release_becomes_this_one(clust
             each.result()
     assert store.fetch(LaterLamp, "A") == LaterLamp("A", 7)
     assert store.fetch(SchemaVersion, "machinery").version == VERSION
+
+
+def test_a_start_that_another_overtakes_as_it_looks_goes_on(cluster, monkeypatch):
+    """It sees the tables of a schema and their version as they were together."""
+    overtaken, ask = [], postgres_schema.version_in
+    with schema(cluster.url, "racing") as it, schema(cluster.url, "racing") as other:
+        it.provision(MACHINERY, {})
+        for table in "inbox", "outbox", "effects", "timers":
+            it.execute(f"ALTER TABLE {table} RENAME COLUMN subject TO order_id")
+        it.execute("UPDATE schema_versions SET version = 1, oldest_reader = 0")
+
+        def asking(reading, tables):
+            if reading is it and not overtaken:
+                overtaken.append(other.prepare(MACHINERY, {}))
+            return ask(reading, tables)
+
+        monkeypatch.setattr(postgres_schema, "version_in", asking)
+        it.prepare(MACHINERY, {})
+        assert overtaken
+        assert it.fetch(SchemaVersion, "machinery").version == VERSION
+        it.drop()
 
 
 def test_a_schema_that_is_beyond_this_release_is_refused(cluster, admin, store):
